@@ -1,6 +1,7 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
-    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,payments,beside,webhooks,words,events,money]
+    python benchmarks/serve.py [--quick] [--rounds N] [--wrk wrk] [--only startup,agreement,throughput,plain,payments,mixed,webhooks,words,events,money]
+        [--ledger postgresql+psycopg://user@host/a_database_that_is_emptied]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
 where it is missing the figures that need it are skipped with a line. Rounds of all servers alternate, one process each,
@@ -35,7 +36,7 @@ import numpy as np
 import polars as pl
 import uvicorn
 from pydantic_core import from_json, to_json
-from sqlalchemy import insert
+from sqlalchemy import create_engine, func, insert, select, text
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -51,7 +52,7 @@ from promolift.serve.main import run_server
 from promolift.steps import plan
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_schema import EVENTS, Query
+from promolift.store.ledger_schema import CODES, DECISIONS, EVENTS, OUTBOX, Query
 from promolift.tables import PRODUCTS
 from promolift.terms import Benefit
 
@@ -61,6 +62,7 @@ DATA = f"made-up shop, {CUSTOMERS} customers, {TARGETS * len(DEPTHS)} candidate 
 FORK = multiprocessing.get_context("forkserver")
 LAG = 400  # reservations between one and its confirmation: more than are under way at once
 PLAIN: list[bool] = []  # not empty: servers run on asyncio and h11, pure Python
+SHARED: list[str] = []  # not empty: the URL of the database that all ledgers are in, in place of SQLite files
 CLIENT = """
 import http.client, json, sys
 port, key, first, last, size = int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
@@ -183,7 +185,8 @@ class Shop:
 
     def __init__(self, folder: Path, key: str = "") -> None:
         self.folder, self.port, self.key = folder, free_port(), key
-        told = "rate_per_second = 1e9\nburst = 1000000000\ndeadline_ms = 60000\n"
+        told = "rate_per_second = 1e9\nburst = 1000000000\ndeadline_ms = 60000\nprivate_webhooks = true\n"
+        told += f"ledger = {json.dumps(SHARED[0])}\n" if SHARED else ""
         (folder / "serve.toml").write_text(told, encoding="ascii")
         self.process = start(serve_shop, self.port, folder)
         if not key:
@@ -211,10 +214,15 @@ def serve_shop(port: int, folder: Path) -> None:
         run_server(folder / "none.toml", folder, folder / "serve.toml", "127.0.0.1", port)
 
 
-def serve_floors(port: int, folder: Path) -> None:
+def ledger_url(folder: Path, name: str = "serve/ledger.db") -> str:
+    """Where a ledger is kept; one that is shared is everybody's."""
+    return SHARED[0] if SHARED else f"sqlite:///{folder / name}"
+
+
+def serve_floors(port: int, url: str) -> None:
     """A constant through Starlette, a constant by a bare function, and a bare durable insert."""
     ledger, number, keep = (
-        Ledger(f"sqlite:///{folder / 'floor.db'}"),
+        Ledger(url),
         iter(range(10**9)),
         Query(insert(EVENTS).inline()),
     )
@@ -317,7 +325,7 @@ def throughput(folder: Path, wrk: str, rounds: int, seconds: int, plain: bool = 
     """Decisions beside the floors at 64 connections, and their 99th percentile at 8 beside the floors' and the disk's."""
     port = free_port()
     PLAIN[:] = [True] if plain else []
-    floors, shop = start(serve_floors, port, folder), Shop(folder)
+    floors, shop = start(serve_floors, port, ledger_url(folder, "floor.db")), Shop(folder)
     home = "http://127.0.0.1"
     runs = {name: (floors, f"{home}:{port}/{name}") for name in ("routed", "constant", "bare")}
     runs["decisions"] = (shop.process, f"{home}:{shop.port}/v1/decisions")
@@ -347,7 +355,7 @@ def throughput(folder: Path, wrk: str, rounds: int, seconds: int, plain: bool = 
 def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
     """Reserve and confirm, and decisions with an Idempotency-Key, beside decisions and bare durable inserts."""
     port, each = free_port(), 20_000 * seconds
-    floors, shop = start(serve_floors, port, folder), Shop(folder)
+    floors, shop = start(serve_floors, port, ledger_url(folder, "floor.db")), Shop(folder)
     limits = [{"limit_id": "all", "metric": "discount_amount", "amount": 10**11},
               {"limit_id": "each", "metric": "redemptions", "amount": 10**6, "per": "customer", "period": "day"}]  # fmt: skip
     assert shop("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"limits": limits})["http"] == 200
@@ -368,11 +376,16 @@ def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
     floors.terminate()
     floors.join()
     at, cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost))
-    show("reserve and confirm requests a second at 64 connections", at["payments"], "1/s", rounds)
+    for name in ("payments", "decisions", "bare"):
+        what = {"payments": "reserve and confirm", "decisions": "decisions", "bare": "bare durable inserts"}[name]
+        show(f"{what}, requests a second at 64 connections", at[name], "1/s", rounds)
+        show(f"{what}, CPU of a request", 1e6 * cpu[name], "us", rounds)
     for peer, goal in (("bare", 0.5), ("decisions", None)):
         value, se = ratio(at["payments"], at[peer])
         name = {"bare": "a bare durable insert", "decisions": "decisions"}[peer]
         show(f"reserve and confirm over {name}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
+        value, se = ratio(cpu[peer], cpu["payments"])
+        show(f"the same by CPU seconds, {name}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
     value, se = ratio(cpu["keyed"], cpu["decisions"])
     show("CPU of a decision with an Idempotency-Key over one without", value, "ratio", rounds, se=se,
          peer="goal (at most)", peer_value=1.5)  # fmt: skip
@@ -380,51 +393,92 @@ def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
     show("decisions with an Idempotency-Key over those without", value, "ratio", rounds, se=se)
 
 
-def beside(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
-    """Latency of decisions at 8 connections while four clients export and erase and 1,000 events a second come in."""
+def mixed(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
+    """Latency of decisions at 8 connections while others export, erase, reserve and cancel, webhooks tell of that, and
+    1,000 events a second come in."""
     shop, number = Shop(folder), iter(range(10**9))
     for _ in range(40):  # 20,000 events to be exported, of customers to be erased
         assert shop("POST", "/v1/batch", {"batch": [event(next(number)) for _ in range(500)]})["http"] == 202
-    stop, done = threading.Event(), {"exports": 0, "erasures": 0, "events": 0}
+    give_codes(folder, CAMPAIGN, ["K"])
+    stop, done = threading.Event(), {"exports": 0, "erasures": 0, "events": 0, "webhooks": 0}
 
-    def others(me: int) -> None:
-        call, mine = Caller(shop.port, shop.key), 0
+    def sent(call: Caller, turn: int) -> None:
+        call("POST", "/v1/batch", {"batch": [event(next(number)) for _ in range(100)]})
+        done["events"] += 100
+        time.sleep(0.1)
+
+    def erased(call: Caller, turn: int) -> None:
+        call("POST", f"/v1/privacy/v{turn % 200}:erase")
+        done["erasures"] += 1
+
+    def exported(call: Caller, turn: int) -> None:
+        call.raw("GET", f"/v1/exports/{('events', 'decisions')[turn % 2]}.csv?limit=5000")
+        done["exports"] += 1
+
+    def paid(call: Caller, turn: int) -> None:
+        held = call("POST", "/v1/redemptions:reserve", {"customer_id": "u00001", "code": "K", "amount_cents": 5})
+        call("POST", "/v1/redemptions:rollback", {"redemption_id": held["redemption_id"]})
+        time.sleep(0.01)
+
+    def others(job: Callable[[Caller, int], None]) -> None:
+        call, turn = Caller(shop.port, shop.key), 0
         while not stop.is_set():
-            mine += 1
-            if me == 0:
-                call("POST", "/v1/batch", {"batch": [event(next(number)) for _ in range(100)]})
-                done["events"] += 100
-                time.sleep(0.1)
-            elif me == 1:
-                call("POST", f"/v1/privacy/v{mine % 200}:erase")
-                done["erasures"] += 1
-            else:
-                kind = ("events", "decisions")[mine % 2]
-                call.raw("GET", f"/v1/exports/{kind}.csv?limit=5000")
-                done["exports"] += 1
+            turn += 1
+            job(call, turn)
 
     found: dict[str, list[float]] = {name: [] for name in ("alone p50", "alone p99", "beside p50", "beside p99")}
     url = f"http://127.0.0.1:{shop.port}/v1/decisions"
-    for turn in range(rounds + 1):
-        for name in ("alone", "beside"):
-            stop.clear()
-            clients = [threading.Thread(target=others, args=(me,)) for me in range(4 if name == "beside" else 0)]
-            for each in clients:
-                each.start()
-            told = load(wrk, url, 8, seconds, shop.key)
-            stop.set()
-            for each in clients:
-                each.join()
-            if turn:
-                found[f"{name} p50"].append(told["p50"] / 1000)
-                found[f"{name} p99"].append(told["p99"])
-    shop.stop()
+    with receiver() as (port, got):
+        hook = {"url": f"http://127.0.0.1:{port}/", "events": ["redemption.reserved", "redemption.rolled_back"]}
+        assert shop("POST", "/v1/webhooks", hook)["http"] == 201
+        for turn in range(rounds + 1):
+            for name in ("alone", "beside"):
+                stop.clear()
+                jobs = (sent, erased, exported, exported, paid) if name == "beside" else ()
+                clients = [threading.Thread(target=others, args=(job,)) for job in jobs]
+                for each in clients:
+                    each.start()
+                told = load(wrk, url, 8, seconds, shop.key)
+                stop.set()
+                for each in clients:
+                    each.join()
+                if turn:
+                    found[f"{name} p50"].append(told["p50"] / 1000)
+                    found[f"{name} p99"].append(told["p99"])
+        shop.stop()
+        done["webhooks"] = got[0]
     at = {name: np.array(values) for name, values in found.items()}
     for name, values in at.items():
         show(f"decisions at 8 connections, {name}", values, "ms", rounds, beside=done)
     value, se = ratio(at["beside p99"], at["alone p99"])
-    show("p99 of decisions beside exports, erasures and 1,000 events a second over that without", value, "ratio", rounds,
-         se=se, peer="goal (at most)", peer_value=2.0)  # fmt: skip
+    show("p99 of decisions beside exports, erasures, money, webhooks and 1,000 events a second over that without", value,
+         "ratio", rounds, se=se, peer="goal (at most)", peer_value=2.0)  # fmt: skip
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[int, list[int]]]:
+    """A port that takes webhooks at once, and how many came."""
+    import asyncio
+
+    got, port, loop = [0], free_port(), asyncio.new_event_loop()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            head += await reader.readuntil(b"\r\n\r\n")
+            lines = head.lower().split(b"\r\n")
+            size = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length"))
+            await reader.readexactly(size)
+            got[0] += 1
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    loop.run_until_complete(asyncio.start_server(receive, "127.0.0.1", port))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield port, got
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def event(number: int) -> dict[str, Any]:
@@ -438,46 +492,25 @@ def webhooks(folder: Path, messages: int) -> None:
     """Messages to one receiver that answers at once, from the outbox to the last answer."""
     import asyncio
 
-    from sqlalchemy import select
-
     from promolift.serve import outbox
     from promolift.serve.clock import Clock
     from promolift.serve.settings import ServeSettings
-    from promolift.store.ledger_schema import OUTBOX
-
-    got, port = [0], free_port()
-
-    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readline():
-            head += await reader.readuntil(b"\r\n\r\n")
-            size = next(
-                int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-            )
-            await reader.readexactly(size)
-            got[0] += 1
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-
-    async def send(ledger: Ledger, sender: outbox.Outbox) -> float:
-        server = await asyncio.start_server(receive, "127.0.0.1", port)
-        began = time.perf_counter()
-        await sender.send_due()
-        wall = time.perf_counter() - began
-        server.close()
-        return wall
 
     settings = ServeSettings(work=folder, private_webhooks=True)
-    with Ledger(f"sqlite:///{folder / 'hooks.db'}") as ledger:
+    with receiver() as (port, got), Ledger(ledger_url(folder, "hooks.db")) as ledger:
         kind, hook = "redemption.reserved", outbox.new_secret()
 
         def fill(db: Any, some: list[None]) -> list[None]:
             made = outbox.Hook(url=f"http://127.0.0.1:{port}/", events=(kind,), secret=hook)
             made.keep(db, "whk_1", 1)
-            for number in range(messages):
-                outbox.announce(db, kind, {"redemption_id": f"rdm_{number}", "reserved_cents": 5}, 1)
+            told = ({"redemption_id": f"rdm_{number}", "reserved_cents": 5} for number in range(messages))
+            outbox.announce_all(db, [outbox.News(kind, each) for each in told], 1)
             return some
 
         ledger.write(fill)
-        wall = asyncio.run(send(ledger, outbox.Outbox(ledger, settings, Clock(5000), "key")))
+        began = time.perf_counter()
+        asyncio.run(outbox.Outbox(ledger, settings, Clock(5000), "key").send_due())
+        wall = time.perf_counter() - began
         with ledger.read() as db:
             states = set(db.execute(select(OUTBOX.c.status)).scalars())
     assert (got[0], states) == (messages, {"sent"}), (got, states)
@@ -489,6 +522,41 @@ def webhooks(folder: Path, messages: int) -> None:
         peer="goal (at least)",
         peer_value=500.0,
     )
+
+
+def startup(folder: Path, decisions: int) -> None:
+    """How long a server takes to answer, with an empty ledger and with many decisions in it."""
+    shop, took = Shop(folder), dict[str, list[float]]()
+    made = shop("POST", "/v1/decisions", {"customer_id": "u00001"})
+    shop.stop()
+    for kind in ("empty", "full"):
+        if kind == "full":
+            with Ledger(ledger_url(folder)) as ledger:
+                with ledger.read() as db:
+                    row = dict(db.execute(select(DECISIONS)).mappings().one())
+                for first in range(0, decisions, 10_000):
+                    more = [
+                        row | {"decision_id": f"dec_{n:012d}", "ts_ms": made["ts_ms"] - decisions + n,
+                               "customer_id": f"u{n % CUSTOMERS:05d}"}
+                        for n in range(first, first + 10_000)
+                    ]  # fmt: skip
+                    ledger.write(
+                        lambda db, some, more=more: [db.execute(insert(DECISIONS), more) and None for _ in some]
+                    )
+        for _ in range(5):
+            began = time.perf_counter()
+            shop = Shop(folder, shop.key)
+            while shop("GET", "/health/ready")["http"] != 200:
+                time.sleep(0.01)
+            took.setdefault(f"{kind}, wall", []).append(time.perf_counter() - began)
+            took.setdefault(f"{kind}, CPU", []).append(cpu_s(shop.process))
+            shop.stop()
+    for kind, seconds in took.items():
+        show(f"start to ready, {kind}", np.array(seconds), "s", 5, decisions=decisions if "full" in kind else 1)
+    for clock in ("wall", "CPU"):
+        value = float(np.median(took[f"full, {clock}"]) - np.median(took[f"empty, {clock}"]))
+        show(f"start with many decisions, seconds more than empty, {clock}", value, "s", 5,
+             peer="goal (at most)", peer_value=1.0)  # fmt: skip
 
 
 def words(folder: Path, messages: int) -> None:
@@ -518,12 +586,11 @@ def words(folder: Path, messages: int) -> None:
 
 def give_codes(folder: Path, campaign: str, codes: Iterator[str]) -> None:
     """Codes that anybody may redeem once."""
-    import sqlite3
-
-    rows = ((code, campaign, "o", "issued", 0) for code in codes)
-    with sqlite3.connect(folder / "serve" / "ledger.db", timeout=60) as db:
-        db.executemany("insert into codes (code, campaign_id, offer_id, status, stocked) values (?, ?, ?, ?, ?)", rows)
-    db.close()
+    rows = [
+        {"code": code, "campaign_id": campaign, "offer_id": "o", "status": "issued", "stocked": 0} for code in codes
+    ]
+    with Ledger(ledger_url(folder)) as ledger:
+        ledger.write(lambda db, some: [db.execute(insert(CODES), rows) and None for _ in some])
 
 
 def told_throughput(at: dict[str, Any], rounds: int, stack: str) -> None:
@@ -592,10 +659,8 @@ def batches_of(source: Iterator[int], lock: threading.Lock) -> Iterator[int]:
 
 
 def count_events(folder: Path) -> int:
-    import sqlite3
-
-    with sqlite3.connect(folder / "serve" / "ledger.db") as db:
-        return int(db.execute("select count(*) from events").fetchone()[0])
+    with Ledger(ledger_url(folder)) as ledger, ledger.read() as db:
+        return int(db.execute(select(func.count()).select_from(EVENTS)).scalar_one())
 
 
 def run_all(jobs: list[Callable[[], None]]) -> None:
@@ -696,6 +761,12 @@ def agreement(folder: Path) -> None:
 def copy_of(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(folder, Path(place) / "work")
+        for url in SHARED:
+            engine = create_engine(url)
+            with engine.begin() as db:
+                db.execute(text("drop schema public cascade"))
+                db.execute(text("create schema public"))
+            engine.dispose()
         yield Path(place) / "work"
 
 
@@ -704,29 +775,33 @@ def main() -> None:
     options.add_argument("--quick", action="store_true")
     options.add_argument("--wrk", default="wrk")
     options.add_argument("--only")
+    options.add_argument("--rounds", type=int, help="of each load; 2 of a second if quick, else 10 of two")
+    options.add_argument("--ledger", help="a PostgreSQL database: all in it is deleted")
     asked = options.parse_args()
     chosen = (
         asked.only
-        or f"agreement,throughput,{'' if asked.quick else 'plain,'}payments,beside,webhooks,words,events,money"
+        or f"startup,agreement,throughput,{'' if asked.quick else 'plain,'}payments,mixed,webhooks,words,events,money"
     )
+    SHARED[:] = [asked.ledger] if asked.ledger else []
     FORK.set_forkserver_preload(["promolift.serve.main"])
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "work"
         planned(folder)
-        rounds, seconds = (2, 1) if asked.quick else (10, 2)
+        rounds, seconds = (asked.rounds or 2, 1) if asked.quick else (asked.rounds or 10, 2)
         parts: dict[str, Callable[[Path], None]] = {
             "agreement": agreement,
             "throughput": lambda place: throughput(place, asked.wrk, rounds, seconds),
             "plain": lambda place: throughput(place, asked.wrk, rounds, seconds, plain=True),
             "payments": lambda place: payments(place, asked.wrk, rounds, seconds),
-            "beside": lambda place: beside(place, asked.wrk, rounds, seconds),
+            "mixed": lambda place: mixed(place, asked.wrk, rounds, seconds),
+            "startup": lambda place: startup(place, 20_000 if asked.quick else 1_000_000),
             "webhooks": lambda place: webhooks(place, 2000 if asked.quick else 20_000),
             "words": lambda place: words(place, 2000 if asked.quick else 20_000),
             "events": lambda place: events(place, 20_000 if asked.quick else 1_000_000),
             "money": lambda place: last_units(place, 1 if asked.quick else 50),
         }
         for name in chosen.split(","):
-            if name in ("throughput", "plain", "payments", "beside") and not shutil.which(asked.wrk):
+            if name in ("throughput", "plain", "payments", "mixed") and not shutil.which(asked.wrk):
                 print(json.dumps({"skipped": name, "why": f"no {asked.wrk}; install it or name it with --wrk"}))
                 continue
             with copy_of(folder) as place:

@@ -1,7 +1,7 @@
 """An offer's terms: what the rooms hand to one another and what a message must agree with."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -34,16 +34,24 @@ class Words(Settings):
         return self.zh if language == "zh" else self.en
 
 
-# What each type needs besides; `none` and free delivery need nothing. All else is refused by name.
+# The fields without which a benefit says nothing, and those that it may have besides; all else is refused by name.
 BENEFIT_NEEDS: dict[BenefitType, tuple[str, ...]] = {
     "percent_off": ("percent",), "amount_off": ("amount_cents",), "fixed_price": ("price_cents",),
-    "buy_x_get_y": ("buy", "get", "percent"), "gift": ("item",), "points": ("points",),
-    "exchange": ("item", "price_cents"),
+    "buy_x_get_y": ("buy", "get"), "points": ("points",), "exchange": ("price_cents",),
 }  # fmt: skip
+BENEFIT_MAY: dict[BenefitType, tuple[str, ...]] = {
+    "percent_off": ("base", "max_discount_cents"),
+    "fixed_price": ("max_times", "max_discount_cents"),
+    "buy_x_get_y": ("percent", "max_times", "max_discount_cents"),
+    "gift": ("product_id", "item", "quantity", "worth_cents"),
+    "free_shipping": ("max_discount_cents",),
+    "points": ("worth_cents",),
+    "exchange": ("product_id", "item", "quantity"),
+}
 
 
 class Benefit(Settings):
-    """What the customer gets."""
+    """What the customer gets. Every field belongs to some types alone; another one is refused by name."""
 
     type: BenefitType = Field(
         description="A percentage off, an amount off, free delivery, a fixed price, so many more for so many bought, a "
@@ -52,35 +60,67 @@ class Benefit(Settings):
         examples=["percent_off"],
     )
     percent: int = Field(
-        default=0, ge=0, le=100, description="percent_off: 20 is 20 % off, 8折; buy_x_get_y: off those one gets.",
+        default=0,
+        ge=0,
+        le=100,
+        description="percent_off: 20 is 20 % off, 8折; buy_x_get_y: off those one gets, 100 if left out.",
         examples=[20],
-    )  # fmt: skip
+    )
+    base: Literal["remaining", "list"] = Field(
+        default="remaining",
+        description="percent_off in a cart: whether it takes its share of what earlier promotions left, or of the "
+        "price before.",
+    )
     amount_cents: int = Field(
         default=0, ge=0, description="amount_off: the sum taken off, in minor units.", examples=[500]
+    )
+    price_cents: int = Field(
+        default=0,
+        ge=0,
+        description="fixed_price: of one unit, or of one set of what is bought together; exchange: of the item.",
+        examples=[990],
+    )
+    buy: int = Field(default=0, ge=0, le=1000, description="buy_x_get_y: units paid in full.", examples=[2])
+    get: int = Field(default=0, ge=0, le=1000, description="buy_x_get_y: units lowered, the cheapest.", examples=[1])
+    product_id: str | None = Field(
+        default=None, min_length=1, description="gift, exchange: which product of the catalogue.", examples=["mug-1"]
+    )
+    item: Words | None = Field(default=None, description="gift, exchange: what it is, in both languages.")
+    quantity: int = Field(default=1, ge=1, le=1000, description="gift, exchange: how many units.")
+    points: int = Field(default=0, ge=0, description="points: how many.", examples=[200])
+    worth_cents: int = Field(
+        default=0, ge=0, description="gift, points: what they are worth to the customer beside money off."
+    )
+    max_times: int | None = Field(
+        default=None, ge=1, description="fixed_price, buy_x_get_y: the most units, sets or groups that it holds for."
     )
     max_discount_cents: int | None = Field(
         default=None,
         gt=0,
-        description="The most it takes off, in minor units, as it is printed. What the offer adds and costs is "
+        description="The most it takes off, in minor units, as it is printed. What a percentage adds and costs is "
         "computed without it.",
         examples=[2000],
     )
-    price_cents: int = Field(
-        default=0, ge=0, description="fixed_price: of one unit; exchange: of the item.", examples=[990]
-    )
-    buy: int = Field(default=0, ge=0, le=1000, description="buy_x_get_y: units paid in full.", examples=[2])
-    get: int = Field(default=0, ge=0, le=1000, description="buy_x_get_y: units lowered, the cheapest.", examples=[1])
-    points: int = Field(default=0, ge=0, description="points: how many.", examples=[200])
-    item: Words | None = Field(default=None, description="gift, exchange: what it is, in both languages.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _free_unless_stated(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("type") == "buy_x_get_y" and not values.get("percent"):
+            return values | {"percent": 100}
+        return values
 
     @model_validator(mode="after")
-    def _only_what_the_type_needs(self) -> Self:
-        needs = BENEFIT_NEEDS.get(self.type, ())
-        for name in dict.fromkeys(name for names in BENEFIT_NEEDS.values() for name in names):
-            if bool(getattr(self, name)) != (name in needs):
-                if name in needs:
-                    raise ValueError(f"{self.type} needs {name}, above 0")
-                raise ValueError(f"{name} does not belong to {self.type}, which takes {', '.join(needs) or 'nothing'}")
+    def _only_what_the_type_has(self) -> Self:
+        fields = Benefit.model_fields.items()
+        given = {name for name, field in fields if getattr(self, name) != field.default} - {"type"}
+        needs, may = BENEFIT_NEEDS.get(self.type, ()), BENEFIT_MAY.get(self.type, ())
+        if missing := [name for name in needs if name not in given]:
+            raise ValueError(f"{self.type} needs {', '.join(missing)}, above 0")
+        if self.type in ("gift", "exchange") and not given & {"product_id", "item"}:
+            raise ValueError(f"{self.type} needs product_id or item")
+        if strange := sorted(given - {*needs, *may}):
+            takes = ", ".join((*needs, *may)) or "nothing"
+            raise ValueError(f"{', '.join(strange)} does not belong to {self.type}, which takes {takes}")
         return self
 
 

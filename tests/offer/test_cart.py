@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.offer.cart import Cart, CartBenefit, CartLine, Promotion, price_cart
+from promolift.offer.cart import Cart, CartLine, Promotion, price_cart
+from promolift.terms import Benefit
 
 DRAWN = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "cart.py"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -20,7 +21,7 @@ CUP = CartLine("2", "cup", "kitchen", 1, 1200)
 
 def promotion(kind: str, name: str = "o", **more: object) -> Promotion:
     """A promotion of this kind; keys of the benefit and of the promotion may be mixed."""
-    own = {key: value for key, value in more.items() if key in CartBenefit.model_fields}
+    own = {key: value for key, value in more.items() if key in Benefit.model_fields}
     rest = {key: value for key, value in more.items() if key not in own}
     return Promotion.parse({"id": name, "benefit": {"type": kind, **own}, **rest}, "test")
 
@@ -76,6 +77,16 @@ def test_a_cart_is_better_by_choice_than_by_priority() -> None:
     assert by_priority.refused[0].beside == ("ten",)
 
 
+@pytest.mark.parametrize(
+    "given", [promotion("gift", product_id="mug"), promotion("points", points=50), promotion("gift", product_id="cup")]
+)
+def test_a_gift_of_no_stated_worth_is_given(given: Promotion) -> None:
+    """Nothing is lost by it; money off goes first where both cannot stand."""
+    assert [each.promotion_id for each in price_cart(Cart([TEA]), [given], NOW).applied] == ["o"]
+    money = promotion("percent_off", "money", percent=5)
+    assert [each.promotion_id for each in price_cart(Cart([TEA]), [given, money], NOW).applied] == ["money"]
+
+
 def test_what_is_nearly_reached() -> None:
     """8.50 more for free delivery; one more unit for the free one; the nearest first."""
     held = [
@@ -113,14 +124,14 @@ def test_what_each_benefit_does(held: Promotion, lines: dict[str, int]) -> None:
     ("values", "says"),
     [
         ({"type": "percent_off"}, "percent_off needs percent"),
-        ({"type": "gift", "product_id": "p", "percent": 5}, "gift has no percent; it takes product_id, quantity"),
+        ({"type": "gift", "product_id": "p", "percent": 5}, "percent does not belong to gift, which takes product_id"),
         ({"type": "buy_x_get_y", "buy": 2}, "buy_x_get_y needs get"),
     ],
 )
 def test_a_benefit_that_says_nothing_is_refused(values: dict[str, object], says: str) -> None:
     """The message names the type and the field."""
     with pytest.raises(Exception, match=says):
-        CartBenefit.parse(values, "benefit")
+        Benefit.parse(values, "benefit")
 
 
 def test_strange_carts_are_refused() -> None:

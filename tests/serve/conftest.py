@@ -1,13 +1,17 @@
 """One planned shop for all tests, copied for each server, since a server writes into its folder."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep, time
 
 import pytest
+import uvicorn
 from serve_helpers import Api, planned, released, serving
 
 from promolift.config import Config
+from promolift.serve.app import free_port
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +34,19 @@ def api(shop: tuple[Path, Config], folder: Path) -> Iterator[Api]:
     with serving(folder, shop[1]) as opened:
         released(opened)
         yield opened
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[tuple[str, Api]]:
+    """A real server on a free port."""
+    with serving(folder) as api:
+        port = free_port()
+        server = uvicorn.Server(uvicorn.Config(api.client.app, port=port, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        deadline = time() + 10
+        while not server.started and time() < deadline:
+            sleep(0.02)
+        yield f"http://127.0.0.1:{port}", api
+        server.should_exit = True
+        thread.join()

@@ -1,27 +1,18 @@
-"""Events: none lost, duplicates counted, bad ones kept aside with their place; the Segment clients deliver."""
+"""Events: none lost, duplicates counted, bad ones kept aside with their place."""
 
 import gzip
 import json
-import os
-import shutil
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from time import sleep, time
 from typing import Any
 
 import polars as pl
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_helpers import PEOPLE, Api, released, serving
+from serve_helpers import Api
 from sqlalchemy import func, select
 
 from promolift.serve import closed
-from promolift.serve.app import free_port
 from promolift.serve.events import parse
 from promolift.serve.learning import KINDS, HeardEvent, outcomes
 from promolift.serve.routes.data import _written
@@ -168,97 +159,3 @@ def test_the_ledger_is_its_users_alone(api: Api) -> None:
     folder = api.server.settings.work / "serve"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.glob("ledger.db*")} == {0o600}
-
-
-@pytest.fixture
-def address(folder: Path) -> Iterator[tuple[str, Api]]:
-    """A real server on a free port."""
-    with serving(folder) as api:
-        port = free_port()
-        server = uvicorn.Server(uvicorn.Config(api.client.app, port=port, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        deadline = time() + 10
-        while not server.started and time() < deadline:
-            sleep(0.02)
-        yield f"http://127.0.0.1:{port}", api
-        server.should_exit = True
-        thread.join()
-
-
-PYTHON_CLIENT = """
-import sys
-import segment.analytics as analytics
-errors = []
-analytics.write_key, analytics.host, analytics.gzip = sys.argv[2], sys.argv[1], sys.argv[3] == "gzip"
-analytics.on_error = lambda error, items: errors.append(error)
-for number in range(250):
-    analytics.track("u01", "Product Viewed", {"n": number}, anonymous_id="a")
-analytics.identify("u01", {"consent": True})
-analytics.page("u01", "home")
-analytics.flush(); analytics.shutdown()
-sys.exit(len(errors))
-"""
-NODE_CLIENT = """
-const { Analytics } = require("@segment/analytics-node");
-const client = new Analytics({ writeKey: process.argv[3], host: process.argv[2], path: "/v1/batch" });
-let errors = 0;
-client.on("error", () => errors++);
-for (let n = 0; n < 250; n++) client.track({ userId: "u01", event: "Product Viewed", properties: { n } });
-client.identify({ userId: "u01", traits: { consent: true } });
-client.page({ userId: "u01", name: "home" });
-client.closeAndFlush().then(() => process.exit(errors));
-"""
-
-
-@pytest.mark.parametrize("packing", ["gzip", "plain"])
-def test_the_unmodified_segment_python_client_delivers(address: tuple[str, Api], packing: str) -> None:
-    python = os.environ.get("PROMOLIFT_TEST_SEGMENT_PYTHON", sys.executable)
-    if subprocess.run([python, "-c", "import segment.analytics"], capture_output=True, check=False).returncode:
-        pytest.skip("needs segment-analytics-python; name its interpreter in PROMOLIFT_TEST_SEGMENT_PYTHON")
-    url, api = address
-    key = api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"]
-    subprocess.run([python, "-c", PYTHON_CLIENT, url, key, packing], check=True, timeout=60)
-    assert stored(api) == 252
-
-
-def test_the_unmodified_segment_node_client_delivers(address: tuple[str, Api], tmp_path: Path) -> None:
-    modules = os.environ.get("PROMOLIFT_TEST_NODE_MODULES", "")
-    if not shutil.which("node") or not Path(modules, "@segment/analytics-node").is_dir():
-        pytest.skip("needs node and @segment/analytics-node; name their node_modules in PROMOLIFT_TEST_NODE_MODULES")
-    url, api = address
-    key = api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"]
-    (tmp_path / "client.js").write_text(NODE_CLIENT, encoding="utf-8")
-    command = ["node", str(tmp_path / "client.js"), url, key]
-    subprocess.run(command, check=True, timeout=60, env=os.environ | {"NODE_PATH": modules})
-    assert stored(api) == 252
-
-
-EXAMPLES = Path(__file__).parents[2] / "examples" / "serve"
-
-
-@pytest.mark.parametrize(
-    ("program", "script"), [(sys.executable, "shop.py"), ("node", "shop.mjs"), ("sh", "shop.sh")]
-)  # fmt: skip
-def test_the_examples_run_as_they_are_printed(
-    shop: tuple[Path, Any], address: tuple[str, Api], program: str, script: str
-) -> None:
-    if not shutil.which(program) or (script == "shop.sh" and not shutil.which("curl")):
-        pytest.skip(f"needs {program}")
-    url, api = address
-    api.server.config = shop[1]
-    released(api)
-    key = api("POST", "/v1/keys", {"scope": "decide", "name": "till"}, 201)["key"]
-    made = next(found for found in map(api.decide, PEOPLE) if found["offer_id"] != "none")
-    command = [program, str(EXAMPLES / script), url, made["customer_id"], f"p-{made['offer']['covers']}"]
-    done = subprocess.run(
-        command, check=True, timeout=60, capture_output=True, text=True, env=os.environ | {"PROMOLIFT_KEY": key}
-    )
-    assert "off" in done.stdout
-    assert (
-        "total_cents" in done.stdout
-        or f"1000 before, {1000 - 10 * made['offer']['benefit']['percent']} after" in done.stdout
-    )
-    if script != "shop.sh":
-        confirmed = api("GET", "/v1/exports/redemptions.csv").text.splitlines()
-        assert ",confirmed," in confirmed[1]

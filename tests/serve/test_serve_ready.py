@@ -11,6 +11,8 @@ from urllib.request import urlopen
 import pytest
 
 pytest.importorskip("fastapi")
+from serve_helpers import serving
+
 from promolift.serve.app import free_port
 
 
@@ -63,3 +65,30 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: P
             assert ready(url)[0] == 200
         finally:
             process.terminate()
+
+
+def test_a_ledger_whose_writer_ended_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(tmp_path) as api:
+        assert api("GET", "/health/ready")["status"] == "ready"
+        monkeypatch.setattr(api.server.ledger, "_commit", lambda _: 1 / 0)
+        assert api("GET", "/health/ready", status=503)["why"] == ["the ledger takes no changes"]
+        assert api("GET", "/health/ready", status=503)["why"] == ["the ledger takes no changes"]
+
+
+SCRIPT = """
+from starlette.testclient import TestClient
+from promolift.serve.app import create
+from promolift.serve.settings import ServeSettings
+with TestClient(create(ServeSettings(work="work"))) as client:
+    key = client.app.server.first_key
+    print(client.get("/v1/exports/events.csv", headers={"authorization": f"Bearer {key}"}).json()["code"])
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_its_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    ran = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.stdout.split() == ["reader_ended"]
+    assert "ConfigError: serve: a process that reads" in ran.stderr
+    assert 'if __name__ == "__main__":' in ran.stderr

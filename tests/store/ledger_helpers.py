@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("sqlalchemy")
-from sqlalchemy import Connection, create_engine, insert, make_url, select, text
+from sqlalchemy import Connection, Table, create_engine, insert, make_url, select, text
 from sqlalchemy.schema import CreateSchema
 
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
-from promolift.store.ledger_money import Claim, period_key, reserve
-from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE
+from promolift.store.ledger_money import Books, Claim, period_key, reserve
+from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE, memo
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
 KINDS = ["sqlite", "postgresql"]
@@ -52,9 +52,15 @@ def limit(limit_id: str, amount: int, metric: str = "discount_amount", **more: s
     return row | {"period": "total", "per": "campaign", "zone": "UTC"} | more
 
 
-def add(ledger: Ledger, table: object, *rows: dict[str, object]) -> None:
+def add(ledger: Ledger, table: Table, *rows: dict[str, object]) -> None:
     """Insert rows as they are."""
-    ledger.write(lambda db, some: [db.execute(insert(table), list(rows)) and None for _ in some])  # type: ignore[call-overload]
+
+    def work(db: Connection, some: list[None]) -> list[None]:
+        db.execute(insert(table), list(rows))
+        memo(db).clear()
+        return some
+
+    ledger.write(work)
 
 
 def claim(number: int | str, cents: int = 100, customer: str = "u1", **more: object) -> Claim:
@@ -73,6 +79,18 @@ def do(ledger: Ledger, function: object, *arguments: object, **named: object) ->
     return ledger.write(lambda db, some: [function(db, *arguments, **named) for _ in some])  # type: ignore[operator]
 
 
+def confirm(db: Connection, redemption_id: str, amount_cents: int | None, now_ms: int) -> object:
+    """One confirmation."""
+    with Books(db, now_ms) as books:
+        return books.confirm(redemption_id, amount_cents)
+
+
+def rollback(db: Connection, redemption_id: str, now_ms: int, amount_cents: int | None = None) -> object:
+    """One cancellation, or the return of a part."""
+    with Books(db, now_ms) as books:
+        return books.rollback(redemption_id, amount_cents=amount_cents)
+
+
 def reserve_all(db: Connection, claims: list[Claim]) -> list[object]:
     """The work of a reservation, for `submit`."""
     return [reserve(db, each) for each in claims]
@@ -85,7 +103,7 @@ def check_books(ledger: Ledger, strict: bool = True) -> None:
     """
     with ledger.read() as db:
         limits = {(row["campaign_id"], row["limit_id"]): row for row in db.execute(select(LIMITS)).mappings()}
-        held, spent = Counter(), Counter()
+        held, spent = Counter[object](), Counter[object]()
         columns = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}
         for row in db.execute(select(REDEMPTIONS)).mappings():
             for name, limit in limits.items():
@@ -109,5 +127,6 @@ def check_books(ledger: Ledger, strict: bool = True) -> None:
         assert first_break(db) is None
 
 
-__all__ = ["CODES", "CUSTOMERS", "KINDS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "do",
-           "issued", "ledger_url", "limit", "open_ledger", "reserve_all"]  # fmt: skip
+__all__ = ["CODES", "CUSTOMERS", "KINDS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "confirm", "do",
+           "issued", "ledger_url", "limit", "open_ledger", "reserve_all",
+           "rollback"]  # fmt: skip

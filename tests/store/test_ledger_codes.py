@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_helpers import CODES, KINDS, add, check_books, claim, do, issued, open_ledger
+from ledger_helpers import CODES, KINDS, NOW, add, check_books, claim, do, issued, open_ledger
 from sqlalchemy import text
 
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_money import add_stock, meant, reserve
+from promolift.store.ledger_money import Books, add_stock, meant, reserve
 
 
 @pytest.fixture(params=KINDS)
@@ -19,7 +19,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 
 def found(ledger: Ledger, typed: str, printed: str | None = None, offer: str = "o1") -> object:
-    return do(ledger, meant, "c1", offer, typed, printed)
+    return do(ledger, lambda db: meant(Books(db, NOW), "c1", offer, typed, printed))
 
 
 @pytest.mark.parametrize("typed", ["Spring 24-Ab", "spring24-ab", " SPRING 24-AB ", "ｓｐｒｉｎｇ　２４－ａｂ"])

@@ -226,7 +226,7 @@ def test_the_log_is_copied_back_beside_the_commits_and_never_grows_without_end(
             ledger.write(keep, f"{number} " + "x" * 3000)
         log = (tmp_path / "ledger.db-wal").stat().st_size
         assert (tmp_path / "ledger.db").stat().st_size > 1_000_000
-        assert log < 2_000_000  # each commit writes about 16 kB: 10 MB in all
+        assert log < 6_000_000  # each commit writes about 16 kB: 10 MB in all; a busy machine copies late
         assert len(kept(ledger)) == 600
 
 
@@ -257,3 +257,40 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
             assert db.execute(select(func.count()).where(THINGS.c.kind != "ledger")).scalar() == 0
             found = query.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
         assert [tuple(each) for each in found] == [(f"m{n}", n) for n in range(251, many + 20) if n % 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", [AssertionError("no"), SystemExit(1), StopIteration(), pytest.fail.Exception("no")])
+@pytest.mark.parametrize("brief", [True, False])
+def test_whatever_a_change_raises_is_its_callers_and_the_writer_goes_on(
+    tmp_path: Path, kind: str, fault: BaseException, brief: bool
+) -> None:
+    def fail(db: object, some: list[None]) -> list[None]:
+        raise fault
+
+    async def ask() -> list[object]:
+        late = ledger.call(fail, None, brief, late=fail)  # type: ignore[arg-type]
+        late.cancel()
+        asked = [ledger.call(fail, None, brief), ledger.call(keep, "good", brief)]
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+
+    with open_ledger(tmp_path, kind) as ledger:
+        failed, good = asyncio.run(ask())
+        assert isinstance(failed, BaseException)
+        assert good == "good"
+        with pytest.raises((type(fault), RuntimeError)):
+            ledger.write(fail, None, 20)
+        assert ledger.write(keep, "more", 20) == "more"
+
+
+def test_a_writer_that_fails_itself_tells_all_who_wait_and_all_who_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_ledger(tmp_path) as ledger:
+        monkeypatch.setattr(ledger, "_finish", lambda *_: 1 / 0)
+        monkeypatch.setattr(ledger, "_commit", lambda *_: 1 / 0)
+        with pytest.raises(LedgerError, match="nothing was kept"):
+            ledger.write(keep, "a", 20)
+        with pytest.raises(LedgerError, match="its writer ended"):
+            ledger.write(keep, "b", 20)
+        assert "the ledger's writer ended" in caplog.text

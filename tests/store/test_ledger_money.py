@@ -18,11 +18,13 @@ from ledger_helpers import (
     add,
     check_books,
     claim,
+    confirm,
     do,
     issued,
     limit,
     open_ledger,
     reserve_all,
+    rollback,
 )  # fmt: skip
 from sqlalchemy import Connection, select
 
@@ -32,11 +34,9 @@ from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import (
     add_stock,
-    confirm,
     expire,
     period_key,
     reserve,
-    rollback,
     set_limits,
     stock_left,
     used_up,

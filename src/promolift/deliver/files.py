@@ -14,10 +14,11 @@ EVERYTHING = Words(zh="全场", en="everything")
 WORDS = ("customer_id", "offer_id", "code", "channel", "message_zh", "message_en", "gain_cents", "cost_cents", "reason")
 TERMS = {
     name: PLAN_FILE.schema[name]
-    for name in ("offer_id", "benefit", "percent", "amount", "currency", "min_spend", "max_discount", "scope", "target",
+    for name in ("offer_id", "benefit", "percent", "amount", "price", "buy", "get", "item_id", "item_quantity",
+                 "points", "currency", "min_spend", "max_discount", "scope", "target",
                  "target_ids", "joined", "activation", "starts", "expires", "valid_days")
 }  # fmt: skip
-MAJOR = ("amount", "min_spend", "max_discount")  # columns in major units
+MAJOR = ("amount", "price", "min_spend", "max_discount")  # columns in major units
 # What spreadsheets take for the start of a formula, the full-width forms included, also behind blanks.
 FORMULA = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
 
@@ -60,6 +61,12 @@ def _terms(offer: Offer, language: Language) -> dict[str, Any]:
         "benefit": benefit.type,
         "percent": benefit.percent or None,
         "amount": benefit.amount_cents / unit if benefit.amount_cents else None,
+        "price": benefit.price_cents / unit if benefit.price_cents else None,
+        "buy": benefit.buy or None,
+        "get": benefit.get or None,
+        "item_id": benefit.product_id,
+        "item_quantity": benefit.quantity if benefit.product_id else None,
+        "points": benefit.points or None,
         "currency": offer.currency,
         "min_spend": offer.min_spend_cents / unit,
         "max_discount": most / unit if most else None,

@@ -15,6 +15,9 @@ from promolift.hashing import hash_units
 PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
 SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents")
 ANSWERED = ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
+REPLAYS = (
+    "orders", "used", "off_cents", "covered_cents", "near", "near_cents", "use_cost_cents", "use_worth_cents", "lowers"
+)  # fmt: skip
 DRAWN = ("response_now", "response_net", "reach", "gain_cents")
 
 
@@ -111,6 +114,8 @@ def _add_effects(
     else:
         coupon = redeem.select("customer_id", "target", coupon_prob="redeem_prob")
         rows = rows.join(coupon, on=["customer_id", "target"], how="left")
+    by_baskets = pl.col("orders").is_not_null() if "orders" in rows.columns else pl.lit(False)
+    replayed, rows = rows.filter(by_baskets), rows.filter(~by_baskets)
     nothing, zero = rows.filter(pl.col("menu_id") == "none"), dict.fromkeys((*SUMS, "redeem_prob"), pl.lit(0.0))
     letter, sending = rows.filter(pl.col("benefit") == "reminder"), pl.col("send_cost_cents")
     valued = pl.concat(
@@ -121,9 +126,11 @@ def _add_effects(
             ),
             _percent(rows.filter(pl.col("benefit") == "percent_off"), response, settings),
             _threshold(rows.filter(pl.col("benefit").is_in(["amount_off", "free_shipping"])), response, settings),
+            _by_baskets(replayed, response, settings),
         ],
         how="diagonal",
     )
+    valued = valued.drop(REPLAYS, strict=False)
     shown = pl.when(pl.col("eligible")).then(pl.col(*SUMS, "redeem_prob")).name.keep()
     return valued.with_columns(shown).sort("customer_id", "offer_id")
 
@@ -213,6 +220,63 @@ def _threshold_value(rows: pl.DataFrame, prior: float, share: float, settings: V
     added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
     paid = (1 - column("supplier_share")) * reward * use * reach
     return _ThresholdValue(column("margin_rate") * added * reach, paid, use * reach)
+
+
+def _by_baskets(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
+    """Lines whose use and cost are read from the customer's past orders, by the price of a cart: level `assumed`.
+
+    `rows` have the columns REPLAYS: over how many orders, and per order whether the line held, what it took off, the
+    goods it held for, whether little was missing, and what. `use_cost_cents` is what one use costs where that is no
+    money off; below 0 it earns. Where little is missing (at most stretch_ratio times what the line gives), the share
+    stretch_share is topped up. What lowers prices does so in every order, and demand answers by the prior for the depth
+    that it comes to; all else is given once, as in `_threshold`. The error spans the prior's, half of the stretch
+    share, and the orders seen.
+    """
+    if rows.is_empty():
+        return rows
+    prior, prior_se, share = response.prior_response, response.prior_se, settings.stretch_share
+    expected = _replay_value(rows, prior, share, settings)
+    send = rows["send_cost_cents"].to_numpy()
+    error = np.zeros(rows.height)
+    for slope_step, stretch_step in ((prior_se, 0.0), (0.0, share / 2)):
+        high = _replay_value(rows, prior + slope_step, share + stretch_step, settings)
+        low = _replay_value(rows, prior - slope_step, share - stretch_step, settings)
+        error += ((high.added_N - high.paid_N) - (low.added_N - low.paid_N)) ** 2 / 4
+    error += (expected.added_N - expected.paid_N) ** 2 / (1 + rows["orders"].to_numpy() * rows["used"].to_numpy())
+    found = {
+        "added_cents": expected.added_N, "subsidy_cents": expected.paid_N, "cost_cents": expected.paid_N + send,
+        "gain_cents": expected.added_N - expected.paid_N - send, "gain_se_cents": np.sqrt(error),
+        "redeem_prob": np.clip(expected.use_N, 0.0, 1.0),
+    }  # fmt: skip
+    return rows.with_columns(
+        *(pl.Series(name, values_N) for name, values_N in found.items()), evidence=pl.lit("assumed")
+    ).fill_nan(None)
+
+
+def _replay_value(rows: pl.DataFrame, prior: float, share: float, settings: ValueSettings) -> _ThresholdValue:
+
+    def column(name: str) -> NDArray[np.float64]:
+        return rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+    orders, used, off, near = column("orders_expected"), column("used"), column("off_cents"), column("near")
+    lowers, margin = rows["lowers"].to_numpy(), column("margin_rate")
+    per_use = np.divide(off, used, out=np.zeros_like(off), where=used > 0)  # money off where it held
+    stated = column("use_cost_cents")
+    cost, earned = np.where(np.isnan(stated), per_use, np.maximum(stated, 0.0)), np.maximum(np.nan_to_num(-stated), 0.0)
+    worth = np.where(lowers | (column("use_worth_cents") == 0), per_use, column("use_worth_cents"))
+    goods = np.divide(column("covered_cents"), used, out=np.zeros_like(off), where=used > 0)
+    lacking = np.divide(column("near_cents"), near, out=np.zeros_like(off), where=near > 0)
+    stretched = share * near * (lacking <= np.where(lowers, np.maximum(goods, lacking), settings.stretch_ratio * worth))
+    lift = np.exp(prior * np.divide(worth, goods, out=np.zeros_like(off), where=goods > 0))
+    reach = np.where((rows["activation"] == "automatic").to_numpy(), 1.0, settings.coupon_reach)
+    held = used + stretched
+    times = np.where(lowers, orders * held * lift, 1 - np.exp(-orders * held * lift))  # uses in the window
+    topped_up = np.divide(stretched, held, out=np.zeros_like(held), where=held > 0)
+    added = times * topped_up * lacking + times * (1 - 1 / lift) * goods
+    paid = (1 - column("supplier_share")) * cost * times
+    return _ThresholdValue(
+        (margin * added + earned * times) * reach, paid * reach, np.minimum(times, 1 - np.exp(-times)) * reach
+    )
 
 
 def _normal(seed: int, keys: Iterable[str]) -> NDArray[np.float64]:

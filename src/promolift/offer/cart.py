@@ -13,69 +13,10 @@ from typing import Literal, NamedTuple, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from promolift.settings import Settings
-from promolift.terms import Joined
+from promolift.terms import Benefit, Joined
 
-CartBenefitType = Literal[
-    "percent_off", "amount_off", "fixed_price", "buy_x_get_y", "gift", "free_shipping", "points", "exchange"
-]
 CartReason = Literal["not_started", "expired", "not_eligible", "below_threshold", "not_stackable", "cap"]
 MOST_SETS = 2048  # combinations of promotions that are compared; see `_sets`
-NEEDS: dict[str, set[str]] = {  # the fields without which a benefit says nothing, and those it may have besides
-    "percent_off": {"percent"},
-    "amount_off": {"amount_cents"},
-    "fixed_price": {"price_cents"},
-    "buy_x_get_y": {"buy", "get"},
-    "gift": {"product_id"},
-    "free_shipping": set(),
-    "points": {"points"},
-    "exchange": {"product_id", "price_cents"},
-}
-MAY: dict[str, set[str]] = {
-    "percent_off": {"base", "max_discount_cents"},
-    "fixed_price": {"max_times", "max_discount_cents"},
-    "buy_x_get_y": {"percent", "max_times", "max_discount_cents"},
-    "gift": {"quantity", "worth_cents"},
-    "free_shipping": {"max_discount_cents"},
-    "points": {"worth_cents"},
-    "exchange": {"quantity"},
-}
-
-
-class CartBenefit(Settings):
-    """What a promotion does to a cart. Every field belongs to some types alone; another one is refused by name."""
-
-    type: CartBenefitType = Field(description="What the customer gets.", examples=["buy_x_get_y"])
-    percent: int | None = Field(
-        default=None, ge=1, le=100, description="percent_off; of buy_x_get_y what the units one gets are lowered by."
-    )
-    base: Literal["remaining", "list"] = Field(
-        default="remaining",
-        description="percent_off: whether it takes its share of what earlier promotions left, or of the price before.",
-    )
-    amount_cents: int | None = Field(default=None, gt=0, description="amount_off: what is taken off, minor units.")
-    price_cents: int | None = Field(
-        default=None,
-        ge=0,
-        description="fixed_price: of one unit, or of one set of what is bought together; exchange: of the extra unit.",
-    )
-    buy: int | None = Field(default=None, ge=1, le=1000, description="buy_x_get_y: units paid in full.")
-    get: int | None = Field(default=None, ge=1, le=1000, description="buy_x_get_y: units lowered, the cheapest.")
-    product_id: str | None = Field(default=None, min_length=1, description="gift, exchange: which product.")
-    quantity: int = Field(default=1, ge=1, le=1000, description="gift, exchange: how many units.")
-    points: int | None = Field(default=None, gt=0, description="points: how many.")
-    worth_cents: int = Field(default=0, ge=0, description="gift, points: what they are worth beside money off.")
-    max_times: int | None = Field(default=None, ge=1, description="The most units, sets or groups that it holds for.")
-    max_discount_cents: int | None = Field(default=None, gt=0, description="The most that it takes off a cart.")
-
-    @model_validator(mode="after")
-    def _what_the_type_has(self) -> Self:
-        given = {name for name in self.model_fields_set if getattr(self, name) is not None} - {"type"}
-        needs, may = NEEDS[self.type], MAY.get(self.type, set())
-        if missing := sorted(needs - given):
-            raise ValueError(f"{self.type} needs {', '.join(missing)}")
-        if strange := sorted(given - needs - may):
-            raise ValueError(f"{self.type} has no {', '.join(strange)}; it takes {', '.join(sorted(needs | may))}")
-        return self
 
 
 class Stacking(Settings):
@@ -97,7 +38,7 @@ class PromotionTerms(Settings):
     for as many sets as there are in the cart, one unit of each that it covers.
     """
 
-    benefit: CartBenefit
+    benefit: Benefit
     scope: Literal["basket", "category", "product"] = "basket"
     covers: tuple[str, ...] = ()
     joined: Joined = "each"
@@ -108,6 +49,10 @@ class PromotionTerms(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.benefit.type == "none":
+            raise ValueError("a promotion needs a benefit")
+        if self.benefit.type in ("gift", "exchange") and not self.benefit.product_id:
+            raise ValueError(f"{self.benefit.type} needs product_id: the till must know which product")
         if (self.scope == "basket") != (not self.covers):
             raise ValueError("covers names categories or products; scope 'basket' has none")
         if self.joined == "together":
@@ -115,7 +60,7 @@ class PromotionTerms(Settings):
                 raise ValueError("together needs two or more in covers")
             if self.benefit.type not in ("percent_off", "amount_off", "fixed_price"):
                 raise ValueError("together is for percent_off, amount_off and fixed_price")
-        if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= (self.benefit.amount_cents or 0):
+        if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= self.benefit.amount_cents:
             raise ValueError("an amount off must be smaller than the spend it asks for")
         return self
 
@@ -209,9 +154,10 @@ def price_cart(
     """What each line costs under the promotions that may stand together; the order of lines and promotions is nothing.
 
     Of the sets that stacking allows `best` takes the one with the most money off (with what gifts and points are
-    worth), then the fewest promotions; `priority` fills the cart by priority. Within a set, promotions on goods come
-    before those on the basket, then the higher priority, then the id. A threshold looks at the goods a promotion
-    covers, before any discount. No line and no delivery falls below zero. Shares of a cent go to the largest remainder.
+    worth), then the most gifts and points, then the fewest promotions; `priority` fills the cart by priority. Within a
+    set, promotions on goods come before those on the basket, then the higher priority, then the id. A threshold looks
+    at the goods a promotion covers, before any discount. No line and no delivery falls below zero. Shares of a cent go
+    to the largest remainder.
     """
     lines = sorted(cart.lines)
     basket = _Basket(
@@ -262,13 +208,15 @@ class _Rank(NamedTuple):
     """Which set is taken: the least."""
 
     dearer: int
+    fewer_gifts: int
     promotions: int
     ids: list[str]
 
 
 def _rank(applied: Sequence[Applied]) -> _Rank:
     worth = sum(each.discount_cents + each.shipping_off_cents + each.worth_cents for each in applied)
-    return _Rank(-worth, len(applied), [each.promotion_id for each in applied])
+    gifts = sum(bool(each.gift_quantity or each.points) for each in applied)
+    return _Rank(-worth, -gifts, len(applied), [each.promotion_id for each in applied])
 
 
 # which promotions are possible, and which of them together
@@ -375,7 +323,7 @@ class _Basket:
             ((self.lines[k].unit_cents, -k) for k in covered for _ in range(self.lines[k].quantity)), reverse=True
         )
         times = benefit.max_times or len(units)
-        price, room = benefit.price_cents or 0, [0] * len(self.lines)
+        price, room = benefit.price_cents, [0] * len(self.lines)
         if promotion.joined == "together":
             parts = [
                 [u for u in units if _part(promotion, self.lines[-u[1]]) == part]
@@ -384,7 +332,7 @@ class _Basket:
             sets = [one for one in zip(*parts, strict=False) if sum(unit for unit, _ in one) > price][:times]
             for cents, k in chain.from_iterable(sets):
                 room[-k] += cents
-            return _Ask(promotion, room, benefit.percent or 0, benefit.amount_cents or sum(room) - price * len(sets))
+            return _Ask(promotion, room, benefit.percent, benefit.amount_cents or sum(room) - price * len(sets))
         if benefit.type == "fixed_price":
             for cents, k in units[:times]:
                 room[-k] += max(0, cents - price)
@@ -392,7 +340,7 @@ class _Basket:
             groups = min(times, len(units) // (benefit.buy + benefit.get))
             for cents, k in units[len(units) - groups * benefit.get :]:
                 room[-k] += cents
-            return _Ask(promotion, room, benefit.percent or 100)
+            return _Ask(promotion, room, benefit.percent)
         elif benefit.type == "exchange":
             extra = [k for k, line in enumerate(self.lines) if line.product_id == benefit.product_id]
             dear = sorted(
@@ -403,7 +351,7 @@ class _Basket:
         else:
             for k in covered:
                 room[k] = self.full[k]
-            return _Ask(promotion, room, benefit.percent or 0, benefit.amount_cents or 0)
+            return _Ask(promotion, room, benefit.percent, benefit.amount_cents)
         return _Ask(promotion, room, cents=sum(room))
 
     def with_(self, chosen: Iterable[_Ask]) -> tuple[Applied, ...]:
@@ -419,9 +367,7 @@ class _Basket:
                 each = Applied(promotion.id, 0, {}, shipping_off_cents=off)
             elif benefit.type in ("gift", "points"):
                 units = benefit.quantity if benefit.product_id else 0
-                each = Applied(
-                    promotion.id, 0, {}, 0, benefit.product_id, units, benefit.points or 0, benefit.worth_cents
-                )
+                each = Applied(promotion.id, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
             else:
                 room = [min(part, whole) for part, whole in zip(most, left, strict=True)]
                 base = most if benefit.base == "list" else room

@@ -27,8 +27,14 @@ class MenuItem(Settings):
     scope: Scope = Field(
         default="all",
         description="What it is on: everything, or one offer for each category or product that fits a customer "
-        "(percentages only).",
+        "(percentages only), or those that `covers` names.",
         examples=["category"],
+    )
+    covers: tuple[str, ...] = Field(
+        default=(),
+        max_length=2,
+        description="The one or two categories or products that it is on, for everybody alike.",
+        examples=[["tea"]],
     )
     activation: Activation = Field(
         default="automatic",
@@ -56,6 +62,14 @@ class MenuItem(Settings):
         examples=[3.5],
     )
     online_only: bool = Field(default=False, description="Whether only customers seen to order online may get it.")
+    benefit_cost_cents: float | None = Field(
+        default=None,
+        ge=0,
+        description="gift, points, exchange: what one use costs the shop, in minor units, before what the customer "
+        "pays for it. They cannot be planned without.",
+        examples=[350],
+    )
+    members: bool = Field(default=False, description="Whether it is printed as an offer for members alone.")
     segments: tuple[str, ...] = Field(
         default=(),
         description="Only customers of one of these [segments](#segment) may get it. Left out: everybody.",
@@ -73,15 +87,31 @@ class MenuItem(Settings):
     def _possible(self) -> Self:
         if self.benefit.type == "none":
             raise ValueError("'none' is always on the menu and needs no line")
-        if self.benefit.type not in ("percent_off", "amount_off", "free_shipping", "reminder"):
-            raise ValueError(f"a plan cannot value {self.benefit.type}; a cart can price it")
-        if self.scope != "all" and self.benefit.type != "percent_off":
-            raise ValueError("offers on a category or product are percent_off")
+        kind = self.benefit.type
+        if self.covers and self.scope == "all":
+            raise ValueError("covers names categories or products: say which with scope")
+        if self.scope != "all" and not self.covers and kind != "percent_off":
+            raise ValueError("an offer for each category or product is percent_off; others name theirs in covers")
+        if kind == "percent_off" and len(self.covers) > 1:
+            raise ValueError("a percentage is on one thing: write a line for each, or leave pairs to the proposals")
+        if kind == "fixed_price" and not self.covers:
+            raise ValueError("a fixed price is of something: name it in covers")
+        if kind in ("gift", "exchange") and not (self.benefit.item and self.benefit.product_id):
+            raise ValueError(f"{kind} needs item (its name, for messages) and product_id (for the till)")
+        if (kind in ("gift", "points", "exchange")) != (self.benefit_cost_cents is not None):
+            raise ValueError(f"benefit_cost_cents is for gift, points and exchange, which need it; this is {kind}")
         if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:
             raise ValueError("an amount off needs min_spend_cents above the amount")
-        if self.benefit.type == "reminder" and (self.min_spend_cents or self.activation != "automatic"):
-            raise ValueError("a reminder gives nothing: it takes neither min_spend_cents nor a code or link")
+        if kind == "reminder" and (self.min_spend_cents or self.activation != "automatic" or self.scope != "all"):
+            raise ValueError("a reminder gives nothing: it takes neither scope, min_spend_cents nor a code or link")
         return self
+
+    @property
+    def by_baskets(self) -> bool:
+        """Whether what it costs is read from customers' own baskets: all but percentages on one thing, an amount off
+        and free delivery, which `effect.add_effects` values from their means, and a reminder, which gives nothing."""
+        plain = ("amount_off", "free_shipping") if not self.covers else ()
+        return self.benefit.type not in ("percent_off", "reminder", *plain)
 
     @property
     def depth(self) -> float | None:
@@ -122,6 +152,7 @@ def make_offer(
         label=label,
         joined="each" if len(covered(covers)) > 1 else None,
         activation=item.activation,
+        members=item.members,
         min_spend_cents=item.min_spend_cents,
         starts=starts,
         expires=datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo),
@@ -226,7 +257,7 @@ def list_candidates(
         "customer_id", pl.lit("none").alias("menu_id"), pl.lit("none").alias("offer_id"),
         *(pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()),
     )  # fmt: skip
-    parts = [none, *(_rows(item, profiles, kept, rules) for item in menu)]
+    parts = [none, *(_rows(item, profiles, targets if item.covers else kept) for item in menu)]
     about = ("price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents", "segments")
     people = profiles.select("customer_id", *(name for name in about if name in profiles.columns))
     rows = pl.concat(parts, how="diagonal").join(people, on="customer_id", how="left")
@@ -238,8 +269,11 @@ def list_candidates(
     return CANDIDATES.conform(_close(CANDIDATES.conform(marked), menu, rules)).sort("customer_id", "offer_id")
 
 
-def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, rules: OfferRules) -> pl.DataFrame:
-    if item.scope == "all":
+def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
+    if item.covers:
+        rows = _stated(item, profiles, targets)
+        offer = pl.lit(offer_id(item.id, AND.join(item.covers)))
+    elif item.scope == "all":
         rows = profiles.select("customer_id", "online").with_columns(pl.lit("all").alias("scope"))
         offer = pl.lit(offer_id(item.id, ""))
     else:
@@ -262,6 +296,27 @@ def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, rules: 
     ).drop("online")
 
 
+def _stated(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
+    """One offer on what a line covers, for everybody: what they are expected to buy of it without an offer.
+
+    Of a category that a customer is not known to buy they are taken to buy nothing; of products nothing is said here.
+    """
+    who = profiles.select("customer_id", "online")
+    base = pl.col("base_cents")
+    of_it = targets.filter((pl.col("scope") == item.scope) & pl.col("target").is_in(list(item.covers)))
+    known = of_it.group_by("customer_id").agg(
+        (base * pl.col("margin_rate")).sum().truediv(base.sum()).fill_nan(None).alias("margin_rate"),
+        base.sum(), (pl.col("base_se_cents") ** 2).sum().sqrt(),
+        (1 - (1 - pl.col("buy_prob")).product()).alias("buy_prob"), pl.col("bought").any(),
+    )  # fmt: skip
+    kind = of_it["kind"].drop_nulls().first() if "kind" in of_it.columns else None
+    rows = who.join(known, on="customer_id", how="left").with_columns(
+        pl.lit(item.scope).alias("scope"), pl.lit(AND.join(item.covers)).alias("target"),
+        pl.lit(str(kind or item.scope)).alias("kind"),
+    )  # fmt: skip
+    return rows if item.scope == "product" else rows.with_columns(pl.col("buy_prob", "base_cents").fill_null(0.0))
+
+
 def belongs(segments: Sequence[str]) -> pl.Expr:
     """Whether the customer of a row belongs to one of these segments."""
     return pl.col("segments").list.set_intersection(pl.lit(list(segments), pl.List(pl.String))).list.len() > 0
@@ -276,11 +331,13 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
         if item.segments
     ]
     given = line != "none"
+    barred = [item.id for item in menu if set(item.covers) & set(rules.excluded)]
+    by_baskets = [item.id for item in menu if item.by_baskets]
     margin_left = pl.col("margin_rate") - pl.col("depth") * (1 - pl.col("supplier_share"))
     reasons: list[tuple[pl.Expr, str]] = [
         (given & belongs(rules.excluded_segments), "the shop gives no offers to this segment"),
         *members,
-        (pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
+        (line.is_in(barred) | pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
         (margin_left < rules.margin_floor, "the margin left would be below the floor"),
         (pl.col("resting").fill_null(False), "a coupon for it was redeemed lately"),
         (pl.col("buy_prob") < rules.min_buy_prob, "not plausible: neither bought nor close to what is bought"),
@@ -289,6 +346,7 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
             (pl.col("scope") == "all") & (pl.col("min_spend_cents") > 0) & pl.col("basket_mean_cents").is_null(),
             "no order seen to compare the threshold with",
         ),
+        (line.is_in(by_baskets) & pl.col("basket_mean_cents").is_null(), "no order seen to compare the offer with"),
     ]
     why = pl.coalesce(*(pl.when(broken.fill_null(False)).then(pl.lit(text)) for broken, text in reasons))
     return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible"))

@@ -40,8 +40,8 @@ class Segment(Settings):
         min_length=1,
         max_length=2000,
         description="Who belongs to it: a condition as in SQL on the columns of [profiles](tables.md#profiles), on the "
-        "shop's own columns of customers, and on `value_decile` (10: the tenth that spent most in 52 weeks). Texts "
-        "stand in single quotes. Who has no value in a column that it asks for does not belong.",
+        "shop's own columns of customers, and on `value_decile` (10: the tenth that spent most in 52 weeks, or in a "
+        "shorter log). Texts stand in single quotes. Who has no value in a column that it asks for does not belong.",
         examples=["recency_days <= 28 and orders_16w >= 8", "tier in ('gold', 'platinum')"],
     )
 
@@ -139,8 +139,8 @@ def _typed(column: pl.Series) -> pl.Series:
 
 
 def _decile() -> pl.Expr:
-    """1 to 10 in order of what was spent in 52 weeks; those of one spend share a decile."""
-    spent = pl.col("revenue_52w_cents")
+    """1 to 10 in order of what was spent in 52 weeks, or in a shorter log in all of it; equals share a decile."""
+    spent = pl.coalesce("revenue_52w_cents", "revenue_total_cents")
     return (10 * spent.rank("max") / spent.count()).ceil().cast(pl.Int64)
 
 

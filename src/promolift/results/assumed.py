@@ -1,6 +1,5 @@
 """A plan's chosen offers in; what must be believed for its gain, and the value at which it would be gone, out."""
 
-import numpy as np
 import polars as pl
 
 from promolift import effect
@@ -135,7 +134,7 @@ def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None
 
 
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:
-    if not np.isin(chosen["benefit"].to_numpy(), ["amount_off", "free_shipping"]).any():
+    if (chosen["benefit"].is_in(["percent_off", "fixed_price"])).all():
         return None
     text = pick(
         f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it.",

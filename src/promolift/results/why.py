@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from promolift.effect import DiscountResponse, ValueSettings
-from promolift.message import line_words
+from promolift.message import label, line_words
+from promolift.offer import MenuItem
 from promolift.results import effects
 from promolift.results.chinese import in_chinese
 from promolift.results.job import Job
@@ -45,6 +46,7 @@ class PlanRules(NamedTuple):
     costs_known: bool
     currency: str
     trial: bool = False
+    menu: tuple[MenuItem, ...] = ()
 
 
 def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame, able: int) -> list[str]:
@@ -63,6 +65,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
         job.clean.catalogue["cost_cents"].drop_nulls().len() > 0,
         job.config.shop.currency,
         bool(job.config.plan.trial),
+        job.config.menu,
     )
     if free["added_cents"].drop_nulls().is_empty():
         return [UNVALUED.in_(spoken())]
@@ -106,7 +109,7 @@ def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list
     top = nearest.row(0, named=True)
     line = free.filter(pl.col("menu_id") == top["menu_id"])
     cost, added = (float(line[f"{name}_cents"].mean()) for name in ("cost", "added"))  # type: ignore[arg-type]
-    said = offer_words(top, rules.currency)
+    said = offer_words(top, rules)
     start = pick("No offer pays", "没有一种优惠是赚钱的")
     if treated:
         start = pick(
@@ -128,19 +131,24 @@ def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list
     ) + alone
     discount = nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()
     if discount and top["benefit"] != "percent_off" and (lift := extra_needed(discount[0])):
-        name = offer_words(discount[0], rules.currency)
+        name = offer_words(discount[0], rules)
         pays += pick(f"{name} would pay {lift[0]}.", f"“{name}”则要{lift[0]}才赚钱。")
     return [first, rests_on(top, line, rules), pays.strip(), todo(rules)]
 
 
-def offer_words(row: dict[str, Any], currency: str) -> str:
-    """A menu line in a few words."""
+def offer_words(row: dict[str, Any], rules: PlanRules) -> str:
+    """A menu line in a few words; one that was proposed beyond the menu by its row."""
     one = {"category": Words(zh="一个品类", en="one category"), "product": Words(zh="一件商品", en="one product")}
-    benefit = Benefit(
-        type=row["benefit"], percent=round(100 * (row["depth"] or 0)), amount_cents=row["amount_cents"] or 0
+    line = next((item for item in rules.menu if item.id == row["menu_id"]), None)
+    benefit = line.benefit if line else Benefit(type="percent_off", percent=round(100 * row["depth"]))
+    on = (
+        None
+        if row["scope"] == "all"
+        else label(row["target"], row["kind"])
+        if line and line.covers
+        else one[row["kind"]]
     )
-    on = None if row["scope"] == "all" else one[row["kind"]]
-    return line_words(benefit, row["min_spend_cents"] or 0, currency, spoken(), on)
+    return line_words(benefit, row["min_spend_cents"] or 0, rules.currency, spoken(), on)
 
 
 def percent(value: float) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from multiprocessing import current_process
 from typing import Any, NamedTuple
 
 import uvicorn
@@ -24,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 
 from promolift import __version__
 from promolift.config import Config
-from promolift.errors import PromoError
+from promolift.errors import ConfigError, PromoError
 from promolift.serve import hot, observe
 from promolift.serve.door import Door
 from promolift.serve.guard import Guard
@@ -54,7 +55,14 @@ Dress = Callable[[Any], Dressed]
 
 
 def create(settings: ServeSettings, config: Config | None = None) -> Any:
-    """The ASGI app. `app.server` is its state; it closes with the app's lifespan."""
+    """The ASGI app. `app.server` is its state; it closes with the app's lifespan.
+
+    Exports run in a process of their own, which imports the script that was started: call it under
+    `if __name__ == "__main__":`. Raises ConfigError in that process if it is not.
+    """
+    if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        guard = 'put what starts the server under `if __name__ == "__main__":`'
+        raise ConfigError(f"serve: a process that reads for the server ran the whole script again; {guard}")
     server = Server(settings, config)
 
     @asynccontextmanager

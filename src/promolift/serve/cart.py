@@ -20,7 +20,6 @@ from promolift.message.facts import money
 from promolift.offer.cart import (
     Applied,
     Cart,
-    CartBenefit,
     CartLine,
     NotApplied,
     PricedCart,
@@ -30,10 +29,10 @@ from promolift.offer.cart import (
 )
 from promolift.serve import outbox
 from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
-from promolift.serve.hot import REDEMPTION
 from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
+from promolift.serve.redeem import REDEMPTION
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
@@ -41,7 +40,7 @@ from promolift.serve.words import printable
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import CODE, Claim, Row, reserve, unusable, used_up
 from promolift.store.ledger_schema import DECISIONS, Refused, driver_sql
-from promolift.terms import Language, Words, covered
+from promolift.terms import Benefit, Language, Words, covered
 
 MOST_DECISIONS = 20  # of a customer that are looked at where the request names none
 LONGEST_DAYS = 366  # that an offer can hold
@@ -193,7 +192,12 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         if made is None:
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
-            promotion = _promotion(decider.ensure(made["release_id"]), made["offer_id"], made["ts_ms"], body)
+            release = decider.ensure(made["release_id"])
+            if not takes_off(release, made["offer_id"]):
+                if body.decision_ids is not None:
+                    refused[named] = "not_eligible"
+                continue
+            promotion = _promotion(release, made["offer_id"], made["ts_ms"], body)
             row = find_code(db, made["code"]) if made["code"] else None
             if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
@@ -373,10 +377,15 @@ def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | Non
     return dict.fromkeys(name for name in body.decision_ids or () if name not in found) | found
 
 
+def takes_off(release: LiveRelease, offer_id: str) -> bool:
+    """Whether an offer lowers a price at all: a reminder is a letter and nothing else."""
+    label = release.labels.get(offer_id)
+    return label is None or release.menu[label.menu_id].benefit.type != "reminder"
+
+
 def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) -> Promotion:
     """A planned offer as a promotion: on the products of this cart that the release counts to what it covers."""
     offer = printable(release, offer_id, ts_ms)
-    benefit = {name: value for name, value in offer.benefit.model_dump().items() if value}
     names = set(covered(offer.covers))
     on = [
         line.product_id
@@ -385,7 +394,7 @@ def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) ->
     ]
     return Promotion(
         id=offer_id,
-        benefit=CartBenefit(**benefit),
+        benefit=offer.benefit,
         scope="product" if names else "basket",
         covers=tuple(dict.fromkeys(on)) or tuple(sorted(names)),
         min_spend_cents=offer.min_spend_cents,
@@ -394,7 +403,7 @@ def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) ->
     )
 
 
-def _brings(no: NotApplied, benefit: CartBenefit, currency: str) -> Mapping[str, str]:
+def _brings(no: NotApplied, benefit: Benefit, currency: str) -> Mapping[str, str]:
     """'$8.50 more for free delivery', '再买8.50美元，可免运费'."""
     cents = benefit.amount_cents or benefit.price_cents
     said: dict[str, str] = {}
@@ -402,6 +411,6 @@ def _brings(no: NotApplied, benefit: CartBenefit, currency: str) -> Mapping[str,
         lacks = money(no.missing_cents, currency, language) if no.missing_cents else str(no.missing_units)
         unit = "件" if language == "zh" and not no.missing_cents else ""
         first = benefit.percent or benefit.points or benefit.buy
-        what = first if cents is None else money(cents, currency, language)
+        what = money(cents, currency, language) if cents else first
         said[language] = more.format(lacks + unit, BRINGS[benefit.type].in_(language).format(what, benefit.get))
     return said

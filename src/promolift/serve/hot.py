@@ -3,31 +3,24 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from operator import itemgetter
-from secrets import token_hex
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
-from sqlalchemy import Connection, bindparam, select
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from promolift.deliver import normalise
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
-from promolift.serve import events, live, outbox, words
+from promolift.serve import events, live, redeem, words
 from promolift.serve.answers import DecisionAnswer, EventsTaken, Redeemed
-from promolift.serve.models import BatchIn, ConfirmIn, DecisionIn, EventIn, ReserveIn, RollbackIn
+from promolift.serve.models import BatchIn, DecisionIn, EventIn, ReserveIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
 from promolift.serve.server import Server
-from promolift.serve.things import Campaign
-from promolift.sql import MINUTE_MS
-from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_money import CODE, Claim, Row, confirm, meant, reserve, rollback
-from promolift.store.ledger_schema import DECISIONS, Query, Refused
+from promolift.store.ledger_schema import Refused
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 KEY, KEY_LENGTH = b"idempotency-key", 255
@@ -38,8 +31,6 @@ SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "pol
 SAID = itemgetter(*SHOWN)
 EMPTY: Mapping[str, object] = dict.fromkeys((*SHOWN, "code"))
 FLAG = TypeAdapter(bool)
-REDEMPTION = tuple(Redeemed.__annotations__)
-DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
 
 
 class HotRoute(NamedTuple):
@@ -62,109 +53,28 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
         path, body = (f"/v1/{kind}", EventIn) if kind else ("/v1/batch", BatchIn)
         text = f"One {kind} event of the Segment spec" if kind else "Events, as the Segment clients send them"
         routes.append(HotRoute(path, "events", _events(server, kind), body, EventsTaken, 202, text))
-    for name, step in MONEY.items():
+    for name, step in redeem.STEPS.items():
         path, endpoint = f"/v1/redemptions:{name}", _money(server, name, step)
         routes.append(HotRoute(path, "redemptions", endpoint, step.body, Redeemed, 200, step.text))
     app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
     return routes
 
 
-class Step(NamedTuple):
-    """A step of a redemption: its body, what it is for, what it makes of the redemption, and the change itself."""
-
-    body: type[BaseModel]
-    text: str
-    becomes: str
-    change: Callable[[Connection, Any, int, str], Row]
-
-
-def _money(server: Server, name: str, step: Step) -> Endpoint:
+def _money(server: Server, name: str, step: redeem.Step) -> Endpoint:
     async def money(request: Request) -> ASGIApp:
         body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
-
-        def do(db: Connection, now_ms: int) -> HttpAnswer:
-            row = step.change(db, body, now_ms, who)
-            shown = {column: row[column] for column in REDEMPTION}
-            part = step.becomes == "rolled_back" and row["status"] == "confirmed"
-            outbox.announce(db, "redemption.returned" if part else f"redemption.{step.becomes}", shown, now_ms)
-            return HttpAnswer(200, shown)
-
+        if isinstance(body, ReserveIn) and not (body.decision_id or body.code):
+            raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
         server.check_clock()
-        key = _key(request)
         try:
-            answer = await server.change_soon(do, key, body.model_dump(mode="json") if key else None)
+            answer = await server.settle(redeem.Wanted(step, body, who, _key(request)))
         except Refused as refusal:
-            server.metrics.money.labels(name, refusal.code).inc()
+            server.metrics.redeemed(name, refusal.code)
             raise
-        server.metrics.money.labels(name, "ok").inc()
+        server.metrics.redeemed(name, "ok")
         return _reply(answer.body, answer.status)
 
     return money
-
-
-def _reserve(db: Connection, body: ReserveIn, now_ms: int, who: str) -> Row:
-    """It refers to a decision or to a code: once, in its time, and for no more than the offer takes off."""
-    campaign, offer, code = _meant(db, body)
-    known = Campaign.find(db, campaign)
-    if known is None:
-        raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
-    named, hold_ms = body.redemption_id or f"rdm_{token_hex(12)}", round(known.policy.hold_minutes * MINUTE_MS)
-    who_and_what = named, campaign, offer, body.customer_id, body.amount_cents
-    return reserve(db, Claim(*who_and_what, now_ms, hold_ms, body.order_id, code, body.decision_id, who))
-
-
-class Meant(NamedTuple):
-    """What a redemption is of."""
-
-    campaign_id: str
-    offer_id: str
-    code: str
-
-
-def _meant(db: Connection, body: ReserveIn) -> Meant:
-    """From the decision, or from the code alone; Refused where they are not of this customer, campaign or offer."""
-    campaign, offer = body.campaign_id, body.offer_id
-    if body.decision_id:
-        made = decision(db, body.decision_id)
-        if made["customer_id"] != body.customer_id or made["offer_id"] == NONE:
-            raise Refused("decision_of_another", "this decision gave this customer no offer")
-        campaign, offer = campaign or made["campaign_id"], offer or made["offer_id"]
-        if (campaign, offer) != (made["campaign_id"], made["offer_id"]):
-            raise Refused("decision_of_another", "this decision was for another campaign or offer")
-        if body.code is None:
-            return Meant(campaign, offer, made["code"])
-    if body.code is None:
-        raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
-    if campaign and offer:
-        return Meant(campaign, offer, meant(db, campaign, offer, body.code, normalise(body.code)))
-    for typed in (body.code, normalise(body.code)):
-        row = CODE.first(db, named=typed)
-        if row and campaign in (None, row["campaign_id"]) and offer in (None, row["offer_id"]):
-            return Meant(row["campaign_id"], row["offer_id"], row["code"])
-    raise Refused("code_unknown", "no such code; check what was typed, and name campaign_id and offer_id")
-
-
-def _confirm(db: Connection, body: ConfirmIn, now_ms: int, who: str) -> Row:
-    return confirm(db, body.redemption_id, body.amount_cents, now_ms, who)
-
-
-def _rollback(db: Connection, body: RollbackIn, now_ms: int, who: str) -> Row:
-    return rollback(db, body.redemption_id, now_ms, who, body.amount_cents)
-
-
-MONEY = {
-    "reserve": Step(ReserveIn, "Hold an offer's money and code for an order, within all limits", "reserved", _reserve),
-    "confirm": Step(ConfirmIn, "The order is paid: spend what was reserved, or less of it", "confirmed", _confirm),
-    "rollback": Step(RollbackIn, "The order is cancelled: give the money and the code back", "rolled_back", _rollback),
-}
-
-
-def decision(db: Connection, decision_id: str) -> Row:
-    """The row of a decision; Refused if there is none."""
-    row = DECISION.first(db, named=decision_id)
-    if row is None:
-        raise Refused("decision_unknown", "no such decision")
-    return row
 
 
 def _key(request: Request) -> str | None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import polars as pl
 from pydantic_core import to_json
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from promolift import deliver
 from promolift.allocate.pace import Forecast, Pace
@@ -33,7 +33,7 @@ from promolift.serve.release import NOBODY, LiveRelease, ReleaseRows, Slate, loa
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_schema import CODES, DECISIONS, THINGS, Query
+from promolift.store.ledger_schema import CODES, DECISIONS, STOCKED, THINGS, Query
 from promolift.terms import covered
 
 LOG = logging.getLogger("promolift.serve")
@@ -324,7 +324,7 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
 
     Then the ledger tries them one by one, and the last finds the offer closed.
     """
-    mine = select(CODES.c.code).where(CODES.c.campaign_id == row["campaign_id"], CODES.c.status == "stock")
+    mine = select(CODES.c.code).where(CODES.c.campaign_id == row["campaign_id"], STOCKED, CODES.c.status == "stock")
     code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).order_by(CODES.c.code).limit(1)).scalar()
     if code is None:
         raise SupportError(f"codes: the stock of {row['offer_id']} ended")
@@ -380,8 +380,8 @@ def mark_unanswered(db: Connection, decision_ids: Sequence[str]) -> list[None]:
 
 
 def last_moment(db: Connection) -> int:
-    """The moment of the latest decision on record, 0 before the first."""
-    return db.execute(select(func.max(DECISIONS.c.ts_ms))).scalar() or 0
+    """The moment of the latest decision on record, 0 before the first: ids rise with time."""
+    return db.execute(select(DECISIONS.c.ts_ms).order_by(DECISIONS.c.decision_id.desc()).limit(1)).scalar() or 0
 
 
 def _campaign(ask: Ask, running: dict[str, Running | None]) -> Running | Answer:

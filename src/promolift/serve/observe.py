@@ -33,12 +33,12 @@ class Metrics(Collector):
         """All start at 0."""
         self.registry = home = CollectorRegistry()
         self.events = Counter("promolift_events_total", "Events by what became of them", ["result"], registry=home)
-        self.money = Counter("promolift_redemptions_total", "Redemption calls", ["step", "result"], registry=home)
         self.waiting = Gauge("promolift_outbox_waiting", "Webhooks and e-mails that wait", registry=home)
         self.duties = Gauge("promolift_duty_failures", "Failed rounds of work on the side", ["duty"], registry=home)
         self._lock = threading.Lock()
         self._answers: dict[tuple[str, int], int] = defaultdict(int)
         self._decisions: dict[tuple[str, str], int] = defaultdict(int)
+        self._redemptions: dict[tuple[str, str], int] = defaultdict(int)
         self._times: dict[str, list[float]] = defaultdict(lambda: [0.0] * (len(SECONDS) + 2))  # by bucket; their sum
         home.register(self)
 
@@ -47,6 +47,11 @@ class Metrics(Collector):
         rule = answer.reason.partition(":")[0][:60]
         with self._lock:
             self._decisions["none" if answer.offer_id == "none" else "offer", rule] += 1
+
+    def redeemed(self, step: str, result: str) -> None:
+        """Count a step of a redemption by what came of it: ok, or the code of the refusal."""
+        with self._lock:
+            self._redemptions[step, result] += 1
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer and the time it took."""
@@ -62,16 +67,18 @@ class Metrics(Collector):
         decisions = CounterMetricFamily(
             "promolift_decisions", "Decisions by outcome and rule", labels=["outcome", "rule"]
         )
+        redemptions = CounterMetricFamily("promolift_redemptions", "Redemption calls", labels=["step", "result"])
         seconds = HistogramMetricFamily("promolift_request_seconds", "Time to answer", labels=["route"])
         with self._lock:
             for (route, status), number in self._answers.items():
                 requests.add_metric([route, str(status)], number)
-            for labels, number in self._decisions.items():
-                decisions.add_metric([*labels], number)
+            for family, counted in ((decisions, self._decisions), (redemptions, self._redemptions)):
+                for labels, number in counted.items():
+                    family.add_metric([*labels], number)
             for route, times in self._times.items():
                 bounds = [*map(str, map(float, SECONDS)), "+Inf"]
                 seconds.add_metric([route], list(zip(bounds, accumulate(times[:-1]), strict=True)), times[-1])
-        yield from (requests, decisions, seconds)
+        yield from (requests, decisions, redemptions, seconds)
 
     def received(self, new: int, duplicates: int, rejected: int) -> None:
         """Count events."""

@@ -118,22 +118,43 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+class News(NamedTuple):
+    """What webhooks may hear of: its kind, and what happened."""
+
+    kind: str
+    data: Any
+
+
 def announce(db: Connection, kind: str, data: Any, now_ms: int) -> None:
     """Put a message for every webhook that listens to `kind` into the outbox."""
+    announce_all(db, [News(kind, data)], now_ms)
+
+
+def announce_all(db: Connection, news: Sequence[News], now_ms: int) -> None:
+    """Put a message for every webhook that listens to it into the outbox, for each of the news."""
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    rows = []
     for webhook_id, hook in Hook.all(db).items():
-        if kind in hook.events:
-            moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
-            post(db, "webhook", webhook_id, {"type": kind, "timestamp": moment, "data": data}, now_ms)
+        for kind, data in news:
+            if kind in hook.events:
+                rows.append(_waiting("webhook", webhook_id, {"type": kind, "timestamp": moment, "data": data}, now_ms))
+    POST.many(db, rows)
 
 
 def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
     """Put one message into the outbox; its id."""
+    row = _waiting(channel, target, body, now_ms)
+    POST.many(db, [row])
+    return str(row["delivery_id"])
+
+
+def _waiting(channel: str, target: str, body: Any, now_ms: int) -> dict[str, Any]:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0)
     data = body.get("data") if isinstance(body, dict) else None
     who = data.get("customer_id") if isinstance(data, dict) else None
-    POST.run(db, **made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms, error=None, customer_id=who)
-    return made.delivery_id
+    waiting = {"status": "waiting", "next_ms": now_ms, "ts_ms": now_ms, "error": None, "customer_id": who}
+    return made._asdict() | waiting
 
 
 def safe_address(url: str, private: bool) -> WebhookTarget:

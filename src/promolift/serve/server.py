@@ -18,7 +18,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import duties, events, live, observe, outbox, security, words
+from promolift.serve import duties, events, live, observe, outbox, redeem, security, words
 from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
@@ -26,16 +26,7 @@ from promolift.serve.settings import ServeSettings
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import (
-    REFUSED,
-    Answered,
-    HttpAnswer,
-    OnceAnswer,
-    amend,
-    keep_answers,
-    kept_answer,
-    once,
-)  # fmt: skip
+from promolift.store.ledger_audit import Answered, HttpAnswer, OnceAnswer, amend, keep_answers, kept_answers, once
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -63,6 +54,7 @@ class Server:
         now_ms = self.clock.now_ms()
         self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
         self.decider = live.Decider(settings.work, self.secret, self.clock)
+        self.redeemer = redeem.Redeemer(self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.crowd = events.Throttle()
@@ -107,7 +99,7 @@ class Server:
         except BrokenProcessPool:
             with self._gate:
                 self._readers = _new_readers() if self._readers is readers else self._readers
-            raise ApiError(503, "reader_ended", "the process that reads ended; ask for less") from None
+            raise ApiError(503, "reader_ended", "the process that reads ended, see the log; or ask for less") from None
 
     def reload_keys(self) -> None:
         """Read the keys again after a change."""
@@ -184,18 +176,13 @@ class Server:
 
     def _decide_keyed(self, db: Connection, some: "list[_Keyed]") -> "list[_Found]":
         """The decisions, made together, or the answers kept for their keys."""
-        now_ms, found = self.clock.now_ms(), dict[int, _Found]()
-        for at, wanted in enumerate(some):
-            try:
-                kept = kept_answer(db, wanted.key, wanted.request, now_ms)
-                found |= {} if kept is None else {at: _Found(None, kept)}
-            except Refused as refusal:
-                found[at] = _Found(None, HttpAnswer(REFUSED, None), refusal)
-        fresh = [at for at in range(len(some)) if at not in found]
-        made = self.decider.work(db, [some[at].ask for at in fresh])
-        found |= {at: _Found(one, HttpAnswer(200, some[at].body(one))) for at, one in zip(fresh, made, strict=True)}
-        keep_answers(db, [Answered(some[at].key, some[at].request, found[at].reply) for at in fresh], now_ms)
-        return [found[at] for at in range(len(some))]
+        now_ms = self.clock.now_ms()
+        kept = kept_answers(db, {each.key: each.request for each in some}, now_ms)
+        fresh = [each for each in some if each.key not in kept]
+        made = self.decider.work(db, [each.ask for each in fresh])
+        found = {each.key: _Found(one, HttpAnswer(200, each.body(one))) for each, one in zip(fresh, made, strict=True)}
+        keep_answers(db, [Answered(each.key, each.request, found[each.key].reply) for each in fresh], now_ms)
+        return [found.get(each.key) or _Found(None, *kept[each.key]) for each in some]
 
     def _missed(self, wanted: "_Keyed", found: object) -> None:
         """What came after the deadline counts for nothing; what is kept for a retry is what the caller got."""
@@ -227,15 +214,12 @@ class Server:
         with self._alone(key) as short:
             return _said(self.ledger.write(self._changes, _Wanted(do, short, request)))
 
-    async def change_soon(self, do: Change, key: str | None, request: Any) -> HttpAnswer:
-        """Like `change`, in the event loop, for brief changes that check all before they write.
-
-        Many share one commit with decisions; a refusal is an answer, so that none makes the others run again.
-        """
-        if key is None:
-            return _said(await self.ledger.call(self._changes, _Wanted(do, None, request), brief=True))
-        with self._alone(key) as short:
-            return _said(await self.ledger.call(self._changes, _Wanted(do, short, request), brief=True))
+    async def settle(self, wanted: redeem.Wanted) -> HttpAnswer:
+        """A step of a redemption, once per Idempotency-Key. Many share one commit with decisions."""
+        if wanted.key is None:
+            return _said(await self.ledger.call(self.redeemer.work, wanted, brief=True))
+        with self._alone(wanted.key) as short:
+            return _said(await self.ledger.call(self.redeemer.work, wanted._replace(key=short), brief=True))
 
     def _changes(self, db: Connection, some: "list[_Wanted]") -> list[OnceAnswer]:
         now_ms = self.clock.now_ms()

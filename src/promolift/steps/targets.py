@@ -3,6 +3,7 @@
 import polars as pl
 
 from promolift import sql
+from promolift.offer.replay import past_orders, replay
 from promolift.results.job import Job
 from promolift.results.segments import members
 from promolift.sql import DAY_MS, bind, fetch
@@ -29,6 +30,40 @@ from (
 ) e cross join level left join products p on p.product_id = e.product_id
 where {TARGET} is not null order by all
 """
+
+BASKETS = f"""
+with {LEVEL}, lines as (
+    select e.customer_id, e.order_id, e.product_id, {TARGET} as category, sum(e.quantity) as quantity,
+        sum(e.list_cents)::double as list_cents, max(e.ts_ms) as ts_ms
+    from events e cross join level left join products p on p.product_id = e.product_id
+    where e.kind = 'purchase' and e.list_cents > 0 and e.order_id is not null and e.ts_ms >= $since and e.ts_ms < $asof
+    group by all
+), orders as (
+    select customer_id, order_id, max(ts_ms) as at_ms from lines group by all
+), numbered as (
+    select *, row_number() over (partition by customer_id order by at_ms desc, order_id) as n from orders
+)
+select l.* from lines l join numbered o using (customer_id, order_id) where o.n <= $most
+order by customer_id, order_id, product_id, category
+"""
+MOST_BASKETS, MOST_ORDERS, BASKET_DAYS = 8, 400_000, 364  # of one customer, of all, and how far back
+
+
+def list_replays(job: Job, asof_ms: int) -> pl.DataFrame | None:
+    """What each menu line that is valued by baskets would have done to customers' last orders; see `offer.replay`.
+
+    None where there is no such line.
+    """
+    items = [item for item in job.config.menu if item.by_baskets]
+    if not items:
+        return None
+    most = max(1, min(MOST_BASKETS, MOST_ORDERS // max(job.profiled.size, 1)))
+    query = bind(BASKETS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms, most=most)
+    delivery = job.config.value.delivery_cost_cents
+    return pl.concat(
+        replay(past_orders(fetch(sql.run(query, events=events, products=job.clean.products))), items, delivery)
+        for events in map(job.clean.events, job.clean.shards)
+    )
 
 
 def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:

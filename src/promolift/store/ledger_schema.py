@@ -1,9 +1,11 @@
 """The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -24,7 +26,7 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from promolift.errors import ConfigError, PromoError
 
@@ -165,7 +167,6 @@ CODES = Table(
     Column("expires_ms", Big),
     Column("cap_cents", Big),  # the most its offer may take off; null: nothing is printed about it
 )  # fmt: skip
-Index("codes_stock", CODES.c.campaign_id, CODES.c.offer_id, CODES.c.status)
 Index("codes_customer", CODES.c.customer_id, CODES.c.campaign_id)  # both: or SQLite reads all codes of the campaign
 FOLDED = func.upper(func.replace(CODES.c.code, literal_column("' '"), literal_column("''")))  # as people may type it
 STOCKED = CODES.c.stocked == literal_column("1")
@@ -278,6 +279,9 @@ JOBS = Table(
 )  # fmt: skip
 
 
+UNUSED = Index("codes_stock")  # an earlier version's: every code given or used had to be written in it
+
+
 def make_tables(db: Connection) -> None:
     """Make missing tables and indexes. ConfigError if one is there that an earlier version made otherwise."""
     META.create_all(db)
@@ -289,6 +293,7 @@ def make_tables(db: Connection) -> None:
             raise ConfigError(f"ledger: {fault}; export what you need with that version and start a new ledger")
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))
+    db.execute(DropIndex(UNUSED, if_exists=True))
 
 
 def driver_sql(db: Connection, text: str) -> None:
@@ -300,9 +305,9 @@ def driver_sql(db: Connection, text: str) -> None:
 
 
 def memo(db: Connection) -> dict[Any, Any]:
-    """What was read in this transaction of the writer and nobody else can change before its end; empty outside of one.
+    """What the writer has read and nobody else has changed since; empty outside of one of its transactions.
 
-    Whoever writes such a thing clears it; so does undoing a savepoint.
+    Whoever writes such a thing clears it; so does undoing a savepoint or a transaction. On PostgreSQL it begins empty.
     """
     found: dict[Any, Any] = db.info.get(MEMO, {})
     return found
@@ -310,16 +315,23 @@ def memo(db: Connection) -> dict[Any, Any]:
 
 MEMO = "promolift"
 BLOCK = 100
+NAMED = re.compile(r"%\((\w+)\)s")
 PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
 class _Compiled(NamedTuple):
-    """A statement's text, the order of its parameters (None: they go by name), and those that are fixed."""
+    """A statement as its driver reads it, the order of its parameters, and those that are fixed."""
 
     text: str
-    names: Sequence[str] | None
+    names: Sequence[str]
     fixed: Mapping[str, Any]
     columns: Sequence[str]  # of the rows it finds
+    row: str  # what an insert has for one row; empty for all else
+
+    def given(self, values: Mapping[str, Any]) -> list[Any]:
+        """Values in the order of the parameters."""
+        whole = {**self.fixed, **values} if self.fixed else values
+        return [whole[name] for name in self.names]
 
 
 class Query:
@@ -336,12 +348,9 @@ class Query:
 
     def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
         """Run it; its rows as tuples."""
-        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
-        if names is None:
-            return db.exec_driver_sql(text, {**fixed, **values}).all()
-        given = {**fixed, **values} if fixed else values
+        ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return list(driver.execute(text, [given[name] for name in names]))
+        return list(driver.execute(ready.text, ready.given(values)))
 
     def dicts(self, db: Connection, **values: Any) -> list[dict[str, Any]]:
         """Run it; its rows by column."""
@@ -354,40 +363,37 @@ class Query:
 
     def run(self, db: Connection, **values: Any) -> int:
         """Run a change; how many rows it touched."""
-        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
-        given = {**fixed, **values}
-        if names is None:
-            return db.exec_driver_sql(text, given).rowcount
+        ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return int(driver.execute(text, [given[name] for name in names]).rowcount)
+        return int(driver.execute(ready.text, ready.given(values)).rowcount)
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Run an insert for all rows; how many were new. SQLite takes BLOCK rows in one statement.
+        """Insert all rows; how many were new. BLOCK rows go in one statement.
 
-        Python's interpreter is given back once for each statement, and may have to be waited for afterwards.
+        Python's interpreter is given back once for each statement, and may have to be waited for afterwards; and
+        PostgreSQL takes as long for a statement as for dozens of rows.
         """
-        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
-        if not rows:
-            return 0
-        if names is None:
-            named = [{**fixed, **row} for row in rows]
-            return db.exec_driver_sql(text, named, execution_options={"preserve_rowcount": True}).rowcount
+        ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        given, new = [[row[name] for name in names] for row in rows], 0
-        whole = len(given) // BLOCK * BLOCK
+        given, new = [ready.given(row) for row in rows], 0
+        # SQLite keeps few statements ready: there the last ones go one by one
+        whole = len(given) // BLOCK * BLOCK if db.dialect.name == "sqlite" else len(given)
         for first in range(0, whole, BLOCK):
-            one = f"({', '.join('?' * len(names))})"
-            flat = list(chain.from_iterable(given[first : first + BLOCK]))
-            new += driver.execute(text.replace(one, ", ".join([one] * BLOCK), 1), flat).rowcount
-        return new + (driver.executemany(text, given[whole:]).rowcount if given[whole:] else 0)
+            block = given[first : min(first + BLOCK, whole)]
+            text = ready.text.replace(ready.row, ", ".join([ready.row] * len(block)), 1)
+            new += driver.execute(text, list(chain.from_iterable(block))).rowcount
+        return new + (driver.executemany(ready.text, given[whole:]).rowcount if given[whole:] else 0)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]
         fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
-        names = list(compiled.positiontup) if dialect.name == "sqlite" else None
+        text, names = str(compiled), compiled.positiontup
+        if names is None:  # psycopg takes parameters by place, too
+            text, names = NAMED.sub("%s", text), NAMED.findall(text)
+        _, _, row = text.partition(" VALUES ")
         selected = getattr(self._statement, "selected_columns", None)
         columns = selected.keys() if selected is not None else []
-        self._ready[dialect.name] = ready = _Compiled(str(compiled) + self._then, names, fixed, columns)
+        self._ready[dialect.name] = ready = _Compiled(text + self._then, list(names), fixed, columns, row)
         return ready
 
 
@@ -399,6 +405,11 @@ class Members(ColumnElement[str]):
     def __init__(self, name: str) -> None:
         """The list is given as JSON in the parameter `name`."""
         self.given = bindparam(name, type_=Text())
+
+
+def members(texts: Iterable[str]) -> str:
+    """What a parameter of `Members` is given."""
+    return to_json(list(texts)).decode()
 
 
 @compiles(Members, "sqlite")

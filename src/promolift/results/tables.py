@@ -105,6 +105,8 @@ class Clean:
 
     def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
         """Names as printed, of the products that have one; of an offer on two, both names."""
+        if product_ids.is_empty():
+            return {}
         asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
         ones = sorted({one for parts in asked.values() for one in parts})
         named = self.catalogue.filter(pl.col("product_id").is_in(ones)).drop_nulls("name")

@@ -12,7 +12,7 @@ from promolift.errors import PromoError
 from promolift.pages.shop import facts, local_names, offer_words, top_tastes, who
 from promolift.results.chinese import kept
 from promolift.results.customers import Person
-from promolift.results.job import moments
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
 from promolift.serve.models import DecisionIn
@@ -110,8 +110,11 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
 def one(visit: PageVisit) -> Reply:
     """One customer."""
     customer = named_in(visit)
-    decided = dry(visit, customer)
-    told, timeline = profile(visit, customer), happened(visit, customer)
+    decided, told, logged = dry(visit, customer), None, list[Happened]()
+    if visit.server.config is not None:
+        with visit.job() as job:
+            told, logged = profile(job, customer), from_log(job, customer)
+    timeline = happened(visit, customer, logged)
     closed = closed_of(visit, decided)
     with visit.read() as db:
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == customer)).mappings().first()
@@ -172,37 +175,38 @@ def closed_of(visit: PageVisit, decided: dict[str, Any]) -> list[ClosedOffers]:
     ]
 
 
-def profile(visit: PageVisit, customer: str) -> dict[str, Any] | None:
-    """Who they are, figures of the profile with their error, and what the plan decided; None where they are unknown."""
-    if visit.server.config is None:
+def profile(job: Job, customer: str) -> dict[str, Any] | None:
+    """Who they are, figures of the profile with their error; None where they are unknown."""
+    if not PlanNote.has(job.store):
         return None
-    with visit.job() as job:
-        if not PlanNote.has(job.store):
-            return None
-        at = moments(job)
-        rows = job.profiled.profile(at.asof, customer).to_dicts()
-        if not rows:
-            return None
-        ahead = job.profiled.outlook_of(customer).to_dicts()
-        person = Person.of(rows[0] | (ahead[0] if ahead else {}))
-        described = {row["customer_id"]: row for row in job.clean.people.iter_rows(named=True)}.get(customer, {})
-        tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-        shown = facts(person, local_names(job))
-        value, se = person.price_sensitivity, person.price_sensitivity_se
-        if value is not None:
-            between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
-            shown[pick("price sensitivity", "价格敏感度")] = f"{number(value)}{between}"
-        return {"who": who(person, described, tastes), "facts": shown}
+    at = moments(job)
+    rows = job.profiled.profile(at.asof, customer).to_dicts()
+    if not rows:
+        return None
+    ahead = job.profiled.outlook_of(customer).to_dicts()
+    person = Person.of(rows[0] | (ahead[0] if ahead else {}))
+    described = {row["customer_id"]: row for row in job.clean.people.iter_rows(named=True)}.get(customer, {})
+    tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
+    shown = facts(person, local_names(job))
+    value, se = person.price_sensitivity, person.price_sensitivity_se
+    if value is not None:
+        between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
+        shown[pick("price sensitivity", "价格敏感度")] = f"{number(value)}{between}"
+    return {"who": who(person, described, tastes), "facts": shown}
 
 
-def happened(visit: PageVisit, customer: str) -> list[Happened]:
-    """Orders and visits of the log, events, decisions and redemptions of the ledger, the latest first."""
-    cash, found = Cash(visit.shared.shop.currency), list[Happened]()
-    if visit.server.config is not None:
-        with visit.job() as job:
-            if job.clean.has_events:
-                rows = fetch(job.clean.events().query("events", bind(HISTORY, who=customer)))
-                found += [Happened(row["ts_ms"], "log", log_line(row, cash)) for row in rows.iter_rows(named=True)]
+def from_log(job: Job, customer: str) -> list[Happened]:
+    """Orders and visits of the shop's log."""
+    if not job.clean.has_events:
+        return []
+    cash = Cash(job.config.shop.currency)
+    rows = fetch(job.clean.events().query("events", bind(HISTORY, who=customer)))
+    return [Happened(row["ts_ms"], "log", log_line(row, cash)) for row in rows.iter_rows(named=True)]
+
+
+def happened(visit: PageVisit, customer: str, logged: list[Happened]) -> list[Happened]:
+    """What was `logged`, and events, decisions and redemptions of the ledger, the latest first."""
+    cash, found = Cash(visit.shared.shop.currency), [*logged]
     made = lists.decisions(visit.call, customer, limit=LATEST)["data"]
     for row in made:
         offer = said_offer(visit, row["release_id"], row["offer_id"]) if known_release(visit, row) else row["offer_id"]

@@ -1,6 +1,6 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
-    python benchmarks/serve.py [--quick] [--wrk wrk] [--only startup,agreement,throughput,plain,payments,mixed,webhooks,words,events,money]
+    python benchmarks/serve.py [--quick] [--rounds N] [--wrk wrk] [--only startup,agreement,throughput,plain,payments,mixed,webhooks,words,events,money]
         [--ledger postgresql+psycopg://user@host/a_database_that_is_emptied]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
@@ -775,6 +775,7 @@ def main() -> None:
     options.add_argument("--quick", action="store_true")
     options.add_argument("--wrk", default="wrk")
     options.add_argument("--only")
+    options.add_argument("--rounds", type=int, help="of each load; 2 of a second if quick, else 10 of two")
     options.add_argument("--ledger", help="a PostgreSQL database: all in it is deleted")
     asked = options.parse_args()
     chosen = (
@@ -786,7 +787,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "work"
         planned(folder)
-        rounds, seconds = (2, 1) if asked.quick else (10, 2)
+        rounds, seconds = (asked.rounds or 2, 1) if asked.quick else (asked.rounds or 10, 2)
         parts: dict[str, Callable[[Path], None]] = {
             "agreement": agreement,
             "throughput": lambda place: throughput(place, asked.wrk, rounds, seconds),

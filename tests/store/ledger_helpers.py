@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateSchema
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import Books, Claim, period_key, reserve
-from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE
+from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE, memo
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
 KINDS = ["sqlite", "postgresql"]
@@ -54,7 +54,13 @@ def limit(limit_id: str, amount: int, metric: str = "discount_amount", **more: s
 
 def add(ledger: Ledger, table: object, *rows: dict[str, object]) -> None:
     """Insert rows as they are."""
-    ledger.write(lambda db, some: [db.execute(insert(table), list(rows)) and None for _ in some])  # type: ignore[call-overload]
+
+    def work(db: Connection, some: list[None]) -> list[None]:
+        db.execute(insert(table), list(rows))  # type: ignore[call-overload]
+        memo(db).clear()
+        return some
+
+    ledger.write(work)
 
 
 def claim(number: int | str, cents: int = 100, customer: str = "u1", **more: object) -> Claim:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, rollback
+from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, open_ledger, rollback
 from sqlalchemy import create_engine, inspect, make_url, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
@@ -75,6 +75,30 @@ def test_a_ledger_of_the_first_version_goes_on_with_its_money_and_its_data(tmp_p
         check_books(ledger)
         with ledger.read() as db:
             assert db.execute(select(USAGE.c.held, USAGE.c.spent)).one() == (0, 30)
+
+
+def shape(ledger: Ledger) -> dict[str, object]:
+    """Columns of every table, with type and whether they may be null, and the names of all indexes."""
+    indexes = "select indexname from pg_indexes where schemaname = current_schema()"
+    if ledger.sqlite:
+        indexes = "select name from sqlite_master where type = 'index' and sql is not null"
+    with ledger.read() as db:
+        found = inspect(db)
+        columns = {
+            (table, column["name"]): (str(column["type"]), column["nullable"])
+            for table in found.get_table_names()
+            for column in found.get_columns(table)
+        }
+        return columns | {"indexes": set(db.execute(text(indexes)).scalars())}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_ledger_brought_up_has_the_form_of_a_new_one(tmp_path: Path, kind: str) -> None:
+    with Ledger(made_by_1(tmp_path, kind)) as old:
+        brought_up = shape(old)
+    (tmp_path / "new").mkdir()
+    with open_ledger(tmp_path / "new", kind) as new:
+        assert brought_up == shape(new)
 
 
 def test_what_fails_half_way_leaves_the_ledger_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

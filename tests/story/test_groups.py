@@ -86,3 +86,28 @@ def test_counts_stand_in_profile_plan_and_page_in_both_languages(shop: Shop, tmp
     page = shop.report(tmp_path).read_text(encoding="utf-8")
     assert "Your segments" in page
     assert "nobody" in page
+
+
+def test_strategic_rules_are_kept_and_their_cost_is_the_gain_without_them_less_that_with_them(shop: Shop) -> None:
+    rules = [
+        {"name": "members first", "rule": "pin", "menu": ["member-20"], "segments": ["frequent"]},
+        {"name": "wide", "rule": "at_least", "menu": ["all-10"], "share": 0.95},
+    ]
+    free = shop.plan()
+    plain = float(free.chosen["gain_cents"].sum())
+    pinned = shop.with_settings(strategic=rules[:1], plan={"budget_cents": 20_000}).plan()
+    (cost,) = pinned.note.strategic
+    assert cost.cost_cents == pytest.approx(max(plain - pinned.note.gain_cents, 0.0), abs=0.02 * plain)
+    mine = pinned.chosen.filter(pl.col("segments").list.contains("frequent"))
+    assert set(mine["menu_id"]) == {"member-20"}
+    assert cost.given == mine.height
+    assert 0.0 <= pinned.note.gap < 1.0
+    assert pinned.note.bound_cents >= pinned.note.planned_cents - 1e-6
+    assert f"Rule members first (pin): {mine.height} such offers" in str(pinned)
+    wide = shop.with_settings(strategic=rules[1:]).plan()
+    share = wide.chosen.filter(pl.col("menu_id") == "all-10").height / wide.chosen.height
+    assert share >= 0.95
+    lost = max(plain - wide.note.gain_cents, 0.0)
+    assert wide.note.strategic[0].cost_cents == pytest.approx(lost, abs=0.02 * plain)
+    with speaking("zh"):
+        assert "规则wide（最低占比）" in str(wide)

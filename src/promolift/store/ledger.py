@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -28,13 +28,7 @@ from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
 from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql
 
-try:
-    from psycopg import Error as PostgresError
-except ImportError:
-    PostgresError = sqlite3.Error  # type: ignore[assignment,misc]
-
 LOG = logging.getLogger("promolift.store")
-DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, PostgresError)
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
@@ -100,6 +94,8 @@ class Ledger:
         self._closed = self._ended = False  # closed by its owner; its writer ended by a fault
         self._prepared: _Prepared | None = None
         self._group: list[_Task] = []  # what the writer is at
+        self._memo: dict[Any, Any] = {}
+        self._seen: object = None
         self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._keep_on, name="ledger", daemon=True)
@@ -186,7 +182,7 @@ class Ledger:
         try:
             with self._readers.connect() as connection:
                 yield connection
-        except DRIVER_ERRORS as error:
+        except _errors(self._readers.dialect) as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
         finally:
             with self._turn:
@@ -299,7 +295,7 @@ class Ledger:
         try:
             while not self._begun(connection, wait and monotonic() < until):
                 sleep(QUIET_S)
-            connection.info[MEMO] = {}
+            connection.info[MEMO] = self._remembered(connection)
             outcomes: list[_Outcome] = []
             for work, tasks in _by_work(group).items():
                 outcomes.extend(_run(connection, work, tasks))
@@ -340,15 +336,25 @@ class Ledger:
             raise
         return True
 
+    def _remembered(self, connection: Connection) -> dict[Any, Any]:
+        """What earlier transactions of this writer read, while no other connection has written since."""
+        if not self.sqlite:
+            return {}
+        version = _driver(connection).execute("pragma data_version").fetchone()
+        if version != self._seen:
+            self._memo, self._seen = {}, version
+        return self._memo
+
     def _end(self, connection: Connection, how: str) -> None:
+        connection.info.pop(MEMO, None)
+        if how != "commit":
+            self._memo = {}
         if not self.sqlite:
             try:
-                connection.info.pop(MEMO, None)
                 (connection.commit if how == "commit" else connection.rollback)()
             finally:
                 connection.close()
             return
-        connection.info.pop(MEMO, None)
         if how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
             driver_sql(connection, how)
 
@@ -413,15 +419,21 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcom
         except Exception:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:
-            return [_Outcome(tasks[0], None, _for_people(error))]
+            return [_Outcome(tasks[0], None, _for_people(error, connection.dialect))]
         return [outcome for task in tasks for outcome in _run(connection, work, [task])]
 
 
-def _for_people(error: BaseException) -> BaseException:
+def _errors(dialect: Dialect) -> tuple[type[Exception], ...]:
+    """What a database raises, by itself or through SQLAlchemy."""
+    driver: Any = dialect
+    return SQLAlchemyError, driver.dbapi.Error
+
+
+def _for_people(error: BaseException, dialect: Dialect) -> BaseException:
     if isinstance(error, StopIteration):  # no future takes it
         return RuntimeError("a change raised StopIteration")
     text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(text) if isinstance(error, DRIVER_ERRORS) else error
+    return LedgerError(text) if isinstance(error, _errors(dialect)) else error
 
 
 def _first_line(error: BaseException) -> str:

@@ -211,9 +211,9 @@ class Books:
             "status": "reserved", "ts_ms": claim.now_ms, "expires_ms": claim.now_ms + claim.hold_ms,
             "person": self._person[claim.customer_id],
         }  # fmt: skip
-        for cell, amount in self._room(row).items():
-            self._move(cell, held=amount, spent=0)
-            self._there.add(cell)
+        self._check_room(row)
+        for limit in _limits(self.db, row):
+            self._move(limit, row, held=_amount(limit, claim.amount_cents), spent=0)
         self._rows[claim.redemption_id] = row
         self._changed.add(claim.redemption_id)
         self._mark(claim.code, "reserved")
@@ -238,7 +238,7 @@ class Books:
             )
         for limit in _limits(self.db, row):
             one = limit["metric"] == "redemptions"
-            self._move(_cell(limit, row), held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
+            self._move(limit, row, held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
         self._note(actor, "confirm", redemption_id, {"held": row["reserved_cents"]}, {"spent": final})
         return self._settle(row, "confirmed", final, "redeemed")
 
@@ -265,16 +265,13 @@ class Books:
         if why := unusable(code, claim.customer_id, self.now_ms, claim.amount_cents):
             raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
 
-    def _room(self, row: Row) -> dict[UsageCell, int]:
-        amounts = {}
+    def _check_room(self, row: Row) -> None:
         for limit in _limits(self.db, row):
             cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
             left = limit["amount"] - self._in(limit, cell)
             if amount > left:
                 name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
                 raise Refused("limit_reached", f"{name} has {max(left, 0)} left, {amount} are asked for")
-            amounts[cell] = amount
-        return amounts
 
     def _in(self, limit: Row, cell: UsageCell) -> int:
         """What a cell holds by now; those of all customers who were looked up are read with it."""
@@ -299,7 +296,10 @@ class Books:
                 self._used[cell] += used
                 self._there.add(cell)
 
-    def _move(self, cell: UsageCell, held: int, spent: int) -> None:
+    def _move(self, limit: Row, row: Row, held: int, spent: int) -> None:
+        cell = _cell(limit, row)
+        if cell.period_key == period_key(limit["period"], self.now_ms, limit["zone"]):
+            self._there.add(cell)  # a limit has counted its present period from the start
         added = self._cells.setdefault(cell, [0, 0])
         added[0] += held
         added[1] += spent
@@ -316,7 +316,7 @@ class Books:
         spent = row["status"] == "confirmed"
         for limit in _limits(self.db, row):
             amount = _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
-            self._move(_cell(limit, row), held=0 if spent else -amount, spent=-amount if spent else 0)
+            self._move(limit, row, held=0 if spent else -amount, spent=-amount if spent else 0)
         return self._settle(row, status, row["final_cents"], "issued")
 
     def _return_part(self, row: Row, cents: int, actor: str) -> Row:
@@ -325,7 +325,7 @@ class Books:
             raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
         for limit in _limits(self.db, row):
             if limit["metric"] == "discount_amount":
-                self._move(_cell(limit, row), held=0, spent=-cents)
+                self._move(limit, row, held=0, spent=-cents)
         self._note(actor, "return", row["redemption_id"], {"spent": spent}, {"spent": spent - cents})
         return self._settle(row, "confirmed", spent - cents)
 

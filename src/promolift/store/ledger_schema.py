@@ -305,9 +305,9 @@ def driver_sql(db: Connection, text: str) -> None:
 
 
 def memo(db: Connection) -> dict[Any, Any]:
-    """What was read in this transaction of the writer and nobody else can change before its end; empty outside of one.
+    """What the writer has read and nobody else has changed since; empty outside of one of its transactions.
 
-    Whoever writes such a thing clears it; so does undoing a savepoint.
+    Whoever writes such a thing clears it; so does undoing a savepoint or a transaction. On PostgreSQL it begins empty.
     """
     found: dict[Any, Any] = db.info.get(MEMO, {})
     return found

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -425,6 +426,21 @@ def simulate(
     stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
     with showing() as tell:
         return closed_loop.run_simulation(stated, to, tell, loop)
+
+
+@verb(app.command())
+def decide(
+    config: Path, work: Path,
+    file: Annotated[Path, option("File to write: .parquet or .csv.", "--out", "-o")],
+    segment: Annotated[str | None, option("A segment of promolift.toml; left out: everybody.")] = None,
+) -> "StepSummary":  # fmt: skip
+    """Decide for all customers of a segment at once by the plan, as the server decides for one, and write a file."""
+    from promolift.results.decide import write_decisions
+    from promolift.run import Job
+
+    settings = settings_of(config)
+    with stores.Store(work) as store, showing() as tell:
+        return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file)
 
 
 @verb(app.command("next"))

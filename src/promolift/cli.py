@@ -153,8 +153,13 @@ def run_steps(
     config: "Config", folder: Path, steps: list[str], out: Path | None = None, again: bool = False
 ) -> "StepSummary":
     """Run the named steps on a work folder, in the language asked for; the summary of the last one."""
-    with showing() as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report.language or "en"):
-        return mine.step(*steps, out=out, again=again)
+    from promolift.results.chinese import kept
+
+    with showing(kept) as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report.language or "en"):
+        try:
+            return mine.step(*steps, out=out, again=again)
+        except PromoError as error:
+            raise type(error)(kept(str(error))) from None
 
 
 def tell_person(text: str) -> None:

@@ -23,6 +23,7 @@ Vector = NDArray[np.float64]
 SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trees, on the log odds
 LEAST_ROWS, LEAST_HITS = 2_000, 200  # of each window, below which counts alone forecast
+GROWN = 1.5  # times the rows on which trees did not pay, from which on they are tried again
 MOST_ROWS = 250_000  # about so many rows of a window are learned from
 FAULT = 0.15  # log odds by which a model misses a group's level as a rule: standard deviation over groups and shops
 DRIFT = 0.1  # log odds by which a group's level moves from one window to the next, as good as one window's word
@@ -103,11 +104,17 @@ def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def fit_forecast(
-    rows: pl.DataFrame, facts: pl.DataFrame, asof_ms: int, window_ms: int, seed: int = 1
+    rows: pl.DataFrame,
+    facts: pl.DataFrame,
+    asof_ms: int,
+    window_ms: int,
+    seed: int = 1,
+    earlier_note: MemberNote | None = None,
 ) -> PurchaseForecaster:
     """The forecaster as of a moment, from AFFINITIES of whole customers there and at `learned_moments`; nothing later.
 
-    Whether a row came true is read from the rows of the moment one window later.
+    Whether a row came true is read from the rows of the moment one window later. Where trees did not pay in an earlier
+    run, by its note, none are fitted before all windows that they learned from have passed.
     """
     last, *earlier = (_came_true(rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms))
     few = [part.height for part in (last, *earlier) if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
@@ -118,11 +125,21 @@ def fit_forecast(
         note = MemberNote(asof_ms=asof_ms, trees_weight=0.0, why=why, rows=last.height)
         return PurchaseForecaster(note, None, _shifts(last, _log_odds(last["buy_prob"].to_numpy()), earlier))
     counted = _log_odds(last["buy_prob"].to_numpy())
+    if earlier_note is not None and _still_holds(earlier_note, asof_ms, window_ms, last.height):
+        note = earlier_note.model_copy(update={"asof_ms": asof_ms})
+        return PurchaseForecaster(note, None, _shifts(last, counted, earlier))
     grown = _mixed(_fit(earlier, facts, seed), 1.0, last, facts)  # by trees that never saw the last window
-    note = _judged(last, counted, grown, asof_ms)
+    note = _judged(last, counted, grown, asof_ms).model_copy(update={"judged_ms": asof_ms, "window_ms": window_ms})
     trees = _fit([last, *earlier], facts, seed) if note.trees_weight else None
     shift = _shifts(last, note.trees_weight * grown + (1 - note.trees_weight) * counted, earlier)
     return PurchaseForecaster(note, trees, shift)
+
+
+def _still_holds(note: MemberNote, asof_ms: int, window_ms: int, rows: int) -> bool:
+    """Whether an earlier run's verdict that trees do not pay speaks of about as many rows, and no long ago."""
+    if note.trees_weight or note.judged_ms is None or note.window_ms != window_ms:
+        return False
+    return 0 <= asof_ms - note.judged_ms < SNAPSHOTS * window_ms and rows < GROWN * note.rows
 
 
 def groups(rows: pl.DataFrame) -> NDArray[np.int64]:

@@ -330,7 +330,8 @@ class PlanMaker(Protocol):
 
 @dataclass(frozen=True)
 class Curve:
-    """What the best plan earns at each budget: `frame` has columns FRONTIER, `own_cents` is the plan's own budget."""
+    """What the best plan earns at each budget: `frame` has the columns FRONTIER of allocate/frame.py; `own_cents` is
+    the budget of the plan itself."""
 
     frame: pl.DataFrame
     own_cents: int
@@ -436,7 +437,7 @@ class Plan:
 
     @cached_property
     def frontier(self) -> pl.DataFrame:
-        """Columns FRONTIER."""
+        """The columns FRONTIER of allocate/frame.py."""
         return self._kept("frontier")
 
     @property

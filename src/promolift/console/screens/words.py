@@ -12,7 +12,7 @@ from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidN
 from promolift.errors import PromoError
 from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, TextTally, Way, load_pool
 from promolift.message import pool as pools
-from promolift.pages.chapters.people import ANGLES_ZH
+from promolift.pages.chapters.people import angle_name
 from promolift.results.messages import read_tallies
 from promolift.results.shop import Offers
 from promolift.setup import words as pool_files
@@ -60,11 +60,6 @@ def pool_of(visit: PageVisit) -> Pool:
     """The shop's pool."""
     named = visit.shared.config.message.pool
     return load_pool(Path(named) if named else None)
-
-
-def angle_name(angle: str) -> str:
-    """The reason a text gives, in words."""
-    return pick(angle.replace("_", " "), ANGLES_ZH.get(angle, angle))
 
 
 def words(visit: PageVisit) -> Reply:

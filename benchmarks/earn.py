@@ -1,7 +1,10 @@
 """Does it pay? Policies in copies of shops that share no model with promolift: one JSON object per line.
 
-    python benchmarks/earn.py            # 20 shops at a margin of 30 %, 10 at 60 %, six months
-    python benchmarks/earn.py --quick    # 3 shops, four months
+    python benchmarks/earn.py                                        # 20 shops at a margin of 30 %, six months
+    python benchmarks/earn.py --margin 0.6 --shops 10 --months 2     # month two of shops at a margin of 60 %
+    python benchmarks/earn.py --nothing --shops 3 --months 4 --only promolift
+    python benchmarks/earn.py --teach                                # power, alarms and coverage of what draws teach
+    python benchmarks/earn.py --quick                                # 3 shops, two months
 
 Every policy lives in its own copy of each shop, with the same luck, the same arms and the same budget (1.5 % of the
 revenue of the last four weeks). What it decides is judged by true expected profit over giving nothing: in the four
@@ -22,16 +25,25 @@ from typing import NamedTuple
 import lightgbm
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
 
 from promolift.closed_loop import BUDGET_SHARE, RealPath
 from promolift.hashing import hash_units
+from promolift.learn.ahead import Spans, features, fit_ahead
+from promolift.learn.arms import ArmCell, detectable, effects
+from promolift.learning.arms import came_of, draws_of
+from promolift.results.arms import DrawNote, all_draws
 from promolift.simulate.living import LivingMarket
-from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, draw_shop
+from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, MarketShop, draw_shop
+from promolift.store import Store
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ARMS = ("everything-10", "favourite-10", "favourite-20", "spend-save", "reminder")
+LEARNERS = ("best fixed arm by A/B", "A/B by recency", "X-learner and knapsack", "LinTS")
+SIZES = (3000, 3000, 5000, 8000, 20_000)  # of shops by number
+JUDGED = 101  # first shop of the figures; shops below were looked at while choices were made
 HISTORY_WEEKS = 52
 DAY_MS = WEEK_MS // 7
 
@@ -101,7 +113,8 @@ def expected_cost(view: View) -> Floats:
     cost = np.stack(
         [0.1 * spend, 0.1 * spend * share, 0.2 * spend * share, orders * view.large_N * view.amount, 0 * spend], axis=1
     )
-    return np.maximum(cost, 1.0)
+    floor: Floats = np.maximum(cost, 1.0)
+    return floor
 
 
 @dataclass
@@ -299,19 +312,64 @@ def knowable(run: Run, view: View, month: int) -> Ints:
     return spent(view, arm, mean, paid)
 
 
+class Cells(NamedTuple):
+    """Of one plan's menu lines and groups that draws had measured: learned value over the horizon, its s.e., the truth."""
+
+    net_I: list[float]
+    se_I: list[float]
+    true_I: list[float]
+
+
 class Promolift(RealPath):
     """The product by its documented path, in a folder of its own."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.ceilings: list[float] = []
+        self.tests: list[tuple[str, ...]] = []  # of every month the lines that were tested
+        self.cpu: list[float] = []
+        self.cells = Cells([], [], [])
+
     def __call__(self, run: Run, view: View, month: int) -> Ints:
-        market = run.market
+        market, before = run.market, cpu_now()
         chosen = self.decide(LivingMarket.of(market), view.budget).select("customer_id", "menu_id", "target")
+        self.cpu.append(cpu_now() - before)
         number = {name: place for place, name in enumerate(market.customer_ids)}
         arm = np.full(market.shop.customers, -1)
         for who, menu, target in chosen.iter_rows():
             arm[number[who]] = ARMS.index(menu)
             if target is not None:
                 view.favourite_N[number[who]] = int(target.split()[-1])
+        self._look(run, view)
         return arm
+
+    def _look(self, run: Run, view: View) -> None:
+        """What the plan stated, and the truth of what it had learned."""
+        with Store(self.folder / "work") as store:
+            note, draws = DrawNote.load(store), all_draws(store)
+        self.ceilings.append(note.ceiling_cents)
+        self.tests.append(tuple(sorted({arm for group in note.tested for arm in group.arms})))
+        measured = [each for each in note.effects if each.evidence == "randomised"]
+        if draws is None or not measured:
+            return
+        now = draws.filter(pl.col("ts_ms") == draws["ts_ms"].max()).select("customer_id", "group")
+        people = pl.DataFrame({"customer_id": run.market.customer_ids})
+        group = people.join(now, on="customer_id", how="left", maintain_order="left")["group"].to_numpy()
+        for name in {each.arm for each in measured}:
+            every = run.market.gain(offers_of(view, np.full(len(group), ARMS.index(name)))).horizon_N
+            for each in (one for one in measured if one.arm == name):
+                mine = group == each.group
+                if mine.sum() >= 30:
+                    for kept, value in zip(
+                        self.cells, (each.net_cents, each.net_se_cents, every[mine].mean()), strict=True
+                    ):
+                        kept.append(float(value))
+
+
+def cpu_now() -> float:
+    """CPU seconds of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 POLICIES: dict[str, Decide] = {
@@ -328,6 +386,7 @@ class Lived(NamedTuple):
     horizon_M: Floats
     cost_M: Floats
     budget_M: Floats
+    redeemed_M: Floats  # what offers happened to cost
 
 
 def live(start: LivingShop, decide: Decide, months: int) -> Lived:
@@ -337,9 +396,10 @@ def live(start: LivingShop, decide: Decide, months: int) -> Lived:
         view = view_of(run.market)
         arm = np.where(view.known_N, decide(run, view, month), -1)
         offers = offers_of(view, arm)
-        rows.append([*(float(each.sum()) for each in run.market.gain(offers)), view.budget])
-        before = run.market.week
+        worth, before = [float(each.sum()) for each in run.market.gain(offers)], run.market.week
         run.market.advance(4, offers)
+        since = pl.col("ts_ms") >= START_MS + before * WEEK_MS
+        rows.append([*worth, view.budget, float(run.market.events.filter(since)["coupon_cents"].sum())])
         run.past.append(Past(view, arm, margin_since(run.market, before)))
     return Lived(*np.array(rows).T)
 
@@ -354,50 +414,203 @@ def margin_since(market: LivingShop, week: int) -> Floats:
     return people.join(each, on="customer_id", how="left", maintain_order="left")["m"].fill_null(0.0).to_numpy()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="3 shops, four months, a margin of 30 %")
-    parser.add_argument("--shops", type=int, default=20)
-    parser.add_argument("--customers", type=int, default=0)
-    parser.add_argument("--months", type=int, default=6)
-    parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--margin", type=float, default=0.3)
-    parser.add_argument("--only", nargs="*", default=None, help="policies by name")
-    parser.add_argument("--tell", action="store_true", help="print what promolift said")
-    asked = parser.parse_args()
-    shops, months = (3, 4) if asked.quick else (asked.shops, asked.months)
-    found: dict[str, list[Lived]] = {}
-    for seed in range(asked.first, asked.first + shops):
-        size = asked.customers or (3000 if asked.quick else (3000, 3000, 5000, 8000, 20000)[seed % 5])
-        start = LivingShop(draw_shop(seed, size, asked.margin))
+class Everything(NamedTuple):
+    """Every policy's months in every shop, and promolift's own records."""
+
+    lived: dict[str, list[Lived]]
+    made: list[Promolift]
+
+
+def live_all(asked: argparse.Namespace, seeds: Iterable[int], margin: float, months: int) -> Everything:
+    """Each policy in its own copy of each shop."""
+    found = Everything({}, [])
+    for seed in seeds:
+        start = LivingShop(shop_of(seed, asked.customers or SIZES[seed % len(SIZES)], margin, asked.nothing))
         start.advance(HISTORY_WEEKS)
         for name, decide in POLICIES.items():
             if asked.only is None or name in asked.only:
-                found.setdefault(name, []).append(live(start, decide, months))
+                found.lived.setdefault(name, []).append(live(start, decide, months))
         if asked.only is None or "promolift" in asked.only:
             folder = Path(tempfile.mkdtemp())
             made = Promolift(folder)
-            found.setdefault("promolift", []).append(live(start, made, months))
+            found.lived.setdefault("promolift", []).append(live(start, made, months))
+            found.made.append(made)
             shutil.rmtree(folder)
             if asked.tell:
                 print(f"--- shop {seed}", *made.said, sep="\n")
-    report(found, months, asked.margin)
+        say(shop=seed, customers=start.shop.customers, margin=margin, cpu=cpu_now(),
+            horizon={name: [round(float(x) / 100) for x in each[-1].horizon_M] for name, each in found.lived.items()},
+            window={name: [round(float(x) / 100) for x in each[-1].window_M] for name, each in found.lived.items()})  # fmt: skip
+    return found
 
 
-def report(found: dict[str, list[Lived]], months: int, margin: float) -> None:
-    """Sums per shop over nothing, in major units, with the standard error over shops."""
-    data = f"second world, margin {margin:.0%}, {months} months"
-    for name, lived in found.items():
-        for part in ("window", "horizon"):
-            per = np.array([getattr(each, f"{part}_M") for each in lived]) / 100
-            spent_share = float(np.mean([each.cost_M.sum() / each.budget_M.sum() for each in lived]))
-            sums = per.sum(axis=1)
-            se = float(sums.std(ddof=1) / np.sqrt(len(sums))) if len(sums) > 1 else None
-            say(figure=f"true profit over nothing, {part}: {name}", value=float(sums.mean()), se=se,
-                unit="dollars a shop", peer="nothing", peer_value=0.0, n=len(sums), data=data,
-                by_month=[round(float(x)) for x in per.mean(axis=0)], spent=spent_share)  # fmt: skip
-    cpu = resource.getrusage(resource.RUSAGE_SELF)
-    say(figure="CPU", value=cpu.ru_utime + cpu.ru_stime, se=None, unit="CPU s", peer="", peer_value=None, data=data)
+def shop_of(seed: int, customers: int, margin: float, nothing: bool) -> MarketShop:
+    """A shop by its number; where `nothing` pays, customers hardly see prices and letters keep them away."""
+    shop = draw_shop(seed, customers, margin)
+    return shop._replace(price=0.3, remind=-0.1) if nothing else shop
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="3 shops of 3,000 customers, two months, promolift and two peers"
+    )
+    parser.add_argument("--shops", type=int, default=20)
+    parser.add_argument("--customers", type=int, default=0, help="of every shop; left out: 3,000 to 20,000")
+    parser.add_argument("--months", type=int, default=6)
+    parser.add_argument("--first", type=int, default=JUDGED, help="number of the first shop")
+    parser.add_argument("--margin", type=float, default=0.3)
+    parser.add_argument("--only", nargs="*", default=None, help="policies by name")
+    parser.add_argument("--nothing", action="store_true", help="shops in which no offer pays")
+    parser.add_argument("--teach", action="store_true", help="only power, alarms and coverage of learning")
+    parser.add_argument("--tell", action="store_true", help="print what promolift said")
+    asked = parser.parse_args()
+    if asked.teach:
+        teaching(200)
+        return
+    if asked.quick:
+        asked.shops, asked.months, asked.customers = 3, 2, 3000
+        asked.only = ["promolift", "hand rule", "best fixed arm by A/B"]
+    seeds = range(asked.first, asked.first + asked.shops)
+    found = live_all(asked, seeds, asked.margin, asked.months)
+    report(found, f"second world, margin {asked.margin:.0%}, {asked.months} months"
+           + (", nothing pays" if asked.nothing else ""))  # fmt: skip
+
+
+def report(found: Everything, data: str) -> None:
+    """Sums per shop over nothing, in major units, with the standard error over shops; then what was promised."""
+    totals = {
+        name: {part: np.array([getattr(each, f"{part}_M") for each in lived]) / 100 for part in ("window", "horizon")}
+        for name, lived in found.lived.items()
+    }
+    for name, lived in found.lived.items():
+        spent_share = float(np.mean([each.cost_M.sum() / each.budget_M.sum() for each in lived]))
+        for part, per in totals[name].items():
+            compare(f"true profit over nothing, {part}: {name}", per.sum(axis=1), data,
+                    by_month=[round(float(x)) for x in per.mean(axis=0)], spent=spent_share)  # fmt: skip
+    if "promolift" not in totals:
+        return
+    ours, months = totals["promolift"], totals["promolift"]["horizon"].shape[1]
+    for name in (*LEARNERS, "hand rule"):
+        if name in totals:
+            compare(f"promolift over {name}, horizon, paired by shop", (ours["horizon"] - totals[name]["horizon"]).sum(axis=1),
+                    data, peer=name)  # fmt: skip
+            compare(f"promolift over {name} in month {months}, horizon", (ours["horizon"] - totals[name]["horizon"])[:, -1],
+                    data, peer=name)  # fmt: skip
+    if months > 3:
+        compare("true profit over nothing after month 3, window: promolift", ours["window"][:, 3:].sum(axis=1), data)
+    if "knowable" in totals:
+        share_of("knowable", ours["horizon"][:, -1], totals["knowable"]["horizon"][:, -1], months, data)
+    simple = [totals[name]["window"] for name in ("10 % for everybody", "hand rule") if name in totals]
+    if len(simple) == 2 and months > 1:
+        best = max(simple, key=lambda each: float(each[:, 1].mean()))
+        share_of(
+            "the better of 10 % for everybody and the hand rule, window", ours["window"][:, 1], best[:, 1], 2, data
+        )
+    promised(found, data)
+
+
+def promised(found: Everything, data: str) -> None:
+    """Ceilings, losses, coverage, tests and CPU of promolift."""
+    lived, n = found.lived["promolift"], len(found.made)
+    kept = np.array([c <= m for each, made in zip(lived, found.made, strict=True)
+                     for c, m in zip(each.redeemed_M, made.ceilings, strict=True)])  # fmt: skip
+    say(figure="months in which offers cost no more than the ceiling stated", value=float(kept.mean()), se=None,
+        unit="share", peer="", peer_value=None, n=len(kept), data=data)  # fmt: skip
+    within = [float(-each.horizon_M.sum()) <= float(each.budget_M.sum()) for each in lived]
+    say(figure="shops whose true loss is within the budget stated", value=float(np.mean(within)), se=None, unit="share",
+        peer="", peer_value=None, n=n, data=data)  # fmt: skip
+    dear = [[any(arm != "reminder" for arm in arms) for arms in made.tests] for made in found.made]
+    say(figure="months in which discounts were tested", value=float(np.mean([sum(each) for each in dear])), se=None,
+        unit="months a shop", peer="", peer_value=None, n=n, data=data,
+        cost=round(float(np.mean([each.cost_M.sum() for each in lived])) / 100, 2),
+        ceiling=round(float(np.mean([sum(made.ceilings) for made in found.made])) / 100, 2))  # fmt: skip
+    net, se, true = (np.concatenate([getattr(made.cells, name) for made in found.made]) for name in Cells._fields)
+    if len(net):
+        say(figure="95 % intervals of learned effects that hold the true effect, lines by group and month",
+            value=float((np.abs(net - true) <= 1.96 * se).mean()), se=None, unit="share", peer="", peer_value=None,
+            n=len(net), data=data)  # fmt: skip
+    cpu = [second for made in found.made for second in made.cpu[1:]]
+    if cpu:
+        say(figure="a month of promolift: ingest, learn, approve, run", value=float(np.mean(cpu)), se=None, unit="CPU s",
+            peer="", peer_value=None, n=len(cpu), data=data, most=round(max(cpu), 1))  # fmt: skip
+
+
+def compare(figure: str, per_shop: Floats, data: str, peer: str = "nothing", **more: object) -> None:
+    """A mean over shops with its standard error and 95 % interval."""
+    n = len(per_shop)
+    se = float(per_shop.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    reach = float(scipy.stats.t.ppf(0.975, n - 1)) * se if se is not None else None
+    mean = float(per_shop.mean())
+    ends = None if reach is None else [round(mean - reach), round(mean + reach)]
+    say(figure=figure, value=mean, se=se, unit="dollars a shop", peer=peer, peer_value=0.0, n=n, data=data,
+        interval=ends, **more)  # fmt: skip
+
+
+def share_of(name: str, ours: Floats, theirs: Floats, month: int, data: str) -> None:
+    """A ratio of means over shops, its error by the delta method."""
+    ratio = float(ours.mean() / theirs.mean())
+    rest = ours - ratio * theirs
+    se = float(rest.std(ddof=1) / np.sqrt(len(rest)) / abs(theirs.mean())) if len(rest) > 1 else None
+    say(figure=f"promolift as a share of {name}, month {month}", value=ratio, se=se, unit="share", peer=name,
+        peer_value=1.0, n=len(rest), data=data)  # fmt: skip
+
+
+def teaching(repetitions: int) -> None:
+    """What a test states, checked on a shop's own outcomes: a month without offers is drawn anew 200 times, once with
+    nothing added to who drew the arm and once with the smallest effect that was stated, per group."""
+    sizes, margin = Spans(28, 84), 0.3
+    found: list[bool] = []
+    alarms: list[bool] = []
+    covered = count = 0
+    for seed in (JUDGED, JUDGED + 1):
+        market = LivingShop(draw_shop(seed, 8000, margin))
+        market.advance(HISTORY_WEEKS)
+        first = START_MS + market.week * WEEK_MS
+        market.advance(4)
+        sales = sales_of(market, first)
+        ahead = fit_ahead(sales.filter(pl.col("day") < 0), 0, sizes)
+        known = features(sales, 0).select("customer_id", "group")
+        base = came_of(known.with_columns(ts_ms=pl.lit(first), window_days=pl.lit(28)), sales, ahead, first)
+        groups = sorted(known["group"].unique())
+        for repetition in range(repetitions // 2):
+            takes = hash_units(("teach", seed, repetition), base["customer_id"].to_list()) < 0.5
+            stated = {g: detectable(ahead.sd[g], *halves(base, takes, g)) for g in groups}
+            for effect in (0.0, 1.0):
+                added = base["group"].replace_strict(stated, return_dtype=pl.Float64).to_numpy() * effect * takes
+                rows = base.with_columns(
+                    pl.Series("arm", np.where(takes, "a", "none")), none_prob=pl.lit(0.5),
+                    arms=pl.lit([{"arm": "a", "prob": 0.5}]), value=pl.col("value") + added,
+                )  # fmt: skip
+                cells = [ArmCell(0, k, 0.0, 1e6, 0.0, 0.0, 1000, ahead.sd[g]) for k, g in enumerate(groups)]
+                for each in effects(draws_of(rows, ["a"], groups), cells):
+                    z, truth = each.found.value / (each.found.se or np.inf), effect * stated[groups[each.cell.group]]
+                    (found if effect else alarms).append(abs(z) > 1.96)
+                    covered, count = covered + (abs(each.net - truth) <= 1.96 * each.net_se), count + 1
+    data = f"second world, 2 shops of 8,000, months without offers, {repetitions} repetitions, eight groups"
+    for figure, values in (
+        ("power at the smallest effect stated (80 % promised)", found), ("alarms where nothing was added", alarms),
+    ):  # fmt: skip
+        rate = float(np.mean(values))
+        say(figure=figure, value=rate, se=float(np.sqrt(rate * (1 - rate) / len(values))), unit="share", peer="",
+            peer_value=None, n=len(values), data=data)  # fmt: skip
+    say(figure="95 % intervals that hold the truth, prior wide", value=covered / count, se=None, unit="share", peer="",
+        peer_value=None, n=count, data=data)  # fmt: skip
+
+
+def halves(base: pl.DataFrame, takes: NDArray[np.bool_], group: str) -> tuple[float, float]:
+    mine = (base["group"] == group).to_numpy()
+    return float((mine & takes).sum()), float((mine & ~takes).sum())
+
+
+def sales_of(market: LivingShop, first_ms: int) -> pl.DataFrame:
+    """Each customer's margin by day, as the product counts it."""
+    day = (pl.col("ts_ms") - first_ms) // DAY_MS
+    margin = pl.col("paid_cents").sum() - (1 - market.shop.margin) * pl.col("list_cents").sum()
+    each = market.events.group_by("customer_id", day.alias("day")).agg(
+        margin.cast(pl.Float64).alias("value_cents"), pl.col("coupon_cents").sum().cast(pl.Float64)
+    )
+    return each.sort("customer_id", "day")
 
 
 def say(**figure: object) -> None:

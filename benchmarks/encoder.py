@@ -22,10 +22,21 @@ import polars as pl
 from scipy import sparse
 
 from promolift.hashing import hash_units
+from promolift.profile.basket import BasketRanker, BasketView, fit_basket
 from promolift.profile.encoder import EncoderSettings
-from promolift.profile.encoder_data import IDEAL, TOP, Catalogue, Histories, catalogue, histories, popularity
-from promolift.profile.encoder_forecast import LearnedEncoder
-from promolift.profile.encoder_train import Epoch, Hooks, fit_ease, fit_encoder, incidence
+from promolift.profile.encoder_data import (
+    IDEAL,
+    TOP,
+    Catalogue,
+    Histories,
+    catalogue,
+    fit_ease,
+    histories,
+    incidence,
+    popularity,
+)
+from promolift.profile.encoder_forecast import LearnedEncoder, weighed
+from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
 from promolift.sources.complete_journey import complete_journey_folder
 
 DATA, OURS, WEEKS = "Complete Journey", "promolift", 8
@@ -171,8 +182,8 @@ def tifu(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         best = np.argpartition(-score, 2 * TOP, axis=1)[:, : 2 * TOP]
         point = np.repeat(np.arange(len(who)), 2 * TOP)
         parts.append((first + point, best.ravel(), score[point, best.ravel()]))
-    point, item, score = zip(*parts, strict=True)
-    return np.concatenate(point), np.concatenate(item), np.concatenate(score)
+    whole = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    return whole[0], whole[1], whole[2]
 
 
 def shares(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,9 +196,21 @@ def shares(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def scores_of(model: LearnedEncoder, h: Histories, end: float, customers: np.ndarray) -> np.ndarray:
-    """The encoder's log odds of every item."""
+    """The forecast's order of every item, as `promolift profile` keeps its first three in the table outlook."""
     days = np.full(len(customers), end)
     return np.concatenate([said.logit_PI for said in model.forecast(h, popularity(h, end), customers, days)])
+
+
+def ordered(model: LearnedEncoder, h: Histories, end: float) -> LearnedEncoder:
+    """The encoder with the trees beside it, learned before the last 8 weeks and weighed on them, as the product does."""
+    started, start = time.process_time(), end - 7 * WEEKS
+    trees = fit_basket(h, start)
+    note = weighed(model, trees, h, popularity(h, end), start)
+    say("trees of the next basket, training and weighing", time.process_time() - started, "CPU s", len(h.customers))
+    say("weight of the trees, held-back weeks", note.weight, "share", note.n)
+    if not note.weight:
+        return model
+    return replace(model, ranker=BasketRanker(trees, note.weight, BasketView.of(h, end)))
 
 
 def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:
@@ -300,9 +323,10 @@ def main() -> None:
 
 
 def next_basket(h: Histories, end: float, model: LearnedEncoder) -> Race:
-    """The encoder and the common ways on the next basket."""
+    """The encoder with the trees, the encoder alone, and the common ways on the next basket."""
     run, past = Race(h, end, False), h.until(end)
-    run.add_table(OURS, scores_of(model, past, end, run.customers))
+    run.add_table(OURS, scores_of(ordered(model, past, end), past, end, run.customers))
+    run.add_table("the encoder alone", scores_of(model, past, end, run.customers))
     run.add("TIFU-KNN", *tifu(past, run))
     run.add("own shares of baskets", *shares(past, run))
     return run

@@ -123,6 +123,8 @@ def money(text: str, currency: str, language: Language) -> int:
 
 def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[str, object]:
     """The facts that a text states, names taken out first: they may hold digits."""
+    for at, item in enumerate(ITEMS):  # "coffee mug" is no coffee
+        text = re.sub(re.escape(item.in_(language)), chr(0xE001 + at), text, flags=re.IGNORECASE)
     names = [w.in_(language) for w in (*([offer.label] if offer.label else []), *known.bought)] + [known.name or "\0"]
     for name in sorted(names, key=len, reverse=True):
         text = re.sub(re.escape(name), "_", text, flags=re.IGNORECASE)
@@ -144,8 +146,10 @@ def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[st
                 found["more"] = (int(buy), int(get)) if buy else (int(get) - 1, 1)
                 found["more"] += (100 if "买" in pattern and "送" in pattern else percent,)
                 percent = 0
-        found["gift"] = next((each.zh for each in ITEMS if re.search(f"(?:送|获赠){each.zh}", text)), None)
-        found["exchange"] = next((each.zh for each in ITEMS if f"换购{each.zh}" in text), None)
+        found["gift"] = next(
+            (each.zh for at, each in enumerate(ITEMS) if re.search(f"(?:送|获赠){chr(0xE001 + at)}", text)), None
+        )
+        found["exchange"] = next((each.zh for at, each in enumerate(ITEMS) if f"换购{chr(0xE001 + at)}" in text), None)
         found["price"] = money_in(r"加@(?=换购)") if found["exchange"] else money_in(r"(?:特价@|享受@(?=特价))")
         points = re.search(r"([\d,]+)积分", text)
         found["points"] = int(points.group(1).replace(",", "")) if points else None
@@ -161,9 +165,11 @@ def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[st
     if more:
         found["more"] = (int(more.group(1)), int(more.group(2)), int(more.group(3) or 100))
         text = text.replace(more.group(), "")
-    found["gift"] = next((each.en for each in ITEMS if f"free {each.en}" in text), None)
-    found["exchange"] = next((each.en for each in ITEMS if re.search(f"{each.en} for [$¥€£C]", text)), None)
-    found["price"] = money_in(r"(?:mug|bags|apron) for @") if found["exchange"] else money_in(r" at @")
+    found["gift"] = next((each.en for at, each in enumerate(ITEMS) if f"free {chr(0xE001 + at)}" in text), None)
+    found["exchange"] = next(
+        (each.en for at, each in enumerate(ITEMS) if re.search(f"{chr(0xE001 + at)} for [$¥€£C]", text)), None
+    )
+    found["price"] = money_in(r"[\ue001-\ue003] for @") if found["exchange"] else money_in(r" at @")
     points = re.search(r"([\d,]+) points", text)
     found["points"] = int(points.group(1).replace(",", "")) if points else None
     cut, day = re.search(r"(\d+)% off", text), re.search(r"through (\w+) (\d+), (\d+)", text)

@@ -41,6 +41,14 @@ def cleaning_page() -> str:
     """docs/cleaning.md: every rule of the cleaning."""
     head = ["# Cleaning rules", "", NOTE.format("data/rules.py"), ""]
     more = ["Rejected rows are kept in the table `rejected` with their reason; accepted + rejected = read, always.", ""]
+    more += [
+        "Equal rows: what `promolift init` found out stands as `repeats` in promolift.toml. `lines`, for receipts: "
+        "equal lines of one order are the product bought once more. They are a duplicate where every line of the order "
+        "stands as often (tables joined by what repeats), and where more than 100 rows lie between (an export that "
+        "overlaps); an order of one product needs them next to each other. `duplicates`, for clicks and where lines "
+        "have times of their own: only the first is kept. `units`, for days without orders and quantities: all are.",
+        "",
+    ]
     return "\n".join([*head, *more]) + "\n" + rules_text().rstrip() + "\n"
 
 

@@ -15,10 +15,13 @@ def within(tell: Tell, step: str, start: float, size: float, note: str) -> Calla
 
 
 @contextmanager
-def showing() -> Iterator[Tell]:
-    """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on."""
+def showing(said: Callable[[str], str] = str) -> Iterator[Tell]:
+    """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on.
+
+    `said` puts what steps say in English into the language of who reads it.
+    """
     with bars() if sys.stderr.isatty() else lines() as tell:
-        yield tell
+        yield lambda step, share, note="": tell(said(step), share, said(note))
 
 
 @contextmanager

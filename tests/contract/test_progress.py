@@ -1,12 +1,17 @@
 """What people and logs see of a run: bars on a terminal, one line per step elsewhere."""
 
+import ast
 import io
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
+import promolift
 from promolift.progress import lines, showing
+from promolift.results.chinese import kept
+from promolift.words import speaking
 
 
 class Terminal(io.StringIO):
@@ -57,3 +62,36 @@ def test_on_a_terminal_there_is_a_bar_for_each_step(monkeypatch: pytest.MonkeyPa
         tell("plan", 0.5, "choice within the budget")
     assert "ingest    done" in screen.getvalue()
     assert "━" in screen.getvalue()
+
+
+def test_in_chinese_steps_and_what_they_say_are_chinese(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing(kept) as tell, speaking("zh"):
+        tell("ingest", 0.5, "1,234 events taken")
+        tell("evaluate", 0.2, "check of purchases")
+        tell("evaluate", 0.5, "something that the catalogue does not hold")
+    ingest, evaluate = capsys.readouterr().err.splitlines()
+    assert ingest.startswith("读入清洗")
+    assert "已收入 1,234 条事件" in ingest
+    assert evaluate.startswith("检验")
+    assert "something that the catalogue does not hold" in evaluate
+
+
+def test_all_that_the_steps_of_a_run_say_has_its_chinese() -> None:
+    """Read from their sources: the third argument of `job.tell` in steps/ and run.py."""
+    package = Path(promolift.__file__).parent
+    said = set()
+    for path in [*(package / "steps").glob("*.py"), package / "run.py"]:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "tell" and len(call.args) == 3:
+                said |= {text for text in _texts(call.args[2]) if re.search("[a-z]{3}", text) and "|" not in text}
+    assert len(said) > 15
+    with speaking("zh"):
+        assert [text for text in said if kept(text) == text and not text.endswith(".html")] == []
+
+
+def _texts(note: ast.expr) -> list[str]:
+    if isinstance(note, ast.Constant):
+        return [str(note.value)]
+    if isinstance(note, ast.JoinedStr):
+        return ["".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in note.values)]
+    return []

@@ -77,8 +77,7 @@ def test_the_first_of_identical_rows_is_kept_and_later_ones_are_duplicates():
 
 
 def test_identical_rows_can_be_kept_where_the_source_has_only_the_day():
-    rules = RULES.model_copy(update={"drop_identical": False})
-    assert reasons(f"{GOOD}\n{GOOD}", rules=rules) == {}
+    assert reasons(f"{GOOD}\n{GOOD}", SHOP.model_copy(update={"repeats": "units"})) == {}
 
 
 def test_the_present_moment_is_not_the_future_and_the_next_one_is():

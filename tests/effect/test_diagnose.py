@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from promolift.effect import diagnose as module
-from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, most_gap, weighted_means
+from promolift.effect import diagnose as room
+from promolift.effect.diagnose import diagnose, holm, most_gap, weighted_means
 from promolift.effect.nuisance import estimate_propensity
 from promolift.effect.outcomes import e_value
 from promolift.effect.trial import row_keys
@@ -120,10 +121,11 @@ def test_no_overlap_no_effect() -> None:
         found.require()
 
 
-def test_a_handful_of_treated_is_no_overlap() -> None:
+def test_a_handful_of_treated_is_no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MIN_PROB", 0.001)
     features, _, _ = shop()
     arm = (np.arange(3000) % 60 == 0).astype(int)
-    found = diagnose(features, arm, settings=DiagnoseSettings(min_prob=0.001))
+    found = diagnose(features, arm)
     assert "the 50 customers of arm 1 are worth" in " ".join(found.reasons)
     with pytest.raises(SupportError, match="arm 1 has 1 customers"):
         diagnose(features, (np.arange(3000) == 7).astype(int), planned_A=[0.999, 0.001])

@@ -11,7 +11,8 @@ from polars.testing import assert_frame_equal
 
 from drawn import cases
 from promolift.contract import Table
-from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
+from promolift.effect import exposure
+from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
 from promolift.errors import InputError
 from promolift.sql import DAY_MS
 from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
@@ -85,8 +86,11 @@ def logs(
     )
 
 
-def now(history: History, who: str = "a", campaign: str = "now", **given: object) -> dict[str, object]:
-    frame = exposure_features(history, settings=ExposureSettings(**given))
+def now(history: History, who: str = "a", campaign: str = "now", **given: float) -> dict[str, object]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setattr(exposure, name.upper(), value)
+        frame = exposure_features(history)
     EXPOSURE_FEATURES.check(frame)
     row = frame.filter((pl.col("campaign_id") == campaign) & (pl.col("customer_id") == who))
     return row.to_dicts()[0]

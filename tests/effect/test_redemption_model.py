@@ -1,6 +1,5 @@
 """The model finds the truth of a made-up world, is honest about new campaigns, and refuses what it cannot know."""
 
-from dataclasses import replace
 from functools import cache
 
 import duckdb
@@ -8,10 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from promolift.effect import redemption as room
 from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
 from promolift.effect.redemption import (
     RedemptionModel,
-    RedemptionSettings,
     fit_redemption,
     redemption_outcomes,
 )
@@ -127,12 +126,14 @@ def test_an_unknown_or_missing_kind_lies_between_the_known_ones() -> None:
     assert mean["post"] == mean[None]
 
 
-def test_what_a_kind_may_be_is_doubt_for_unknown_kinds_alone() -> None:
-    vaguer = replace(model(), settings=RedemptionSettings(kind_sd=1.4))
+def test_what_a_kind_may_be_is_doubt_for_unknown_kinds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     known = world().head(50)
     unknown = known.with_columns(kind=pl.lit("post"))
-    assert np.array_equal(vaguer.predict(known), model().predict(known))
-    assert (np.abs(vaguer.predict(unknown) - 0.5) < np.abs(model().predict(unknown) - 0.5)).all()
+    before = [model().predict(each) for each in (known, unknown)]
+    monkeypatch.setattr(room, "KIND_SD", 1.4)
+    after = [model().predict(each) for each in (known, unknown)]
+    assert np.array_equal(after[0], before[0])
+    assert (np.abs(after[1] - 0.5) < np.abs(before[1] - 0.5)).all()
 
 
 def test_a_missing_value_counts_as_average() -> None:
@@ -191,8 +192,10 @@ def test_a_world_without_kinds_coupons_or_variation_still_has_its_rate() -> None
     assert flat.predict(empty.head(0)).shape == (0,)
 
 
-def test_a_large_shop_is_fitted_on_a_sample_of_whole_customers() -> None:
-    sampled = fit_redemption(world(), answers(world()), RedemptionSettings(max_rows=2400, max_campaigns=5))
+def test_a_large_shop_is_fitted_on_a_sample_of_whole_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_ROWS", 2400)
+    monkeypatch.setattr(room, "MAX_CAMPAIGNS", 5)
+    sampled = fit_redemption(world(), answers(world()))
     assert 1800 < sampled.rows < 3000
     assert sampled.rows % 12 == 0  # every customer was sent all 12 campaigns
     assert sampled.predict(world()).mean() == pytest.approx(world()["redeemed"].mean(), rel=0.15)
@@ -229,7 +232,7 @@ def test_an_outcome_is_known_only_when_the_campaign_or_its_days_are_over() -> No
     assert at(9)["short", "a"] is None
 
 
-def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy() -> None:
+def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy(monkeypatch: pytest.MonkeyPatch) -> None:
     c = duckdb.connect()
     people = [f"u{person:03}" for person in range(120)]
     lovers, drinkers = people[::2], people[::3]
@@ -255,10 +258,10 @@ def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy() ->
     tables = [(EVENTS, events), (EXPOSURES, exposures), (REDEMPTIONS, uses), (PRODUCTS, products), (COUPONS, coupons)]
     history = History(*(c.from_arrow(table.conform(pl.DataFrame(rows)).to_arrow()) for table, rows in tables))
     asof = 28 * WEEK_MS
+    monkeypatch.setattr(room, "SLOPE_SD", 1.0)
     fitted = fit_redemption(
         exposure_features(history),
         redemption_outcomes(history.exposures, history.redemptions, asof),
-        RedemptionSettings(slope_sd=1),
     )
     offers = offer_features(history, asof, target_covers(history.products, ["drinks", "dairy"]))  # type: ignore[arg-type]
     prob = offers.select(*KEY, prob=pl.Series(fitted.predict(offers))).sort(KEY)

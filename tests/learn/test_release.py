@@ -42,3 +42,9 @@ def test_auto_accepts_only_within_the_guardrails(
 ) -> None:
     proposal = propose(Value(5, 1, effective, 900), Value(lead, se, 900, 900), Guardrails(max_loss=0.5))
     assert (proposal.accepted, text in proposal.why) == (accepted, True)
+
+
+def test_what_loses_by_its_own_figures_is_not_accepted_though_it_loses_less_than_now() -> None:
+    proposal = propose(Value(-2.0, 0.1, 500, 900), Value(3.0, 0.1, 900, 900), Guardrails())
+    assert not proposal.accepted
+    assert "expected to lose 2.00" in proposal.why

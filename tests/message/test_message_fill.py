@@ -136,11 +136,11 @@ def test_none_is_no_offer():
         write(none, Known(), "zh")
 
 
-def test_other_peoples_names_and_facts_of_the_profile_do_not_pass_the_gate():
+def test_facts_of_the_profile_do_not_pass_the_gate():
     message = write(GOLDEN, Known(), "en")
-    known = Known(other_names=("Product 2",), private=("June",))
+    known = Known(private=("June",))
     codes = {each.code for each in gate(message.title, message.text, GOLDEN, known, "en")}
-    assert codes == {"wrong_name", "profile_leak"}
+    assert codes == {"profile_leak"}
 
 
 SENDER = Sender(name="晨光", address="1 High Street, Springfield, 12345", unsubscribe="https://x.example/stop")

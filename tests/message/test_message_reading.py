@@ -84,7 +84,6 @@ def test_what_is_known_of_the_customer_may_be_said():
     text = "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！有效期至2026年6月30日。"
     assert broken_rules(text, GOLDEN, "zh", known=Known(name="用户A", bought=(PRODUCT_1,))) == []
     assert {rule.code for rule in broken_rules(text, GOLDEN, "zh")} >= {"wrong_name", "unknown_purchase"}
-    assert "wrong_name" in codes("冷冻方便餐8折，韩梅梅也在用，6月30日截止。", other_names=("韩梅梅",))
     assert "profile_leak" in codes("35岁的您，冷冻方便餐8折，6月30日截止。", private=("35",))
 
 

@@ -3,11 +3,11 @@
 import polars as pl
 import pytest
 
+from promolift.allocate import ShopLimits
 from promolift.effect import DiscountResponse, ValueSettings, add_effects, total_draws
 from promolift.offer import MenuItem
 from promolift.offer.menu import list_pairs, pair_line
 from promolift.serve.closed import PAIR, Closed
-from promolift.steps.plan import category_limits
 from promolift.tables import CANDIDATES
 from promolift.terms import Benefit, covered
 
@@ -116,7 +116,7 @@ def test_possible_totals_of_a_pair_are_those_of_both_offers() -> None:
 
 def test_a_pair_counts_in_full_against_the_limit_of_each_category() -> None:
     free = pl.concat([singles(), pairs(valued(singles()))], how="diagonal")
-    limits = {limit.name: set(limit.where["target"]) for limit in category_limits(free, 1000, 0.25)}
+    limits = {limit.name: set(limit.where["target"]) for limit in ShopLimits(0.25, ()).at(free, 1000)}
     assert len(limits) == 4
     assert limits["one category: tea"] == {"tea", "bread ++ tea", "milk ++ tea"}
     assert limits["one category: fuel"] == {"fuel"}

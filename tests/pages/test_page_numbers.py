@@ -20,7 +20,7 @@ from promolift.results.customers import Given, Person
 from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, moments
-from promolift.results.messages import Messages
+from promolift.results.messages import Messages, PoolWords
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
 from promolift.results.standing import standing
@@ -46,7 +46,8 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     """First screen, budget, policies, people, messages, and what is not known."""
     store, config = job.store, job.config
     plan, found, said = Plan.load(store), Evaluation.load(store), Messages.load(store)
-    note = plan.note
+    note, wording = plan.note, PoolWords.load(store)
+    by_person = sum(text.state == "approved" for text in wording.texts)
     who = [each.given.customer_id for each in story.cards]
     profiles = store.frame("profiles").join(store.frame("outlook"), on="customer_id", how="left")
     people = profiles.filter(pl.col("customer_id").is_in(who))
@@ -91,6 +92,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         "messages": [
             offers, list(said.written), said.silent, said.typical(12).select(PRINTED), list(said.angles.items()),
             [fact.said for card in story.typical for fact in card.read],
+            len(wording.texts), wording.pool.funnel(), len(wording.pool.usable(wording.approve).texts), by_person,
         ],
         "unknowns": [
             offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,

@@ -12,6 +12,7 @@ from promolift import effect
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.profile import MemberNote
+from promolift.profile.settings import BasketNote
 from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.forecasts import (
     Alike,
@@ -164,6 +165,10 @@ def forecast(store: Store, seed: int) -> None:
             ),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
             lead=FigureRange(value=0.021, low=0.009, high=0.033),
+            basket=BasketNote(
+                day=20_000.0, weight=0.75, why="they rank the next baskets better", n=103, alone=0.341, lead=0.011,
+                lead_low=0.003, lead_high=0.019,
+            ),
             reliability=Reliability(
                 model="an item in the next basket",
                 bins=tuple(ReliabilityBin(**dict(zip(ReliabilityBin.model_fields, row, strict=True))) for row in bins),

@@ -30,9 +30,9 @@ from promolift.profile.encoder import (  # noqa: E402
     points_at,
     targets_of,
 )
-from promolift.profile.encoder_data import histories, popularity  # noqa: E402
+from promolift.profile.encoder_data import fit_ease, histories, incidence, popularity  # noqa: E402
 from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
-from promolift.profile.encoder_train import Epoch, Hooks, fit_ease, fit_encoder, incidence  # noqa: E402
+from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder  # noqa: E402
 
 END = FIRST + 168.0
 FAST = EncoderSettings(
@@ -46,7 +46,7 @@ def trained() -> tuple[LearnedEncoder, tuple[Epoch, ...]]:
     return fit_encoder(shop(), END, FAST, Hooks(progress=seen.append)), tuple(seen)
 
 
-SIZES = Sizes(24, 4, 0, 0, 0, 1, len(COUNTERS) + len(RATES), len(PERSONAL))
+SIZES = Sizes(24, 4, 0, 0, 1, len(COUNTERS) + len(RATES), len(PERSONAL))
 
 
 def blank(sizes: Sizes = SIZES) -> Encoder:

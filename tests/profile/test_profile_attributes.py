@@ -180,6 +180,35 @@ def test_how_long_they_look_and_what_they_put_into_the_cart_have_an_error():
     assert one(bare)["view_to_cart"] is None  # the shop has no carts
 
 
+def test_clicks_on_what_was_shown_are_a_rate_with_an_error_and_visits_are_counted():
+    minute = 1 / 1440
+    rows = [event("a", day, kind="impression", product_id=f"p{day % 4}") for day in range(100, 120)]
+    rows += [event("a", day + 2 * minute, kind="view", product_id=f"p{day % 4}") for day in range(100, 106)]
+    rows += [
+        event("a", day + 5 * minute, kind="view", product_id=f"p{day % 4}") for day in range(100, 106)
+    ]  # once more
+    rows += [event("a", 110 + 40 * minute, kind="view", product_id="p2")]  # too late to be because of that
+    rows += [event("a", 111 + 2 * minute, kind="view", product_id="p9")]  # never shown
+    rows += [event("b", day, kind="impression", product_id="p1") for day in range(100, 120)]
+    frame = attributes_of(Shop(rows), ASOF)
+    a, b = one(frame, "a"), one(frame, "b")
+    assert (a["impressions_total"], a["sessions_total"], a["sessions_4w"]) == (20, 21, 8)
+    assert b["click_rate"] < 6 / 20 * 0.5 < 0.2 < a["click_rate"] <= 6 / 20
+    assert 0 < a["click_rate_se"] < 0.15
+    told = describe(a, lambda cents: f"${cents / 100:.2f}")
+    assert any(each.startswith("Clicks on ") and "(+- " in each for each in told)
+    bare = one(attributes_of(Shop([event("a", 0, kind="view", product_id="p1")]), ASOF))
+    assert (bare["click_rate"], bare["impressions_total"], bare["sessions_total"]) == (None, None, 1)
+    sold = one(attributes_of(Shop([event("a", 0)]), ASOF))
+    assert (sold["sessions_total"], sold["sessions_4w"]) == (None, None)
+
+
+def test_a_session_that_the_log_names_is_one_visit_however_long_it_takes():
+    rows = [event("a", day, kind="view", product_id="p1", order_id="s1") for day in (100, 100.2, 100.4)]
+    rows += [event("a", 100.401, kind="view", product_id="p1", order_id="s2")]
+    assert one(attributes_of(Shop(rows), ASOF))["sessions_total"] == 2
+
+
 def test_what_was_bought_before_it_was_looked_at_is_no_answer_to_the_look():
     rows = [event("a", 0, product_id="p1"), event("a", 1, kind="view", product_id="p1")]
     rows += [

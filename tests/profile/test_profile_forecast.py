@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from promolift.profile import forecast
 from promolift.profile.forecast import (
     GROUPS,
     PurchaseForecaster,
@@ -111,6 +112,27 @@ def test_counts_that_are_right_are_left_alone():
     assert made.note.trees_weight == 0.0
     assert made.note.why == "the counts alone are within one standard error"
     assert np.abs(made.shift).max() < 0.1
+
+
+def test_trees_that_did_not_pay_are_not_fitted_in_the_next_runs(monkeypatch: pytest.MonkeyPatch):
+    table = rows()
+    first = fit_forecast(table, facts(table), ASOF, WINDOW).note
+    lost = first.model_copy(update={"trees_weight": 0.0, "judged_ms": ASOF - WINDOW})
+    fitted: list[int] = []
+
+    def fit(*_: object) -> str:
+        fitted.append(1)
+        raise AssertionError("fitted")
+
+    monkeypatch.setattr(forecast, "_fit", fit)
+    made = fit_forecast(table, facts(table), ASOF, WINDOW, earlier_note=lost)
+    assert (made.note, made.trees, fitted) == (lost.model_copy(update={"asof_ms": ASOF}), None, [])
+    for changed in (
+        {"judged_ms": ASOF - 3 * WINDOW}, {"judged_ms": None}, {"window_ms": 7}, {"rows": first.rows // 2},
+        {"trees_weight": 0.5}, {"judged_ms": ASOF + 1},
+    ):  # fmt: skip
+        with pytest.raises(AssertionError, match="fitted"):
+            fit_forecast(table, facts(table), ASOF, WINDOW, earlier_note=lost.model_copy(update=changed))
 
 
 def test_a_group_that_goes_its_own_way_is_moved():

@@ -12,10 +12,11 @@ import pytest
 from promolift import run
 from promolift.cli import main
 from promolift.config import Config, load_config
-from promolift.errors import InputError
+from promolift.errors import InputError, SupportError
+from promolift.profile.encoder_data import popularity
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job
-from promolift.steps import forecast
+from promolift.steps import forecast, forecast_scene
 from promolift.steps.summary import forecast_summary
 from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS
@@ -301,3 +302,30 @@ def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, 
     torn.store.save_files("encoder", {"manifest.json": b"{}", "weights.safetensors": b""})
     with pytest.raises(InputError, match="train it again"):
         why(torn, set_scene(torn), "once")
+
+
+def test_trees_that_did_not_pay_are_not_learned_again_before_the_window_moves(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promolift.profile import basket
+
+    scene = forecast_scene.set_scene(job)
+    h = forecast_scene.drawn(job, scene)
+    model, start = forecast.learned(job, h, scene.day), scene.day - forecast.WINDOW
+    asked: list[float] = []
+
+    def none(_: object, day: float, seed: int) -> str:
+        asked.append(day)
+        raise SupportError("too few rows")
+
+    monkeypatch.setattr(basket, "fit_basket", none)
+    shared = popularity(h, scene.day)
+    job.store.remove_files(forecast.BASKET)
+    first = forecast.ordered(job, h, model, shared, start)
+    assert (first.note.weight, first.note.why) == (0, "too few rows")
+    kept = job.store.load_files(forecast.BASKET)
+    job.store.save_files(forecast.BASKET, kept | {"made_from": b"other purchases"})
+    assert forecast.ordered(job, h, model, shared, start + forecast.WINDOW - 1).note == first.note
+    assert asked == [start]
+    forecast.ordered(job, h, model, shared, start + forecast.WINDOW)
+    assert asked == [start, start + forecast.WINDOW]

@@ -12,6 +12,7 @@ __all__ = [
     "AllocatedOffers",
     "Allocation",
     "Limit",
+    "ShopLimits",
     "Use",
     "at_budgets",
     "charges",
@@ -26,7 +27,7 @@ __all__ = [
 if TYPE_CHECKING:
     from promolift.allocate.core import Allocation, Use, choose
     from promolift.allocate.exact import trace
-    from promolift.allocate.frame import AllocatedOffers, at_budgets, charges, frontier, kept, plan
+    from promolift.allocate.frame import AllocatedOffers, ShopLimits, at_budgets, charges, frontier, kept, plan
     from promolift.allocate.settings import Limit
     from promolift.allocate.solver import solve
 else:

@@ -1,9 +1,12 @@
-"""The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate."""
+"""The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate.
+
+And what a shop says of its limits in; the limits at a budget, the worth of a cent more, and the curve of budgets out.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,9 +19,16 @@ from promolift.allocate.settings import Limit
 from promolift.allocate.solver import solve_rows
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int
+from promolift.terms import covered
 
 NEEDED = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 NONE = "none"
+LIMIT = "one category: "  # begins the name of the limit on a category
+CURVE_POINTS = 9  # of a curve that is solved point by point
+FRONTIER = {
+    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
+    "treated": pl.Int64, "bound_cents": pl.Float64,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,3 +238,48 @@ def check(candidates: pl.DataFrame, units: bool = False) -> None:
         rows = candidates.filter(broken.fill_null(False)).select(NEEDED.keys())
         if rows.height:
             raise InputError(f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}")
+
+
+class ShopLimits(NamedTuple):
+    """At most `category_share` of the budget for offers on one category (1: no such limit), and what is `stated`."""
+
+    category_share: float
+    stated: tuple[Limit, ...]
+
+    def at(self, candidates: pl.DataFrame, budget_cents: float) -> list[Limit]:
+        """All limits at a budget. An offer on two categories counts in full for each."""
+        if self.category_share >= 1:
+            return [*self.stated]
+        holds: dict[str, list[str]] = {}
+        for target in candidates.filter(pl.col("scope") == "category")["target"].unique().sort():
+            for one in covered(target):
+                holds.setdefault(one, []).append(target)
+        most = self.category_share * budget_cents
+        own = (
+            Limit(name=f"{LIMIT}{one}", measure="cost", at_most=most, where={"target": tuple(names)})
+            for one, names in sorted(holds.items())
+        )
+        return [*own, *self.stated]
+
+    def worth(self, found: Allocation) -> float:
+        """What one more cent of budget adds: its price, and what the limits per category let in then."""
+        own = sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
+        return found.price + self.category_share * own
+
+    def curve(self, candidates: pl.DataFrame, seed: int) -> pl.DataFrame:
+        """FRONTIER: the best plan at each budget under the same limits, solved point by point where there are any."""
+        if candidates.is_empty():
+            return pl.DataFrame(schema=FRONTIER)
+        whole = frontier(candidates)
+        top = whole["cost_cents"].to_numpy().max()
+        if (self.category_share >= 1 and not self.stated) or top <= 0:
+            return whole.select(list(FRONTIER))
+        steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
+        budgets = (top * steps).round().astype(int).tolist()
+        solved = at_budgets(candidates, budgets, lambda budget: self.at(candidates, budget), seed=seed)
+        rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
+        for budget, found in zip(budgets, solved, strict=True):
+            if found is None:  # so little money cannot keep a limit that says at least
+                continue
+            rows.append((float(budget), found.gain, found.cost, self.worth(found), found.treated, found.bound))
+        return pl.DataFrame(rows, schema=FRONTIER, orient="row")

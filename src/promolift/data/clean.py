@@ -19,6 +19,7 @@ from promolift.tables import EVENTS
 
 Relation = sql.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")
+TILLS_AT_ONCE = 100  # so many rows lie at most between two lines that one order got at one time
 LONGEST_LOOK_S = 86_400  # nobody looks for longer: the page was left open
 SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES)  # what one event says in one way
 
@@ -105,7 +106,7 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
     query = f"""
         with renamed as (select {reader.renamed()} from raw),
         words as (from (values {_kind_words(mapping)}) as words(word, kind)),
-        parsed as ({_parsed(reader, rules)}),
+        parsed as ({_parsed(reader)}),
         shared as ({_shared(mapping)}),
         valued as ({_valued(mapping)}),
         known as ({_known(mapping)}),
@@ -115,12 +116,61 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
             case when _reason is not null then {reader.raw_json()} end as _raw
         from judged
     """
-    return Cleaned(EVENTS, run(query, raw=raw, again=_again(raw)), "customer_id, ts_ms, _row")
+    return Cleaned(EVENTS, run(query, raw=raw, again=_again(raw, reader)), "customer_id, ts_ms, _row")
 
 
-def _again(raw: Relation) -> Relation:
-    """Keys that stand in several rows, and the first of these. Kept: the engine would take it for the larger side."""
-    return kept(run("select _key, min(_row) as first_row from raw group by all having count(*) > 1", raw=raw))
+def _again(raw: Relation, reader: Reader) -> Relation:
+    """Keys that stand in several rows: the first of these, and the last one that is no duplicate.
+
+    Kept, since the engine would take it for the larger side of the join.
+    """
+    mapping = reader.mapping
+    often = kept(run("select _key, min(_row) as first_row from raw group by all having count(*) > 1", raw=raw))
+    if mapping.has("event_id") or mapping.repeats == "duplicates" or mapping.basket:
+        return often.project("*, first_row as last_row")
+    if mapping.repeats == "units":
+        return often.project(f"*, {2**63 - 1} as last_row")
+    return kept(run(_again_in_orders(reader), raw=raw, often=often))
+
+
+def _again_in_orders(reader: Reader) -> str:
+    """How often each line counts: as often as any one run of its order's rows says it, where not each line of the run
+    stands there equally often; what is said of the whole order several times is said once.
+
+    A run are rows of an order that stand near each other. If it has one product alone, only rows with no other order's
+    between them are two scans of it. Without an order a customer's moment is one, if it has several products.
+    """
+    mapping = reader.mapping
+    order, alone = "cast(null as varchar)", "false"
+    if mapping.has("order_id"):
+        order, alone = reader.id("order_id"), "farthest = 1"
+    elif mapping.constants.get("kind") == "purchase":
+        order = f"cast({reader.time('time')} as varchar)"
+    return f"""
+        with renamed as (select {reader.renamed()} from raw),
+        lines as (select _customer, {order} as _order, _key, _row from renamed where _order is not null),
+        orders as (select distinct _customer, _order from lines semi join often using (_key)),
+        theirs as (
+            select lines.*, _row - lag(_row) over (partition by _customer, _order order by _row) as step
+            from lines semi join orders using (_customer, _order)),
+        runs as (
+            select *, count(*) filter (step > {TILLS_AT_ONCE}) over (
+                partition by _customer, _order order by _row rows unbounded preceding) as run
+            from theirs),
+        said as (
+            select _customer, _order, run, _key, count(*) as times, max(step) filter (step <= {TILLS_AT_ONCE}) as reach
+            from runs group by all),
+        whole as (
+            select _customer, _order, run, count(*) as lines, max(reach) as farthest,
+                list_reduce(list(times), lambda one, other: greatest_common_divisor(one, other)) as copies
+            from said group by all),
+        units as (
+            select _key, max(case when lines = 1 and {alone} then times else times // copies end) as units
+            from said join whole using (_customer, _order, run) group by all),
+        places as (select _key, list(_row order by _row) as places from raw semi join often using (_key) group by all)
+        select _key, first_row, coalesce(places[units], first_row) as last_row
+        from often join places using (_key) left join units using (_key)
+    """
 
 
 def _days_of_gaps(raw: Relation, mapping: Mapping) -> Relation:
@@ -164,12 +214,11 @@ def _kind_words(mapping: Mapping) -> str:
     return ", ".join(f"({literal(word)}, {literal(kind)})" for word, kind in words.items())
 
 
-def _parsed(reader: Reader, rules: CleanRules) -> str:
+def _parsed(reader: Reader) -> str:
     """Every role as a typed column. Money is in minor units, unrounded; purchases and reductions are positive."""
     mapping = reader.mapping
     spent = mapping.minor_factor * (-1 if mapping.spending == "negative" else 1)
     reduced = -1 if mapping.discount == "negative" else 1
-    repeats = (rules.drop_identical and mapping.repeats == "duplicates") or mapping.has("event_id")
     columns = {
         "customer_id": "nullif(_customer, '')",
         "ts_ms": reader.time("time"),
@@ -188,7 +237,8 @@ def _parsed(reader: Reader, rules: CleanRules) -> str:
         "status": f"lower({reader.text('status')})",
         "dwell": f"({reader.number('dwell')}) / {1000 if _in_ms(mapping) else 1}",
         "price": "_price" if "_price" in reader.types else "cast(null as bigint)",
-        "repeated": "coalesce(_row > first_row, false)" if repeats else "false",
+        "repeated": "coalesce(_row > last_row, false)",
+        "equal_line": "coalesce(_row > first_row and _row <= last_row, false)",
     }
     selected = ",\n".join(f"{expression} as {name}" for name, expression in columns.items())
     return f"select renamed.*, {selected} from renamed left join again using (_key)"

@@ -130,8 +130,11 @@ class IdLike(NamedTuple):
         return enough and self.returning >= 0.2 and self.steady is not None and self.steady < 0.7
 
 
-def id_like(sample: pl.DataFrame, name: str, time: str) -> IdLike | None:
-    """How a column behaves beside the column of times; None for what cannot name anything: reals, long text, gaps."""
+def id_like(sample: pl.DataFrame, name: str, time: str, moment: Sequence[str]) -> IdLike | None:
+    """How a column behaves beside the columns that tell one moment from the next, `time` among them, or an order's.
+
+    None for what cannot name anything: reals, long text, gaps.
+    """
     column = sample.get_column(name)
     if column.dtype.is_float() or column.dtype.is_nested():
         return None
@@ -140,8 +143,9 @@ def id_like(sample: pl.DataFrame, name: str, time: str) -> IdLike | None:
     decimal = known.str.contains(r"^[^A-Za-z]*\d[.,]\d{1,2}\D*$").mean()
     if len(known) < 0.6 * len(words) or float(known.str.len_chars().mean() or 0) > 64 or float(decimal or 0) > 0.3:  # type: ignore[arg-type]
         return None
-    when = sample.get_column(time).cast(pl.String, strict=False)
-    frame = pl.DataFrame({"word": words, "when": when, "day": when.str.slice(0, 10)})
+    when = sample.select(pl.concat_str(pl.col(*moment).cast(pl.String, strict=False), separator=" ")).to_series()
+    day = sample.get_column(time).cast(pl.String, strict=False).str.slice(0, 10)
+    frame = pl.DataFrame({"word": words, "when": when, "day": day})
     pairs = frame.filter(pl.col("when") == pl.col("when").shift(1)).height
     same = frame.filter(
         (pl.col("when") == pl.col("when").shift(1)) & (pl.col("word") == pl.col("word").shift(1))
@@ -176,6 +180,38 @@ def stands_first(sample: pl.DataFrame, order: str, column: str) -> bool:
     several = orders.filter(pl.col("rows") > 1)
     alone = several.filter(pl.col("said") & (pl.col("all") == 1))
     return alone.height >= 3 and alone.height > 0.5 * several.filter(pl.col("all") > 0).height
+
+
+class EqualLines(NamedTuple):
+    """Lines of orders: `rows` equal an earlier one; in `whole` orders each line stands several times, in `part` only
+    some do. Of orders of several lines, the share `own_times` has lines at different times.
+    """
+
+    orders: int
+    rows: int
+    whole: int
+    part: int
+    own_times: float
+
+
+def equal_lines(sample: pl.DataFrame, order: Sequence[str], time: str, product: str) -> EqualLines:
+    """What a sample of neighbouring rows shows of lines that are equal in every column. Orders of one product cannot
+    tell scans from copies, and count for neither.
+    """
+    plain = sample.select(pl.exclude(pl.List, pl.Struct, pl.Array))
+    lines = plain.drop_nulls(order).group_by(pl.all(), maintain_order=True).len("_times")
+    orders = lines.group_by(order).agg(
+        pl.len().alias("lines"),
+        pl.col("_times").min().alias("least"),
+        pl.col("_times").max().alias("most"),
+        pl.col(time).n_unique().alias("times"),
+        pl.col(product).n_unique().alias("products"),
+    )
+    several = orders.filter(pl.col("products") > 1)
+    whole = several.filter(pl.col("least") > 1).height
+    part = several.filter(pl.col("most") > 1).height - whole
+    own = several.select((pl.col("times") > 1).mean()).item()
+    return EqualLines(orders.height, int((lines["_times"] - 1).sum()), whole, part, float(own or 0))
 
 
 def floats(sample: pl.DataFrame, name: str) -> pl.Series:

@@ -273,7 +273,7 @@ def _is_record(value: str) -> bool:
 
 def compact(name: str) -> str:
     """'Customer ID', 'customerId' and 'CUSTOMER_ID' are 'customerid'; what stands in brackets is left out."""
-    return re.sub(r"[\W_]+", "", re.sub(r"[(\[（].*?[)\]）]", "", name)).lower()
+    return re.sub(r"[\W_ºª]+", "", re.sub(r"[(\[（].*?[)\]）]", "", name)).lower()
 
 
 def rank(name: str, known: Sequence[str]) -> int | None:

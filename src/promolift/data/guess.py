@@ -157,8 +157,12 @@ class _Guess(Columns):
         """Who and what, where no name of the trade says it: by what stays the same within one moment, and what not."""
         if "time" not in self.columns or isinstance(self.columns["time"], tuple):
             return
+        time = str(self.columns["time"])
+        moment = [str(self.columns[role]) for role in ("time", "clock") if role in self.columns]
+        if "order_id" in self.columns:
+            moment = [str(self.columns["order_id"])]
         like = {
-            name: evidence.id_like(self.sample, name, str(self.columns["time"]))
+            name: evidence.id_like(self.sample, name, time, moment)
             for name in self.free
             if self._time_of(name) is None and not _is_nested(self.sample, name)
         }
@@ -451,11 +455,38 @@ class _Guess(Columns):
             )
 
     def _settle_repeats(self) -> None:
-        """With neither quantity, order nor time of day, equal rows are units of one purchase."""
+        """Equal rows: with neither quantity, order nor time of day units of one purchase; lines of one receipt scans of
+        one product, unless each has a time of its own or all lines of receipts come as often.
+        """
         finer = ("quantity", "order_id", "event_id", "clock")
         if self.day_only and not any(role in self.columns for role in finer):
             self.settings["repeats"] = "units"
             self.notes.append("equal rows are read as several purchases, since no column counts them (set repeats)")
+        order = ("order_id",) if "order_id" in self.columns else ("customer_id", "time")
+        names = [self.columns.get(role) for role in (*order, "time", "product_id")]
+        known = "event_id" in self.columns or self.basket or not all(isinstance(name, str) for name in names)
+        sold = "order_id" in self.columns or self.settings.get("constants") == {"kind": "purchase"}
+        if "repeats" in self.settings or known or not sold:
+            return
+        *receipt, time, product = map(str, names)
+        found = evidence.equal_lines(self.sample, receipt, time, product)
+        if found.own_times > 0.5:
+            return
+        if found.whole > max(found.part, 2):
+            self.notes.append(
+                f"every line of {found.whole:,} of {found.orders:,} sampled orders stands several times: read once "
+                "(set repeats)"
+            )
+            return
+        self.settings["repeats"] = "lines"
+        if found.rows:
+            quantity = self.columns.get("quantity")
+            units = evidence.numbers(self.values(quantity)) if isinstance(quantity, str) else []
+            counted = sum(value > 1 for value in units) > 0.05 * self.sample.height
+            self.notes.append(
+                f"{'NOT SURE: ' if counted else ''}{found.rows:,} of {self.sample.height:,} sampled rows equal an "
+                "earlier line of their order: read as the product bought again (else set repeats to duplicates)"
+            )
 
     def _say_if_there_is_no_money(self) -> None:
         if self.settings.get("constants") != VIEWS and not any(role in self.columns for role in MONEY):

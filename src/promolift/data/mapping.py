@@ -14,7 +14,7 @@ from promolift.errors import InputError
 from promolift.settings import Settings, Zone, rows_of
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
-Kind = Literal["purchase", "view", "add_to_cart", "refund", "other"]
+Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # What a source column can be, per raw table: its role, what it says, and the names it is known by, best first.
@@ -88,10 +88,11 @@ class Mapping(Settings):
         description="All amounts are multiplied by it, where prices were scaled down.",
         examples=[100.0],
     )
-    repeats: Literal["duplicates", "units"] = Field(
+    repeats: Literal["duplicates", "lines", "units"] = Field(
         default="duplicates",
-        description="What rows equal in every column are: the same row again, or further units of a log without "
-        "quantities.",
+        description="What rows equal in every column are: `duplicates`, the same row again; `lines`, the product "
+        "bought once more where they stand in one order (a till that scans it twice), the same row again where each "
+        "line of the order stands as often, or where other orders lie between; `units`, bought once more in any case.",
     )
     discount: Literal["positive", "negative", "rate", "percent"] = Field(
         default="positive",

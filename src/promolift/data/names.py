@@ -7,7 +7,7 @@ from promolift.sql import literal
 # Parts of an order's status that say the money was not kept, and of one that says nothing against it (RE2 patterns).
 GONE_STATUS = (
     "cancel|refund|return|void|fail|declin|reject|unpaid|abandon|revers|chargeback|取消|退货|退款|失败|关闭|未支付"
-    "|storn|erstatt|annul|cancelad|rembours|reembols|devol|キャンセル|返品"
+    "|storn|erstatt|annul|cancelad|rembours|reembols|devol|отмен|возвра|キャンセル|返品"
 )
 KEPT_STATUS = (
     "complet|deliver|ship|paid|success|approv|captur|settl|confirm|process|receiv|pending|完成|已付|成功|发货|签收"

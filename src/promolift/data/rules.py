@@ -42,10 +42,6 @@ class CleanRules(Settings):
         gt=0,
         description="Milliseconds between an event and its arrival above which it is counted as late; it is kept.",
     )
-    drop_identical: bool = Field(
-        default=True,
-        description="Rows equal in every column to an earlier one are duplicates and rejected.",
-    )
 
 
 @dataclass(frozen=True)

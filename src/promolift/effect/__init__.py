@@ -11,20 +11,16 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "DiagnoseSettings",
     "Diagnosis",
     "DiscountResponse",
     "DiscountSettings",
     "DoseModel",
-    "DoseSettings",
     "Effect",
     "EffectModel",
     "EffectSettings",
-    "ExposureSettings",
     "History",
     "PanelSettings",
     "RedemptionModel",
-    "RedemptionSettings",
     "ResponseModel",
     "ValueSettings",
     "add_effects",
@@ -50,11 +46,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from promolift.effect.core import EffectModel, EffectSettings, fit
-    from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
+    from promolift.effect.diagnose import Diagnosis
     from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
-    from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
+    from promolift.effect.dose import DoseModel, fit_dose
     from promolift.effect.exposure import (
-        ExposureSettings,
         History,
         exposure_features,
         offer_features,
@@ -64,7 +59,6 @@ if TYPE_CHECKING:
     from promolift.effect.panel import depth_sums, panel
     from promolift.effect.redemption import (
         RedemptionModel,
-        RedemptionSettings,
         fit_redemption,
         redemption_outcomes,
     )

@@ -15,14 +15,12 @@ import numpy as np
 import polars as pl
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
 
 from promolift.effect.nuisance import estimate_propensity
 from promolift.effect.trees import QUIET
 from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
-from promolift.settings import Settings
 from promolift.tables import Z95
 
 EXACT = 250_000  # at most so many possible counts are enumerated
@@ -161,25 +159,16 @@ def _exact(counts: Ints, share_A: Floats) -> float:
 
 LEAST_IN_ARM = 10  # customers without whom no propensity can be estimated
 ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
-
-
-class DiagnoseSettings(Settings):
-    """When a check fails. `alpha`: tests of the stated shares, as is usual for sample ratios (Fabijan et al. 2019).
-
-    `most_smd` is the usual 0.1 of a standard deviation (Austin 2009); arms so small that noise moves them further may
-    differ by two standard errors, but by no more than 0.25 (Rubin 2001). Customers whose propensity of some arm is
-    below `min_prob` are set aside; if they are more than `most_trimmed`, or an arm's weighted customers are worth fewer
-    than `least_effective` (of 50 the mean is known to a seventh of a standard deviation), there is no overlap to speak
-    of.
-    """
-
-    alpha: float = Field(default=0.001, gt=0, lt=1)
-    placebo_alpha: float = Field(default=0.01, gt=0, lt=1)
-    most_smd: float = Field(default=0.1, gt=0)
-    min_prob: float = Field(default=0.02, gt=0, lt=0.5)
-    most_trimmed: float = Field(default=0.1, ge=0, lt=1)
-    least_effective: float = Field(default=50.0, ge=2)
-    seed: int = 1
+ALPHA = 0.001  # of tests of the stated shares, as is usual for sample ratios (Fabijan et al. 2019)
+PLACEBO_ALPHA = 0.01
+# The usual limit of a standard deviation (Austin 2009); arms so small that noise moves them further may differ by two
+# standard errors, but by no more than ROUGH.
+MOST_SMD = 0.1
+# Customers whose propensity of some arm is below MIN_PROB are set aside; if they are more than MOST_TRIMMED, or those
+# of an arm are worth fewer than LEAST_EFFECTIVE after weighting (of 50 the mean is known to a seventh of a standard
+# deviation), there is no overlap to speak of.
+MIN_PROB, MOST_TRIMMED, LEAST_EFFECTIVE = 0.02, 0.1, 50.0
+SEED = 1
 
 
 @dataclass(frozen=True)
@@ -222,7 +211,6 @@ def diagnose(
     propensity_NA: ArrayLike | None = None,
     placebos: Mapping[str, ArrayLike] | None = None,
     names: Sequence[str] | None = None,
-    settings: DiagnoseSettings = DiagnoseSettings(),  # noqa: B008 - frozen
 ) -> Diagnosis:
     """The evidence level of comparing these arms, and its diagnostics.
 
@@ -245,12 +233,12 @@ def diagnose(
     if planned_A is not None:
         prob_NA = _probabilities("planned_A", planned_A, arm_N, arms)
         checks = [
-            sample_ratio(arm_N, prob_NA, settings.alpha),
-            unrelated(columns.value_NC, arm_N, prob_NA, settings.alpha, settings.seed),
-            *predictable(x_NF, arm_N, prob_NA, settings.alpha, settings.seed),
+            sample_ratio(arm_N, prob_NA, ALPHA),
+            unrelated(columns.value_NC, arm_N, prob_NA, ALPHA, SEED),
+            *predictable(x_NF, arm_N, prob_NA, ALPHA, SEED),
         ]
-        look = _look(rows, prob_NA, settings)
-        reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called, settings)
+        look = _look(rows, prob_NA)
+        reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called)
         if not checks[1].passed:
             reasons.append(_furthest(look))
         if not reasons:
@@ -261,9 +249,9 @@ def diagnose(
     if propensity_NA is not None:
         prob_NA = _probabilities("propensity_NA", propensity_NA, arm_N, arms)
     else:
-        prob_NA = _estimated(x_NF, arm_N, called, settings)
-    look = replace(_look(rows, prob_NA, settings), checks=tuple(checks))
-    against = _thin(look, rows, settings) + _unlike(look, called, settings) + _moved(look, called, settings)
+        prob_NA = _estimated(x_NF, arm_N, called)
+    look = replace(_look(rows, prob_NA), checks=tuple(checks))
+    against = _thin(look, rows) + _unlike(look, called) + _moved(look, called)
     if against:
         return replace(look, reasons=(*reasons, *against))
     how = "not randomised" if planned_A is None else "not randomised as stated"
@@ -271,11 +259,11 @@ def diagnose(
     return replace(look, level="adjusted", reasons=tuple(reasons))
 
 
-def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...], settings: DiagnoseSettings) -> Floats:
+def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
     few = np.bincount(arm_N, minlength=len(arms))
     if few.min() < LEAST_IN_ARM:
         raise SupportError(f"propensity: {arms[few.argmin()]} has {few.min()} customers; {LEAST_IN_ARM} are needed")
-    return estimate_propensity(x_NF, arm_N, row_keys(x_NF, settings.seed))
+    return estimate_propensity(x_NF, arm_N, row_keys(x_NF, SEED))
 
 
 class WeightedMeans(NamedTuple):
@@ -319,9 +307,9 @@ class _Rows:
     arms: tuple[str, ...]
 
 
-def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> Diagnosis:
+def _look(rows: _Rows, prob_NA: Floats) -> Diagnosis:
     """Balance, placebos and overlap under one set of propensities, no level earned yet."""
-    overlap, arms = _overlap(rows.arm_N, prob_NA, settings.min_prob), prob_NA.shape[1]
+    overlap, arms = _overlap(rows.arm_N, prob_NA, MIN_PROB), prob_NA.shape[1]
     counts = np.bincount(rows.arm_N, minlength=arms)
     if counts.min() < 2:
         fewest = rows.arms[counts.argmin()]
@@ -378,15 +366,15 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     return frame.with_columns(*limits, pl.Series("p", holm(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
-def _thin(look: Diagnosis, rows: _Rows, settings: DiagnoseSettings) -> list[str]:
+def _thin(look: Diagnosis, rows: _Rows) -> list[str]:
     found = []
-    if look.overlap.trimmed > settings.most_trimmed:
-        share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {settings.min_prob:g} of some arm"
+    if look.overlap.trimmed > MOST_TRIMMED:
+        share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {MIN_PROB:g} of some arm"
         found.append(f"no overlap: {share}, so there is nobody to compare them with")
     for a, worth in enumerate(look.overlap.effective_A):
-        if worth < settings.least_effective:
+        if worth < LEAST_EFFECTIVE:
             people = f"the {(rows.arm_N == a).sum()} customers of {rows.arms[a]} are worth {worth:.0f} after weighting"
-            found.append(f"no overlap: {people}, fewer than {settings.least_effective:g}")
+            found.append(f"no overlap: {people}, fewer than {LEAST_EFFECTIVE:g}")
     return found
 
 
@@ -395,10 +383,10 @@ def most_gap(most_smd: float, se: float) -> float:
     return max(most_smd, min(2 * float(se), ROUGH))
 
 
-def _unlike(look: Diagnosis, arms: tuple[str, ...], settings: DiagnoseSettings) -> list[str]:
+def _unlike(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
     worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
     se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
-    most = pl.col("arm").map_elements(lambda arm: most_gap(settings.most_smd, se_A[arm]), return_dtype=pl.Float64)
+    most = pl.col("arm").map_elements(lambda arm: most_gap(MOST_SMD, se_A[arm]), return_dtype=pl.Float64)
     worst = look.balance.filter(pl.col("after").abs() > most)
     if worst.is_empty():
         return []
@@ -414,10 +402,10 @@ def _furthest(look: Diagnosis) -> str:
     return f"furthest apart, in standard deviations: {named}; what was known only afterwards is no feature"
 
 
-def _moved(look: Diagnosis, arms: tuple[str, ...], settings: DiagnoseSettings) -> list[str]:
+def _moved(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
     return [
         f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
-        for row in look.placebos.filter(pl.col("p") < settings.placebo_alpha).iter_rows(named=True)
+        for row in look.placebos.filter(pl.col("p") < PLACEBO_ALPHA).iter_rows(named=True)
     ]
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
 
 from promolift.effect.nuisance import Response, fit_nuisance, fold_of, rows_of, sorted_rows, unit_of
 from promolift.effect.trial import (
@@ -28,7 +27,6 @@ from promolift.effect.trial import (
     row_keys,
 )
 from promolift.errors import InputError, SupportError
-from promolift.settings import Settings
 from promolift.tables import Z95
 
 FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
@@ -218,21 +216,10 @@ FORMS = ("one curve for all", "in proportion to the base", "by features")
 MOST_DEPTHS = 20
 OWN_ROWS = 20_000  # customers by whom the spread of gains is judged
 TEMPER = 0.5  # out-of-fold scores are noisy themselves: half of their difference counts
-
-
-class DoseSettings(Settings):
-    """`beyond`: depths up to this multiple of the deepest tried one are scored. `simpler`: log-score a richer form must
-    win by, out of fold, to weigh as much as the next simpler one. `min_rows` is needed at every depth.
-    """
-
-    folds: int = Field(default=4, ge=2, le=20)
-    simpler: float = Field(default=1.0, ge=0)
-    beyond: float = Field(default=1.5, ge=1)
-    min_rows: int = Field(default=100, ge=20)
-    seed: int = 0
-
-
-DEFAULTS = DoseSettings()
+FOLDS, SEED = 4, 0
+SIMPLER = 1.0  # log score a richer form must win by, out of fold, to weigh as much as the next simpler one
+BEYOND = 1.5  # depths up to this multiple of the deepest tried one are scored
+MIN_ROWS = 100  # customers needed at every depth
 
 
 @dataclass(frozen=True)
@@ -266,7 +253,7 @@ class DoseModel:
 
     `weight_C`: weights by out-of-fold score, `coef_CP` and `cov_CPP`: the posteriors, `bend_CJ`: the prior
     variance of each term's departure from a straight line. `base_J`: without each fold, the outcome expected over all
-    depths. `beyond`: see DoseSettings.
+    depths.
     """
 
     encoder: FeatureEncoder
@@ -280,7 +267,6 @@ class DoseModel:
     cov_CPP: Floats
     bend_CJ: Floats
     own_K: Floats  # how far customers' own gains may lie from what is said of them, s.d. at each tried depth
-    beyond: float = 1.5
     level: Level = "randomised"
 
     @property
@@ -295,8 +281,7 @@ class DoseModel:
     def curve(self, features: Features, depths: ArrayLike | None = None) -> DoseCurve:
         """Gain at `depths` (default: the tried ones above 0) for each row of `features`.
 
-        Depths that were never tried are scored too, with wider bands; SupportError beyond `beyond` times the
-        deepest.
+        Depths that were never tried are scored too, with wider bands; SupportError beyond BEYOND times the deepest.
         """
         depth_D = self._asked(depths)
         gain_ND, se_ND = self._moments(self._terms(features), depth_D)
@@ -322,7 +307,7 @@ class DoseModel:
     def _asked(self, depths: ArrayLike | None) -> Floats:
         if depths is None:
             return self.depth_D[1:]
-        depth_D, top = numbers(np.atleast_1d(np.asarray(depths)), "depths"), self.beyond * self.depth_D[-1]
+        depth_D, top = numbers(np.atleast_1d(np.asarray(depths)), "depths"), BEYOND * self.depth_D[-1]
         if (depth_D < 0).any() or (depth_D > top + 1e-12).any():
             raise SupportError(f"depths: {depth_D.tolist()} asked, but the data reach from 0 to {top:g}; ask within")
         return depth_D
@@ -365,9 +350,7 @@ class _Moments(NamedTuple):
     sd_ND: Floats
 
 
-def fit_dose(
-    features: Features, depth_N: ArrayLike, outcome_N: ArrayLike, *, settings: DoseSettings = DEFAULTS
-) -> DoseModel:
+def fit_dose(features: Features, depth_N: ArrayLike, outcome_N: ArrayLike) -> DoseModel:
     """Learn gain(customer, depth) from randomised depths (0: control), each with the same probability for everybody.
 
     outcome = base(x) + sum over terms j of u_j(x) f_j(depth) + noise, f_j being a line through 0 plus a Wiener
@@ -378,13 +361,13 @@ def fit_dose(
     """
     encoder = encoder_of(features)
     x_NF, depth_N, y_N = encoder.encode(features), numbers(depth_N, "depth"), numbers(outcome_N, "outcome")
-    depth_D, arm_N = _check(x_NF, depth_N, y_N, settings)
-    key_N = row_keys(np.column_stack([x_NF, depth_N, y_N]), settings.seed)
+    depth_D, arm_N = _check(x_NF, depth_N, y_N)
+    key_N = row_keys(np.column_stack([x_NF, depth_N, y_N]), SEED)
     unit, nobody = unit_of(y_N), np.zeros(len(y_N), dtype=np.int64)
     alike = TrialArrays(x_NF, nobody, y_N / unit, np.ones((len(y_N), 1)), key_N, tuple(encoder.names))
-    order = sorted_rows(alike, settings.folds)
+    order = sorted_rows(alike, FOLDS)
     alike, arm_N, y_N = rows_of(alike, order), arm_N[order], y_N[order]
-    fold_N = fold_of(alike, settings.folds)
+    fold_N = fold_of(alike, FOLDS)
     found = fit_nuisance(alike, fold_N)
     base_N, counts, scale = unit * found.mu_NA[:, 0], bool(y_N.min() >= 0), Standardiser.of(alike.x_NF)
     noise_N = variance(base_N, y_N, counts)
@@ -402,14 +385,14 @@ def fit_dose(
         gram_PP, side_P = gram_TPP.sum(axis=0), side_TP.sum(axis=0)
         kept = (terms.group_J, terms.group_J <= richest, rows.b_DB.shape[1])
         posteriors.append(posterior(gram_PP, side_P, *kept))
-        for t in range(settings.folds):
+        for t in range(FOLDS):
             unseen = posterior(gram_PP - gram_TPP[t], side_P - side_TP[t], *kept)
             score_C[c] += rows.score(unseen.coef_P, t)
-    weight_C = np.exp(TEMPER * (score_C - settings.simpler * np.arange(len(FORMS)) - score_C.max()))
+    weight_C = np.exp(TEMPER * (score_C - SIMPLER * np.arange(len(FORMS)) - score_C.max()))
     coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*posteriors, strict=True))
     model = DoseModel(
         encoder, found.responses, unit, scale, terms, depth_D, weight_C / weight_C.sum(), coef_CP, cov_CPP, bend_CJ,
-        np.zeros(len(depth_D) - 1), settings.beyond,
+        np.zeros(len(depth_D) - 1),
     )  # fmt: skip
     some = np.argsort(alike.key_N)[:OWN_ROWS]
     return replace(model, own_K=_own(model, rows, base_N, some))
@@ -438,7 +421,7 @@ class _Tried(NamedTuple):
     arm_N: Ints
 
 
-def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -> _Tried:
+def _check(x_NF: Floats, depth_N: Floats, y_N: Floats) -> _Tried:
     if not len(x_NF) == len(depth_N) == len(y_N):
         raise InputError(f"dose: {len(x_NF)} customers, {len(depth_N)} depths, {len(y_N)} outcomes; one for each")
     depth_D, arm_N, count_D = np.unique(depth_N, return_inverse=True, return_counts=True)
@@ -446,9 +429,9 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -
         raise SupportError(f"depth: {depth_D.tolist()[:5]} tried; 0 (control) and at least one depth above are needed")
     if len(depth_D) > MOST_DEPTHS:
         raise SupportError(f"depth: {len(depth_D)} different ones; round them to at most {MOST_DEPTHS}")
-    if count_D.min() < settings.min_rows:
+    if count_D.min() < MIN_ROWS:
         few = float(depth_D[count_D.argmin()])
-        raise SupportError(f"depth {few:g}: {count_D.min()} customers; {settings.min_rows} are needed at every depth")
+        raise SupportError(f"depth {few:g}: {count_D.min()} customers; {MIN_ROWS} are needed at every depth")
     if np.ptp(y_N) == 0:
         raise SupportError(f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
     return _Tried(depth_D, arm_N.astype(np.int64))

@@ -12,27 +12,14 @@ from math import log
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
-from pydantic import Field
 
 from promolift.errors import InputError
-from promolift.settings import Settings
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, run
 from promolift.tables import EXPOSURE_FEATURES, PRODUCTS
 
-
-class ExposureSettings(Settings):
-    """`half_life_days` of a coupon used in the past, `order_cap` coupon lines of one order that count at most.
-
-    A coupon on more than `broad_categories` categories suits everybody; it says nothing of how well it fits this one.
-    """
-
-    window_days: int = Field(default=84, ge=1)
-    half_life_days: float = Field(default=60, gt=0)
-    order_cap: int = Field(default=5, ge=1)
-    broad_categories: int = Field(default=10, ge=1)
-
-
-DEFAULTS = ExposureSettings()
+WINDOW_DAYS, HALF_LIFE_DAYS = 84, 60.0  # of what is recent, and of a coupon used in the past
+ORDER_CAP = 5  # coupon lines of one order that count at most
+BROAD_CATEGORIES = 10  # a coupon on more suits everybody, and says nothing of how well it fits this one
 
 
 @dataclass(frozen=True)
@@ -168,9 +155,7 @@ order by all
 """
 
 
-def exposure_features(
-    history: History, targets: Relation | None = None, settings: ExposureSettings = DEFAULTS
-) -> pl.DataFrame:
+def exposure_features(history: History, targets: Relation | None = None) -> pl.DataFrame:
     """One row per row of `targets` (columns of EXPOSURES; without it, all exposures), with EXPOSURE_FEATURES columns.
 
     Only events and redemptions strictly before the row's own `start_ms` count. Without coupons, or for a campaign whose
@@ -179,12 +164,10 @@ def exposure_features(
     """
     wanted = history.exposures if targets is None else targets
     rows = wanted.select("campaign_id, customer_id, kind, start_ms, end_ms").pl()
-    return _features(history, rows, history.coupons, settings)
+    return _features(history, rows, history.coupons)
 
 
-def offer_features(
-    history: History, asof_ms: int, covers: pl.DataFrame, settings: ExposureSettings = DEFAULTS
-) -> pl.DataFrame:
+def offer_features(history: History, asof_ms: int, covers: pl.DataFrame) -> pl.DataFrame:
     """The same columns for every customer and every offer of `covers` (offer_id, product_id), as if sent at `asof_ms`.
 
     The offer's id stands in `campaign_id`; each offer counts as one coupon, of no kind. Customers are all with an event
@@ -196,7 +179,7 @@ def offer_features(
         kind=pl.lit(None, pl.String), start_ms=pl.lit(asof_ms, pl.Int64), end_ms=pl.lit(None, pl.Int64)
     )
     coupons = covers.unique().select("product_id", campaign_id="offer_id", coupon_id="offer_id")
-    return _features(history, rows, _relation(history.events, coupons), settings)
+    return _features(history, rows, _relation(history.events, coupons))
 
 
 def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
@@ -205,16 +188,14 @@ def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
     return fetch(run(COVERS, products=products, wanted=wanted))
 
 
-def _features(
-    history: History, rows: pl.DataFrame, coupons: Relation | None, settings: ExposureSettings
-) -> pl.DataFrame:
+def _features(history: History, rows: pl.DataFrame, coupons: Relation | None) -> pl.DataFrame:
     since_ms = history.since_ms if history.since_ms is not None else _first(history.events)
     targets = _relation(history.events, rows)
     moments = run("select distinct customer_id, start_ms from targets", targets=targets).materialize()
     lines = run(LINES, events=history.events, moments=moments).materialize()
     habits = bind(
-        HABITS, day=float(DAY_MS), window_ms=settings.window_days * DAY_MS,
-        half_life_ms=settings.half_life_days * DAY_MS, order_cap=settings.order_cap,
+        HABITS, day=float(DAY_MS), window_ms=WINDOW_DAYS * DAY_MS,
+        half_life_ms=HALF_LIFE_DAYS * DAY_MS, order_cap=ORDER_CAP,
     )  # fmt: skip
     earlier = run(EARLIER, exposures=history.exposures, redemptions=history.redemptions, moments=moments)
     told_us = pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
@@ -228,13 +209,13 @@ def _features(
     frame = (
         rows.with_columns(history_weeks=((pl.col("start_ms") - since_ms) / WEEK_MS).clip(0))
         .with_columns(
-            faded_weeks=_faded(pl.col("history_weeks"), settings.half_life_days / 7),
-            window_weeks=pl.min_horizontal("history_weeks", settings.window_days / 7),
+            faded_weeks=_faded(pl.col("history_weeks"), HALF_LIFE_DAYS / 7),
+            window_weeks=pl.min_horizontal("history_weeks", WINDOW_DAYS / 7),
         )
         .join(fetch(run(habits, lines=lines, moments=moments)), on=moment, how="left")
         .join(fetch(earlier), on=moment, how="left")
         .join(told_us, on="customer_id", how="left")
-        .join(_covered(lines, targets, coupons, history.products, settings), on=key, how="left")
+        .join(_covered(lines, targets, coupons, history.products), on=key, how="left")
         .with_columns(pl.col(counts).fill_null(0), known)
     )
     return EXPOSURE_FEATURES.conform(frame).sort(key)
@@ -258,17 +239,15 @@ def _faded(weeks: pl.Expr, half_life: float) -> pl.Expr:
     return scale * (1 - (-weeks / scale).exp())
 
 
-def _covered(
-    lines: Relation, targets: Relation, coupons: Relation | None, products: Relation | None, settings: ExposureSettings
-) -> pl.DataFrame:
+def _covered(lines: Relation, targets: Relation, coupons: Relation | None, products: Relation | None) -> pl.DataFrame:
     """Every row of a campaign with narrow coupons, with zeros where the customer never bought anything covered."""
     if coupons is None:
         return EXPOSURE_FEATURES.empty().select("campaign_id", "customer_id", "^covered_.*$", "types_bought")
     products = _relation(lines, PRODUCTS.empty()) if products is None else products
-    narrow = bind(NARROW, broad_categories=settings.broad_categories)
+    narrow = bind(NARROW, broad_categories=BROAD_CATEGORIES)
     narrow_coupons = run(narrow, coupons=coupons, products=products).materialize()
     known = fetch(run(KNOWN, targets=targets, narrow=narrow_coupons))
-    covered = bind(COVERED, window_ms=settings.window_days * DAY_MS)
+    covered = bind(COVERED, window_ms=WINDOW_DAYS * DAY_MS)
     hits = fetch(run(covered, lines=lines, targets=targets, narrow=narrow_coupons))
     types = fetch(run(TYPES, lines=lines, targets=targets, narrow=narrow_coupons, products=products))
     key, counts = ["campaign_id", "customer_id"], ["covered_recent", "covered_orders", "covered_couponed"]

@@ -13,11 +13,9 @@ import polars as pl
 import scipy
 from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
-from pydantic import Field
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.settings import Settings
 from promolift.sql import DAY_MS, bind, fetch, run
 from promolift.tables import EXPOSURE_FEATURES
 
@@ -41,31 +39,15 @@ order by all
 """
 
 
-class RedemptionSettings(Settings):
-    """`days` a redemption counts after the start; `min_positives` redeemers below which there is no model.
-
-    A customer's rates are shrunk as if they had been seen `prior_weeks` more at the population's rate, their share of
-    the covered types as if there were `prior_types` more of which they bought the usual share, and their answers as if
-    they had been due, and used, `prior_coupons` more. `slope_sd`, `kind_sd`, `campaign_sd`: expected spread of the
-    standardised slopes, of the kinds and of the campaigns (log odds). Above `max_rows` a hash sample of customers is
-    fitted; campaigns beyond the `max_campaigns` largest have no effect of their own.
-    """
-
-    days: int = Field(default=56, ge=1)
-    min_positives: int = Field(default=30, ge=1)
-    min_history_weeks: float = Field(default=4, gt=0)
-    prior_weeks: float = Field(default=1, gt=0)
-    prior_types: float = Field(default=10, gt=0)
-    prior_coupons: float = Field(default=2, gt=0)
-    slope_sd: float = Field(default=0.3, gt=0)
-    kind_sd: float = Field(default=1.0, gt=0)
-    campaign_sd: float = Field(default=0.3, gt=0)
-    max_rows: int = Field(default=100_000, ge=100)
-    max_campaigns: int = Field(default=200, ge=1)
-    seed: int = 0
-
-
-DEFAULTS = RedemptionSettings()
+DAYS = 56  # a redemption counts so long after the start
+MIN_POSITIVES = 30  # redeemers, and others, below which there is no model
+MIN_HISTORY_WEEKS = 4.0  # before a campaign, without which a customer teaches nothing of it
+# Rates are shrunk as if a customer had been seen so many weeks more at the population's rate, had been offered so many
+# types more and bought the usual share of them, and been due, and used, so many coupons more.
+PRIOR_WEEKS, PRIOR_TYPES, PRIOR_COUPONS = 1.0, 10.0, 2.0
+SLOPE_SD, KIND_SD, CAMPAIGN_SD = 0.3, 1.0, 0.3  # expected spread of standardised slopes, kinds, campaigns (log odds)
+MAX_ROWS = 100_000  # above, a hash sample of customers is fitted
+MAX_CAMPAIGNS = 200  # the largest, which have an effect of their own
 
 
 @dataclass(frozen=True)
@@ -76,7 +58,6 @@ class RedemptionModel:
     rates that single customers are shrunk to. It was fitted on `rows` rows.
     """
 
-    settings: RedemptionSettings
     terms: tuple[str, ...]
     kinds: tuple[str, ...]
     mean_T: Floats
@@ -87,7 +68,7 @@ class RedemptionModel:
     rows: int
 
     def predict(self, features: pl.DataFrame) -> Floats:
-        """P(at least one coupon redeemed within `settings.days`) for each row, in the rows' order, in (0, 1).
+        """P(at least one coupon redeemed within DAYS) for each row, in the rows' order, in (0, 1).
 
         The mean over all campaigns of that kind that might come (to second order). A missing value counts as average,
         an unknown kind as the mean of kinds.
@@ -97,16 +78,16 @@ class RedemptionModel:
             raise InputError(f"redemption: features lack the columns {sorted(missing)}; build them anew")
         x_NP = self._design(features)
         unknown_N = (x_NP[:, len(self.terms) :].sum(axis=1) == 0) & bool(self.kinds)
-        variance_N = self.settings.campaign_sd**2 + unknown_N * self.settings.kind_sd**2
+        variance_N = CAMPAIGN_SD**2 + unknown_N * KIND_SD**2
         return _mean_probability(self.intercept + x_NP @ self.coef_P, variance_N)
 
     def _design(self, features: pl.DataFrame) -> Floats:
-        raw_NT = _matrix(_terms(features, self.rates, self.settings), self.terms)
+        raw_NT = _matrix(_terms(features, self.rates), self.terms)
         z_NT = np.nan_to_num((raw_NT - self.mean_T) / self.sd_T, nan=0.0)
         return np.hstack([z_NT, _one_hot(features["kind"], self.kinds)])
 
 
-def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = 56) -> pl.DataFrame:
+def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = DAYS) -> pl.DataFrame:
     """Whether each targeted customer redeemed within `days` of the start: campaign_id, customer_id, redeemed.
 
     Null where the campaign, or its `days`, had not ended by `asof_ms`: its late redeemers are not known yet.
@@ -115,31 +96,29 @@ def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int
     return fetch(run(sql, exposures=exposures, redemptions=redemptions))
 
 
-def fit_redemption(
-    features: pl.DataFrame, redeemed: pl.DataFrame, settings: RedemptionSettings = DEFAULTS
-) -> RedemptionModel:
+def fit_redemption(features: pl.DataFrame, redeemed: pl.DataFrame) -> RedemptionModel:
     """Fit on the rows of `features` (EXPOSURE_FEATURES) whose outcome is known (`outcomes`) and that have a history.
 
     Penalised likelihood: slopes, kinds and campaigns are normal around 0 with the stated spreads. Rows of one customer
     are taken as independent given the terms.
-    Raises SupportError where fewer than `min_positives` redeemed or failed to, InputError on doubled or bad rows.
+    Raises SupportError where fewer than MIN_POSITIVES redeemed or failed to, InputError on doubled or bad rows.
     """
     from sklearn.linear_model import LogisticRegression
 
-    data = _training(features, redeemed, settings)
+    data = _training(features, redeemed)
     rates = _rates(data)
-    terms = _terms(data, rates, settings)
+    terms = _terms(data, rates)
     # a term whose known values all but agree cannot tell customers apart
     used = [name for name in TERMS if ((terms[name].max() or 0.0) - (terms[name].min() or 0.0)) > 1e-9]  # type: ignore[operator]
     raw = _matrix(terms, used)
     mean, sd = (np.array([f(column) for column in raw.T]) for f in (np.nanmean, np.nanstd))
     counts = data.group_by("campaign_id").len("rows").sort(["rows", "campaign_id"], descending=[True, False])
-    campaigns = counts["campaign_id"].head(settings.max_campaigns).sort().to_list()
+    campaigns = counts["campaign_id"].head(MAX_CAMPAIGNS).sort().to_list()
     kinds = data["kind"].drop_nulls().unique().sort().to_list()
     parts = [
-        (np.nan_to_num((raw - mean) / sd, nan=0.0), settings.slope_sd),
-        (_one_hot(data["kind"], kinds), settings.kind_sd),
-        (_one_hot(data["campaign_id"], campaigns), settings.campaign_sd),
+        (np.nan_to_num((raw - mean) / sd, nan=0.0), SLOPE_SD),
+        (_one_hot(data["kind"], kinds), KIND_SD),
+        (_one_hot(data["campaign_id"], campaigns), CAMPAIGN_SD),
     ]
     x_NP = np.hstack([columns * spread for columns, spread in parts] + [np.zeros((data.height, 1))])
     fit = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(x_NP, data["redeemed"].to_numpy())
@@ -149,10 +128,10 @@ def fit_redemption(
     eta_N = np.hstack([columns for columns, _ in parts])[:, :keep] @ coef_P
     # penalised campaigns pull the level towards themselves: it is put where the mean is that of the data
     level = scipy.optimize.brentq(
-        lambda at: float((_mean_probability(at + eta_N, settings.campaign_sd**2) - data["redeemed"].to_numpy()).mean()),
+        lambda at: float((_mean_probability(at + eta_N, CAMPAIGN_SD**2) - data["redeemed"].to_numpy()).mean()),
         -30.0, 30.0,
     )  # fmt: skip
-    return RedemptionModel(settings, tuple(used), tuple(kinds), mean, sd, float(level), coef_P, rates, data.height)
+    return RedemptionModel(tuple(used), tuple(kinds), mean, sd, float(level), coef_P, rates, data.height)
 
 
 def _mean_probability(eta_N: Floats, variance_N: Floats | float) -> Floats:
@@ -161,23 +140,23 @@ def _mean_probability(eta_N: Floats, variance_N: Floats | float) -> Floats:
     return np.asarray(np.clip(p_N + variance_N / 2 * p_N * (1 - p_N) * (1 - 2 * p_N), 1e-12, 1 - 1e-12))
 
 
-def _training(features: pl.DataFrame, redeemed: pl.DataFrame, settings: RedemptionSettings) -> pl.DataFrame:
+def _training(features: pl.DataFrame, redeemed: pl.DataFrame) -> pl.DataFrame:
     EXPOSURE_FEATURES.check(features)
     if redeemed.select(pl.struct(KEY).is_duplicated().any()).item():
         raise InputError("redeemed: a customer stands twice in one campaign; give one outcome per row of features")
     known = features.join(redeemed.select(*KEY, "redeemed").drop_nulls(), on=KEY).sort(KEY)
-    data = known.filter(pl.col("history_weeks") >= settings.min_history_weeks)
+    data = known.filter(pl.col("history_weeks") >= MIN_HISTORY_WEEKS)
     yes = int(data["redeemed"].sum())
-    if min(yes, data.height - yes) < settings.min_positives:
+    if min(yes, data.height - yes) < MIN_POSITIVES:
         raise SupportError(
             f"redemption: {yes} redeemed and {data.height - yes} did not, among targeted customers of ended campaigns "
-            f"with {settings.min_history_weeks:g} weeks of history ({known.height - data.height} had less); "
-            f"{settings.min_positives} of each are needed; add past campaigns and their redemptions"
+            f"with {MIN_HISTORY_WEEKS:g} weeks of history ({known.height - data.height} had less); "
+            f"{MIN_POSITIVES} of each are needed; add past campaigns and their redemptions"
         )
-    if data.height > settings.max_rows:  # whole customers, the same ones on every machine
-        share = settings.max_rows / data.height
+    if data.height > MAX_ROWS:  # whole customers, the same ones on every machine
+        share = MAX_ROWS / data.height
         people = data["customer_id"].unique().sort()
-        drawn = people.filter(pl.Series(hash_units(f"redemption{settings.seed}", people) < share))
+        drawn = people.filter(pl.Series(hash_units("redemption0", people) < share))
         data = data.filter(pl.col("customer_id").is_in(drawn.implode()))
     return data
 
@@ -198,9 +177,9 @@ def _ratio(data: pl.DataFrame, above: str, below: str) -> float:
     return max(float(data[above].sum()) / total, 1e-6) if total > 0 else 1e-6
 
 
-def _terms(features: pl.DataFrame, rates: Mapping[str, float], settings: RedemptionSettings) -> pl.DataFrame:
+def _terms(features: pl.DataFrame, rates: Mapping[str, float]) -> pl.DataFrame:
     """The TERMS, before standardisation; counts enter as logarithms, since factors act on odds."""
-    c, prior, doubt = pl.col, settings.prior_weeks, settings.prior_coupons
+    c, prior, doubt = pl.col, PRIOR_WEEKS, PRIOR_COUPONS
     return features.select(
         habit=((c("coupon_lines") + prior * rates["habit"]) / (c("faded_weeks") + prior)).log(),
         # one lucky coupon does not make a coupon user
@@ -212,8 +191,7 @@ def _terms(features: pl.DataFrame, rates: Mapping[str, float], settings: Redempt
         fits_ever=((c("covered_orders") + prior * rates["fits_ever"]) / (c("history_weeks") + prior)).log(),
         fits_coupons=c("covered_couponed").log1p(),
         # few covered types tell little: shrunk to the usual share
-        fits_types=(c("types_bought") + settings.prior_types * rates["fits_types"])
-        / (c("covered_types") + settings.prior_types),
+        fits_types=(c("types_bought") + PRIOR_TYPES * rates["fits_types"]) / (c("covered_types") + PRIOR_TYPES),
     )
 
 

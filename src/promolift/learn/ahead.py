@@ -52,9 +52,9 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """What was learned of the weeks ahead. `sd` is the spread of what came in the horizon around what was expected, by
-    group; `away` the share without a purchase in the window, by group, and `comeback` how much more those brought in
-    the horizon who made one."""
+    """What was learned of the weeks ahead. `sd` is the spread, by group, of what came in a window and is expected of
+    its end, around what was expected before it; `away` the share without a purchase in the window, by group, and
+    `comeback` how much more those brought in the horizon who made one."""
 
     spans: Spans
     trees: tuple[lightgbm.Booster, lightgbm.Booster, lightgbm.Booster]
@@ -138,15 +138,38 @@ def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
     ]
     trees = tuple(_trees(x, y) for y in came)
     group = pl.concat([rows["group"] for rows in known])
-    rest = came[1] - np.asarray(trees[1].predict(x, num_threads=1))
+    rest = np.concatenate(_surprises(known, came, trees))
     both = pl.Series([EVERYBODY]).extend_constant(EVERYBODY, len(group) - 1)  # for a shop that was smaller then
     seen_rows = pl.DataFrame({"group": group, "rest": rest, "away": came[0] == 0, "came": came[1]})
     by = pl.concat([seen_rows, seen_rows.with_columns(both.alias("group"))]).group_by("group")
     back = pl.col("came").filter(~pl.col("away")).mean() - pl.col("came").filter("away").mean()
     scaled = (spans.horizon / seen.horizon) * back.fill_null(0.0).clip(lower_bound=0.0)
-    figures = by.agg(pl.col("rest").std().fill_null(0.0), pl.col("away").mean(), scaled.alias("back"))
+    figures = by.agg(pl.col("rest").fill_nan(None).std().fill_null(0.0), pl.col("away").mean(), scaled.alias("back"))
     spread, away, comeback = (dict(figures.select("group", name).iter_rows()) for name in ("rest", "away", "back"))
     return Ahead(spans, trees, spread, away, comeback)  # type: ignore[arg-type]
+
+
+def _surprises(
+    known: list[pl.DataFrame], came: list[Floats], trees: tuple[lightgbm.Booster, ...]
+) -> list[Floats]:  # fmt: skip
+    """Of each moment, the last first: what draws are judged by of a customer's value, less what was expected.
+
+    A window ends where the moment after it begins. The last one's end was not looked at: NaN, or, where there is no
+    other, all that came.
+    """
+    ends = np.cumsum([rows.height for rows in known])[:-1]
+    window, horizon = (np.split(each, ends) for each in came[:2])
+    expected = [np.asarray(trees[1].predict(rows.select(FEATURES).to_numpy(), num_threads=1)) for rows in known]
+    found = [horizon[0] - expected[0]]
+    for k in range(1, len(known)):
+        later = known[k - 1].select("customer_id").with_columns(
+            rest=pl.Series(np.asarray(trees[2].predict(known[k - 1].select(FEATURES).to_numpy(), num_threads=1)))
+        )  # fmt: skip
+        rest = known[k].select("customer_id").join(later, on="customer_id", how="left", maintain_order="left")["rest"]
+        found.append(window[k] + rest.fill_null(0.0).to_numpy() - expected[k])
+    if len(found) > 1:
+        found[0] = np.full(len(found[0]), np.nan)
+    return found
 
 
 def _as_so_far(sales: pl.DataFrame, day: int, days: int, spans: Spans) -> Ahead:

@@ -206,15 +206,18 @@ class ArmChoice(NamedTuple):
 
 class ArmRules(NamedTuple):
     """`sure` is the probability of paying that is asked for, `months` how long what is learned will be used, `held` the
-    share of customers who get nothing anyway, `budget` what everything may cost together."""
+    share of customers who get nothing anyway, `budget` what everything may cost together, `tests` how many windows
+    have tested before."""
 
     sure: float
     months: float
     held: float
     budget: float
+    tests: int = 0
 
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
+PATIENCE = 2  # windows of tests after which an arm is tested further only if the draws themselves speak for it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -224,6 +227,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
+    After PATIENCE windows what was assumed pays for no further test.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
     left = rules.budget
@@ -231,6 +235,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
     tests, first = [], not any(effect.found.n_arm for effect in found)
+    spoken_for = _spoken_for(found)
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
         if sure:
@@ -239,6 +244,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
             continue
         most = min(left, FIRST * rules.budget) if first else left
+        mine = [i for i in mine if rules.tests < PATIENCE or spoken_for[found[i].cell.arm]]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
         tests.append(max(
@@ -255,6 +261,21 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             for i in paid.cells:
                 chosen[i] = ArmChoice("test", paid.share)
     return chosen
+
+
+def _spoken_for(found: Sequence[ArmValue]) -> dict[int, bool]:
+    """By arm, whether its draws, all groups weighted by precision, gained after their cost; of an arm that never drew,
+    whether those of all others did."""
+
+    def gained(some: Sequence[Found]) -> bool:
+        return sum(each.value / each.se**2 for each in some if each.se) > 0
+
+    every = [effect.found for effect in found if effect.found.se]
+    arms: dict[int, list[Found]] = {effect.cell.arm: [] for effect in found}
+    for effect in found:
+        if effect.found.se:
+            arms[effect.cell.arm].append(effect.found)
+    return {arm: gained(mine or every) for arm, mine in arms.items()}
 
 
 class _Test(NamedTuple):

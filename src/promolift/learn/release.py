@@ -71,7 +71,8 @@ def summarise(value_N: Floats, weight_N: Floats) -> Value:
 def propose(
     value: Value, lead: Value, guardrails: Guardrails, say: Callable[[float], str] = "{:.2f}".format
 ) -> Proposal:
-    """Accept if the lead is above 0, its lower bound above -max_loss, and enough decisions bear on the policy.
+    """Accept if it is not expected to lose, the lead is above 0, its lower bound above -max_loss, and enough decisions
+    bear on the policy.
 
     `say` puts an amount of the reward into words.
     """
@@ -81,6 +82,7 @@ def propose(
         for failed, text in (
             (value.effective < guardrails.min_effective,
              f"only {value.effective:.0f} effective decisions bear on it, {guardrails.min_effective:.0f} are needed"),
+            (value.value < 0, f"it is expected to lose {say(-value.value)} per decision over no offers"),
             (not lead.value > 0, f"it is expected to add {say(lead.value)} per decision, not more than nothing"),
             (low < -guardrails.max_loss,
              f"it may lose {say(-low)} per decision (lower 95 % bound); {say(guardrails.max_loss)} is allowed"),

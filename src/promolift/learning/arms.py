@@ -75,7 +75,8 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
     found = effects(draws_of(rows, names["arm"], names["group"]), numbered(cells))
     plan = Plan.load(store).note
-    rules = rules_of(job, plan.terms, float(budget_cents(job, at)))
+    tests = kept.filter(pl.col("arms").list.len() > 0)["ts_ms"].n_unique()
+    rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
     return LearnedArms(done, kept["ts_ms"].n_unique(), ahead.spans.horizon, kept["customer_id"].n_unique())
 

@@ -21,11 +21,11 @@ from promolift.learn.sums import sums_by
 from promolift.learn.support import weigh
 from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth
 from promolift.results.learned import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged
+from promolift.sql import WEEK_MS
 
 Floats = NDArray[np.float64]
 QUINTILES = 5
 ORDERS = Metric(name="orders", value="orders", covariates=("value_before",))
-WEEK_MS = 7 * 86_400_000
 INPUTS = (
     "spend_per_week_cents", "recency_days", "cadence_days", "orders_16w", "basket_mean_cents", "category_count",
     "discount_share", "coupon_share", "price_sensitivity", "top_category_1", "top_channel",

@@ -239,7 +239,9 @@ def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
 def _lines(at: Where, found: Proposed) -> list[str]:
     say = partial(money, currency=at.config.shop.currency, sign=True)
     release = found.release
-    lines = [f"Proposal in {at.out / FILE}: {found.status}{f', {found.decided_at}' if found.decided_at else ''}."]
+    loses = found.expected_per_customer is not None and found.expected_per_customer < 0
+    what = "What was computed, and is not proposed since it would lose, is" if loses else "Proposal"
+    lines = [f"{what} in {at.out / FILE}: {found.status}{f', {found.decided_at}' if found.decided_at else ''}."]
     lines.append(f"For campaign {release.campaign_id}, as version {release.policy_version}. What changes:")
     lines += [f"- {change}" for change in found.changes]
     for name, value, interval in (

@@ -15,6 +15,7 @@ import polars as pl
 
 from promolift.errors import InputError
 from promolift.message.names import Kind, data, is_sensitive
+from promolift.settings import Settings
 from promolift.sql import DAY_MS, HOUR_MS
 from promolift.terms import AND, Words, covered
 
@@ -26,9 +27,10 @@ ANGLES: tuple[Angle, ...] = get_args(Angle)
 JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
 
 
-class AngleRule(NamedTuple):
-    """What a text of an angle may claim and may never say, and, of what just happened, the reason for people."""
+class AngleRule(Settings):
+    """What an angle is called, what its texts may claim and never say, and, of what just happened, the reason."""
 
+    label: Words
     may: str
     never: str
     reason: str = ""
@@ -43,19 +45,15 @@ class Known:
     """All that a text may rely on besides the offer. What is not here may not be said.
 
     `name` is the recipient's, `bought` what they just bought, `angle` the reason. `private` are facts of their profile
-    that must not appear, `other_names` other people, `code` their own coupon code. `sent` is the moment of sending:
-    without it no text may count days. `allow_sensitive` is the shop's own word that a private matter may be named;
-    `lowest` the lowest price of the last 30 days in minor units, where a rule pack asks for it.
+    that must not appear. `sent` is the moment of sending: without it no text may count days. `lowest` is the lowest
+    price of the last 30 days in minor units, where a rule pack asks for it.
     """
 
     name: str | None = None
     bought: tuple[Words, ...] = ()
     angle: Angle = "generic"
-    code: str | None = None
     private: tuple[str, ...] = ()
-    other_names: tuple[str, ...] = ()
     sent: datetime | None = None
-    allow_sensitive: bool = False
     lowest: int | None = None
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """A plan with a reason on each row in; the same rows with their messages out, the propensity of each text beside it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field
@@ -49,9 +49,7 @@ class MessageSettings(Settings):
     sender: Sender = Sender()
 
 
-_COLUMNS: dict[str, Any] = {
-    "name": pl.String, "bought_name": pl.String, "angle": pl.String, "personal": pl.Boolean, "code": pl.String,
-}  # fmt: skip
+_COLUMNS: dict[str, Any] = {"name": pl.String, "bought_name": pl.String, "angle": pl.String}
 
 
 def write_all(
@@ -76,41 +74,35 @@ def write_all(
             f"plan.offer_id: {len(unknown)} ids have no offer, the first {unknown[:3]}; pass all offers of the plan"
         )
     rows = plan.with_columns(pl.lit(None, t).alias(n) for n, t in _COLUMNS.items() if n not in plan.columns)
-    columns: dict[str, list[Any]] = {f"{name}_{language}": [] for language in languages for name in _Said._fields}
+    made: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
     for row in rows.select("customer_id", "offer_id", *_COLUMNS).iter_rows(named=True):
-        offer = offers.get(row["offer_id"] or "")
+        said: dict[str, Any] = {}
         for language in languages:
-            said = _one(row, offer, language, choice, way, failed)
-            for name, value in said._asdict().items():
-                columns[f"{name}_{language}"].append(value)
+            try:
+                said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way)
+            except InputError as error:
+                failed.setdefault(row["offer_id"], str(error))
+        made.append(said)
     if failed:
         raise InputError(f"{len(failed)} of {len(offers)} offers cannot be written; {next(iter(failed.values()))}")
-    types = {name: pl.Float64 if name.startswith("text_prob") else pl.String for name in columns}
-    return plan.with_columns(pl.Series(name, values, dtype=types[name]) for name, values in columns.items())
+    types = {f"{name}_{language}": type_ for language in languages for name, type_ in _SAID.items()}
+    return plan.hstack(pl.DataFrame(made, types))
 
 
-class _Said(NamedTuple):
-    """What one row says, in the order of its columns."""
-
-    message: str | None = None
-    title: str | None = None
-    text: str | None = None
-    text_prob: float | None = None
+_SAID = {"message": pl.String, "title": pl.String, "text": pl.String, "text_prob": pl.Float64}
 
 
-def _one(
-    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: WordChoice, way: Way,
-    failed: dict[str, str],
-) -> _Said:  # fmt: skip
+def _said(
+    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: WordChoice, way: Way
+) -> dict[str, Any]:
+    """What one row says in a language, by column; nothing where there is no offer."""
     if offer is None or offer.benefit.type == "none":
-        return _Said()
+        return {}
     bought = (label(row["bought_name"], "product"),) if row["bought_name"] else ()
     known = Known(name=row["name"], bought=bought, angle=row["angle"] or "generic")
     picked = choice.pick(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
-    try:
-        message = write(offer, known, language, picked.text.draft if picked.text else None, way)
-    except InputError as error:
-        failed.setdefault(offer.id, str(error))
-        return _Said()
-    return _Said(message.text, message.title, message.text_id, picked.propensity if message.text_id else None)
+    message = write(offer, known, language, picked.text.draft if picked.text else None, way)
+    prob = picked.propensity if message.text_id else None
+    values = (message.text, message.title, message.text_id, prob)
+    return {f"{name}_{language}": value for name, value in zip(_SAID, values, strict=True)}

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from promolift.hashing import hash_id, hash_int
 from promolift.message.angles import RULES, Angle
-from promolift.message.names import data, known_names
+from promolift.message.names import data, names_read
 from promolift.terms import Language, Words
 
 SLOTS = ("{deal}", "{product}", "{bought}")
@@ -217,13 +217,6 @@ def _words(bare: str, language: Language) -> list[Finding]:
         match = row.pattern.search(bare) if row.language in ("any", language) else None
         if match:
             found.append(Finding(row.code, match.group(), "banned.csv", row.source))
-    if others := _goods(language).search(bare):
+    if others := names_read(language).search(bare):
         found.append(_ours("other_goods", others.group(), "goods are named by slots alone"))
     return found
-
-
-@cache
-def _goods(language: Language) -> re.Pattern[str]:
-    names = sorted(known_names(language), key=len, reverse=True)
-    inner = "|".join(re.escape(name) for name in names if language == "en" or len(name) > 1)
-    return re.compile(rf"\b(?:{inner})\b" if language == "en" else inner, re.IGNORECASE)

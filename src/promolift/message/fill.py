@@ -263,15 +263,10 @@ def _faults(
         found.append(Finding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
     if draft is not None:
         found += _linted(draft, known.angle, language)
-    for fault in _label_faults(offer, language):
-        if not (fault.code == "sensitive_name" and known.allow_sensitive):
-            found.append(fault)
+    found += _label_faults(offer, language)
     for private in known.private:
         if private and private in text + title:
             found.append(Finding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
-    for other in known.other_names:
-        if len(other.strip()) > 1 and other != known.name and other in text:
-            found.append(Finding("wrong_name", other, "another customer's name", PRIVACY_LAW))
     for each in breaches(text, offer, way.channel, way.packs, way.sender, known, language):
         found.append(Finding(each.code, text[each.start : each.end][:40], each.why, SOURCES[each.code]))
     return found

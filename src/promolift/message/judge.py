@@ -68,7 +68,6 @@ def of_text(text: str, offer: Offer, language: Language, known: Known) -> ToJudg
     facts = [offer_words(offer, language), terms(offer, language)]
     facts += [f"name: {known.name}"] if known.name else []
     facts += [f"just bought: {words.in_(language)}" for words in known.bought]
-    facts += [f"code: {known.code}"] if known.code else []
     return ToJudge(text, language, (*facts, RULES[known.angle].may), RULES[known.angle].never)
 
 

@@ -78,9 +78,11 @@ def table() -> dict[TableKey, Name]:
 
 
 @cache
-def known_names(language: Language) -> frozenset[str]:
-    """The table's names in `language`, to tell one category from another; without 'coupons' and the like."""
-    return frozenset(name.words.in_(language) for name in table().values() if name.couponable or name.sensitive)
+def names_read(language: Language) -> re.Pattern[str]:
+    """Finds the table's names in a text, to tell one category from another; without 'coupons' and the like."""
+    names = {name.words.in_(language) for name in table().values() if name.couponable or name.sensitive}
+    inner = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True) if len(name) > 1)
+    return re.compile(rf"(?<![a-z])(?:{inner})(?![a-z])" if language == "en" else inner, re.IGNORECASE)
 
 
 _NOT_PLURAL = re.compile(r"(?:ss|us|is|news|(?:care|hygiene) products?)$")

@@ -17,7 +17,7 @@ from promolift.currency import CURRENCY_DIGITS
 from promolift.message.angles import Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
 from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, banned
-from promolift.message.names import SMUGGLED, data, is_sensitive, known_names
+from promolift.message.names import SMUGGLED, data, is_sensitive, names_read
 from promolift.terms import Language, Offer
 
 LONGEST = 1000  # characters; nobody reads more in a promotion
@@ -226,7 +226,7 @@ def _read(
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
-    if offer.benefit.type not in _BENEFIT_FACT:
+    if offer.benefit.type not in (*_BENEFIT_FACT, "reminder"):  # which gives nothing, and must promise nothing
         why = "code does not read this kind of benefit"
         reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
     return reader
@@ -255,12 +255,9 @@ def _people(r: _Reader) -> None:
         if rest and not _P["anybody"].match(greeted[group]):
             r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
         r.hide(*greeted.span())
-    others = [(_loose(name), "wrong_name", "this is another customer's name")
-              for name in r.known.other_names if len(name.strip()) > 1 and name != r.known.name]  # fmt: skip
-    private = [(re.escape(ready(each)), "profile_leak", "a fact of the profile") for each in r.known.private if each]
-    for pattern, code, why in (*others, *private):
-        for match in re.finditer(pattern, r.text, re.IGNORECASE):
-            r.flag(code, *match.span(), why)
+    for private in filter(None, r.known.private):
+        for match in re.finditer(re.escape(ready(private)), r.text, re.IGNORECASE):
+            r.flag("profile_leak", *match.span(), "a fact of the profile")
 
 
 @lru_cache(maxsize=4096)
@@ -281,7 +278,7 @@ def _names(r: _Reader) -> None:
             for match in list(re.finditer(_loose(each), r.text, re.IGNORECASE)):
                 r.take("name", *match.span())
         private = offer.covers if offer.scope == "category" else name
-        if not known.allow_sensitive and is_sensitive(private, "category" if offer.scope == "category" else "product"):
+        if is_sensitive(private, "category" if offer.scope == "category" else "product"):
             r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
         if SMUGGLED.search(name):
             r.flag("injection", 0, 0, "the label carries an offer or an order")
@@ -292,15 +289,8 @@ def _names(r: _Reader) -> None:
             r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
     if not known.bought:
         r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
-    for match in _tabled(r.language).finditer(r.text):
+    for match in names_read(r.language).finditer(r.text):
         r.flag(OPEN, *match.span(), "names another category; nobody has read what is said of it")
-
-
-@lru_cache(maxsize=2)
-def _tabled(language: Language) -> re.Pattern[str]:
-    names = sorted((name for name in known_names(language) if len(name) > 1), key=len, reverse=True)
-    inner = "|".join(map(re.escape, names))
-    return re.compile(rf"(?<![a-z])(?:{inner})(?![a-z])" if language == "en" else inner, re.IGNORECASE)
 
 
 def _words(r: _Reader) -> None:
@@ -315,8 +305,8 @@ def _words(r: _Reader) -> None:
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
-            right = r.known.code and said.upper() == r.known.code.upper()
-            r.take("code", match.start(1), match.end(1), None if right else "wrong_code", "not this customer's code")
+            wrong = OPEN if r.offer.activation == "code" else "wrong_code"
+            r.take("code", match.start(1), match.end(1), wrong, "the offer says no such code")
     if r.offer.joined == "each":
         r.flag_all("together", "wrong_scope", "each of them counts alone")
     if r.offer.scope != "all":

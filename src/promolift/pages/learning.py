@@ -296,6 +296,12 @@ def todo(learned: LearnedPolicy) -> list[str]:
         rows = [f"Go on measuring: {verdict.why}."]
     if following.proposal is None:
         rows.append(upper_first(following.why) + ".")
+    elif following.proposal.value.value < 0:
+        rows.append(
+            "No release is proposed: by its own figures the next one would lose "
+            f"{cash(-following.proposal.value.value)} per customer. Plan with plan.trial = true: the plan then tests "
+            "what pays, and gives nothing else."
+        )
     elif learned.released:
         rows.append("The next release was accepted; `promolift learn` judges it again.")
     else:

@@ -13,7 +13,7 @@ from promolift.results.customers import Customers, Given, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Forecasts
-from promolift.results.messages import MotiveCount, Written
+from promolift.results.messages import MotiveCount, PoolWords, Written
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health, PurchaseMembers
@@ -92,6 +92,7 @@ class Story:
     written: Sequence[Written] = ()
     silent: int = 0
     angles: Sequence[tuple[str, int]] = ()
+    wording: PoolWords | None = None
     cards: Sequence[Card] = ()
     segments: pl.DataFrame = field(default_factory=pl.DataFrame)
     unknowns: Sequence[OpenQuestion] = ()

@@ -68,12 +68,11 @@ class Moved:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the data decide: items, codes, attributes, text features, channelsand counters."""
+    """What the data decide: items, codes, attributes, channels and counters."""
 
     items: int
     categories: int
     brands: int
-    text: int
     attributes: int
     channels: int
     item_counters: int
@@ -273,7 +272,7 @@ def signed_log(x: Tensor) -> Tensor:
 
 
 class ProductTower(nn.Module):
-    """A vector per item from its id, category, brand, price and frozen text: an item never seen still has the rest."""
+    """A vector per item from its id, category, brand and price: an item never seen still has the rest."""
 
     def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
         """Embeddings start small, so that an item without an id is an ordinary item."""
@@ -284,19 +283,15 @@ class ProductTower(nn.Module):
         self.category = nn.Embedding(sizes.categories + 1, D)
         self.brand = nn.Embedding(sizes.brands + 1, D)
         self.price = nn.Linear(2, D)
-        self.text = nn.Linear(sizes.text, D, bias=False) if sizes.text else None
         for table in (self.own, self.category, self.brand):
             nn.init.normal_(table.weight, std=0.5 / math.sqrt(D))
 
-    def forward(
-        self, category_I: Tensor, brand_I: Tensor, price_I2: Tensor, text_IK: Tensor, known_I: Tensor
-    ) -> Tensor:
+    def forward(self, category_I: Tensor, brand_I: Tensor, price_I2: Tensor, known_I: Tensor) -> Tensor:
         """I x D. `known_I` is 0 for items without purchases: their id was never trained and is left out."""
         own_ID = self.own.weight * known_I[:, None]
         if self.training and self.id_drop:
             own_ID = own_ID * (torch.rand(len(own_ID), 1, device=own_ID.device) >= self.id_drop)
-        x_ID = own_ID + self.category(category_I) + self.brand(brand_I) + self.price(price_I2)
-        vectors: Tensor = x_ID if self.text is None else x_ID + self.text(text_IK)
+        vectors: Tensor = own_ID + self.category(category_I) + self.brand(brand_I) + self.price(price_I2)
         return vectors
 
 
@@ -378,7 +373,6 @@ class Encoder(nn.Module):
         for name in ("category", "brand"):
             self.register_buffer(f"{name}_I", torch.zeros(sizes.items, dtype=torch.long))
         self.register_buffer("price_I2", torch.zeros(sizes.items, 2))
-        self.register_buffer("text_IK", torch.zeros(sizes.items, sizes.text))
         self.register_buffer("known_I", torch.ones(sizes.items))
         self.register_buffer("attribute_mean", torch.zeros(sizes.attributes))
         self.register_buffer("attribute_sd", torch.ones(sizes.attributes))
@@ -389,7 +383,7 @@ class Encoder(nn.Module):
 
     def table(self) -> Tensor:
         """Product vectors, I x D."""
-        vectors: Tensor = self.tower(self.category_I, self.brand_I, self.price_I2, self.text_IK, self.known_I)
+        vectors: Tensor = self.tower(self.category_I, self.brand_I, self.price_I2, self.known_I)
         return vectors
 
     def scaled(self, name: str, values: Tensor) -> Tensor:

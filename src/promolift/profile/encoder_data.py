@@ -1,7 +1,7 @@
 """Purchases and the catalogue in; flat arrays of every customer's visits, which the encoder and the counters read, out.
 
 A visit is an order; its lines are the distinct items in it. Legend: C customers, V visits, L lines, I items,
-A attributes, K text features, P points (a customer at a moment).
+A attributes, P points (a customer at a moment).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,11 @@ import numpy as np
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.utils.extmath import randomized_svd
 
 from promolift import sql
-from promolift.errors import InputError
+from promolift.errors import InputError, SupportError
 from promolift.sql import DAY_MS, fetch
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,13 +58,12 @@ def rows_before(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of each item: codes (0 unknown), price in cents (NaN unknown), frozen text or picture vectors."""
+    """What is known of each item: codes (0 unknown), price in cents (NaN unknown)."""
 
     items: tuple[str, ...]
     category_I: Ints
     brand_I: Ints
     price_I: Floats
-    text_IK: Floats
 
     @property
     def place(self) -> dict[str, int]:
@@ -112,9 +113,29 @@ class Histories:
         line_V = np.r_[0, np.cumsum(size_V[kept_V])].astype(np.int64)
         return replace(self, start_C=seen[self.start_C], line_V=line_V, **visits, **lines)
 
+    def of(self, customers: Ints) -> "Histories":
+        """Some of the customers, in the order given, with all that is theirs."""
+        visits = _stretches(self.start_C[customers], self.start_C[np.asarray(customers) + 1])
+        lines = _stretches(self.line_V[visits], self.line_V[visits + 1])
+        return replace(
+            self,
+            customers=tuple(self.customers[c] for c in customers),
+            start_C=np.r_[0, np.cumsum(np.diff(self.start_C)[customers])].astype(np.int64),
+            line_V=np.r_[0, np.cumsum(np.diff(self.line_V)[visits])].astype(np.int64),
+            attribute_CA=self.attribute_CA[customers],
+            **{name: getattr(self, name)[visits] for name in ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")},
+            **{name: getattr(self, name)[lines] for name in ("item_L", "deal_L", "spend_L")},
+        )
+
     def items_of(self, visit: int) -> Ints:
         """Distinct items of one visit."""
         return self.item_L[self.line_V[visit] : self.line_V[visit + 1]]
+
+
+def _stretches(first: Ints, end: Ints) -> Ints:
+    """All rows from each `first` to before its `end`, one stretch after the other."""
+    size = end - first
+    return np.asarray(np.repeat(end - np.cumsum(size), size) + np.arange(size.sum()), np.int64)
 
 
 class Purchases(NamedTuple):
@@ -133,13 +154,11 @@ def read_purchases(events: Relation, products: Relation, level: str = "type") ->
     return Purchases(lines, fetch(sql.run(CATALOGUE.format(item=item), products=products)))
 
 
-def catalogue(table: pl.DataFrame, text_IK: Floats | None = None) -> Catalogue:
-    """From columns item and, where known, category, brand, price_cents; `text_IK` in the order of `table`."""
+def catalogue(table: pl.DataFrame) -> Catalogue:
+    """From columns item and, where known, category, brand, price_cents."""
     if table["item"].is_duplicated().any():
         raise InputError("encoder: an item stands twice in the catalogue; give each item once")
-    order = table["item"].arg_sort()
-    table = table[order]
-    text = np.zeros((table.height, 0), np.float32) if text_IK is None else text_IK[order.to_numpy()]
+    table = table.sort("item")
     price = (
         table["price_cents"].cast(pl.Float32) if "price_cents" in table.columns else pl.Series([None] * table.height)
     )
@@ -148,7 +167,6 @@ def catalogue(table: pl.DataFrame, text_IK: Floats | None = None) -> Catalogue:
         category_I=_codes(table, "category"),
         brand_I=_codes(table, "brand"),
         price_I=price.cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-        text_IK=text.astype(np.float32),
     )
 
 
@@ -252,3 +270,57 @@ def popularity(h: Histories, until: float) -> Popularity:
     last_WI = total_WI[:weeks] - total_WI[np.maximum(np.arange(weeks) - 4, 0)]
     share = (last_WI + 0.5) / (last_WI.sum(axis=1, keepdims=True) + 0.5 * last_WI.shape[1])
     return Popularity(opened, (np.log(share) - np.log(share).mean(axis=1, keepdims=True)).astype(np.float32))
+
+
+class EaseFactors(NamedTuple):
+    """I x D each; their product is near the weights between items bought (left) and scored (right)."""
+
+    left_ID: Floats
+    right_ID: Floats
+
+
+@dataclass(frozen=True)
+class Ease:
+    """EASE (Steck 2019, WWW): ridge regression of each item on all others, none predicting itself, in closed form.
+
+    Weights between the items `kept_J`; all others have none.
+    """
+
+    items: int
+    kept_J: Ints
+    weight_JJ: Floats
+
+    def factors(self, rank: int, seed: int) -> EaseFactors:
+        """Their product is near the weights (randomised SVD)."""
+        used = min(rank, len(self.kept_J))
+        u, s, v = randomized_svd(self.weight_JJ, used, n_iter=2, random_state=seed)
+        left, right = np.zeros((self.items, rank), np.float32), np.zeros((self.items, rank), np.float32)
+        left[self.kept_J, :used], right[self.kept_J, :used] = u * np.sqrt(s), v.T * np.sqrt(s)
+        return EaseFactors(left, right)
+
+
+def incidence(h: Histories) -> sparse.csr_matrix:
+    """C x I, 1 where the customer ever bought the item."""
+    per_L = np.repeat(np.arange(len(h.day_V)), np.diff(h.line_V))
+    who_L = np.repeat(np.arange(len(h.customers)), np.diff(h.start_C))[per_L]
+    ones = np.ones(len(h.item_L), np.float32)
+    found = sparse.csr_matrix((ones, (who_L, h.item_L)), shape=(len(h.customers), len(h.catalogue.items)))
+    found.sum_duplicates()
+    found.data[:] = 1.0
+    return found
+
+
+def fit_ease(bought_CI: sparse.csr_matrix, l2: float = 200.0, min_buyers: int = 5, max_items: int = 5_000) -> Ease:
+    """Fit on the `max_items` most bought items with at least `min_buyers` buyers; cubic in their number."""
+    buyers_I = np.asarray(bought_CI.sum(axis=0)).ravel()
+    order = np.lexsort((np.arange(len(buyers_I)), -buyers_I))[:max_items]
+    kept_J = np.sort(order[buyers_I[order] >= min_buyers])
+    if not len(kept_J):
+        raise SupportError(f"EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed")
+    kept = bought_CI[:, kept_J].astype(np.float64)
+    gram_JJ = (kept.T @ kept).toarray()
+    gram_JJ[np.diag_indices_from(gram_JJ)] += l2
+    inverse_JJ = np.linalg.inv(gram_JJ)
+    weight_JJ = inverse_JJ / -np.diag(inverse_JJ)
+    np.fill_diagonal(weight_JJ, 0.0)
+    return Ease(bought_CI.shape[1], kept_J, weight_JJ.astype(np.float32))

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 
 from promolift.errors import InputError, SupportError
+from promolift.profile.basket import WEIGHTS, BasketRanker, BasketView
 from promolift.profile.counters import COUNTERS, count
 from promolift.profile.encoder import (
     EDGES,
@@ -33,6 +34,8 @@ from promolift.profile.encoder import (
     points_at,
 )
 from promolift.profile.encoder_data import IDEAL, TOP, Bools, Catalogue, Days, Floats, Histories, Ints, Popularity
+from promolift.profile.settings import BasketNote
+from promolift.tables import Z95
 
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
@@ -59,13 +62,14 @@ class ForecastBatch:
 
 @dataclass(frozen=True)
 class LearnedEncoder:
-    """Weights and what they belong to. `record` holds one row per epoch."""
+    """Weights and what they belong to. `record` holds one row per epoch; a `ranker` orders next baskets with it."""
 
     settings: EncoderSettings
     sizes: Sizes
     items: tuple[str, ...]
     record: tuple[dict[str, float], ...]
     model: Encoder = field(repr=False)
+    ranker: BasketRanker | None = field(default=None, repr=False)
 
     @classmethod
     def freeze(cls, model: Encoder, catalogue: Catalogue, record: list[dict[str, float]]) -> "LearnedEncoder":
@@ -82,15 +86,20 @@ class LearnedEncoder:
             raise InputError("encoder: the catalogue is not the one it was trained on; train it again")
         table_ID = self.model.table()
         days = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
+        if self.ranker is not None and (days != self.ranker.look.day).any():
+            raise InputError("encoder: its ranker looks at another moment; give it a BasketView of this one")
         for at in range(0, len(customer_P), size):
             points = points_at(h, customer_P[at : at + size], days[at : at + size])
             batch = batch_of(h, points, shared, self.settings.keep, self.settings.max_visits)
             state_PD = self.model.states(batch, table_ID)
             spend_PK, orders_PK = self.model.money_rates(state_PD, batch.personal_PG)
+            logit_PI = self.model.logits(state_PD, table_ID, batch).numpy()
+            if self.ranker is not None:
+                logit_PI = self.ranker.mixed(h, points.customer_P, log_share(logit_PI))
             yield ForecastBatch(
                 points=points,
                 state_PD=state_PD.numpy(),
-                logit_PI=self.model.logits(state_PD, table_ID, batch).numpy(),
+                logit_PI=logit_PI,
                 later_PK=torch.softmax(self.model.later(state_PD), 1).numpy(),
                 spend_PK=spend_PK.numpy(),
                 orders_PK=orders_PK.numpy(),
@@ -494,7 +503,7 @@ class Backtest:
 
 def crossed(model: LearnedEncoder, h: Histories, shared: Popularity, day: float, first_C: Bools) -> Backtest:
     """The window of 56 days from `day` on, the half `first_C` calibrated on the other and the other way round."""
-    sides = [of(h, np.flatnonzero(first_C)), of(h, np.flatnonzero(~first_C))]
+    sides = [h.of(np.flatnonzero(first_C)), h.of(np.flatnonzero(~first_C))]
     lines = [calibrate(model, side, shared, day) for side in reversed(sides)]
     one, two = (backtest(model, line, side, shared, day) for line, side in zip(lines, sides, strict=True))
     two = replace(two, customer_R=two.customer_R + len(one.gain_N))
@@ -532,6 +541,37 @@ def backtest(model: LearnedEncoder, fitted: FittedForecast, h: Histories, shared
     )
 
 
+def weighed(model: LearnedEncoder, trees: str, h: Histories, shared: Popularity, day: float) -> BasketNote:
+    """The trees' share in the order of next baskets, from those of the 56 days after a moment that they never saw.
+
+    The least share within one standard error of the best; 0 where the encoder alone does as well.
+    """
+    ranker, gains = BasketRanker(trees, 1.0, BasketView.of(h, day)), list[list[float]]()
+    everyone = np.arange(len(h.customers))
+    first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
+    came = np.flatnonzero((first > h.start_C[:-1]) & (end > first))
+    for said in model.forecast(h, shared, came, np.full(len(came), day)):
+        who, alone_PI = said.points.customer_P, log_share(said.logit_PI)
+        gain_PI = ranker.log_gain(h, who)
+        for c, alone, gain in zip(who, alone_PI, gain_PI, strict=True):
+            basket, orders = h.items_of(first[c]), [w * gain + (1 - w) * alone for w in WEIGHTS]
+            gains.append([ndcg(np.argsort(-order, kind="stable")[:TOP], basket) for order in orders])
+    gain_NW = np.array(gains).reshape(-1, len(WEIGHTS))
+    n = len(gain_NW)
+    if n < LEAST:
+        return BasketNote(day=day, weight=0.0, why=f"{n} next baskets in the window; {LEAST} are needed", n=n)
+    behind_NW = gain_NW[:, [int(gain_NW.mean(axis=0).argmax())]] - gain_NW
+    error_W = behind_NW.std(axis=0, ddof=1) / n**0.5
+    at = int(np.flatnonzero(behind_NW.mean(axis=0) <= error_W)[0])
+    lead_N = gain_NW[:, at] - gain_NW[:, 0]
+    half = Z95 * float(lead_N.std(ddof=1)) / n**0.5
+    alone, lead = float(gain_NW[:, 0].mean()), float(lead_N.mean())
+    why = "the encoder alone is within one standard error" if at == 0 else "they rank the next baskets better"
+    return BasketNote(
+        day=day, weight=WEIGHTS[at], why=why, n=n, alone=alone, lead=lead, lead_low=lead - half, lead_high=lead + half
+    )
+
+
 def ndcg(ranked: Ints, basket: Ints) -> float:
     """NDCG@10 of a list against a basket of distinct items."""
     hit = np.isin(ranked[:TOP], basket)
@@ -545,18 +585,3 @@ def habit(h: Histories, customer: int, end: int, popular: Ints) -> Ints:
     own = items[np.lexsort((rank[items], -times))]
     rest = popular[: TOP + len(own)]
     return np.concatenate([own, rest[~np.isin(rest, own)]])[:TOP]
-
-
-def of(h: Histories, customers: Ints) -> Histories:
-    """Some of the customers, with all that is theirs."""
-    visits = np.concatenate([np.arange(h.start_C[c], h.start_C[c + 1]) for c in customers] or [np.zeros(0, np.int64)])
-    lines = np.concatenate([np.arange(h.line_V[v], h.line_V[v + 1]) for v in visits] or [np.zeros(0, np.int64)])
-    return replace(
-        h,
-        customers=tuple(h.customers[c] for c in customers),
-        start_C=np.r_[0, np.cumsum(np.diff(h.start_C)[customers])].astype(np.int64),
-        line_V=np.r_[0, np.cumsum(np.diff(h.line_V)[visits])].astype(np.int64),
-        attribute_CA=h.attribute_CA[customers],
-        **{name: getattr(h, name)[visits] for name in ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")},
-        **{name: getattr(h, name)[lines] for name in ("item_L", "deal_L", "spend_L")},
-    )

@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -36,7 +34,7 @@ from promolift.profile.encoder import (
     signed_log,
     targets_of,
 )
-from promolift.profile.encoder_data import TOP, Floats, Histories, Ints, Popularity, popularity
+from promolift.profile.encoder_data import TOP, Histories, Ints, Popularity, fit_ease, incidence, popularity
 from promolift.profile.encoder_forecast import LearnedEncoder, ndcg
 
 MIN_VISITS = 200  # of all customers together; fewer teach nothing
@@ -241,7 +239,6 @@ def _start(job: Training) -> Encoder:
         items=len(items.items),
         categories=int(items.category_I.max(initial=0)),
         brands=int(items.brand_I.max(initial=0)),
-        text=items.text_IK.shape[1],
         attributes=h.attribute_CA.shape[1],
         channels=int(h.channel_V.max(initial=0)),
         item_counters=len(COUNTERS) + len(RATES),
@@ -271,7 +268,6 @@ def describe(model: Encoder, job: Training) -> None:
         "category_I": items.category_I,
         "brand_I": items.brand_I,
         "price_I2": np.stack([np.where(known, (price - mean) / sd, 0), known], 1).astype(np.float32),
-        "text_IK": items.text_IK,
         "known_I": (np.bincount(h.until(job.until).item_L, minlength=len(items.items)) > 0).astype(np.float32),
     }
     rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)
@@ -408,57 +404,3 @@ def _resume(
         group["lr"] = base * rate(steps)
     kept = {k[5:]: v for k, v in tensors.items() if k.startswith("kept.")}
     return Resumed(len(record), float(tensors["best"]), kept, record)
-
-
-class EaseFactors(NamedTuple):
-    """I x D each; their product is near the weights between items bought (left) and scored (right)."""
-
-    left_ID: Floats
-    right_ID: Floats
-
-
-@dataclass(frozen=True)
-class Ease:
-    """EASE (Steck 2019, WWW): ridge regression of each item on all others, none predicting itself, in closed form.
-
-    Weights between the items `kept_J`; all others have none.
-    """
-
-    items: int
-    kept_J: Ints
-    weight_JJ: Floats
-
-    def factors(self, rank: int, seed: int) -> EaseFactors:
-        """Their product is near the weights (randomised SVD)."""
-        used = min(rank, len(self.kept_J))
-        u, s, v = randomized_svd(self.weight_JJ, used, n_iter=2, random_state=seed)
-        left, right = np.zeros((self.items, rank), np.float32), np.zeros((self.items, rank), np.float32)
-        left[self.kept_J, :used], right[self.kept_J, :used] = u * np.sqrt(s), v.T * np.sqrt(s)
-        return EaseFactors(left, right)
-
-
-def incidence(h: Histories) -> sparse.csr_matrix:
-    """C x I, 1 where the customer ever bought the item."""
-    per_L = np.repeat(np.arange(len(h.day_V)), np.diff(h.line_V))
-    who_L = np.repeat(np.arange(len(h.customers)), np.diff(h.start_C))[per_L]
-    ones = np.ones(len(h.item_L), np.float32)
-    found = sparse.csr_matrix((ones, (who_L, h.item_L)), shape=(len(h.customers), len(h.catalogue.items)))
-    found.sum_duplicates()
-    found.data[:] = 1.0
-    return found
-
-
-def fit_ease(bought_CI: sparse.csr_matrix, l2: float = 200.0, min_buyers: int = 5, max_items: int = 5_000) -> Ease:
-    """Fit on the `max_items` most bought items with at least `min_buyers` buyers; cubic in their number."""
-    buyers_I = np.asarray(bought_CI.sum(axis=0)).ravel()
-    order = np.lexsort((np.arange(len(buyers_I)), -buyers_I))[:max_items]
-    kept_J = np.sort(order[buyers_I[order] >= min_buyers])
-    if not len(kept_J):
-        raise SupportError(f"EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed")
-    kept = bought_CI[:, kept_J].astype(np.float64)
-    gram_JJ = (kept.T @ kept).toarray()
-    gram_JJ[np.diag_indices_from(gram_JJ)] += l2
-    inverse_JJ = np.linalg.inv(gram_JJ)
-    weight_JJ = inverse_JJ / -np.diag(inverse_JJ)
-    np.fill_diagonal(weight_JJ, 0.0)
-    return Ease(bought_CI.shape[1], kept_J, weight_JJ.astype(np.float32))

@@ -3,11 +3,12 @@
 Its members are the counts (counts.py), which every shop has, and boosted trees over the counts' own rows, which learn
 from the last windows what counts leave: who lapses, what is due, what sells less by now. How much the trees weigh is
 settled out of time on the last window by log loss: the least weight within one standard error of the best. Then the log
-odds of new, regular and lapsing customers are moved to what the last window held, the less so the nearer a difference
-is to ordinary drift between windows. Targets never bought before keep their own calibrated probability (novel.py).
+odds of new, regular and lapsing customers are moved to what the last window held, the less so the more a group came out
+differently from window to window. Targets never bought before keep their own calibrated probability (novel.py).
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import lightgbm as lgb
@@ -22,8 +23,10 @@ Vector = NDArray[np.float64]
 SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trees, on the log odds
 LEAST_ROWS, LEAST_HITS = 2_000, 200  # of each window, below which counts alone forecast
+GROWN = 1.5  # times the rows on which trees did not pay, from which on they are tried again
 MOST_ROWS = 250_000  # about so many rows of a window are learned from
-DRIFT = 0.15  # log odds by which a group's level moves between windows without any fault of the model
+FAULT = 0.15  # log odds by which a model misses a group's level as a rule: standard deviation over groups and shops
+DRIFT = 0.1  # log odds by which a group's level moves from one window to the next, as good as one window's word
 GROUPS = ("new", "regular", "lapsing")
 FEW, LATE = 4, 3.0  # purchases of the target bought most, below which a customer is new; its gaps without any purchase
 FACTS = ("buyers", "again", "trend", "usual_prob")
@@ -101,11 +104,17 @@ def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def fit_forecast(
-    rows: pl.DataFrame, facts: pl.DataFrame, asof_ms: int, window_ms: int, seed: int = 1
+    rows: pl.DataFrame,
+    facts: pl.DataFrame,
+    asof_ms: int,
+    window_ms: int,
+    seed: int = 1,
+    earlier_note: MemberNote | None = None,
 ) -> PurchaseForecaster:
     """The forecaster as of a moment, from AFFINITIES of whole customers there and at `learned_moments`; nothing later.
 
-    Whether a row came true is read from the rows of the moment one window later.
+    Whether a row came true is read from the rows of the moment one window later. Where trees did not pay in an earlier
+    run, by its note, none are fitted before all windows that they learned from have passed.
     """
     last, *earlier = (_came_true(rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms))
     few = [part.height for part in (last, *earlier) if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
@@ -114,13 +123,23 @@ def fit_forecast(
             f"{few[0]:,} rows in a window of the past; {LEAST_ROWS:,} with {LEAST_HITS} purchases are needed for trees"
         )
         note = MemberNote(asof_ms=asof_ms, trees_weight=0.0, why=why, rows=last.height)
-        return PurchaseForecaster(note, None, _shifts(last, _log_odds(last["buy_prob"].to_numpy())))
+        return PurchaseForecaster(note, None, _shifts(last, _log_odds(last["buy_prob"].to_numpy()), earlier))
     counted = _log_odds(last["buy_prob"].to_numpy())
+    if earlier_note is not None and _still_holds(earlier_note, asof_ms, window_ms, last.height):
+        note = earlier_note.model_copy(update={"asof_ms": asof_ms})
+        return PurchaseForecaster(note, None, _shifts(last, counted, earlier))
     grown = _mixed(_fit(earlier, facts, seed), 1.0, last, facts)  # by trees that never saw the last window
-    note = _judged(last, counted, grown, asof_ms)
+    note = _judged(last, counted, grown, asof_ms).model_copy(update={"judged_ms": asof_ms, "window_ms": window_ms})
     trees = _fit([last, *earlier], facts, seed) if note.trees_weight else None
-    shift = _shifts(last, note.trees_weight * grown + (1 - note.trees_weight) * counted)
+    shift = _shifts(last, note.trees_weight * grown + (1 - note.trees_weight) * counted, earlier)
     return PurchaseForecaster(note, trees, shift)
+
+
+def _still_holds(note: MemberNote, asof_ms: int, window_ms: int, rows: int) -> bool:
+    """Whether an earlier run's verdict that trees do not pay speaks of about as many rows, and no long ago."""
+    if note.trees_weight or note.judged_ms is None or note.window_ms != window_ms:
+        return False
+    return 0 <= asof_ms - note.judged_ms < SNAPSHOTS * window_ms and rows < GROWN * note.rows
 
 
 def groups(rows: pl.DataFrame) -> NDArray[np.int64]:
@@ -221,16 +240,37 @@ def _paired(gap: Vector, customers: pl.Series) -> _Paired:
     return _Paired(mean, float(np.sqrt((off**2).sum()) / len(gap)))
 
 
-def _shifts(last: pl.DataFrame, odds: Vector) -> tuple[float, ...]:
-    """What each group's log odds want to come out as the last window did, the part within DRIFT mostly left out."""
-    place, hit, found = groups(last), last["hit"].to_numpy(), []
-    for group in range(len(GROUPS)):
-        mine, prob = place == group, _prob(odds[place == group])
-        spread = float((prob * (1 - prob)).sum())
-        off = float(hit[mine].sum() - prob.sum()) / max(spread, 1e-9)
-        noise = DRIFT**2 + 1 / max(spread, 1e-9)
-        found.append(off * off**2 / (off**2 + noise))
+def _shifts(last: pl.DataFrame, odds: Vector, earlier: list[pl.DataFrame]) -> tuple[float, ...]:
+    """What is added to each group's log odds, so that it comes out as the last window did: the expectation of a lasting
+    fault, of which that window's difference is a measurement. Its errors are chance, and the group's drift: how much
+    the counts' difference moved between the windows of the past.
+    """
+    lasts = _missed(last, odds)
+    counts = [_missed(part, _log_odds(part["buy_prob"].to_numpy())) for part in (last, *earlier)]
+    found = []
+    for group, missed in enumerate(lasts):
+        moved = [one[group] for one in counts if np.isfinite(one[group].error)]
+        steps = [(a.odds - b.odds) ** 2 - a.error**2 - b.error**2 for a, b in pairwise(moved)]
+        drift = max((DRIFT**2 + sum(steps)) / (1 + len(steps)), 0.0)
+        found.append(missed.odds * FAULT**2 / (FAULT**2 + drift + missed.error**2))
     return tuple(found)
+
+
+class _Missed(NamedTuple):
+    """Log odds that a group's predictions lack to come out as they did, and the standard error by chance alone."""
+
+    odds: float
+    error: float
+
+
+def _missed(part: pl.DataFrame, odds: Vector) -> list[_Missed]:
+    place, hit, prob, found = groups(part), part["hit"].to_numpy(), _prob(odds), []
+    for group in range(len(GROUPS)):
+        mine = place == group
+        spread = float((prob[mine] * (1 - prob[mine])).sum())
+        off = float(hit[mine].sum() - prob[mine].sum())
+        found.append(_Missed(off / spread, spread**-0.5) if spread else _Missed(0.0, np.inf))
+    return found
 
 
 def _losses(odds: Vector, hit: NDArray[np.bool_]) -> Vector:

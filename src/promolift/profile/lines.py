@@ -3,7 +3,8 @@
 lines     one row per event, joined with the catalogue, with local day, hour, weekday and Monday week of the shop
 slices    one row per customer, order and instant: an order never loses its early lines to a later moment
 moments   one row per customer and moment, with the latest shared tables that were known by then and the instants at
-          which the shop's purchases, views and carts begin (null: the shop has none): before them nothing is known
+          which the shop's purchases, views, carts and impressions begin (null: the shop has none): before them nothing
+          is known
 visits    one row per customer, moment and order, of rows strictly before the moment
 
 Texts are numbers in all of them, because numbers are grouped and joined in a third of the time and a tenth of the
@@ -86,7 +87,7 @@ group by all
 
 MOMENTS = """
 select customer_id, m.asof_ms, s.shared_ms,
-    h.purchases_first_ms, h.views_first_ms, h.carts_first_ms,
+    h.purchases_first_ms, h.views_first_ms, h.carts_first_ms, h.impressions_first_ms,
     h.shelf_cents > 0 as has_shelf, h.coupon_cents > 0 as has_coupons
 from (
     select distinct p.customer_id, asof_ms from moments n join people p on p.name = n.customer_id

@@ -63,9 +63,12 @@ SENTENCES: Mapping[str, str] = {
     "top_store_share": "The favourite store sees {} of the activity.",
     "store_count": "Has been to {}.",
     "views_total": "Has looked at products {} so far.",
+    "sessions_total": "Has come to site or app in {} so far.",
     "view_recency_days": "Last looked at a product {} ago.",
     "view_to_purchase": "Later buys {} of the products looked at.",
     "view_to_cart": "Later puts {} of the products looked at into the cart.",
+    "impressions_total": "Was shown products in {} so far.",
+    "click_rate": "Clicks on {} of what is shown.",
     "dwell_mean_s": "Looks at a product for {} on average.",
     "exposures_total": "Has received {} so far.",
     "exposures_16w": "Has received {} in the last 16 weeks.",
@@ -76,6 +79,7 @@ SENTENCES: Mapping[str, str] = {
     **{f"orders_{w}w": f"Placed {{}} in the last {w} weeks." for w in WINDOWS},
     **{f"revenue_{w}w_cents": f"Spent {{}} in the last {w} weeks." for w in WINDOWS},
     **{f"views_{w}w": f"Looked at products {{}} in the last {w} weeks." for w in WINDOWS},
+    **{f"sessions_{w}w": f"Came to site or app in {{}} in the last {w} weeks." for w in WINDOWS},
     **{f"carts_{w}w": f"Put products into the cart {{}} in the last {w} weeks." for w in WINDOWS},
 }
 UNITS = {column.name: column.unit for column in PROFILES.columns}

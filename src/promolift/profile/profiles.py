@@ -11,7 +11,7 @@ from promolift.profile.lines import Lines, read_lines, read_moments, read_visits
 from promolift.profile.sensitivity import fits, posterior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.profile.signals import VIEWS, read_coupons, read_trials, shrunk_rates
+from promolift.profile.signals import VIEWS, read_coupons, read_online, read_trials, shrunk_rates
 from promolift.profile.tastes import brands, breadth, novelty, price_tier, tally
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 from promolift.tables import PROFILES
@@ -65,6 +65,8 @@ def reasons(shared: Shared, asof_ms: int) -> dict[str, str]:
         found["views_total"] = "the data hold no product views"
     if row["carts_first_ms"] is None:
         found["carts_4w"] = "the data hold no carts"
+    if row["impressions_first_ms"] is None:
+        found["click_rate"] = "the data hold no impressions"
     if shared["prices"].filter(pl.col("asof_ms") == row["asof_ms"]).height == 0:
         found["price_tier"] = "the catalogue names no product types or categories, or quantities are unknown"
     return found
@@ -137,6 +139,9 @@ def _answers(lines: Lines, moments: Relation, shard: Shard, shared: Shared) -> l
     parts = [shrunk_rates(trials, known, rates, "view", "view_to_purchase")]
     carted = known.filter(pl.col("carts_first_ms").is_not_null())  # else nothing is known of carts
     parts.append(shrunk_rates(trials, carted, rates, "cart", "view_to_cart"))
+    shown = known.filter(pl.col("impressions_first_ms").is_not_null())
+    parts.append(shrunk_rates(trials, shown, rates, "click", "click_rate"))
+    parts.append(read_online(shard, lines, moments))
     if lines.exposures is not None and lines.redemptions is not None:
         parts.append(read_coupons(moments, lines.exposures, lines.redemptions))
         parts.append(shrunk_rates(trials, known, rates, "redemption", "redemption_rate"))

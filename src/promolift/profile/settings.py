@@ -56,6 +56,7 @@ class MemberNote(Settings):
     """Which members forecast as of a moment, and why: mean log losses on the last window, over `rows`, by customer.
 
     `lead` is how much less the trees lose than the counts alone, with its 95 % interval; None where none were learned.
+    `judged_ms` is the moment as of which the trees were judged: an earlier run's where they did not pay then.
     """
 
     asof_ms: int
@@ -64,6 +65,24 @@ class MemberNote(Settings):
     rows: int
     counts_loss: float | None = None
     trees_loss: float | None = None
+    lead: float | None = None
+    lead_low: float | None = None
+    lead_high: float | None = None
+    judged_ms: int | None = None
+    window_ms: int | None = None
+
+
+class BasketNote(Settings):
+    """The trees' share in the order of next baskets beside the encoder, and why: NDCG@10 of `n` held-back ones.
+
+    `lead` is over the encoder alone, paired by customer, with its 95 % interval. `day`: the moment they were judged at.
+    """
+
+    day: float
+    weight: float
+    why: str
+    n: int
+    alone: float | None = None
     lead: float | None = None
     lead_low: float | None = None
     lead_high: float | None = None

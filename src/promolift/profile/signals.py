@@ -1,4 +1,4 @@
-"""Lines, moments and shared tables in; product views and answers to coupons out, per customer and moment.
+"""Lines, moments and shared tables in; views, visits, clicks and answers to coupons out, per customer and moment.
 
 Rates are shrunk towards the shop's: k successes in n trials give (k + s p) / (n + s) with standard error
 sqrt(r (1 - r) / (n + s + 1)), the posterior of a Beta prior with mean p and strength s, fitted by moments to sums over
@@ -12,9 +12,10 @@ from promolift import sql
 from promolift.profile.attributes import windows
 from promolift.profile.lines import Lines
 from promolift.profile.shared import Shard
-from promolift.sql import DAY_MS, bind, fetch
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 
 KEY = ["customer_id", "asof_ms"]
+PAUSE_MS = 30 * 60_000  # after so long without a click the next one begins a new visit, as web analytics count
 
 VIEWS = f"""
 select m.customer_id, m.asof_ms,
@@ -40,6 +41,55 @@ select customer_id, product_id, view_ms,
     min(l.ts_ms) filter (l.ts_ms >= view_ms and kind = 'add_to_cart') as carted_ms
 from looked v left join (from lines where kind in ('purchase', 'add_to_cart')) l using (customer_id, product_id)
 group by all
+"""
+
+# each time that a product was shown, and when it was first looked at because of that
+IMPRESSIONS = f"""
+with shown as (
+    select distinct customer_id, coalesce(product_id, -1) as product_id, ts_ms from lines where kind = 'impression'
+),
+viewed as (select customer_id, coalesce(product_id, -1) as product_id, ts_ms from lines where kind = 'view'),
+clicked as (
+    select customer_id, product_id, s.ts_ms, min(v.ts_ms) as click_ms
+    from viewed v asof join shown s using (customer_id, product_id, ts_ms)
+    where v.ts_ms - s.ts_ms < {PAUSE_MS} group by all
+)
+select customer_id, ts_ms as shown_ms, click_ms from shown left join clicked using (customer_id, product_id, ts_ms)
+"""
+
+# when each visit to site or app began
+SESSIONS = f"""
+with clicks as (
+    select p.customer_id, ts_ms, order_id as session_id from events e join people p on p.name = e.customer_id
+    where kind in ('view', 'impression', 'add_to_cart')
+),
+pauses as (
+    select customer_id, ts_ms, ts_ms - lag(ts_ms) over (partition by customer_id order by ts_ms) as pause_ms
+    from clicks where session_id is null
+)
+select customer_id, ts_ms from pauses where pause_ms is null or pause_ms >= {PAUSE_MS}
+union all
+select customer_id, min(ts_ms) as ts_ms from clicks where session_id is not null group by customer_id, session_id
+"""
+
+ONLINE = f"""
+select m.customer_id, m.asof_ms,
+    case when least(any_value(m.views_first_ms), any_value(m.impressions_first_ms)) is not null
+        then count(ts_ms) end as sessions_total,
+    {windows("count(ts_ms)", "sessions_{weeks}w", "views_first_ms")},
+    case when any_value(m.impressions_first_ms) is not null then any_value(shown) end as impressions_total
+from moments m left join sessions s on s.customer_id = m.customer_id and s.ts_ms < m.asof_ms
+left join (
+    select m.customer_id, m.asof_ms, count(shown_ms) as shown from moments m left join impressions i
+        on i.customer_id = m.customer_id and i.shown_ms < m.asof_ms group by all
+) i on i.customer_id = m.customer_id and i.asof_ms = m.asof_ms
+group by m.customer_id, m.asof_ms
+"""
+
+# one trial per impression: was it clicked?
+CLICK_TRIALS = """
+select customer_id, m.asof_ms, 'click' as rate, count(*) filter (click_ms < m.asof_ms) as k, count(*) as n
+from moments m join impressions i using (customer_id) where shown_ms < m.asof_ms group by all
 """
 
 # one trial per product looked at: was it bought, was it put into the cart after the first look? (before the moment, as
@@ -86,13 +136,25 @@ from moments m left join sent using (customer_id, asof_ms) left join used using 
 
 
 def read_trials(shard: Shard, lines: Lines, moments: Relation) -> Relation:
-    """k successes in n trials per customer, moment and kind of rate ('view', 'cart', 'redemption')."""
+    """k successes in n trials per customer, moment and kind of rate ('view', 'cart', 'click', 'redemption')."""
     looks = shard.hold("looks", lambda: sql.kept(sql.run(LOOKS, lines=lines.rows)))
     views = sql.run(VIEW_TRIALS, moments=moments, looks=looks)
+    views = views.union(sql.run(CLICK_TRIALS, moments=moments, impressions=_impressions(shard, lines)))
     if lines.exposures is None or lines.redemptions is None:
         return sql.kept(views)
     campaigns = {"exposures": lines.exposures, "redemptions": lines.redemptions}
     return sql.kept(views.union(sql.run(COUPON_TRIALS, moments=moments, **campaigns)))
+
+
+def read_online(shard: Shard, lines: Lines, moments: Relation) -> pl.DataFrame:
+    """Visits to site or app and impressions before each moment."""
+    sessions = shard.hold("sessions", lambda: sql.kept(sql.run(SESSIONS, events=shard.events, people=lines.people)))
+    query = bind(ONLINE, day=DAY_MS, week=WEEK_MS)
+    return fetch(sql.run(query, moments=moments, sessions=sessions, impressions=_impressions(shard, lines)))
+
+
+def _impressions(shard: Shard, lines: Lines) -> Relation:
+    return shard.hold("impressions", lambda: sql.kept(sql.run(IMPRESSIONS, lines=lines.rows)))
 
 
 def read_coupons(moments: Relation, exposures: Relation, redemptions: Relation) -> pl.DataFrame:

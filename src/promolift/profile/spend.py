@@ -13,7 +13,6 @@ give, per size of forecast, the mean outcome (`expected_cents`) and its 10 % and
 A shop with too few snapshots gets the shrunk recent mean instead, and `method` says so.
 """
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.errors import InputError, SupportError
+from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.settings import Settings
 
@@ -74,31 +73,6 @@ class SpendModel:
             values = _interpolate(typical, at, over)
             table = table.with_columns(pl.Series(name, values, dtype=pl.Float64))
         return table
-
-    def to_files(self) -> dict[str, str]:
-        """The model as texts by file name: manifest.json and one LightGBM text per booster. Nothing is pickled."""
-        manifest = {
-            "method": self.method,
-            "note": self.note,
-            "settings": self.settings.model_dump(),
-            "numbers": self.numbers,
-        }
-        files = {"manifest.json": json.dumps(manifest, indent=1, sort_keys=True)}
-        return files | {f"trees_{k}.txt": text for k, text in enumerate(self.trees)}
-
-    @classmethod
-    def from_files(cls, files: dict[str, str]) -> "SpendModel":
-        """The inverse of `to_files`; raises InputError where the manifest is missing or is not ours."""
-        try:
-            manifest = json.loads(files["manifest.json"])
-            settings = SpendSettings.parse(manifest["settings"], "spend model: manifest.json")
-            boosters = sorted((name for name in files if name.startswith("trees_")), key=lambda name: (len(name), name))
-            trees = tuple(files[name] for name in boosters)
-            return cls(manifest["method"], manifest["note"], settings, manifest["numbers"], trees)
-        except (KeyError, ValueError, TypeError) as error:
-            raise InputError(
-                f"spend model: manifest.json is missing or damaged ({error!r}); fit the model again"
-            ) from None
 
 
 def fit(snapshots: pl.DataFrame, settings: SpendSettings | None = None) -> SpendModel:

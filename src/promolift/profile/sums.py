@@ -22,14 +22,15 @@ with booked as (
         min(ts_ms) filter (kind = 'purchase') as purchases_first_ms,
         min(ts_ms) filter (kind = 'view') as views_first_ms,
         min(ts_ms) filter (kind = 'add_to_cart') as carts_first_ms,
+        min(ts_ms) filter (kind = 'impression') as impressions_first_ms,
         count(*) as rows,
         sum(shelf_cents) as shelf_cents, sum(coupon_cents) as coupon_cents
     from lines l asof join asofs a on l.ts_ms < a.asof_ms
     group by all
 )
 select a.asof_ms, min(purchases_first_ms) as purchases_first_ms, min(views_first_ms) as views_first_ms,
-    min(carts_first_ms) as carts_first_ms, sum(rows)::bigint as rows, sum(shelf_cents)::bigint as shelf_cents,
-    sum(coupon_cents)::bigint as coupon_cents
+    min(carts_first_ms) as carts_first_ms, min(impressions_first_ms) as impressions_first_ms,
+    sum(rows)::bigint as rows, sum(shelf_cents)::bigint as shelf_cents, sum(coupon_cents)::bigint as coupon_cents
 from asofs a join booked b on b.asof_ms <= a.asof_ms
 group by all
 """

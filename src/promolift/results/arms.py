@@ -51,6 +51,28 @@ def all_draws(store: Store) -> pl.DataFrame | None:
     return store.frame("draws") if store.has("draws") else None
 
 
+def add_draws(store: Store, rows: pl.DataFrame, customer_ids: pl.Series) -> None:
+    """Keep a plan's draws beside all earlier ones, in place of those of its own campaign and moment.
+
+    `customer_ids` are those whom the log knows: who was erased from it vanishes from what was drawn before.
+    """
+    if (before := all_draws(store)) is not None:
+        mine = rows.select("campaign_id", "ts_ms").unique()
+        known = before.filter(pl.col("customer_id").is_in(customer_ids.implode()))
+        rows = pl.concat([known.join(mine, on=["campaign_id", "ts_ms"], how="anti", maintain_order="left"), rows])
+    store.save("draws", rows)
+
+
+def purge_draws(store: Store, before_ms: int) -> int:
+    """Delete the draws of moments before `before_ms`; how many rows there were."""
+    if (drawn := all_draws(store)) is None:
+        return 0
+    stays = drawn.filter(pl.col("ts_ms") >= before_ms)
+    if stays.height < drawn.height:
+        store.save("draws", stays)
+    return drawn.height - stays.height
+
+
 def kept_cells(store: Store) -> pl.DataFrame | None:
     """What the plan expects of each arm in each group, a row per cell; None where it drew none."""
     return store.frame("arms") if store.has("arms") else None

@@ -272,6 +272,7 @@ class Given(Settings):
     title_zh: str | None = None
     title_en: str | None = None
     angle: str | None = None
+    angles: tuple[str, ...] | None = None
     reason_zh: str | None = None
 
     @classmethod

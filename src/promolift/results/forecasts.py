@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 import polars as pl
 
+from promolift.profile.settings import BasketNote
 from promolift.results.base import Note
 from promolift.results.figures import finite, quantile, sample, typed
 from promolift.results.predictions import Reliability, Scored
@@ -90,12 +91,13 @@ class CustomerForecast(Settings):
 class Checked(Settings):
     """How well an encoder saw the last weeks: one row per epoch of training, and the figures on the window.
 
-    `lead` is paired by customer; `reliability` is of an item in the next basket.
+    `lead` is paired by customer; `basket` says what the trees add; `reliability` is of an item in the next basket.
     """
 
     epochs: tuple[EpochFigures, ...]
     ndcg: Ndcg
     lead: FigureRange
+    basket: BasketNote
     reliability: Reliability | None
     stays_away: Predicted
 
@@ -108,7 +110,17 @@ class Checked(Settings):
         return (
             Scored(figure="NDCG@10", value=ndcg.value, **known, **shared),
             Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
+            *_trees(self.basket),
         )
+
+
+def _trees(note: BasketNote) -> tuple[Scored, ...]:
+    """What the trees add to the encoder's order, at the weight that they were given; nothing where there are none."""
+    if note.lead is None:
+        return ()
+    figure = f"lead in NDCG@10 of trees at weight {note.weight:g}, paired"
+    shared = {"model": NEXT, "n": note.n, "baseline": "the encoder alone", "baseline_value": 0.0, "better": "higher"}
+    return (Scored(figure=figure, value=note.lead, low=note.lead_low, high=note.lead_high, **shared),)
 
 
 class ForecastNote(Note):

@@ -59,7 +59,10 @@ class Keep(Settings):
         default=None, gt=0, description="Days that events, what was bought and sent messages are kept.", examples=[730]
     )
     decisions_days: float | None = Field(
-        default=None, gt=0, description="Days that decisions are kept; those that were redeemed stay.", examples=[1095]
+        default=None,
+        gt=0,
+        description="Days that decisions, and draws of tests, are kept; those that were redeemed stay.",
+        examples=[1095],
     )
     rejects_days: float | None = Field(
         default=None, gt=0, description="Days that rejected events are kept.", examples=[30]

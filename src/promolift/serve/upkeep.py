@@ -19,12 +19,14 @@ from sqlalchemy.sql.elements import ColumnElement
 from promolift import __version__
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import sha256_of_file
+from promolift.results.arms import purge_draws
 from promolift.results.job import StepSummary
 from promolift.serve.release import load
 from promolift.serve.settings import ServeSettings
 from promolift.serve.things import Campaign
 from promolift.settings import Settings
 from promolift.sql import DAY_MS
+from promolift.store import Store
 from promolift.store.ledger import Ledger, is_file
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import wrong_cells
@@ -126,7 +128,8 @@ def verify(settings: ServeSettings) -> StepSummary:
 
 
 def purge(settings: ServeSettings) -> StepSummary:
-    """Delete what is older than the settings keep it, a part at a time, and old releases that nobody refers to."""
+    """Delete what is older than the settings keep it, a part at a time, and old releases that nobody refers to; draws
+    of tests, in the work folder, are kept as long as decisions."""
     keep, gone = settings.keep, dict[str, int]()
     now_ms = round(time() * 1000)
     with Ledger(settings.ledger_url) as ledger:
@@ -144,6 +147,9 @@ def purge(settings: ServeSettings) -> StepSummary:
     for path in unused:
         shutil.rmtree(path)
     gone["releases"] = len(unused)
+    if keep.decisions_days is not None and settings.work.is_dir():
+        with Store(settings.work) as store:
+            gone["draws"] = purge_draws(store, now_ms - round(keep.decisions_days * DAY_MS))
     said = ", ".join(f"{number:,} {name}" for name, number in gone.items())
     return StepSummary(f"deleted: {said}", {"step": "ledger purge", "deleted": gone})
 

@@ -15,7 +15,7 @@ from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
-from promolift.results.arms import DrawnGroup, DrawNote, all_draws
+from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
 from promolift.tables import Z95
 
@@ -160,9 +160,9 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     return effects(empty, numbered(cells))
 
 
-def rules_of(job: Job, terms: ReleaseTerms, budget: float) -> ArmRules:
-    """What choosing goes by."""
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget)
+def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
+    """What choosing goes by after so many windows of tests."""
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests)
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
@@ -354,11 +354,7 @@ def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
 
 
 def keep_arms(job: Job, made: ArmPlan) -> None:
-    """The beliefs before any draw, and this plan's draws beside all earlier ones, in place of those of its moment."""
+    """The beliefs before any draw, and this plan's draws beside all earlier ones."""
     job.store.save("arms", made.cells)
-    rows = made.draws
-    if (before := all_draws(job.store)) is not None:
-        same = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") == rows["ts_ms"].max())
-        rows = pl.concat([before.filter(~same), rows])
-    job.store.save("draws", rows)
+    add_draws(job.store, made.draws, made.rows["customer_id"].unique())
     made.note.keep(job.store)

@@ -11,7 +11,7 @@ from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
-from promolift.steps.plan import all_limits, free_candidates
+from promolift.steps.plan import free_candidates, limits_of
 from promolift.steps.plan_rules import coupon_odds
 
 
@@ -60,7 +60,7 @@ def policies(job: Job) -> pl.DataFrame:
     if not (halves or kept.note.terms.explore):
         return learn.compare(free, kept.chosen, budget, profiles)
     rows = cross_fitted(job, free, halves) if halves else free
-    limits = all_limits(job, rows, budget)
+    limits = limits_of(job).at(rows, budget)
     plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
     return learn.compare(rows, plan, budget, profiles)
 

@@ -7,7 +7,7 @@ the customers table, so whoever is erased there leaves them. torch is loaded her
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ import polars as pl
 from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
+from promolift.profile.settings import BasketNote
 from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
@@ -30,11 +31,18 @@ if TYPE_CHECKING:
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
-UNFINISHED = "encoder_unfinished"
+UNFINISHED, BASKET = "encoder_unfinished", "encoder_basket"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
 DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
 OWN, ALIKE, NONE = "own visits", "few visits: customers like this one", "no visit: what newcomers do"
+
+
+class Ordered(NamedTuple):
+    """Trees as LightGBM's text, and what they weigh."""
+
+    trees: str
+    note: BasketNote
 
 
 class Models(NamedTuple):
@@ -57,7 +65,7 @@ def run(job: Job) -> None:
             why = str(reason)
     for name in TABLES:
         job.store.remove(name)
-    for name in (MODEL, UNFINISHED):
+    for name in (MODEL, UNFINISHED, BASKET):
         job.store.remove_files(name)
     ForecastNote(missing=why).keep(job.store)
 
@@ -101,11 +109,13 @@ def learn_and_forecast(job: Job) -> None:
     h = drawn(job, scene)
     start = scene.day - WINDOW
     enough(h, start)
-    model = learned(job, h, scene.day)
-    shared = popularity(h, scene.day)
+    model, shared = learned(job, h, scene.day), popularity(h, scene.day)
+    job.tell("encoder", 0.75, "the order of next baskets")
+    basket = ordered(job, h, model, shared, start)
     job.tell("encoder", 0.8, "checked on the last 8 weeks")
-    fitted = encoder_forecast.calibrate(model, h, shared, start)
-    checked = check(model, h, shared, start)
+    before, model = (looking(model, basket, h, day) for day in (start, scene.day))
+    fitted = encoder_forecast.calibrate(before, h, shared, start)
+    checked = check(before, basket.note, h, shared, start)
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
@@ -176,14 +186,48 @@ def on_epoch(job: Job) -> Callable[[Any], None]:
 def digest(h: "Histories", more: str) -> str:
     """A hash of all that training depends on."""
     parts = (h.start_C, h.day_V, h.spend_V, h.deal_V, h.channel_V, h.line_V, h.item_L, h.attribute_CA)
-    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I, h.catalogue.text_IK)
+    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I)
     found = sha256("\0".join((*h.customers, *h.catalogue.items, more)).encode())
     for array in (*parts, *goods):
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
 
 
-def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: float) -> Checked:
+def ordered(job: Job, h: "Histories", model: "LearnedEncoder", shared: "Popularity", start: float) -> Ordered:
+    """The trees that order next baskets beside the encoder, learned before the window and weighed on it.
+
+    Kept from an earlier run where nothing changed. Where they did not pay, they are not learned again before the window
+    has moved on.
+    """
+    from promolift.profile.basket import fit_basket
+    from promolift.profile.encoder_forecast import weighed
+
+    kept, mark = job.store.load_files(BASKET), job.store.load_files(MODEL)["made_from"]
+    if kept:
+        earlier = Ordered(kept["trees.txt"].decode(), BasketNote.model_validate_json(kept["note.json"]))
+        moved = start >= earlier.note.day + WINDOW
+        if kept["made_from"] == mark or (earlier.note.weight == 0 and not moved):
+            return earlier
+    try:
+        trees = fit_basket(h, start, job.config.encoder.seed)
+        note = weighed(model, trees, h, shared, start)
+    except SupportError as reason:
+        trees, note = "", BasketNote(day=start, weight=0.0, why=str(reason), n=0)
+    files = {"trees.txt": trees.encode(), "note.json": note.model_dump_json().encode(), "made_from": mark}
+    job.store.save_files(BASKET, files)
+    return Ordered(trees, note)
+
+
+def looking(model: "LearnedEncoder", basket: Ordered, h: "Histories", day: float) -> "LearnedEncoder":
+    """The encoder with the trees looking at a moment, where they have any weight."""
+    from promolift.profile.basket import BasketRanker, BasketView
+
+    if not basket.note.weight:
+        return model
+    return replace(model, ranker=BasketRanker(basket.trees, basket.note.weight, BasketView.of(h, day)))
+
+
+def check(model: "LearnedEncoder", basket: BasketNote, h: "Histories", shared: "Popularity", start: float) -> Checked:
     """How well the window was forecast, beside each customer's own habits; the training's record."""
     from promolift.profile.encoder_forecast import crossed
 
@@ -206,6 +250,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
             for number, row in enumerate(model.record, start=1)
         ),
         ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
+        basket=basket,
         lead=FigureRange(value=more, low=more - lead_half, high=more + lead_half),
         reliability=Reliability.of("an item in the next basket", bins) if bins else None,
         stays_away=Predicted(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),

@@ -18,7 +18,7 @@ from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
-from promolift.sql import fetch, literal
+from promolift.sql import fetch, ident, literal
 from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 
@@ -140,8 +140,8 @@ def redeemed(raw: dict[str, Raw]) -> Raw | None:
         if role in ("customer_id", "campaign_id", "coupon_id")
     }
     mapping = source.mapping.model_copy(update={"table": "redemptions", "columns": kept, "constants": constants})
-    column = mapping.sources("redeemed_at")[0].replace('"', '""')
-    rows = source.table.rows.filter(f'lower(trim("{column}"::varchar)) not in {literal(NOTHING)}')
+    column = ident(mapping.sources("redeemed_at")[0])
+    rows = source.table.rows.filter(f"lower(trim({column}::varchar)) not in {literal(NOTHING)}")
     return Raw(RawTable(rows, source.table.source), mapping)
 
 

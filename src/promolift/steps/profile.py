@@ -4,11 +4,13 @@ What an encoder forecasts, where one is asked for, is kept beside them (forecast
 """
 
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile, sql
+from promolift.errors import StepError
 from promolift.hashing import hash_units
 from promolift.results.job import Job, moments
 from promolift.results.shop import PurchaseMembers, Unknown
@@ -68,7 +70,14 @@ def forecast_purchases(
     rows = sum(int(part.filter(pl.col("asof_ms") == at.asof)["people"].sum()) for part in sums)
     share = min(1.0, profile.MOST_ROWS / max(rows, 1))
     past = pl.concat(some_customers(part["counted"], share) for part in kept.values())
-    made = {asof: profile.fit_forecast(past, facts, asof, window_ms) for asof in (at.check, at.asof)}
+    earlier: dict[int, profile.MemberNote] = {}
+    with suppress(StepError):  # there was no run, or one of another version
+        notes = PurchaseMembers.load(job.store)
+        earlier = {at.check: notes.at_check, at.asof: notes.at_plan}
+    made = {
+        asof: profile.fit_forecast(past, facts, asof, window_ms, earlier_note=earlier.get(asof))
+        for asof in (at.check, at.asof)
+    }
     with job.store.sharded("affinities") as put:
         for shard, part in kept.items():
             counted = part["counted"]

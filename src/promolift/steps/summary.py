@@ -14,7 +14,7 @@ from promolift.results.segments import segment_table, segment_words
 from promolift.results.shop import Health
 from promolift.results.standing import standing
 from promolift.tables import Z95
-from promolift.words import pick
+from promolift.words import pick, share
 
 
 def summary(job: Job, step: str) -> dict[str, Any]:
@@ -49,12 +49,13 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     if note.checked is None:
         missing = pick("no encoder: ", "没有编码器：") + kept(note.missing or "")
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
-    ndcg, lead = note.checked.ndcg, note.checked.lead
+    ndcg, lead, trees = note.checked.ndcg, note.checked.lead, note.checked.basket
     text = said + pick(
         "; what each will do next stands in the table outlook (next basket of the last 8 weeks, NDCG@10: "
-        f"{ndcg.value:.3f}, by habit alone {ndcg.habit:.3f}, lead {lead.low:+.3f} to {lead.high:+.3f})",
+        f"{ndcg.value:.3f}, by habit alone {ndcg.habit:.3f}, "
+        f"lead {lead.low:+.3f} to {lead.high:+.3f}; trees have {share(trees.weight)} of its order: {trees.why})",
         f"；每人接下来会做什么见outlook表（最近8周的下一个购物篮，NDCG@10：{ndcg.value:.3f}，仅凭习惯{ndcg.habit:.3f}，"
-        f"领先{lead.low:+.3f}至{lead.high:+.3f}）",
+        f"领先{lead.low:+.3f}至{lead.high:+.3f}；其排序的{share(trees.weight)}来自提升树：{kept(trees.why)}）",
     )
     return {"encoder": ndcg.model_dump(), "no_encoder": None, "text": text}
 

@@ -75,7 +75,7 @@ class TrialCheck:
             yield "Sample ratio: not tested, since no lot is stated (planned=...)."
         far = self.balance.filter(pl.col("after").is_finite()).sort(pl.col("after").abs(), descending=True).head(1)
         for row in far.iter_rows(named=True):
-            much = f"{diagnose.DiagnoseSettings().most_smd:g} would be much"
+            much = f"{diagnose.MOST_SMD:g} would be much"
             where = f"{row['feature']!r} by {row['after']:+.2f} standard deviations in {row['arm']}"
             yield f"Balance after weighting: furthest apart is {where}; {much}."
         worth = ", ".join(f"{name} {n:,.0f}" for name, n in self.worth.items())
@@ -197,7 +197,7 @@ class Trial:
             checks=check.checks,
             trimmed=check.trimmed,
             largest_gap=float(gap) if isinstance(gap, int | float) else None,
-            much_gap=diagnose.DiagnoseSettings().most_smd,
+            much_gap=diagnose.MOST_SMD,
             features=tuple(self.data.features.columns),
             doubts=self.data.doubts,
             apart=self.apart,

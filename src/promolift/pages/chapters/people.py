@@ -1,18 +1,15 @@
 """Who gets what and why: the mix of offers, what sets customers apart, some of them; and what they read."""
 
+from promolift.message.angles import RULES
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.pages.story import Card, Story
+from promolift.pages.story import Card, ReadFact, Story
 from promolift.results.chinese import kept
+from promolift.results.customers import Given
+from promolift.results.messages import PoolWords
 from promolift.results.reasons import MOTIVES
 from promolift.words import clip, count, interval, pick, plural, share, spoken, upper_first
 
-MOST_OFFERS = 12
-ANGLES_ZH = {
-    "just_bought": "刚买过", "viewed_not_bought": "看过没买", "cart_left": "购物车未结", "replenish_due": "该补货了",
-    "pair_you_buy": "常一起买", "favourite": "常买的", "lapsed_category": "好久没买", "win_back": "欢迎回来",
-    "loyalty_thanks": "感谢老客户", "coupon_returner": "用过上次优惠", "first_coupon": "第一次优惠",
-    "basket_nudge": "凑满一单", "try_new": "试试新的", "plain": "直接说优惠",
-}  # fmt: skip
+MOST_OFFERS, MOST_REFUSED = 12, 5
 
 
 def tell(story: Story) -> Chapter:
@@ -191,7 +188,7 @@ def _texts(card: Card) -> dict[str, str]:
 
 
 def tell_messages(story: Story) -> Chapter:
-    """What customers read and why: some of them as notifications with a tick per fact."""
+    """What customers read and why: some of them as notifications with a tick per fact; the pool; what was refused."""
     rows = [
         {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
         for c in story.typical
@@ -218,15 +215,15 @@ def tell_messages(story: Story) -> Chapter:
     )
     blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
-        told = [[angle_name(angle), count(number)] for angle, number in story.angles]
+        angles = [[angle_name(angle), count(number)] for angle, number in story.angles]
         heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
-        blocks.append(Block("grid", {"grid": Grid(heads, told), "text": ""}, pick("Reasons", "理由")))
-    return Chapter("messages", name, title, lead, blocks)
+        blocks.append(Block("grid", {"grid": Grid(heads, angles), "text": ""}, pick("Reasons", "理由")))
+    return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])
 
 
 def angle_name(angle: str) -> str:
     """What a message is about, in a few words."""
-    return pick(angle.replace("_", " "), ANGLES_ZH.get(angle, angle))
+    return RULES[angle].label.in_(spoken()) if angle in RULES else angle
 
 
 def _notification(card: Card) -> dict[str, object]:
@@ -237,5 +234,37 @@ def _notification(card: Card) -> dict[str, object]:
         "angle": angle_name(given.angle) if given.angle else "",
         "title_zh": clip(given.title_zh or "", 80),
         "title_en": clip(given.title_en or "", 80),
-        "facts": [(fact.language, clip(fact.said, 60), kept(fact.kind), fact.holds) for fact in card.read],
+        "facts": [(f.language, clip(f.said, 60), kept(f.kind), f.holds) for f in (*_claimed(given), *card.read)],
     }
+
+
+def _claimed(given: Given) -> list[ReadFact]:
+    """The claim of the words, and whether the customer's own rows give it."""
+    if not given.angle or given.angle == "generic":
+        return []
+    kind, holds = pick("reason", "理由"), given.angle in (given.angles or ())
+    return [ReadFact(spoken(), angle_name(given.angle), kind, holds)]
+
+
+def _pool(wording: PoolWords) -> list[Block]:
+    """How many texts stand in each state, and some that were refused, with the reason."""
+    states = [[kept(state), count(number)] for state, number in wording.pool.funnel().items() if number]
+    size, usable = len(wording.texts), len(wording.pool.usable(wording.approve).texts)
+    approved = sum(text.state == "approved" for text in wording.texts)
+    text = pick(
+        f"{count(usable)} of {plural(size, 'text')} may be sent; a person approved {count(approved)}.",
+        f"{count(size)}条文案中有{count(usable)}条可以发送，其中{count(approved)}条经人审批。",
+    )
+    text += pick(
+        " The others were read and passed by a large language model; whether that is enough is said in promolift.toml.",
+        "其余由大语言模型审读通过；这是否足够，由promolift.toml决定。",
+    ) if usable > approved else ""  # fmt: skip
+    heads = [pick("state", "状态"), pick("texts", "文案数")]
+    found = [Block("grid", {"grid": Grid(heads, states), "text": text}, pick("The pool of texts", "文案库"))]
+    mine = [text for text in wording.texts if text.language == spoken()]
+    refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
+    if refused:
+        rows = [[clip(f"{text.title} / {text.hook}", 200), clip(kept(text.why), 200)] for text in refused]
+        grid = Grid([pick("text", "文案"), pick("why", "原因")], rows)
+        found.append(Block("grid", {"grid": grid, "text": ""}, pick("Texts that were refused", "被拒的文案")))
+    return found

@@ -4,9 +4,8 @@ import numpy as np
 import polars as pl
 
 from promolift import allocate
-from promolift.steps.plan import category_limits, worth
 
-SHARE = 0.3
+LIMITS = allocate.ShopLimits(0.3, ())
 
 
 def candidates(customers: int = 2000) -> pl.DataFrame:
@@ -24,7 +23,7 @@ def candidates(customers: int = 2000) -> pl.DataFrame:
 
 def solved(budget: int) -> allocate.Allocation:
     rows = candidates()
-    return allocate.plan(rows, budget, category_limits(rows, budget, SHARE), seed=1).allocation
+    return allocate.plan(rows, budget, LIMITS.at(rows, budget), seed=1).allocation
 
 
 def test_the_worth_of_a_cent_is_the_slope_of_the_curve() -> None:
@@ -32,4 +31,4 @@ def test_the_worth_of_a_cent_is_the_slope_of_the_curve() -> None:
     here = solved(budget)
     slope = (solved(budget + step).gain - solved(budget - step).gain) / (2 * step)
     assert here.price < 0.95 * slope  # the budget alone: the dearest category is full
-    assert abs(worth(here, SHARE) / slope - 1) < 0.03
+    assert abs(LIMITS.worth(here) / slope - 1) < 0.03

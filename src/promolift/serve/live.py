@@ -110,6 +110,18 @@ class Group(NamedTuple):
     release_id: str
 
 
+class Settled(NamedTuple):
+    """What was decided of some customers before it is kept: rows of `decisions`, the answers, what was known of them,
+    the meter of a paced campaign, and what each offer costs.
+    """
+
+    rows: list[Row]
+    answers: dict[str, Answer]
+    known: Facts
+    meter: "Meter | None"
+    paid: list[float]
+
+
 class Decider:
     """Releases in memory, and the work that decides. One per process."""
 
@@ -185,11 +197,32 @@ class Decider:
         return {id_: campaign for id_, (_, campaign) in found.items()}
 
     def _group(self, db: Connection, group: Group, asks: dict[str, Ask], now_ms: int) -> dict[str, Answer]:
-        campaign, arm, release_id = group
-        release = self.releases.get(release_id)
+        release = self.releases.get(group.release_id)
         if release is None:
-            self._load_soon(release_id)
+            self._load_soon(group.release_id)
             return {who: Answer(NONE, "release: still being loaded") for who in asks}
+        made = self._settled(db, group, release, asks, now_ms)
+        if made.meter:
+            made.meter.count(db, sum(made.paid), len(made.rows), now_ms)
+        self._give_codes(db, release, made.rows, made.known, now_ms)
+        KEEP.many(db, made.rows)
+        return made.answers
+
+    def dry(self, db: Connection, ask: Ask) -> Answer:
+        """What would be decided now; nothing is kept, no code is given, no budget used. For a reading connection."""
+        campaign = _campaign(ask, self._running(db))
+        if isinstance(campaign, Answer):
+            return campaign
+        group = campaign.group(ask.customer_id)
+        release = self.ensure(group.release_id)
+        made = self._settled(db, group, release, {ask.customer_id: ask}, self.clock.now_ms())
+        return made.answers[ask.customer_id]
+
+    def _settled(
+        self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int
+    ) -> "Settled":
+        """What is decided of each, by reading alone."""
+        campaign, arm, release_id = group
         people, policy = sorted(asks), campaign.state.policy
         known = facts(db, campaign.campaign_id, people)
         lately = recent(db, people, policy.live, now_ms)
@@ -204,9 +237,7 @@ class Decider:
         places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
         worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
         decided = deliver.verdicts(people, worth, cost, refusals, terms, now_ms)
-        if meter:
-            paid = [mine[each.slot] for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
-            meter.count(db, float(sum(paid)), len(decided), now_ms)
+        paid = [float(mine[each.slot]) for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
         test = campaign.state.experiment
         shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
@@ -215,12 +246,11 @@ class Decider:
             "experiment_id": test.design.name if test else None,
         }  # fmt: skip
         rows = [_row(shared, release, slate, each) for slate, each in zip(slates, decided, strict=True)]
-        self._give_codes(db, release, rows, known, now_ms)
-        KEEP.many(db, rows)
-        return {
+        answers = {
             row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms, lately.get(row["customer_id"]))
             for row in rows
         }
+        return Settled(rows, answers, known, meter, paid)
 
     def _give_codes(self, db: Connection, release: LiveRelease, rows: list[Row], known: Facts, now_ms: int) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""

@@ -21,6 +21,7 @@ from promolift.terms import Offer, Words
 from promolift.words import pick, spoken
 
 LISTED = 30
+TITLED = ("push", "email_en", "plain")  # channels that show a title above the text
 WAITING = ("judged", "edited")
 CHANNELS = {
     "sms_cn": Words(en="SMS", zh="短信"),
@@ -121,7 +122,7 @@ def previews(visit: PageVisit, text: PoolText) -> list[Preview]:
             way = Way(channel, visit.shared.config.message.packs, sender)  # type: ignore[arg-type]
             made = message.write(offer, known_of(text), text.language, text.draft, way)
             parts = message.sms_parts(made.text) if channel == "sms_cn" else None
-            whole = f"{made.title}\n{made.text}" if made.title else made.text
+            whole = f"{made.title}\n{made.text}" if made.title and channel in TITLED else made.text
             found.append(Preview(name.in_(spoken()), whole, parts, ""))
         except PromoError as error:
             found.append(Preview(name.in_(spoken()), "", None, str(error)))

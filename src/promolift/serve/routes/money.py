@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select
 
-from promolift.serve import events, outbox, record, words
+from promolift.deliver.decide import NONE
+from promolift.serve import events, live, outbox, record, words
 from promolift.serve.answers import FeedbackTaken, Redeemed
 from promolift.serve.closed import Now, recent
-from promolift.serve.models import FeedbackIn, Id, MailIn
+from promolift.serve.models import DecisionIn, FeedbackIn, Id, MailIn
 from promolift.serve.problems import ApiError
 from promolift.serve.redeem import REDEMPTION, decision
 from promolift.serve.routes import Asked, Call, Keyed
@@ -21,6 +22,7 @@ from promolift.store.ledger_schema import CUSTOMERS, Refused
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
+NO_WORDS: dict[str, Any] = {"offer": None, "message": None, "title": None}
 CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
 
 
@@ -73,6 +75,34 @@ def mail_of(shop: str, text: dict[str, Any], code: str | None, body: MailIn) -> 
     lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
     subject = f"{shop}: {text.get('title') or ('您的优惠' if zh else 'an offer for you')}"
     return outbox.Mail(body.to, subject, "\n".join(lines), body.unsubscribe_url)
+
+
+@router.post("/v1/decisions:dry", tags=["decisions"])
+def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
+    """What would be decided for this customer now, with what is open and closed and why; nothing is kept or counted."""
+    server = asked.server
+    with asked.read() as db:
+        answer = server.decider.dry(db, live.Ask(body.customer_id, body.campaign_id, body.channel, body.timezone))
+    told = {"customer_id": body.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
+    row = answer.record
+    if row is None or answer.terms is None:
+        return (
+            told | {"release_id": None, "holdout": None, "variant": None, "candidates": [], "ineligible": []} | NO_WORDS
+        )
+    release = server.decider.ensure(row["release_id"])
+    listed = record.lists(row, answer.terms, release)
+    opened = [
+        {**each, "worth_at_price_cents": each["gain_cents"] - each["charge_cents"] - row["price"] * each["cost_cents"]}
+        for each in listed.candidates
+    ]
+    said = NO_WORDS
+    if answer.offer_id != NONE:
+        said = words.words(
+            release, body.customer_id, answer.offer_id, row["ts_ms"], body.language, answer.lately,
+            server.texts.choice(release),
+        )  # fmt: skip
+    named = {name: row[name] for name in ("release_id", "holdout", "variant", "propensity", "price")}
+    return told | named | {"candidates": opened, "ineligible": listed.ineligible} | said
 
 
 @router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,8 +153,13 @@ def run_steps(
     config: "Config", folder: Path, steps: list[str], out: Path | None = None, again: bool = False
 ) -> "StepSummary":
     """Run the named steps on a work folder, in the language asked for; the summary of the last one."""
-    with showing() as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report.language or "en"):
-        return mine.step(*steps, out=out, again=again)
+    from promolift.results.chinese import kept
+
+    with showing(kept) as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report.language or "en"):
+        try:
+            return mine.step(*steps, out=out, again=again)
+        except PromoError as error:
+            raise type(error)(kept(str(error))) from None
 
 
 def tell_person(text: str) -> None:
@@ -420,6 +426,21 @@ def simulate(
     stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
     with showing() as tell:
         return closed_loop.run_simulation(stated, to, tell, loop)
+
+
+@verb(app.command())
+def decide(
+    config: Path, work: Path,
+    file: Annotated[Path, option("File to write: .parquet or .csv.", "--out", "-o")],
+    segment: Annotated[str | None, option("A segment of promolift.toml; left out: everybody.")] = None,
+) -> "StepSummary":  # fmt: skip
+    """Decide for all customers of a segment at once by the plan, as the server decides for one, and write a file."""
+    from promolift.results.decide import write_decisions
+    from promolift.run import Job
+
+    settings = settings_of(config)
+    with stores.Store(work) as store, showing() as tell:
+        return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file)
 
 
 @verb(app.command("next"))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from promolift.allocate.settings import Limit, Risk
+from promolift.allocate.settings import Limit, Risk, StrategicRule
 from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
@@ -268,6 +268,7 @@ class Config(Settings):
     menu: tuple[MenuItem, ...] = DEFAULT_MENU
     offer: OfferProposalSettings = OfferProposalSettings()
     plan: PlanSettings = PlanSettings()
+    strategic: tuple[StrategicRule, ...] = ()
     message: MessageSettings = MessageSettings()
     llm: LlmSettings = LlmSettings()
     report: ReportSettings = ReportSettings()
@@ -290,11 +291,29 @@ class Config(Settings):
         _all_differ([each.name for each in segments], "segments have the name")
         return segments
 
+    @field_validator("strategic")
+    @classmethod
+    def _each_rule_once(cls, rules: tuple[StrategicRule, ...]) -> tuple[StrategicRule, ...]:
+        _all_differ([each.name for each in rules], "strategic rules have the name")
+        return rules
+
+    @model_validator(mode="after")
+    def _strategic_lines_are_known(self) -> Self:
+        known = [item.id for item in self.menu]
+        for rule in self.strategic:
+            for name in rule.menu:
+                if name not in known:
+                    near = get_close_matches(name, known, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+                    raise ValueError(f"strategic rule {rule.name!r} names no menu line with {name!r}; {hint}")
+        return self
+
     @model_validator(mode="after")
     def _segments_are_known(self) -> Self:
         known = [each.name for each in self.segment]
         asked = [("rules.excluded_segments", self.rules.excluded_segments)]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
+        asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]
         limits = [Limit.read(text) for text in self.plan.limits]
         asked += [(f"limit {limit.name!r}", tuple(map(str, limit.where.get("segments", ())))) for limit in limits]
         for where, names in asked:

@@ -1,17 +1,10 @@
-"""How far the steps are, in; shown on stderr, out: a bar for each on a terminal, elsewhere one line as each ends.
+"""How far the steps are, in; shown on stderr, out: a bar for each on a terminal, elsewhere one line as each ends."""
 
-Steps speak English; progress.tsv holds what they say in Chinese.
-"""
-
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
-
-from promolift.words import spoken
 
 Tell = Callable[..., None]  # tell(step, share done, note)
 
@@ -22,28 +15,13 @@ def within(tell: Tell, step: str, start: float, size: float, note: str) -> Calla
 
 
 @contextmanager
-def showing() -> Iterator[Tell]:
-    """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on."""
+def showing(said: Callable[[str], str] = str) -> Iterator[Tell]:
+    """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on.
+
+    `said` puts what steps say in English into the language of who reads it.
+    """
     with bars() if sys.stderr.isatty() else lines() as tell:
-        yield lambda step, share, note="": tell(translated(step), share, translated(note))
-
-
-def translated(said: str) -> str:
-    """What a step says, in the language that is spoken; English where progress.tsv does not hold it."""
-    if spoken() == "en" or not said:
-        return said
-    for pattern, chinese in _chinese():
-        if found := pattern.fullmatch(said):
-            return chinese.format(*map(translated, found.groups()))
-    return said
-
-
-@cache
-def _chinese() -> list[tuple[re.Pattern[str], str]]:
-    from promolift.settings import rows_of  # at first use: `--help` waits for no settings
-
-    rows = rows_of("progress.tsv")
-    return [(re.compile(re.escape(english).replace(r"\{\}", "(.+)")), chinese) for english, chinese in rows]
+        yield lambda step, share, note="": tell(said(step), share, said(note))
 
 
 @contextmanager

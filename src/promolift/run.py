@@ -24,7 +24,7 @@ READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
     "profile": ("shop", "plan.asof", "plan.window_days"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan"),
+    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic"),
     "message": ("message", "llm"),
 }
 # Parts that a step reads and no later step depends on.

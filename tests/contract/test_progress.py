@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import promolift
-from promolift.progress import lines, showing, translated
+from promolift.progress import lines, showing
+from promolift.results.chinese import kept
 from promolift.words import speaking
 
 
@@ -64,15 +65,15 @@ def test_on_a_terminal_there_is_a_bar_for_each_step(monkeypatch: pytest.MonkeyPa
 
 
 def test_in_chinese_steps_and_what_they_say_are_chinese(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing() as tell, speaking("zh"):
+    with showing(kept) as tell, speaking("zh"):
         tell("ingest", 0.5, "1,234 events taken")
         tell("evaluate", 0.2, "check of purchases")
-        tell("evaluate", 0.5, "something that the table does not hold")
+        tell("evaluate", 0.5, "something that the catalogue does not hold")
     ingest, evaluate = capsys.readouterr().err.splitlines()
     assert ingest.startswith("读入清洗")
     assert "已收入 1,234 条事件" in ingest
     assert evaluate.startswith("检验")
-    assert "something that the table does not hold" in evaluate
+    assert "something that the catalogue does not hold" in evaluate
 
 
 def test_all_that_the_steps_of_a_run_say_has_its_chinese() -> None:
@@ -85,7 +86,7 @@ def test_all_that_the_steps_of_a_run_say_has_its_chinese() -> None:
                 said |= {text for text in _texts(call.args[2]) if re.search("[a-z]{3}", text) and "|" not in text}
     assert len(said) > 15
     with speaking("zh"):
-        assert [text for text in said if translated(text) == text and not text.endswith(".html")] == []
+        assert [text for text in said if kept(text) == text and not text.endswith(".html")] == []
 
 
 def _texts(note: ast.expr) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def draws(truth: Truth, seed: int, months: int = 2, sd: float = 400.0) -> Draws:
     level = rng.normal(0, 0.7 * sd, N)[who] + 300.0 * month  # a better month, in which more get arm 0
     value = level + rng.normal(0, 0.7 * sd, len(who)) + np.where(arm >= 0, truth(arm, group), 0.0)
     cost = np.where(arm >= 0, 60.0, 0.0)
-    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, (value > 0) * 1.0)
+    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, (value > 0).astype(np.float64))
 
 
 def test_intervals_cover_the_truth_though_customers_stand_in_several_months() -> None:
@@ -129,8 +130,9 @@ def test_what_a_letter_does_by_itself_is_learned_from_every_arm() -> None:
     alone = Draws(*(getattr(some, name)[mine] for name in some.__dataclass_fields__))
     alone.prob_RK[:, 1] = 0.0
     moved = {}
-    for name, doubt in (("letters", {"prior_se": 1.0, "contact_se": 100.0}), ("discounts", {})):
-        found = effects(alone, [cell._replace(**doubt) for cell in cells()])
+    letters = [cell._replace(prior_se=1.0, contact_se=100.0) for cell in cells()]
+    for name, some_cells in (("letters", letters), ("discounts", cells())):
+        found = effects(alone, some_cells)
         moved[name] = (found[2].net + 50) / (found[0].net + 50)
     assert moved["letters"] > 0.9 > 0.75 > moved["discounts"] > 0.3
 
@@ -146,12 +148,18 @@ def test_more_visits_are_counted_by_the_draws_alone() -> None:
         assert abs(each.visits - each.cell.arm / 3) < 3 * each.visits_se < 0.6
 
 
+def _everywhere(effect: float, arm: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """The same effect of every arm in every group."""
+    return np.full(len(arm), effect)
+
+
 def test_what_was_assumed_pays_for_two_tests_and_no_more() -> None:
     """Nothing is gained by any arm, though much is believed: a third test needs draws that speak for it."""
     hopeful = cells(prior=200.0, prior_se=300.0)
     rules = ArmRules(0.999, 6, 0.1, 1e9)
     for effect, tested in ((-60.0, False), (60.0, True)):
-        found = effects(draws(lambda arm, group, effect=effect: effect + 0.0 * arm, 8), hopeful)
+        some = draws(partial(_everywhere, effect), 8)
+        found = effects(some, hopeful)
         for tests in (1, 2):
             states = [c.state for c in choose_arms(found, rules._replace(tests=tests))]
             assert ("test" in states) == (tested or tests == 1)

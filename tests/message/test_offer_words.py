@@ -24,6 +24,9 @@ def capped() -> Benefit:
     return Benefit(type="percent_off", percent=20, max_discount_cents=500)
 
 
+TWICE = Benefit(type="fixed_price", price_cents=990, max_times=2)
+
+
 def more(buy: int, get: int, percent: int) -> Benefit:
     return Benefit(type="buy_x_get_y", buy=buy, get=get, percent=percent)
 
@@ -45,11 +48,17 @@ def more(buy: int, get: int, percent: int) -> Benefit:
         (an_offer(SHIPPING, currency="USD", spend=3500), "free delivery from $35 up", "满35美元免运费"),
         (an_offer(SHIPPING), "free delivery", "免运费"),
         (an_offer(Benefit(type="fixed_price", price_cents=990), TEA), "tea at ¥9.90", "茶特价9.90元"),
+        (an_offer(TWICE, TEA), "tea at ¥9.90, at most 2 times", "茶特价9.90元，最多2份"),
         (an_offer(more(2, 1, 100), TEA), "buy 2, get 1 free on tea", "茶买2送1"),
         (an_offer(more(1, 1, 50), TEA), "buy 1, get 1 at 50% off on tea", "茶第2件打5折"),
         (an_offer(more(3, 2, 30), TEA), "buy 3, get 2 at 30% off on tea", "茶买3件，另2件打7折"),
         (an_offer(GIFT, TEA), "a free mug with tea", "茶买就送马克杯"),
         (an_offer(GIFT, spend=9900), "a free mug from ¥99 up", "全场满99元送马克杯"),
+        (
+            an_offer(Benefit(type="gift", product_id="851", quantity=2), TEA),
+            "free 2 x product 851 with tea",
+            "茶买就送2件商品851",
+        ),
         (an_offer(Benefit(type="points", points=200), TEA), "200 points with tea", "茶买就送200积分"),
         (
             an_offer(Benefit(type="exchange", item=MUG, price_cents=1000), spend=9900),

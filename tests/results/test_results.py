@@ -5,13 +5,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from promolift.allocate.frame import FRONTIER
 from promolift.data.counts import Counts
 from promolift.deliver import Recalibration
 from promolift.results.customers import Given, Person
 from promolift.results.evaluation import Evaluation
 from promolift.results.messages import Messages
 from promolift.results.plan import (
-    FRONTIER,
     Assumption,
     Headline,
     Luck,

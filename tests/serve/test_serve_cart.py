@@ -1,9 +1,14 @@
 """A cart over HTTP: what a customer may use, held whole or not at all, within every limit, refusals in words."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, coded
+
+from promolift.offer import MenuItem
+from promolift.serve.cart import takes_off
+from promolift.terms import Benefit
 
 PRICE, POLICY = "/v1/carts:price", f"/v1/campaigns/{CAMPAIGN}"
 TEA = {"line_id": "1", "product_id": "p-tea", "quantity": 3, "price_cents": 500}
@@ -37,6 +42,18 @@ def test_a_decided_offer_is_applied_to_what_it_covers_and_to_nothing_else(api: A
     assert api("GET", f"/v1/redemptions/{held['redemption_id']}")["decision_id"] == made["decision_id"]
     assert cart(api, who, lines=lines)["refused"][0]["reason"] == "code_used"
     assert cart(api, who, lines=[CUP])["refused"][0]["reason"] == "code_used"
+
+
+def test_a_reminder_takes_nothing_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = {"hello": MenuItem(id="hello", benefit=Benefit(type="reminder"))}
+    release: Any = SimpleNamespace(labels={"off_hello": SimpleNamespace(menu_id="hello")}, menu=lines)
+    assert not takes_off(release, "off_hello")
+    assert takes_off(release, "off_other")
+    made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    monkeypatch.setattr("promolift.serve.cart.takes_off", lambda *_: False)
+    assert cart(api, made["customer_id"])["refused"] == []
+    (refused,) = cart(api, made["customer_id"], decision_ids=[made["decision_id"]])["refused"]
+    assert refused["reason"] == "not_eligible"
 
 
 def test_a_held_cart_reserves_what_it_takes_off_and_confirms_like_any_redemption(api: Api) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("sqlalchemy")
-from sqlalchemy import Connection, create_engine, insert, make_url, select, text
+from sqlalchemy import Connection, Table, create_engine, insert, make_url, select, text
 from sqlalchemy.schema import CreateSchema
 
 from promolift.store.ledger import Ledger
@@ -52,11 +52,11 @@ def limit(limit_id: str, amount: int, metric: str = "discount_amount", **more: s
     return row | {"period": "total", "per": "campaign", "zone": "UTC"} | more
 
 
-def add(ledger: Ledger, table: object, *rows: dict[str, object]) -> None:
+def add(ledger: Ledger, table: Table, *rows: dict[str, object]) -> None:
     """Insert rows as they are."""
 
     def work(db: Connection, some: list[None]) -> list[None]:
-        db.execute(insert(table), list(rows))  # type: ignore[call-overload]
+        db.execute(insert(table), list(rows))
         memo(db).clear()
         return some
 
@@ -103,7 +103,7 @@ def check_books(ledger: Ledger, strict: bool = True) -> None:
     """
     with ledger.read() as db:
         limits = {(row["campaign_id"], row["limit_id"]): row for row in db.execute(select(LIMITS)).mappings()}
-        held, spent = Counter(), Counter()
+        held, spent = Counter[object](), Counter[object]()
         columns = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}
         for row in db.execute(select(REDEMPTIONS)).mappings():
             for name, limit in limits.items():

@@ -5,6 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from promolift import deliver
+from promolift.cli import main
+from promolift.errors import ConfigError, InputError
+from promolift.privacy import may_send
+from promolift.results.decide import decide_segment, write_decisions
 from promolift.results.job import moments
 from promolift.results.plan import Plan
 from promolift.shop import Shop
@@ -86,3 +91,58 @@ def test_counts_stand_in_profile_plan_and_page_in_both_languages(shop: Shop, tmp
     page = shop.report(tmp_path).read_text(encoding="utf-8")
     assert "Your segments" in page
     assert "nobody" in page
+
+
+def test_strategic_rules_are_kept_and_their_cost_is_the_gain_without_them_less_that_with_them(shop: Shop) -> None:
+    rules = [
+        {"name": "members first", "rule": "pin", "menu": ["member-20"], "segments": ["frequent"]},
+        {"name": "wide", "rule": "at_least", "menu": ["all-10"], "share": 0.95},
+    ]
+    free = shop.plan()
+    plain = float(free.chosen["gain_cents"].sum())
+    pinned = shop.with_settings(strategic=rules[:1], plan={"budget_cents": 20_000}).plan()
+    (cost,) = pinned.note.strategic
+    assert cost.cost_cents == pytest.approx(max(plain - pinned.note.gain_cents, 0.0), abs=0.02 * plain)
+    mine = pinned.chosen.filter(pl.col("segments").list.contains("frequent"))
+    assert set(mine["menu_id"]) == {"member-20"}
+    assert cost.given == mine.height
+    assert 0.0 <= pinned.note.gap < 1.0
+    assert pinned.note.bound_cents >= pinned.note.planned_cents - 1e-6
+    assert f"Rule members first (pin): {mine.height} such offers" in str(pinned)
+    wide = shop.with_settings(strategic=rules[1:]).plan()
+    share = wide.chosen.filter(pl.col("menu_id") == "all-10").height / wide.chosen.height
+    assert share >= 0.95
+    lost = max(plain - wide.note.gain_cents, 0.0)
+    assert wide.note.strategic[0].cost_cents == pytest.approx(lost, abs=0.02 * plain)
+    with speaking("zh"):
+        assert "规则wide（最低占比）" in str(wide)
+
+
+def test_a_segment_is_decided_on_at_once_as_each_of_its_customers_alone(shop: Shop, tmp_path: Path) -> None:
+    plan, at_ms = shop.plan(), moments(shop._job).asof + 5
+    job = shop._job
+    made = decide_segment(job, "frequent", at_ms)
+    often = members(shop, pl.col("top_weekday") <= 3)
+    assert set(made["customer_id"]) == often
+    consent = may_send(plan.candidates["customer_id"], job.clean.people, plan.note.consent)
+    for row in made.iter_rows(named=True):
+        own = plan.candidates.filter(pl.col("customer_id") == row["customer_id"])
+        (alone,) = deliver.decide(own, consent, plan.note.terms, at_ms).iter_rows(named=True)
+        assert {name: row[name] for name in alone} == alone
+    kept = plan.decisions.join(made, on=["customer_id", "offer_id", "propensity"], how="semi")
+    assert kept.height == made.height  # at another moment the plan decides alike
+    for name in ("some.parquet", "some.csv"):
+        done = write_decisions(job, "frequent", at_ms, tmp_path / name)
+        assert done.figures["decisions"] == made.height
+    assert pl.read_parquet(tmp_path / "some.parquet").equals(made)
+    assert pl.read_csv(tmp_path / "some.csv")["offer_id"].to_list() == made["offer_id"].to_list()
+    assert decide_segment(job, None, at_ms).height == plan.note.customers
+    work, file = shop.store.root, tmp_path / "new" / "all.parquet"
+    with pytest.raises(SystemExit) as stop:
+        main(["decide", "--config", str(work / "promolift.toml"), "--work", str(work), "--out", str(file)])
+    assert not stop.value.code
+    assert pl.read_parquet(file).height == plan.note.customers
+    with pytest.raises(ConfigError, match=r"no \[\[segment\]\] has this name; there are frequent"):
+        decide_segment(job, "gold", at_ms)
+    with pytest.raises(InputError, match=r"ends in .parquet or .csv"):
+        write_decisions(job, None, at_ms, tmp_path / "some.xlsx")

@@ -3,10 +3,10 @@
 And what a shop says of its limits in; the limits at a budget, the worth of a cent more, and the curve of budgets out.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -245,11 +245,6 @@ class ShopLimits(NamedTuple):
 
     category_share: float
     stated: tuple[Limit, ...]
-
-    @classmethod
-    def of(cls, category_share: float, texts: Iterable[str]) -> Self:
-        """Stated as `Limit.read` takes them."""
-        return cls(category_share, tuple(map(Limit.read, texts)))
 
     def at(self, candidates: pl.DataFrame, budget_cents: float) -> list[Limit]:
         """All limits at a budget. An offer on two categories counts in full for each."""

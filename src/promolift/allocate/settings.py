@@ -62,6 +62,42 @@ class Limit(Settings):
         return Limit.parse({"name": name, "measure": found["measure"], side: bound, "where": where}, f"limit {text!r}")
 
 
+class StrategicRule(Settings):
+    """What the shop wants whatever it earns. The plan and the report say what each rule costs: the expected gain of the
+    plan without it less that with it. A test keeps `exclude` and `pin` alone.
+    """
+
+    name: str = Field(
+        min_length=1, max_length=60, description="Name of the rule, as plan and report print it.", examples=["launch"]
+    )
+    rule: Literal["pin", "boost", "exclude", "at_least"] = Field(
+        description="`pin`: who can get such an offer gets it, before any other use of the budget. `boost`: it is "
+        "chosen as if it gained `boost_cents` more. `exclude`: it is given to none of them. `at_least`: the share "
+        "`share` of all offers are such.",
+        examples=["boost"],
+    )
+    menu: tuple[str, ...] = Field(
+        default=(), description="Menu lines that it is about. Left out: all.", examples=[["tea-20"]]
+    )
+    segments: tuple[str, ...] = Field(
+        default=(),
+        description="[Segments](#segment) whose customers it is about. Left out: everybody.",
+        examples=[["frequent"]],
+    )
+    boost_cents: float = Field(default=0.0, ge=0, description="For `boost` alone, in minor units.", examples=[50])
+    share: float = Field(default=0.0, ge=0, le=1, description="For `at_least` alone.", examples=[0.1])
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> Self:
+        if (self.rule == "boost") != (self.boost_cents > 0):
+            raise ValueError("boost_cents belongs to the rule boost alone, and must be above 0 there")
+        if (self.rule == "at_least") != (self.share > 0):
+            raise ValueError("share belongs to the rule at_least alone, and must be above 0 there")
+        if not (self.menu or self.segments):
+            raise ValueError("name menu lines, segments or both: a rule on all offers for everybody says nothing")
+        return self
+
+
 class Risk(Settings):
     """How the errors of gains enter the choice."""
 

@@ -92,6 +92,7 @@ class Pages:
         """Nothing is read yet."""
         self.server, self.console = server, Console(server)
         self._threads = ThreadPoolExecutor(THREADS, "console")
+        server.closing.append(self._threads.shutdown)
         self._doors = [(compile_path(ROOT + door.path)[0], door) for door in SCREENS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from promolift.store.ledger_audit import Act, audit
 from promolift.store.ledger_schema import JOBS, Refused
 from promolift.words import pick
 
+STOPS_S = 10.0  # how long the end of the server waits for a job to end
 WRITE_S = 0.5  # how often progress is written
 
 
@@ -28,6 +29,8 @@ class Jobs:
         """What a server before this one left running is said to have stopped."""
         self.server = server
         self._child: subprocess.Popen[str] | None = None
+        self._watcher: threading.Thread | None = None
+        server.closing.append(self.close)
         self._starting = threading.Lock()
         why = "the server ended meanwhile; finished steps are kept, start it again to go on"
 
@@ -61,7 +64,10 @@ class Jobs:
             self.server.ledger.write(begun)
             command = [sys.executable, "-m", "promolift.console.job"]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            threading.Thread(target=self._watch, args=(job_id, self._child, json.dumps(task)), daemon=True).start()
+            self._watcher = threading.Thread(
+                target=self._watch, args=(job_id, self._child, json.dumps(task)), daemon=True
+            )
+            self._watcher.start()
         return job_id
 
     def stop(self, job_id: str) -> None:
@@ -109,6 +115,7 @@ class Jobs:
                     end = {"status": "failed", "note": said["error"]}
         except (OSError, ValueError):
             end = {"status": "failed", "note": "the process ended in the middle; the server's log has more"}
+        child.stdout.close()
         if child.wait() > 0 and end["status"] == "stopped":
             end = {"status": "failed", "note": "the process ended in the middle; the server's log has more"}
         self._write(job_id, end | {"ended_ms": self.server.clock.now_ms()})
@@ -121,9 +128,11 @@ class Jobs:
         self.server.ledger.write(do)
 
     def close(self) -> None:
-        """End what runs."""
-        if self._child is not None and self._child.poll() is None:
-            self._child.terminate()
+        """End what runs, and note it."""
+        if self._child is not None and self._watcher is not None:
+            if self._child.poll() is None:
+                self._child.terminate()
+            self._watcher.join(STOPS_S)
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS, SIGNS
-from promolift.message.names import data, is_plural
+from promolift.message.names import data, is_plural, label
 from promolift.terms import Benefit, Joined, Language, Offer, Words
 
 _DATA = data("offers")
@@ -80,13 +80,24 @@ class OfferLine(NamedTuple):
         most = self.benefit.max_discount_cents
         return pattern.format(money(most, self.currency, language)) if most else ""
 
+    def most(self, language: Language, pattern: str) -> str:
+        """How many units, sets or groups it holds for, put into `pattern`; empty for no bound."""
+        times = self.benefit.max_times
+        return pattern.format(f"最多{times}份" if language == "zh" else f"at most {times} times") if times else ""
+
     def ends(self, language: Language) -> str:
         """How a sentence of it ends: its cap, which units are lowered, for whom, and that each of two counts."""
         zh = language == "zh"
         whichever = "" if self.joined != "each" else "，买哪样都算" if zh else ", whichever you buy"
         cheapest = _CHEAPEST.in_(language) if self.benefit.type == "buy_x_get_y" and not self.single else ""
         members = " for members" if self.members and not zh else ""
-        return members + self.cap(language, "（最高减{}）" if zh else " (up to {} off)") + cheapest + whichever
+        return (
+            members
+            + self.cap(language, "（最高减{}）" if zh else " (up to {} off)")
+            + self.most(language, "（{}）" if zh else " ({})")
+            + cheapest
+            + whichever
+        )
 
     def zh(self, form: str, outright: bool = True) -> str:
         """A form of its phrase in Chinese; `outright`: with what stands there for a threshold."""
@@ -100,7 +111,7 @@ class OfferLine(NamedTuple):
         return str(getattr(_PHRASES["en"][self.benefit.type], form)).format_map(self._facts("en"))
 
     def _facts(self, language: Language) -> dict[str, object]:
-        b, item = self.benefit, self.benefit.item.in_(language) if self.benefit.item else ""
+        b, item = self.benefit, _item(self.benefit, language)
         on = f"{self.on}{' bought together' if self.joined == 'together' else ''}" if self.on else ""
         whole = on or ("your order" if b.type in ("free_shipping", "amount_off") else EVERYTHING.en)
         said: dict[str, object] = {
@@ -115,13 +126,22 @@ class OfferLine(NamedTuple):
         if b.buy:
             said["more"] = _more(b, language)
         if item:
-            free = "" if is_plural(item) else "a "
+            free = "a " if _article(item) else ""
             said |= {"free": f"{free}free {item}", "one": f"{_article(item)}{item}"}
         return said
 
 
+def _item(benefit: Benefit, language: Language) -> str:
+    """What a gift or an exchange is, and how many of it; the id of its product where no name is given."""
+    if benefit.type not in ("gift", "exchange"):
+        return ""
+    words = benefit.item or label(benefit.product_id or "", "product")
+    times = f"{benefit.quantity}件" if language == "zh" else f"{benefit.quantity} x "
+    return (times if benefit.quantity > 1 else "") + words.in_(language)
+
+
 def _article(item: str) -> str:
-    return "" if is_plural(item) else "an " if item[:1].lower() in "aeiou" else "a "
+    return "" if is_plural(item) or item[:1].isdigit() else "an " if item[:1].lower() in "aeiou" else "a "
 
 
 def _more(benefit: Benefit, language: Language) -> str:
@@ -168,12 +188,14 @@ def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
         on = line.on or ("" if kind in ("amount_off", "free_shipping") else EVERYTHING.zh)
         what = line.zh("said", outright=kind != "amount_off")
         parts = [f"{on}{_MEMBERS[line.members]}{spend}{_BOTH[line.joined or '']}{what}"]
-        parts += ["买哪样都算" if line.joined == "each" else "", line.cap("zh", "最多减{}"), needs]
+        parts += ["买哪样都算" if line.joined == "each" else "", line.cap("zh", "最多减{}")]
+        parts += [line.most("zh", "{}"), needs]
         return "，".join(filter(None, parts))
     what = line.en("said") + (f" {EVERYTHING.en}" if kind == "percent_off" and not line.on else "")
     what = what.replace(" bought together", "") + (f" from {spend} up" if spend else "")
     joined = {"together": "bought together", "each": "each"}.get(line.joined or "", "")
-    parts = [what, joined, "members only" if line.members else "", line.cap("en", "at most {} off"), needs]
+    parts = [what, joined, "members only" if line.members else "", line.cap("en", "at most {} off")]
+    parts += [line.most("en", "{}"), needs]
     return ", ".join(filter(None, parts))
 
 

@@ -1,6 +1,7 @@
 """A shop's work folder in; the Story that its report tells out: no figure is made here, they are gathered and named."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
-from promolift.results.plan import Plan, PlanNote, Point, headline
+from promolift.results.plan import Plan, PlanNote, Point
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
 from promolift.results.standing import standing
@@ -74,7 +75,8 @@ def tell_plan(job: Job) -> Story:
         half=plan.curve.at(note.budget_cents / 2), twice=plan.curve.at(2.0 * note.budget_cents),
         like_everybody=like_everybody(plan, found) if found else None, binding=binding(note.limits, names),
         believed=plan.assumptions, worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
-        motives=Messages.load(store).motives if store.has("messages") and written else (),
+        motives=Messages.load(store).motives if Messages.has(store) and written else (),
+        segments=segment_table(job, plan.chosen),
         frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
         health=Health.load(store), response=effects.ResponseFigures.of(effects.response(store), names),
         policies=found.judged if found else None, lead=found.lead if found else None,
@@ -87,47 +89,24 @@ def tell_plan(job: Job) -> Story:
 
 
 def _tell_story(job: Job) -> Story:
-    at, store = moments(job), job.store
-    plan, found, note = Plan.load(store), Evaluation.load(store), PlanNote.load(store)
+    at, store, plan = moments(job), job.store, Plan.load(job.store)
+    found, of_plan = Evaluation.load(store), tell_plan(job)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     local = local_names(job)
     forecast = forecasts_of(job, at, local)
     unforecast = None if forecast else ForecastNote.load(store).missing
-    said, shown, offers = Messages.load(store), cards(job, at, local), offer_words(job)
+    said, shown = Messages.load(store), cards(job, at, local)
     affinities = job.profiled.affinities(at.asof)
-    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), pick("nobody gets an offer", "没有人得到优惠"))
     unchecked = {name: kept(why) for name, why in found.unchecked.items()}
-    small = SMALL * 10.0 ** currency_digits(note.shop.currency)
-    return Story(
-        plan=note,
-        next=standing(job.config, store).text,
-        language=spoken(),
-        head=None if job.clean.moneyless else headline(note, found.luck),
-        luck=found.luck,
-        half=plan.curve.at(note.budget_cents / 2),
-        twice=plan.curve.at(2.0 * note.budget_cents),
-        like_everybody=like_everybody(plan, found),
-        binding=binding(note.limits, names),
-        believed=plan.assumptions,
-        worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
-        motives=said.motives,
-        frontier=plan.frontier,
-        asof_ms=at.asof,
-        window_days=job.config.plan.window_days,
-        health=Health.load(store),
+    return replace(
+        of_plan,
         customers=Customers.of(job.profiled.profiles(at.asof), affinities, [card.given.customer_id for card in shown]),
         tastes=Tastes.of(named(job, affinities, names)),
         week=week(job),
         forecast=forecast,
         names=local,
-        response=effects.ResponseFigures.of(effects.response(store), names),
         predictions=found.predictions,
-        policies=found.judged,
-        lead=found.lead,
-        offers=plan.offers.with_columns(
-            pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
-        ),
-        typical=typical(job, said, offers),
+        typical=typical(job, said, offer_words(job)),
         angles=list(said.angles.items()),
         wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
@@ -138,8 +117,8 @@ def _tell_story(job: Job) -> Story:
         attributes=not_known(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),
         missing={
-            "offers": nobody,
-            "cards": nobody,
+            "offers": of_plan.missing["offers"],
+            "cards": of_plan.missing["offers"],
             "predictions": unchecked.get("purchases", pick("there is too little to check", "可检验的数据太少")),
             "discount_share": UNREDUCED.in_(spoken()),
             "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),

@@ -89,6 +89,11 @@ class Messages:
         """The messages of this work folder. StepError, naming the verb, if there are none."""
         return cls(store.frame("messages"))
 
+    @classmethod
+    def has(cls, store: Store) -> bool:
+        """Whether any were written."""
+        return store.has("messages")
+
     @cached_property
     def written(self) -> tuple[Written, ...]:
         """Each language that has messages."""

@@ -72,6 +72,19 @@ class Point(Settings):
     share: float | None
 
 
+class RuleCost(Settings):
+    """What a strategic rule costs: expected gain without it less with it; `price` is what one more unit of its share
+    costs. `given` offers are such, `able` customers can get one.
+    """
+
+    name: str
+    rule: Literal["pin", "boost", "exclude", "at_least"]
+    given: int
+    able: int
+    cost_cents: float
+    price: float = 0.0
+
+
 class WhatIf(Settings):
     """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
     not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
@@ -127,6 +140,7 @@ class PlanNote(Note):
     risk: Literal["none", "lower"] = "none"
     explain: str
     limits: tuple[str, ...] = ()
+    strategic: tuple[RuleCost, ...] = ()
     why: tuple[str, ...] = ()
     why_zh: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
@@ -231,7 +245,12 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
 def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
     why = plan.why_zh if spoken() == "zh" else plan.why
-    lines = [_head(plan, luck), *why, *(pick(each.text, each.text_zh or each.text) for each in believed)]
+    lines = [
+        _head(plan, luck),
+        *(rule_text(each, plan.shop.currency) for each in plan.strategic),
+        *why,
+        *(pick(each.text, each.text_zh or each.text) for each in believed),
+    ]
     if plan.consent.default:
         lines.append(
             pick(
@@ -251,6 +270,19 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
             )
         )
     return "\n".join(lines)
+
+
+def rule_text(found: RuleCost, currency: str) -> str:
+    """What a strategic rule did and costs, in a sentence."""
+    cost, given = Cash(currency)(found.cost_cents), f"{found.given:,}"
+    return pick(
+        f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "
+        f"{cost} of expected gain.",
+        f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
+    )
+
+
+RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}
 
 
 def _head(plan: PlanNote, luck: Luck | None) -> str:
@@ -298,7 +330,8 @@ class PlanMaker(Protocol):
 
 @dataclass(frozen=True)
 class Curve:
-    """What the best plan earns at each budget: `frame` has columns FRONTIER, `own_cents` is the plan's own budget."""
+    """What the best plan earns at each budget: `frame` has the columns FRONTIER of allocate/frame.py; `own_cents` is
+    the budget of the plan itself."""
 
     frame: pl.DataFrame
     own_cents: int
@@ -404,7 +437,7 @@ class Plan:
 
     @cached_property
     def frontier(self) -> pl.DataFrame:
-        """Columns FRONTIER."""
+        """The columns FRONTIER of allocate/frame.py."""
         return self._kept("frontier")
 
     @property

@@ -92,7 +92,11 @@ class Health(Note):
                         f"其中{table.split:,}行是同一单元格里购物篮的其他商品",
                     )
                 )
-            for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
+            for fate, found in (
+                ("repaired", table.repaired),
+                ("rejected", table.rejected),
+                ("counted", table.counted),
+            ):
                 lines += [f"{indent}{kept(fate)}: {kept(reason)} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():
                 at = [row for row, _ in first[:1]]

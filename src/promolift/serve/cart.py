@@ -192,7 +192,12 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         if made is None:
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
-            promotion = _promotion(decider.ensure(made["release_id"]), made["offer_id"], made["ts_ms"], body)
+            release = decider.ensure(made["release_id"])
+            if not takes_off(release, made["offer_id"]):
+                if body.decision_ids is not None:
+                    refused[named] = "not_eligible"
+                continue
+            promotion = _promotion(release, made["offer_id"], made["ts_ms"], body)
             row = find_code(db, made["code"]) if made["code"] else None
             if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
@@ -370,6 +375,12 @@ def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | Non
     made = db.execute(mine.order_by(DECISIONS.c.ts_ms.desc())).mappings()
     found: dict[str, Row | None] = {row["decision_id"]: dict(row) for row in made}
     return dict.fromkeys(name for name in body.decision_ids or () if name not in found) | found
+
+
+def takes_off(release: LiveRelease, offer_id: str) -> bool:
+    """Whether an offer lowers a price at all: a reminder is a letter and nothing else."""
+    label = release.labels.get(offer_id)
+    return label is None or release.menu[label.menu_id].benefit.type != "reminder"
 
 
 def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) -> Promotion:

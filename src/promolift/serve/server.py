@@ -70,6 +70,7 @@ class Server:
             "webhooks": self.outbox.look, "learning": self.scheduler.look,
         }  # fmt: skip
         self.duties = duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+        self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of the readers
         self._readers = _new_readers()
@@ -81,6 +82,8 @@ class Server:
 
     def close(self) -> None:
         """Keep what waits and close."""
+        for each in self.closing:
+            each()
         self._readers.shutdown(cancel_futures=True)
         self.ledger.close()
 

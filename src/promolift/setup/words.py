@@ -11,7 +11,6 @@ from promolift import llm, message
 from promolift.config import Config
 from promolift.deliver.files import safe_cells
 from promolift.errors import ConfigError, InputError
-from promolift.learn.ranker import fit_ranker
 from promolift.message import ANGLES, Channel, Known, Pool
 from promolift.message import pool as pools
 from promolift.message.drafts import OFFER_RULE
@@ -63,6 +62,8 @@ def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
 
 def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
     """Three votes on every text that waits for the judge; randomised `tests` of texts give all a prior."""
+    from promolift.learn.ranker import fit_ranker  # a refusal waits for no model
+
     pool = _pool(config)
     texts = [text for text in pool.texts if text.state in WAITS]
     asks = [of_draft(text.draft, text.angle, text.language) for text in texts]

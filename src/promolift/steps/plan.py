@@ -3,6 +3,7 @@
 Every number is made here once: the release serves it, the report shows it and learning judges it as it stands.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
-from promolift.allocate.settings import Risk
+from promolift.allocate import strategic
+from promolift.allocate.settings import Risk, StrategicRule
 from promolift.deliver import Drawn, Recalibration, ReleaseTerms
 from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
@@ -24,7 +26,7 @@ from promolift.results.approved import approved, taken_over
 from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
-from promolift.results.plan import Level, Plan, PlanNote, Tables
+from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
@@ -35,7 +37,10 @@ from promolift.words import speaking
 
 KEY = ["customer_id", "offer_id"]
 TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
-WEIGHED = ("customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "scope", "target", "menu_id")
+WEIGHED = (
+    "customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "boost_cents", "scope", "target", "menu_id",
+    "segments",
+)  # fmt: skip
 
 
 class Offered(NamedTuple):
@@ -159,6 +164,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
         holdout_share=plan.holdout_share,
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
+    free_of_rules, some = some, some._replace(rows=strategic.with_rules(some.rows, job.config.strategic))
     audience = audience_of(job, some.rows, terms)
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
@@ -178,6 +184,9 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     given = made.drawn.decisions.filter(pl.col("offer_id") != "none")
     chosen = rows[made.drawn.chosen_C].with_columns(given["decision_id"])
     note = summary(job, some, audience, budget, made, chosen)
+    if arms is None:
+        costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
+        note = note.model_copy(update={"strategic": costs})
     frontier = limits_of(job).curve(careful(audience.free), job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget)
@@ -253,6 +262,50 @@ def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.D
     return rows.filter(eligible & (rows["offer_id"] != "none"), ~kept)
 
 
+def rule_costs(
+    job: Job, rows: pl.DataFrame, audience: Audience, budget: int, found: allocate.AllocatedOffers
+) -> tuple[RuleCost, ...]:
+    """What each strategic rule costs: the gain of the best plan without it, less that of the best with all of them.
+
+    `rows` are the candidates before any rule, `found` the best plan under all.
+    """
+    rules, costs = job.config.strategic, []
+    with_all = gain_of(found)
+    for rule in rules:
+        others = tuple(each for each in rules if each != rule)
+        changed = strategic.with_rules(rows, others)
+        free = open_to(changed, changed["eligible"], audience)
+        limits = limits_of(job, others).at(free, budget)
+        best = allocate.plan(preferred(free), budget, limits, seed=job.config.plan.seed)
+        mine = found.chosen.filter(strategic.covered_by(rule))
+        able = open_to(rows, rows["eligible"], audience).filter(strategic.covered_by(rule))
+        costs.append(
+            RuleCost(
+                name=rule.name, rule=rule.rule, given=mine.height, able=able["customer_id"].n_unique(),
+                cost_cents=max(gain_of(best) - with_all, 0.0), price=found.allocation.row_prices.get(rule.name, 0.0),
+            )
+        )  # fmt: skip
+    return tuple(costs)
+
+
+def gain_of(found: allocate.AllocatedOffers) -> float:
+    """What a plan gains, careful, by the gains that it was chosen by less what rules added to them."""
+    return found.gain_cents - float(boost(found.chosen).sum())
+
+
+def preferred(rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the gains that the choice is made by: careful ones, and what strategic rules add."""
+    rows = careful(rows)
+    return rows.with_columns(pl.col("gain_cents") + boost(rows)) if "boost_cents" in rows.columns else rows
+
+
+def boost(rows: pl.DataFrame) -> pl.Series:
+    """What strategic rules add to each gain."""
+    if "boost_cents" not in rows.columns:
+        return pl.Series("boost_cents", [0.0]).new_from_index(0, rows.height)
+    return rows["boost_cents"].fill_null(0.0)
+
+
 def careful(rows: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the gains that the choice is made by."""
     return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
@@ -266,7 +319,7 @@ def planned(
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
     draws keep all of them, nothing is drawn.
     """
-    offers, even = careful(audience.free), even_cost(audience.free) if terms.explore else 0.0
+    offers, even = preferred(audience.free), even_cost(audience.free) if terms.explore else 0.0
 
     def spent(mine: Spending) -> PlanDecisions:
         limits = limits_of(job).at(audience.free, mine.budget_cents)
@@ -293,15 +346,19 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
     return allocate.kept(chosen, limits_of(job).at(free, budget))
 
 
-def limits_of(job: Job) -> allocate.ShopLimits:
-    """The limit per category and those that promolift.toml states."""
-    return allocate.ShopLimits.of(job.config.plan.category_share, job.config.plan.limits)
+def limits_of(job: Job, rules: Sequence[StrategicRule] | None = None) -> allocate.ShopLimits:
+    """The limit per category, the stated ones, and the shares that strategic `rules`, or the shop's own, ask for."""
+    plan = job.config.plan
+    floors = strategic.floors(job.config.strategic if rules is None else rules)
+    return allocate.ShopLimits(plan.category_share, (*map(allocate.Limit.read, plan.limits), *floors))
 
 
 def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.AllocatedOffers) -> pl.DataFrame:
-    """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, of everybody."""
-    asked = allocate.charges(careful(rows), limits, found.allocation)
-    return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0)).alias("charge_cents"))
+    """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, less what
+    strategic rules add, of everybody.
+    """
+    asked = allocate.charges(preferred(rows), limits, found.allocation)
+    return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0) - boost(rows)).alias("charge_cents"))
 
 
 def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -> NDArray[np.float64] | None:
@@ -322,14 +379,15 @@ def summary(
     found, gain, config = made.found.allocation, float(chosen["gain_cents"].sum()), job.config
     trial = made.terms.policy_id == "trial"
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
-    planned_cents = found.gain if drawn_too else float(careful(chosen)["gain_cents"].sum())
+    added = found.gain - gain_of(made.found)
+    planned_cents = gain_of(made.found) if drawn_too else float(careful(chosen)["gain_cents"].sum())
     draws = None if made.terms.effects else total_draws(job, chosen, made.terms.recalibration)
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     if made.terms.effects and chosen.height:  # of one menu line and group all err together
         alike = chosen.group_by("menu_id", "gain_se_cents").len()
         reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
         low, high = gain - reach, gain + reach
-    customers, bound = made.drawn.decisions.height, found.bound
+    customers, bound = made.drawn.decisions.height, found.bound - added
     held = int(made.drawn.decisions["holdout"].fill_null(False).sum())
     able = customers - audience.barred.len() - held
     empty = chosen.height < max(1.0, FEW * able)

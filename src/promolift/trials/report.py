@@ -4,14 +4,21 @@ import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from promolift.effect.core import EffectModel
 from promolift.errors import ConfigError
+from promolift.lazy import Later
 from promolift.progress import Tell
 from promolift.results.job import StepSummary
 from promolift.results.trial import TrialEffects, TrialFit, TrialJudgement, TrialPlan, TrialResults, TrialSettings
 from promolift.store import Store
-from promolift.trials.trial import Fitted, Trial, write_page
+
+if TYPE_CHECKING:
+    from promolift.effect import core
+    from promolift.trials import trial as front
+    from promolift.trials.trial import Fitted
+else:  # a verb that is refused waits for no model
+    core, front = Later("promolift.effect.core"), Later("promolift.trials.trial")
 
 MANY = ("rates", "counts", "features", "ignore", "placebos", "planned")  # keys whose value is a list
 GROUPED = ("planned", "cost")  # keys that may say something for each group or arm: planned.gold=0.2,0.8 cost.letter=0.5
@@ -59,7 +66,7 @@ def check_settings(store: Store, path: Path) -> None:
             raise ConfigError(f"{text}; run `promolift effect fit` with this file first")
 
 
-def keep(store: Store, fitted: Fitted) -> Fitted:
+def keep(store: Store, fitted: "Fitted") -> "Fitted":
     """Write a fitted trial of a file into a work folder, in place of an earlier one."""
     for name, model in fitted.models.items():
         store.save_model(f"effect_{name}", *model.to_parts())
@@ -67,21 +74,21 @@ def keep(store: Store, fitted: Fitted) -> Fitted:
     return fitted
 
 
-def load(store: Store, tell: Tell) -> Fitted:
+def load(store: Store, tell: Tell) -> "Fitted":
     """The fitted trial of a work folder; its file is read when rows are needed. StepError if nothing was fitted."""
     found = TrialEffects.load(store)
     named = found.note.settings.modelled if found.note.apart else ()
-    models = {name: EffectModel.from_parts(*store.load_model(f"effect_{name}")) for name in named}
-    return Fitted(found, models, lambda: Trial.of(Path(found.note.path), found.note.settings, tell))
+    models = {name: core.EffectModel.from_parts(*store.load_model(f"effect_{name}")) for name in named}
+    return front.Fitted(found, models, lambda: front.Trial.of(Path(found.note.path), found.note.settings, tell))
 
 
 def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> StepSummary:
     """`promolift effect fit`."""
     tell("effect", 0.0, "who got what")
-    return fitted_summary(keep(store, Trial.of(path, settings, tell).fit()))
+    return fitted_summary(keep(store, front.Trial.of(path, settings, tell).fit()))
 
 
-def fitted_summary(fitted: Fitted) -> StepSummary:
+def fitted_summary(fitted: "Fitted") -> StepSummary:
     """What was fitted."""
     return StepSummary(str(fitted), fitted.note.model_dump(mode="json"))
 
@@ -108,11 +115,11 @@ def report(store: Store, out: Path, tell: Tell) -> StepSummary:
     return write(store, load(store, tell), out)
 
 
-def write(store: Store, fitted: Fitted, out: Path) -> StepSummary:
+def write(store: Store, fitted: "Fitted", out: Path) -> StepSummary:
     """The plan, if an outcome is money, and the page of all that the work folder holds, into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     found = planned_summary(fitted.plan().keep(store), out) if fitted.plans else StepSummary("")
-    page = write_page(TrialResults.load(store), out / "trial.html")
+    page = front.write_page(TrialResults.load(store), out / "trial.html")
     return found.adding(f"Report: {page}", page=str(page))
 
 
@@ -127,6 +134,6 @@ def demo(store: Store, path: Path, out: Path, tell: Tell) -> StepSummary:
     """From the file of the hillstrom e-mail trial to its plan and page: fit, evaluate, report."""
     settings = trial_settings(Path(str(files("promolift") / "hillstrom.toml")), ())
     tell("effect", 0.0, "who got what")
-    fitted = keep(store, Trial.of(path, settings, tell).fit())
+    fitted = keep(store, front.Trial.of(path, settings, tell).fit())
     judged, written = judged_summary(fitted.evaluate().keep(store)), write(store, fitted, out)
     return StepSummary("\n".join((fitted_summary(fitted).text, judged.text, written.text)), written.figures)

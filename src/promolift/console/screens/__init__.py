@@ -1,7 +1,12 @@
 """The screens: each a module of handlers, what they may be opened by, and their place in the navigation."""
 
-from promolift.console.screens import account, plan, today
+from promolift.console.screens import account, plan, today, words
 from promolift.console.view import NavItem
 
-SCREENS = (*today.DOORS, *plan.DOORS, *account.DOORS)
-NAV = [NavItem("/", "Today", "今日"), NavItem("/plan", "Plan", "计划"), NavItem("/people", "People", "人员")]
+SCREENS = (*today.DOORS, *plan.DOORS, *words.DOORS, *account.DOORS)
+NAV = [
+    NavItem("/", "Today", "今日"),
+    NavItem("/plan", "Plan", "计划"),
+    NavItem("/words", "Words", "文案"),
+    NavItem("/people", "People", "人员"),
+]

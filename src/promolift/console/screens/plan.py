@@ -59,7 +59,7 @@ def told(visit: PageVisit) -> Told:
     def make(job: Any) -> Told:
         story = tell_plan(job)
         cost, rules = budget.tell(story).blocks, budget.tell_policies(story).blocks
-        who = [each for each in people.tell(story).blocks if isinstance(each, Figure)]
+        who = [each for each in people.tell(story).blocks if each.kind in ("figure", "grid")]
         blocks = [*budget.tell_method(story).blocks, *who, *cost, *rules]
         blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
         stands = [summary.stand(each) for each in story.believed]

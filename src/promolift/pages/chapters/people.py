@@ -2,7 +2,7 @@
 
 from promolift.message.angles import RULES
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.pages.story import Card, Story
+from promolift.pages.story import Card, ReadFact, Story
 from promolift.results.chinese import kept
 from promolift.results.customers import Given
 from promolift.results.messages import PoolWords
@@ -215,9 +215,9 @@ def tell_messages(story: Story) -> Chapter:
     )
     blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
-        told = [[angle_name(angle), count(number)] for angle, number in story.angles]
+        angles = [[angle_name(angle), count(number)] for angle, number in story.angles]
         heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
-        blocks.append(Block("grid", {"grid": Grid(heads, told), "text": ""}, pick("Reasons", "理由")))
+        blocks.append(Block("grid", {"grid": Grid(heads, angles), "text": ""}, pick("Reasons", "理由")))
     return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])
 
 
@@ -234,15 +234,16 @@ def _notification(card: Card) -> dict[str, object]:
         "angle": angle_name(given.angle) if given.angle else "",
         "title_zh": clip(given.title_zh or "", 80),
         "title_en": clip(given.title_en or "", 80),
-        "facts": [*_claimed(given), *((f.language, clip(f.said, 60), kept(f.kind), f.holds) for f in card.read)],
+        "facts": [(f.language, clip(f.said, 60), kept(f.kind), f.holds) for f in (*_claimed(given), *card.read)],
     }
 
 
-def _claimed(given: Given) -> list[tuple[str, str, str, bool]]:
+def _claimed(given: Given) -> list[ReadFact]:
     """The claim of the words, and whether the customer's own rows give it."""
     if not given.angle or given.angle == "generic":
         return []
-    return [(spoken(), angle_name(given.angle), pick("reason", "理由"), given.angle in (given.angles or ()))]
+    kind, holds = pick("reason", "理由"), given.angle in (given.angles or ())
+    return [ReadFact(spoken(), angle_name(given.angle), kind, holds)]
 
 
 def _pool(wording: PoolWords) -> list[Block]:
@@ -250,16 +251,16 @@ def _pool(wording: PoolWords) -> list[Block]:
     states = [[kept(state), count(number)] for state, number in wording.pool.funnel().items() if number]
     size, usable = len(wording.texts), len(wording.pool.usable(wording.approve).texts)
     approved = sum(text.state == "approved" for text in wording.texts)
-    told = pick(
+    text = pick(
         f"{count(usable)} of {plural(size, 'text')} may be sent; a person approved {count(approved)}.",
         f"{count(size)}条文案中有{count(usable)}条可以发送，其中{count(approved)}条经人审批。",
     )
-    told += pick(
+    text += pick(
         " The others were read and passed by a large language model; whether that is enough is said in promolift.toml.",
         "其余由大语言模型审读通过；这是否足够，由promolift.toml决定。",
     ) if usable > approved else ""  # fmt: skip
     heads = [pick("state", "状态"), pick("texts", "文案数")]
-    found = [Block("grid", {"grid": Grid(heads, states), "text": told}, pick("The pool of texts", "文案库"))]
+    found = [Block("grid", {"grid": Grid(heads, states), "text": text}, pick("The pool of texts", "文案库"))]
     mine = [text for text in wording.texts if text.language == spoken()]
     refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
     if refused:

@@ -1,0 +1,76 @@
+"""Candidates and a shop's strategic rules in; which are closed, which are preferred by how much, and the floors, out.
+
+A rule changes what is chosen and no number that is expected: gain and cost of every candidate stay as they are, so that
+what a rule costs is the difference between the plans with and without it.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from promolift.allocate.settings import Limit, StrategicRule
+
+NONE = "none"
+
+
+def covered_by(rule: StrategicRule) -> pl.Expr:
+    """Whether a candidate is one that the rule is about."""
+    mine = pl.col("menu_id").is_in(list(rule.menu)) if rule.menu else pl.col("offer_id") != NONE
+    if rule.segments:
+        wanted = pl.lit(list(rule.segments), pl.List(pl.String))
+        mine &= (pl.col("segments").list.set_intersection(wanted).list.len() > 0).fill_null(False)
+    return mine
+
+
+def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule]) -> pl.DataFrame:
+    """CANDIDATES with their effects and the rules applied: `exclude` closes what it covers; of a customer with a pinned
+    offer `pin` closes all others; `boost_cents` is what the choice adds to a gain.
+
+    A pinned offer is preferred to every other use of the budget, also where it loses. `rows` as they are without rules.
+    """
+    if not rules:
+        return rows
+    boost = pl.lit(0.0)
+    for rule in rules:
+        mine = covered_by(rule) & (pl.col("offer_id") != NONE)
+        known = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
+        if rule.rule == "exclude":
+            rows = _closed(rows, mine, f"strategic rule {rule.name!r}: left out")
+        elif rule.rule == "pin":
+            pinned = mine & pl.col("eligible") & known
+            others = pinned.any().over("customer_id") & ~pinned & (pl.col("offer_id") != NONE)
+            rows = _closed(rows, others, f"strategic rule {rule.name!r}: another offer is pinned")
+            first = pl.col("cost_cents") * _best_return(rows) - pl.min_horizontal(pl.col("gain_cents"), 0.0) + 1.0
+            boost += pl.when(pinned).then(first).otherwise(0.0)
+        elif rule.rule == "boost":
+            boost += pl.when(mine & known).then(rule.boost_cents).otherwise(0.0)
+    return rows.with_columns(boost.alias("boost_cents"))
+
+
+def floors(rules: Sequence[StrategicRule]) -> list[Limit]:
+    """The limits that rules of a least share become."""
+    return [
+        Limit(
+            name=rule.name,
+            measure="count_share",
+            at_least=rule.share,
+            where={name: values for name, values in (("menu_id", rule.menu), ("segments", rule.segments)) if values},
+        )
+        for rule in rules
+        if rule.rule == "at_least"
+    ]
+
+
+def _closed(rows: pl.DataFrame, which: pl.Expr, why: str) -> pl.DataFrame:
+    shut = which & pl.col("eligible")
+    return rows.with_columns(
+        pl.when(shut).then(pl.lit(why)).otherwise(pl.col("why_not")).alias("why_not"),
+        (pl.col("eligible") & ~shut).alias("eligible"),
+    )
+
+
+def _best_return(rows: pl.DataFrame) -> float:
+    """The most that a cent of cost earns on any candidate."""
+    paid = rows.filter(pl.col("eligible") & (pl.col("cost_cents") > 0))
+    best = paid.select((pl.col("gain_cents") / pl.col("cost_cents")).max()).item()
+    return max(float(best or 0.0), 0.0)

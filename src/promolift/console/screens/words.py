@@ -1,0 +1,257 @@
+"""The texts that messages are made from: what each says on a real offer, what breaks a rule, who said yes or no."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+from sqlalchemy import Connection
+
+from promolift import message
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.errors import PromoError
+from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, TextTally, Way, load_pool
+from promolift.message import pool as pools
+from promolift.pages.chapters.people import angle_name
+from promolift.results.messages import read_tallies
+from promolift.results.shop import Offers
+from promolift.setup import words as pool_files
+from promolift.store.ledger_schema import Refused
+from promolift.terms import Offer, Words
+from promolift.words import pick, spoken
+
+LISTED = 30
+WAITING = ("judged", "edited")
+CHANNELS = {
+    "sms_cn": Words(en="SMS", zh="短信"),
+    "push": Words(en="push", zh="推送"),
+    "email_en": Words(en="e-mail", zh="邮件"),
+    "plain": Words(en="site or till", zh="网页或收银台"),
+}
+
+
+class Preview(NamedTuple):
+    """A text as a channel shows it, the parts of an SMS, and why it cannot be shown."""
+
+    channel: str
+    text: str
+    parts: int | None
+    why: str
+
+
+class FactSaid(NamedTuple):
+    """Words of the text, the kind of fact they are, and whether the offer bears them out."""
+
+    words: str
+    kind: str
+    holds: bool
+
+
+class ShownText(NamedTuple):
+    """A text of the pool with what became of it."""
+
+    text: PoolText
+    angle: str
+    shown: int
+    taken: int
+
+
+def pool_of(visit: PageVisit) -> Pool:
+    """The shop's pool."""
+    named = visit.shared.config.message.pool
+    return load_pool(Path(named) if named else None)
+
+
+def words(visit: PageVisit) -> Reply:
+    """The list: those that wait for a person first."""
+    config, pool = visit.shared.config, pool_of(visit)
+    state, language = visit.query.get("state", "waiting"), visit.query.get("language", "")
+    angle = visit.query.get("angle", "")
+    wanted = WAITING if state == "waiting" else (state,)
+    texts = [
+        text for text in pool.texts
+        if (state == "all" or text.state in wanted) and language in ("", text.language) and angle in ("", text.angle)
+    ]  # fmt: skip
+    page = max(0, int(visit.number("page", 0, 0, 10_000)))
+    tallies: dict[str, list[TextTally]] = {}
+    for each in read_tallies(visit.server.settings.work / "serve"):
+        tallies.setdefault(each.text_id, []).append(each)
+    listed = [shown(text, tallies.get(text.text_id, [])) for text in texts[page * LISTED : (page + 1) * LISTED]]
+    data = {
+        "texts": listed, "number": len(texts), "page": page, "more": len(texts) > (page + 1) * LISTED,
+        "funnel": pool.funnel(), "usable": len(pool.usable(config.message.approve).texts),
+        "approve": config.message.approve, "own": bool(config.message.pool), "state": state, "language": language,
+        "angle": angle, "angles": {each: angle_name(each) for each in ANGLES}, "waiting": WAITING,
+    }  # fmt: skip
+    return Screen("words.html", pick("Words", "文案"), data)
+
+
+def shown(text: PoolText, tallies: list[TextTally]) -> ShownText:
+    """With how often it was sent and taken up, as the server counted."""
+    return ShownText(text, angle_name(text.angle), sum(t.shown for t in tallies), sum(t.taken for t in tallies))
+
+
+def an_offer(visit: PageVisit) -> Offer | None:
+    """A planned offer to show texts on; None before there is one."""
+
+    def make(job: Any) -> Offer | None:
+        found = Offers.load(job.store).offers if Offers.has(job.store) else ()
+        return found[0] if found else None
+
+    found: Offer | None = visit.shared.once("an offer", make, "notes/offers.json")
+    return found
+
+
+def known_of(text: PoolText) -> Known:
+    """Of a made-up customer, as much as a text for this reason may say."""
+    bought = (message.label("coffee", "category"),) if text.angle == "just_bought" else ()
+    return Known(name="Ann" if text.language == "en" else "小安", bought=bought, angle=text.angle)
+
+
+def previews(visit: PageVisit, text: PoolText) -> list[Preview]:
+    """On every channel, on a planned offer."""
+    offer, sender = an_offer(visit), visit.shared.config.message.sender
+    if offer is None:
+        return []
+    if not sender.name:
+        sender = sender.model_copy(update={"name": visit.shared.shop.name[:20]})
+    found = []
+    for channel, name in CHANNELS.items():
+        try:
+            way = Way(channel, visit.shared.config.message.packs, sender)  # type: ignore[arg-type]
+            made = message.write(offer, known_of(text), text.language, text.draft, way)
+            parts = message.sms_parts(made.text) if channel == "sms_cn" else None
+            whole = f"{made.title}\n{made.text}" if made.title else made.text
+            found.append(Preview(name.in_(spoken()), whole, parts, ""))
+        except PromoError as error:
+            found.append(Preview(name.in_(spoken()), "", None, str(error)))
+    return found
+
+
+def facts_said(visit: PageVisit, text: PoolText) -> list[FactSaid]:
+    """Which words of the text are facts, and whether the offer bears them out."""
+    offer = an_offer(visit)
+    if offer is None:
+        return []
+    try:
+        made = message.write(offer, known_of(text), text.language, text.draft)
+        read = message.facts(f"{made.title} {made.text}", offer, text.language, known=known_of(text))
+    except PromoError:
+        return []
+    return [FactSaid(each.said, each.kind, each.holds) for each in read]
+
+
+def find(visit: PageVisit) -> PoolText:
+    """The text that the path names."""
+    text = next((each for each in pool_of(visit).texts if each.text_id == visit.params["text_id"]), None)
+    if text is None:
+        raise Refused("text_unknown", pick("There is no such text in the pool.", "文案库中没有这条文案。"))
+    return text
+
+
+def one(visit: PageVisit) -> Reply:
+    """A text: the offer's facts, its words, previews, and what may be done with it."""
+    text, offer = find(visit), an_offer(visit)
+    data = {
+        "text": text, "angle": angle_name(text.angle), "findings": findings(text.draft, text),
+        "previews": previews(visit, text), "facts": facts_said(visit, text), "waiting": WAITING,
+        "offer": message.offer_words(offer, spoken()) if offer else "", "next": following(visit, text),
+    }  # fmt: skip
+    return Screen("words_one.html", pick("A text", "一条文案"), data)
+
+
+def following(visit: PageVisit, text: PoolText) -> str:
+    """The next text that waits, so that a person can go on; empty at the end."""
+    waiting = [each.text_id for each in pool_of(visit).texts if each.state in WAITING and each != text]
+    return waiting[0] if waiting else ""
+
+
+def findings(draft: Draft, text: PoolText) -> list[Finding]:
+    """The rules that words break, with the place."""
+    return list(message.findings(draft, text.angle, text.language))
+
+
+def draft_of(visit: PageVisit) -> Draft:
+    """The words that were typed."""
+    return Draft(*(visit.text(name) for name in ("title", "hook", "call")))
+
+
+def check(visit: PageVisit) -> Reply:
+    """While somebody types: what breaks a rule, and how it would read. Nothing is kept."""
+    text, values = find(visit), {name: visit.query.get(name, "")[:400] for name in ("title", "hook", "call")}
+    typed = text.model_copy(update=values)
+    data = {"findings": findings(Draft(**values), text), "previews": previews(visit, typed)}
+    return Screen("words_check.html", pick("Check", "检查"), data, whole=False)
+
+
+def keep(visit: PageVisit, action: str, row: dict[str, str], why: str = "") -> Pool:
+    """What a person said of a text into the shop's pool; a reason stands in the audit log."""
+    pool = pool_of(visit)
+    today = datetime.now(UTC).date().isoformat()
+    frame = pl.DataFrame([row], schema=dict.fromkeys(row, pl.String))
+    done = pools.from_csv(pool, frame, visit.visitor.name, today)
+    new = done.pool
+    if why:
+        noted = [t.model_copy(update={"note": why}) for t in new.texts if t.text_id == row["text_id"]]
+        new = new.merged(noted)
+    named = visit.shared.config.message.pool
+    pools.save_pool(new, Path(named) if named else pool_files.FIRST)
+
+    def do(db: Connection, now_ms: int) -> None:
+        visit.note(db, now_ms, action, row["text_id"], None, {"why": why} if why else None)
+
+    visit.change(do)
+    return new
+
+
+def row_of(text: PoolText, draft: Draft, approved: str) -> dict[str, str]:
+    """As `from_csv` takes it."""
+    said = {"text_id": text.text_id, "approved": approved, "angle": text.angle, "language": text.language}
+    return said | {"title": draft.title, "hook": draft.hook, "call": draft.call}
+
+
+def need_own_pool(visit: PageVisit) -> None:
+    """Refused where promolift.toml names no pool of the shop's own: what is kept there would not be read."""
+    if not visit.shared.config.message.pool:
+        en = "These texts come with promolift. To review them, set pool under [message] in promolift.toml: words.jsonl."
+        zh = "这些文案随promolift提供。要审核，请在promolift.toml的[message]下设置pool，如words.jsonl。"
+        raise Refused("pool_shared", pick(en, zh))
+
+
+def judge(visit: PageVisit) -> Reply:
+    """Yes to exactly these words, or no with a reason."""
+    need_own_pool(visit)
+    text, said, why = find(visit), visit.form.get("said", ""), visit.text("why", 200)
+    if said == "no" and not why:
+        raise Refused("why_missing", pick("Say why, in a few words; it is kept.", "请简单说明原因，会被记录。"))
+    if said == "yes" and text.state == "faulty":
+        raise Refused("text_faulty", pick("It breaks a rule; change it first.", "它违反规则，请先修改。"))
+    if said not in ("yes", "no"):
+        raise Refused("said_nothing", pick("Say yes or no.", "请选择批准或拒绝。"))
+    keep(visit, "text.approve" if said == "yes" else "text.reject", row_of(text, text.draft, said), why)
+    en, zh = "Approved. It is sent from the next release on.", "已批准，从下一个发布起使用。"
+    if said == "no":
+        en, zh = "Rejected. From the next release on no message is made from it.", "已拒绝，从下一个发布起不再使用。"
+    onward = following(visit, text)
+    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", SaidNote(pick(en, zh)))
+
+
+def edit(visit: PageVisit) -> Reply:
+    """Other words: a new text that waits for a yes; the old one is retired."""
+    need_own_pool(visit)
+    text, draft = find(visit), draft_of(visit)
+    if draft == text.draft:
+        raise Refused("unchanged", pick("These are the words as they were.", "文字没有变化。"))
+    if broken := findings(draft, text):
+        raise Refused("text_faulty", f"{broken[0].span}: {broken[0].why}")
+    keep(visit, "text.edit", row_of(text, draft, ""))
+    return Redirect(f"/words/{draft.text_id}", SaidNote(pick("Kept. It waits for a yes.", "已保存，等待批准。")))
+
+
+DOORS = (
+    PageRoute("GET", "/words", words),
+    PageRoute("GET", "/words/{text_id}", one),
+    PageRoute("GET", "/words/{text_id}/check", check),
+    PageRoute("POST", "/words/{text_id}/judge", judge, "approver"),
+    PageRoute("POST", "/words/{text_id}/edit", edit, "editor"),
+)

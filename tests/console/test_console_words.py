@@ -1,0 +1,95 @@
+"""Texts read, checked as they are typed, approved, rejected, rewritten; what a person says is kept and audited."""
+
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from console_helpers import CONFIG, Shop, opened
+
+from promolift.message import PoolText, load_pool
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    """A shop's own pool: the texts that come with promolift."""
+    path = tmp_path / "words.jsonl"
+    shutil.copyfile(str(files("promolift.message") / "demo_pool.jsonl"), path)
+    return path
+
+
+@pytest.fixture
+def own(folder: Path, pool: Path) -> Iterator[Shop]:
+    """A server whose shop has its own pool."""
+    config = CONFIG.model_copy(update={"message": CONFIG.message.model_copy(update={"pool": str(pool)})})
+    with opened(folder, config) as found:
+        yield found
+
+
+def waiting(pool: Path, language: str = "en") -> PoolText:
+    """A text that waits for a person, of a reason that everybody may be given."""
+    texts = load_pool(pool).texts
+    return next(t for t in texts if t.state == "judged" and t.language == language and t.angle == "favourite")
+
+
+def test_the_list_holds_what_the_pool_holds(own: Shop, pool: Path) -> None:
+    said = own.person("viewer").json("/words")
+    texts = load_pool(pool).texts
+    assert said["number"] == sum(text.state in ("judged", "edited") for text in texts)
+    assert said["usable"] == 0
+    every = own.person("viewer").json("/words?state=all&language=zh&page=1")
+    assert every["number"] == sum(text.language == "zh" for text in texts)
+    assert every["texts"]
+    assert "No text here" in own.person("viewer").get("/words?state=retired")
+
+
+def test_a_yes_is_to_exactly_these_words_and_names_the_person(own: Shop, pool: Path) -> None:
+    text, approver = waiting(pool), own.person("approver")
+    approver.post(f"/words/{text.text_id}/judge", said="yes")
+    kept = next(each for each in load_pool(pool).texts if each.text_id == text.text_id)
+    assert (kept.state, kept.by) == ("approved", "approver")
+    assert "text.approve" in [row["action"] for row in own.api("GET", "/v1/audit?limit=1000")["data"]]
+
+
+def test_a_rejected_text_may_not_be_sent(own: Shop, pool: Path) -> None:
+    text, approver = waiting(pool, "zh"), own.person("approver")
+    assert "Say why" in approver.post(f"/words/{text.text_id}/judge", 422, said="no").text
+    approver.post(f"/words/{text.text_id}/judge", said="no", why="sounds pushy")
+    kept = next(each for each in load_pool(pool).texts if each.text_id == text.text_id)
+    assert (kept.state, kept.note) == ("rejected", "sounds pushy")
+    assert kept not in load_pool(pool).usable("judged").texts
+
+
+def test_other_words_are_another_text_that_waits(own: Shop, pool: Path) -> None:
+    text, editor = waiting(pool), own.person("editor")
+    words = {"title": text.title, "hook": text.hook, "call": "Have a look."}
+    where = editor.post(f"/words/{text.text_id}/edit", **words).headers["location"]
+    new = next(each for each in load_pool(pool).texts if where.endswith(each.text_id))
+    assert (new.state, new.by, new.call) == ("edited", "editor", "Have a look.")
+    assert next(each for each in load_pool(pool).texts if each.text_id == text.text_id).state == "retired"
+
+
+def test_words_that_break_a_rule_are_not_kept(own: Shop, pool: Path) -> None:
+    text, editor = waiting(pool), own.person("editor")
+    before = pool.read_bytes()
+    typed = {"title": "{deal}", "hook": "The best price in the world, guaranteed {nonsense}", "call": text.call}
+    query = "&".join(f"{name}={value}" for name, value in typed.items())
+    found = editor.json(f"/words/{text.text_id}/check?{query}")["findings"]
+    assert found
+    editor.post(f"/words/{text.text_id}/edit", 422, **typed)
+    assert pool.read_bytes() == before
+
+
+def test_a_text_is_shown_as_each_channel_shows_it(own: Shop, pool: Path) -> None:
+    said = own.person("viewer").json(f"/words/{waiting(pool, 'zh').text_id}")
+    shown = {each["channel"]: each for each in said["previews"]}
+    assert set(shown) == {"SMS", "push", "e-mail", "site or till"}
+    assert shown["SMS"]["text"] == "" or "拒收请回复R" in shown["SMS"]["text"]
+
+
+def test_texts_of_the_package_are_read_and_not_changed(shop: Shop) -> None:
+    approver = shop.person("approver")
+    text = approver.json("/words")["texts"][0]["text"]["text_id"]
+    assert "words.jsonl" in approver.post(f"/words/{text}/judge", 422, said="yes").text
+    approver.get("/words/nonsense", 422)

@@ -262,3 +262,11 @@ def test_without_the_console_nothing_is_there(folder: Path) -> None:
 
     with serving(folder) as api:
         assert api.client.get("/console/").status_code == 401
+
+
+def test_no_template_holds_a_script_a_style_or_what_htmx_would_run() -> None:
+    folder = Path(__file__).parents[2] / "src" / "promolift"
+    for path in [*(folder / "console" / "templates").glob("*.html"), folder / "pages" / "templates" / "blocks.html"]:
+        text = path.read_text(encoding="utf-8")
+        for bad in ("hx-on", "js:", "style=", "onclick", "onload", "javascript:", "| safe", "hx-vals"):
+            assert bad not in text, (path.name, bad)

@@ -163,9 +163,9 @@ class Profiled:
         """The row of PROFILES of one customer, or none."""
         return self._at("profiles", asof_ms, customer_id)
 
-    def affinities(self, asof_ms: int) -> pl.DataFrame:
-        """AFFINITIES as of one moment: a row per customer and category or product."""
-        return self._at("affinities", asof_ms)
+    def affinities(self, asof_ms: int, customer_id: str | None = None) -> pl.DataFrame:
+        """AFFINITIES as of one moment: a row per customer and category or product; those of one customer alone."""
+        return self._at("affinities", asof_ms, customer_id)
 
     def interests(self, asof_ms: int) -> pl.DataFrame:
         """INTERESTS as of one moment: what was looked at and not bought."""

@@ -24,10 +24,10 @@ from promolift.store.ledger_schema import CUSTOMERS, EVENTS, Refused
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
-LISTED, LATEST = 25, 40
+LISTED, LATEST = 25, 20
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
-where customer_id = $who group by kind, order_id order by 1 desc limit 40
+where customer_id = $who group by kind, order_id order by 1 desc limit 20
 """
 
 

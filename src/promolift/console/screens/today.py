@@ -204,7 +204,7 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
                 "paused",
                 pick("The campaign is paused", "活动已暂停"),
                 pick("Every decision is “no offer”.", "所有决策都是“不发优惠”。"),
-                "",
+                "/live",
             )
         )
     found += [limit_need(each) for each in now.limits if (each.share or 0) >= NEARLY]
@@ -238,7 +238,7 @@ def limit_need(each: LimitUse) -> Need:
         f"limit {each.limit_id}",
         pick(f"The limit {each.limit_id} is at {part}", f"限额{each.limit_id}已用{part}"),
         pick("At 100 % offers under it are refused.", "用满后，受其约束的优惠会被拒绝。"),
-        "",
+        "/live",
     )
 
 

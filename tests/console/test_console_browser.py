@@ -1,0 +1,192 @@
+"""Every screen in a real browser: both languages, both widths, light and dark; flows counted in clicks.
+
+Chromium is the system's own (PROMOLIFT_TEST_CHROMIUM names another). Where it or Playwright cannot be had the tests
+say so and are left out.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+from console_helpers import CONFIG, PASSWORD, Shop, opened
+
+from promolift.console.people import begin
+from promolift.console.screens import NAV
+from promolift.results.plan import Plan
+from promolift.serve.app import Listener, configured, free_port
+from promolift.store import Store
+
+CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+try:
+    from playwright.sync_api import Browser, Page, sync_playwright
+
+    WHY = "" if CHROMIUM else "NO BROWSER: install Chromium, or name it in PROMOLIFT_TEST_CHROMIUM"
+except ImportError:
+    WHY = "NO BROWSER: pip install playwright (it is in the extra dev)"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY), pytest.mark.xdist_group("browser")]
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+  .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
+SCREENS = [item.path for item in NAV] + ["/account", "/customers/one?id=u001"]
+
+
+class Site:
+    """The server at its address, and a browser."""
+
+    def __init__(self, shop: Shop, url: str, browser: "Browser", folder: Path) -> None:
+        self.shop, self.url, self.browser, self.folder = shop, url, browser, folder
+        self.faults: list[str] = []
+
+    def page(self, name: str = "admin", width: int = 1280, dark: bool = False) -> "Page":
+        """A page of somebody who is signed in; what it complains of, or asks elsewhere, is a fault."""
+        page = self.unknown(width, dark)
+
+        def session(db: Any, some: list[None]) -> list[str]:
+            return [begin(db, self.shop.server.clock.now_ms(), name, "test").cookie for _ in some]
+
+        cookie = self.shop.server.ledger.write(session)
+        page.context.add_cookies([{"name": "promolift_console", "value": cookie, "url": f"{self.url}/console"}])
+        return page
+
+    def unknown(self, width: int = 1280, dark: bool = False) -> "Page":
+        """A page of somebody who is not signed in."""
+        view = {"width": width, "height": 900}
+        context = self.browser.new_context(viewport=view, color_scheme="dark" if dark else "light", base_url=self.url)
+        page = context.new_page()
+        page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("request", lambda ask: None if ask.url.startswith(self.url) else self.faults.append(ask.url))
+        return page
+
+
+@pytest.fixture
+def site(folder: Path) -> Iterator[Site]:
+    """The demo's way: the plan decides."""
+    with opened(folder, demo=True) as shop:
+        config = configured(shop.app, "127.0.0.1", free_port())
+        config.lifespan = "off"  # the test client keeps it
+        listener = Listener(config)
+        thread = threading.Thread(target=listener.run, daemon=True)
+        thread.start()
+        while not listener.started:
+            sleep(0.01)
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            yield Site(shop, f"http://127.0.0.1:{config.port}", browser, folder)
+            browser.close()
+        listener.should_exit = True
+        thread.join()
+
+
+def serious(page: "Page") -> list[Any]:
+    """What axe finds, in a world of its own: the page's policy runs no script of others."""
+    tools = page.context.new_cdp_session(page)
+    frame = tools.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+    world = tools.send("Page.createIsolatedWorld", {"frameId": frame})["executionContextId"]
+    tools.send("Runtime.evaluate", {"expression": AXE, "contextId": world})
+    asked = {"expression": RUN, "contextId": world, "awaitPromise": True, "returnByValue": True}
+    return list(json.loads(tools.send("Runtime.evaluate", asked)["result"]["value"]))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (1280, True)])
+def test_every_screen_reads_well(site: Site, language: str, width: int, dark: bool) -> None:
+    page = site.page("admin", width, dark)
+    page.goto("/console/account")
+    if (button := page.locator(f".top button[value={language}]")).count():
+        button.click()
+    for path in SCREENS:
+        page.goto(f"/console{path}")
+        page.wait_for_timeout(200)
+        assert serious(page) == [], path
+        assert page.locator("html").get_attribute("lang") == ("zh-Hans" if language == "zh" else "en")
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, path
+    assert site.faults == []
+
+
+def test_from_the_link_of_the_demo_to_today_in_two_clicks(site: Site) -> None:
+    page = site.unknown()
+    page.goto(str(site.shop.first_path))  # the first click is on the link
+    page.get_by_role("button", name="Open the console").click()
+    assert page.locator("h1").inner_text() == "Today"
+    assert site.faults == []
+
+
+def test_the_slider_draws_and_a_draft_decides_in_six_clicks(site: Site) -> None:
+    page = site.page("admin")
+    page.goto("/console/")
+    clicks = iter(range(1, 7))
+    page.get_by_role("link", name="Plan").click()
+    next(clicks)
+    before = page.locator("#what-if dd").first.inner_text()
+    page.evaluate("""() => { const slider = document.getElementById('budget'); slider.value = slider.max / 2;
+      slider.dispatchEvent(new Event('input', {bubbles: true})); }""")
+    page.wait_for_function(f"document.querySelector('#what-if dd').innerText !== {before!r}")
+    assert page.locator("#figure-frontier svg").count() == 1
+    page.goto("/console/plan")
+    page.get_by_role("button", name="Save as a draft").click()
+    next(clicks)
+    assert "Saved as a draft" in page.locator(".said").inner_text()
+    assert site.faults == []
+
+
+def test_why_did_this_customer_get_this_in_three_clicks(site: Site) -> None:
+    with Store(site.folder) as store:
+        who = Plan.load(store).chosen["customer_id"][0]
+    page = site.page("viewer")
+    page.goto("/console/")
+    page.get_by_role("link", name="Customers").click()
+    page.get_by_role("searchbox").fill(who)
+    page.wait_for_function("document.querySelectorAll('#found tbody tr').length === 1")
+    page.get_by_role("link", name=who).click()
+    page.get_by_text("What was weighed").click()
+    assert page.locator("tr.marked").is_visible()
+    assert site.faults == []
+
+
+def test_a_rejected_release_is_rolled_back_in_two_clicks_and_decisions_change(site: Site) -> None:
+    api, campaign = site.shop.api, CONFIG.plan.campaign
+    live = api("GET", f"/v1/campaigns/{campaign}")["release"]
+    made = site.shop.server.decider.ensure(live)
+    from promolift.serve.release import derive
+
+    other = derive(site.shop.server.settings.work, live, made.terms.model_copy(update={"price": 1e6}))
+    api("POST", f"/v1/releases/{other}:activate")
+    with Store(site.folder) as store:
+        who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)
+    asked = {"customer_id": who, "campaign_id": campaign}
+    assert api("POST", "/v1/decisions", asked)["offer_id"] == "none"
+    page = site.page("approver")
+    page.goto("/console/")
+    page.get_by_text("Something wrong?").click()
+    page.get_by_role("button", name="Roll back now").click()
+    assert "Rolled back" in page.locator(".said").inner_text()
+    assert api("POST", "/v1/decisions", asked)["offer_id"] == offer
+    assert site.faults == []
+
+
+def test_a_text_is_checked_while_it_is_typed(site: Site) -> None:
+    page = site.page("editor")
+    page.goto("/console/words?language=en")
+    page.locator(".texts a").first.click()
+    page.locator("textarea[name=hook]").fill("Guaranteed the best {nonsense}")
+    page.locator("#check .findings li").first.wait_for()
+    assert site.faults == []
+
+
+def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
+    page = site.unknown()
+    page.goto("/console/")
+    page.get_by_label("Name").fill("viewer")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    assert page.locator("h1").inner_text() == "Today"
+    assert [cookie["httpOnly"] for cookie in page.context.cookies()] == [True]
+    assert page.evaluate("document.cookie") == ""

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from promolift.serve.things import Campaign
 from promolift.store.ledger_schema import LIMITS, REDEMPTIONS
 
-RUNS = int(os.environ.get("PROMOLIFT_KILLS", "2"))  # each of three lives; 50 for the figure of docs/cart.md
+RUNS = int(os.environ.get("PROMOLIFT_KILLS", "2"))  # each of three lives; a long run takes 50
 CAMPAIGNS = {"spring": 40_003, "tea": 9_001, "delivery": 9_007}
 HELD = """
 import asyncio, random, sys

@@ -33,6 +33,7 @@ from promolift.serve.things import Campaign
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import (
+    Books,
     add_stock,
     expire,
     period_key,
@@ -193,6 +194,33 @@ def test_what_one_transaction_has_read_is_read_anew_once_it_changes(ledger: Ledg
     with ledger.read() as db:
         assert first_break(db) is None
     assert usage(ledger, "money") == [(200, 0)]
+
+
+def test_steps_of_one_commit_count_each_other(ledger: Ledger) -> None:
+    add(ledger, LIMITS, limit("money", 250), limit("twice", 2, metric="redemptions", per="customer"))
+    add(ledger, CODES, issued("AAA"))
+    told: list[str] = []
+
+    def steps(db: Connection, some: list[None]) -> list[None]:
+        with Books(db, NOW) as books:
+            books.look_up(["rdm_1", "rdm_2", "rdm_3"], ["AAA"], ["u1", "u2"])
+            coded, other = {"code": "AAA"}, {"customer": "u2"}
+            wishes = [(1, 100, coded), (2, 10, coded), (3, 151, {}), (4, 100, {}), (5, 1, {})]
+            for number, cents, more in [*wishes, (6, 51, other), (7, 50, other)]:
+                try:
+                    told.append(str(books.reserve(claim(number, cents, **more))["status"]))  # type: ignore[arg-type]
+                except Refused as refusal:
+                    told.append(refusal.code)
+            told.append(books.confirm("rdm_1", 40)["status"])
+            told.append(books.reserve(claim(6, 51, "u2"))["status"])
+            told.append(books.rollback("rdm_4")["status"])
+        return some
+
+    ledger.write(steps)
+    refused_twice = ["limit_reached", "limit_reached"]
+    assert told == ["reserved", "code_used", "limit_reached", "reserved", *refused_twice, "reserved", "confirmed",
+                    "reserved", "rolled_back"]  # fmt: skip
+    assert usage(ledger, "money") == [(101, 40)]
 
 
 def test_two_processes_on_one_ledger_see_each_others_limits(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def floors(rules: Sequence[StrategicRule]) -> list[Limit]:
 
 
 def _closed(rows: pl.DataFrame, which: pl.Expr, why: str) -> pl.DataFrame:
-    shut = which & pl.col("eligible")
+    closed = which & pl.col("eligible")
     return rows.with_columns(
-        pl.when(shut).then(pl.lit(why)).otherwise(pl.col("why_not")).alias("why_not"),
-        (pl.col("eligible") & ~shut).alias("eligible"),
+        pl.when(closed).then(pl.lit(why)).otherwise(pl.col("why_not")).alias("why_not"),
+        (pl.col("eligible") & ~closed).alias("eligible"),
     )
 
 

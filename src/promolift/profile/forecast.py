@@ -252,7 +252,8 @@ def _shifts(last: pl.DataFrame, odds: Vector, earlier: list[pl.DataFrame]) -> tu
         moved = [one[group] for one in counts if np.isfinite(one[group].error)]
         steps = [(a.odds - b.odds) ** 2 - a.error**2 - b.error**2 for a, b in pairwise(moved)]
         drift = max((DRIFT**2 + sum(steps)) / (1 + len(steps)), 0.0)
-        found.append(missed.odds * FAULT**2 / (FAULT**2 + drift + missed.error**2))
+        fault = max(FAULT, abs(missed.odds))  # a shop of another kind may miss by far more: then the window is believed
+        found.append(missed.odds * fault**2 / (fault**2 + drift + missed.error**2))
     return tuple(found)
 
 

@@ -40,7 +40,7 @@ class Act(NamedTuple):
     subject: str
 
 
-class Note(NamedTuple):
+class AuditNote(NamedTuple):
     """A row for the chain: when, who did what to what, and how it was and is."""
 
     ts_ms: int
@@ -82,10 +82,10 @@ def canonical(value: Any) -> str:
 
 def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None) -> None:
     """Add a row to the chain."""
-    audit_all(db, [Note(ts_ms, act, old, new)])
+    audit_all(db, [AuditNote(ts_ms, act, old, new)])
 
 
-def audit_all(db: Connection, notes: Sequence[Note]) -> None:
+def audit_all(db: Connection, notes: Sequence[AuditNote]) -> None:
     """Add rows to the chain."""
     kept = memo(db)
     seq, link = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, literal_column, select, update
 
 from promolift.sql import DAY_MS
-from promolift.store.ledger_audit import Act, Note, audit_all
+from promolift.store.ledger_audit import Act, AuditNote, audit_all
 from promolift.store.ledger_schema import (
     CODES,
     CUSTOMERS,
@@ -149,7 +149,7 @@ class Books:
         self._changed: set[str] = set()  # redemptions that are new or settled
         self._marked: dict[str, str] = {}  # codes and their new status
         self._cells: dict[UsageCell, list[int]] = {}  # what is added to held and to spent
-        self._notes: list[Note] = []
+        self._notes: list[AuditNote] = []
         self.expired = 0
 
     def __enter__(self) -> Self:
@@ -346,7 +346,7 @@ class Books:
             self._codes[code] = {**known, "status": status}
 
     def _note(self, actor: str, action: str, subject: str, old: object, new: object) -> None:
-        self._notes.append(Note(self.now_ms, Act(actor, action, subject), old, new))
+        self._notes.append(AuditNote(self.now_ms, Act(actor, action, subject), old, new))
 
     def keep(self) -> None:
         """Write what changed."""

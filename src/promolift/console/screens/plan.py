@@ -23,7 +23,7 @@ STEPS_OF_SLIDER = 200
 FILES = ("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
 
 
-class Told(NamedTuple):
+class PlanScreen(NamedTuple):
     """What the screen shows of the plan, made once per plan."""
 
     story: Story
@@ -53,19 +53,19 @@ class ReleaseLine(NamedTuple):
     may_activate: bool
 
 
-def told(visit: PageVisit) -> Told:
+def screen_of(visit: PageVisit) -> PlanScreen:
     """From the work folder, or from memory. The curve stands first, below its slider."""
 
-    def make(job: Any) -> Told:
+    def make(job: Any) -> PlanScreen:
         story = tell_plan(job)
         cost, rules = budget.tell(story).blocks, budget.tell_policies(story).blocks
         who = [each for each in people.tell(story).blocks if each.kind in ("figure", "grid")]
         blocks = [*budget.tell_method(story).blocks, *who, *cost, *rules]
         blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
         stands = [summary.stand(each) for each in story.believed]
-        return Told(story, summary.first(story), summary.numbers(story), stands, blocks)
+        return PlanScreen(story, summary.first(story), summary.numbers(story), stands, blocks)
 
-    found: Told = visit.shared.once("plan", make, *FILES)
+    found: PlanScreen = visit.shared.once("plan", make, *FILES)
     return found
 
 
@@ -75,7 +75,7 @@ def plan(visit: PageVisit) -> Reply:
     with visit.job() as job:
         if not PlanNote.has(job.store):
             return Screen("plan_none.html", pick("Plan", "计划"), {"job": working})
-    shown = told(visit)
+    shown = screen_of(visit)
     story = shown.story
     top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
     lines = releases(visit)
@@ -99,11 +99,11 @@ def what_if(story: Story, budget_cents: float) -> WhatIf | None:
 
 def try_budget(visit: PageVisit) -> Reply:
     """The part of the screen that follows the slider; nothing is written."""
-    story = told(visit).story
+    story = screen_of(visit).story
     top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
     asked = visit.number("budget", float(story.plan.budget_cents), 0.0, top)
     data = {"what_if": what_if(story, asked), "budget": story.plan.budget_cents}
-    figure = next(each for each in told(visit).blocks if isinstance(each, Figure) and each.id == "frontier")
+    figure = next(each for each in screen_of(visit).blocks if isinstance(each, Figure) and each.id == "frontier")
     found, cash = data["what_if"], story.cash
     spec: dict[str, Any] = dict(figure.spec)
     if isinstance(found, WhatIf):
@@ -162,7 +162,7 @@ def save_draft(visit: PageVisit) -> Reply:
         wanted = round(float(visit.form.get("budget", "")))
     except ValueError:
         raise Refused("budget_wrong", pick("Choose a budget.", "请选择预算。")) from None
-    story = told(visit).story
+    story = screen_of(visit).story
     if wanted != story.plan.budget_cents:
         if wanted <= 0:
             raise Refused("budget_wrong", pick("Choose a budget above 0.", "请选择大于0的预算。"))

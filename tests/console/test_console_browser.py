@@ -138,7 +138,7 @@ def test_the_slider_draws_and_a_draft_decides_in_six_clicks(fresh: Site) -> None
     page.evaluate("""() => { const slider = document.getElementById('budget'); slider.value = slider.max / 2;
       slider.dispatchEvent(new Event('input', {bubbles: true})); }""")
     expect(said).not_to_have_text(before)
-    assert page.locator("#figure-frontier svg").count() == 1
+    assert page.locator("#figure-frontier .chart svg").count() == 1
     page.goto("/console/")
     clicks = [
         page.get_by_role("link", name="Plan", exact=True),

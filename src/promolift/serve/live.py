@@ -110,7 +110,7 @@ class Group(NamedTuple):
     release_id: str
 
 
-class Settled(NamedTuple):
+class DecidedGroup(NamedTuple):
     """What was decided of some customers before it is kept: rows of `decisions`, the answers, what was known of them,
     the meter of a paced campaign, and what each offer costs.
     """
@@ -220,7 +220,7 @@ class Decider:
 
     def _settled(
         self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int
-    ) -> "Settled":
+    ) -> "DecidedGroup":
         """What is decided of each, by reading alone."""
         campaign, arm, release_id = group
         people, policy = sorted(asks), campaign.state.policy
@@ -250,7 +250,7 @@ class Decider:
             row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms, lately.get(row["customer_id"]))
             for row in rows
         }
-        return Settled(rows, answers, known, meter, paid)
+        return DecidedGroup(rows, answers, known, meter, paid)
 
     def _give_codes(self, db: Connection, release: LiveRelease, rows: list[Row], known: Facts, now_ms: int) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""

@@ -21,6 +21,7 @@ from promolift.console.people import ROLES, Visitor
 from promolift.console.visit import SaidNote, Screen
 from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
+from promolift.results.chinese import kept
 from promolift.terms import Words
 from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol
 
@@ -157,6 +158,7 @@ def _templates() -> Environment:
         "roles": ROLES,
         "moment": moment,
         "act": act,
+        "kept": kept,
         "status_name": status_name,
         "step_name": step_name,
     }

@@ -92,7 +92,10 @@ class Benefit(Settings):
         default=0, ge=0, description="gift, points: what they are worth to the customer beside money off."
     )
     max_times: int | None = Field(
-        default=None, ge=1, description="fixed_price, buy_x_get_y: the most units, sets or groups that it holds for."
+        default=None,
+        ge=1,
+        description="fixed_price, buy_x_get_y: the most units, sets or groups that it holds for.",
+        examples=[3],
     )
     max_discount_cents: int | None = Field(
         default=None,

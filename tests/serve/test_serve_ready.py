@@ -24,16 +24,18 @@ def test_the_key_is_told_at_once_and_the_address_when_it_answers(tmp_path: Path,
     with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
-            key, ready = process.stdout.readline(), process.stdout.readline()
+            key, link, ready = (process.stdout.readline() for _ in range(3))
             with urlopen(f"{url}/health/ready", timeout=10) as reply:  # it answers as soon as it says so
                 assert reply.status == 200
         finally:
             process.terminate()
     if as_json:
         assert json.loads(key)["admin_key"].startswith("pl_admin_")
+        assert json.loads(link)["console"].startswith(f"{url}/console/")
         assert json.loads(ready) == {"ready": True, "url": url}
     else:
         assert key.startswith("admin key, shown once: pl_admin_")
+        assert link.startswith(f"console, opens once: {url}/console/")
         assert ready == f"ready: {url}\n"
 
 
@@ -52,7 +54,7 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: P
         pytest.skip("bounds the files of another process, which Linux alone can")
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "promolift.cli", "serve", "--port", str(port), "--work", str(tmp_path / "work")]
-    command += ["--config", str(tmp_path / "promolift.toml")]
+    command += ["--config", str(tmp_path / "promolift.toml"), "--no-console"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None

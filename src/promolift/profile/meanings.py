@@ -15,6 +15,7 @@ SENTENCES: Mapping[str, str] = {
     "age": "Age: {}.",
     "occupation": "Works as {}.",
     "income": "Income band: {}.",
+    "tier": "Membership tier: {}.",
     "language": "Reads {}.",
     "consent": "Agreed to be written to: {}.",
     "orders_total": "Has placed {} so far.",

@@ -316,16 +316,16 @@ def lint_alone() -> None:
         if not line.startswith("#"):
             lot, *parts = [*line.split("\t"), ""][:6]
             lots.setdefault(lot, []).append(parts)
-    for lot, parts in lots.items():
+    for lot, drafts in lots.items():
         told = [
             [words[1], found[0].code, found[0].span]
-            for language, angle, *words in parts
+            for language, angle, *words in drafts
             if (found := findings(Draft(*words), angle, language))
         ]
         share(
             f"good drafts refused by lint alone, lot {lot}",
             len(told),
-            len(parts),
+            len(drafts),
             data="message_drafts.tsv",
             refused=told,
         )

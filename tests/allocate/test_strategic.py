@@ -109,3 +109,15 @@ def test_a_least_share_is_a_floor_of_the_lines_and_segments_it_names() -> None:
 def test_a_rule_that_says_nothing_is_refused(values: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         StrategicRule.parse({"name": "r", **values}, "strategic")
+
+
+def test_a_pinned_offer_is_not_left_out_for_one_that_just_fits_without_it() -> None:
+    rows = [("c0", "a", 2.0, 47.0, []), ("c1", "a", 0.0, 51.0, ["m"]), ("c2", "a", 0.0, 1.0, ["m"])]
+    frame = pl.DataFrame(
+        [(who, f"off_{line}", line, gain, cost, of, True, None) for who, line, gain, cost, of in rows],
+        ["customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "segments", "eligible", "why_not"],
+        orient="row",
+        schema_overrides={"segments": pl.List(pl.String), "why_not": pl.String},
+    )
+    chosen = planned(frame, [StrategicRule(name="p", rule="pin", menu=("a",), segments=("m",))], 98)
+    assert sorted(chosen["customer_id"]) == ["c1", "c2"]

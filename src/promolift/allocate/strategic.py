@@ -40,7 +40,9 @@ def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule]) -> pl.DataFra
             pinned = mine & pl.col("eligible") & known
             others = pinned.any().over("customer_id") & ~pinned & (pl.col("offer_id") != NONE)
             rows = _closed(rows, others, f"strategic rule {rule.name!r}: another offer is pinned")
-            first = pl.col("cost_cents") * _best_return(rows) - pl.min_horizontal(pl.col("gain_cents"), 0.0) + 1.0
+            # a budget of so much more earns at most its best return, and one whole offer that it makes room for
+            elsewhere = pl.col("cost_cents") * _best_return(rows) + _largest_gain(rows)
+            first = elsewhere - pl.min_horizontal(pl.col("gain_cents"), 0.0) + 1.0
             boost += pl.when(pinned).then(first).otherwise(0.0)
         elif rule.rule == "boost":
             boost += pl.when(mine & known).then(rule.boost_cents).otherwise(0.0)
@@ -67,6 +69,12 @@ def _closed(rows: pl.DataFrame, which: pl.Expr, why: str) -> pl.DataFrame:
         pl.when(closed).then(pl.lit(why)).otherwise(pl.col("why_not")).alias("why_not"),
         (pl.col("eligible") & ~closed).alias("eligible"),
     )
+
+
+def _largest_gain(rows: pl.DataFrame) -> float:
+    """The most that one candidate earns."""
+    best = rows.filter("eligible").select(pl.col("gain_cents").max()).item()
+    return max(float(best or 0.0), 0.0)
 
 
 def _best_return(rows: pl.DataFrame) -> float:

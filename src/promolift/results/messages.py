@@ -131,7 +131,8 @@ class Messages:
         if "angle" in by:  # every reason is shown before one is shown twice
             often = often.with_columns(turn=pl.int_range(pl.len()).over("angle")).sort("turn", maintain_order=True)
         often = often.head(most).with_row_index("place")
-        away = (pl.col("gain_cents") - pl.col("gain_cents").median().over(by)).abs()
+        # the lower median: between two rows equally far from a mean of them, rounding would choose
+        away = (pl.col("gain_cents") - pl.col("gain_cents").quantile(0.5, "lower").over(by)).abs()
         ranked = spoken.join(often, on=by).with_columns(away.alias("away")).sort("away", "customer_id", nulls_last=True)
         first = ranked.unique("place", keep="first", maintain_order=True)
         return first.sort("place").drop("len", "away", "place", "turn", strict=False)

@@ -70,7 +70,8 @@ def offer_of(i: int) -> Offer:
     }  # fmt: skip
     if kind == "percent_off":
         fields["percent"] = 1 + hash_int("percent", i) % 100
-    needs = {name: fields[name] for name in BENEFIT_NEEDS.get(kind, ())}
+    also = {"gift": ("item",), "exchange": ("item",), "buy_x_get_y": ("percent",)}.get(kind, ())
+    needs = {name: fields[name] for name in (*BENEFIT_NEEDS.get(kind, ()), *also)}
     benefit = Benefit(type=kind, max_discount_cents=cap, **needs)
     scope = pick(("category", "category", "pair", "product", "all"), "scope", i)
     one, two = pick(CATEGORIES, "one", i), pick(CATEGORIES, "two", i)

@@ -4,7 +4,7 @@
     python benchmarks/earn.py --margin 0.6 --shops 10 --months 2     # month two of shops at a margin of 60 %
     python benchmarks/earn.py --nothing --shops 3 --months 4 --only promolift
     python benchmarks/earn.py --teach                                # power, alarms and coverage of what draws teach
-    python benchmarks/earn.py --quick                                # 3 shops, two months
+    python benchmarks/earn.py --quick                                # 3 small shops, one month
 
 Every policy lives in its own copy of each shop, with the same luck, the same arms and the same budget (1.5 % of the
 revenue of the last four weeks). What it decides is judged by true expected profit over giving nothing: in the four
@@ -453,7 +453,7 @@ def shop_of(seed: int, customers: int, margin: float, nothing: bool) -> MarketSh
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--quick", action="store_true", help="3 shops of 3,000 customers, two months, promolift and two peers"
+        "--quick", action="store_true", help="3 shops of 1,500 customers, one month, promolift and two peers"
     )
     parser.add_argument("--shops", type=int, default=20)
     parser.add_argument("--customers", type=int, default=0, help="of every shop; left out: 3,000 to 20,000")
@@ -469,7 +469,7 @@ def main() -> None:
         teaching(200)
         return
     if asked.quick:
-        asked.shops, asked.months, asked.customers = 3, 2, 3000
+        asked.shops, asked.months, asked.customers = 3, 1, 1500
         asked.only = ["promolift", "hand rule", "best fixed arm by A/B"]
     seeds = range(asked.first, asked.first + asked.shops)
     found = live_all(asked, seeds, asked.margin, asked.months)

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_helpers import CONFIG, Shop, opened
+from sqlalchemy import insert
 
 from promolift.results.plan import Plan
+from promolift.serve.clock import wall_ms
 from promolift.store import Store
+from promolift.store.ledger_money import period_key
+from promolift.store.ledger_schema import USAGE
 
 CAMPAIGN = CONFIG.plan.campaign
 
@@ -73,3 +78,22 @@ def test_a_limit_is_shown_as_it_is_used_and_changed(live: Shop, folder: Path) ->
     for wrong in ("-1", "1.5", "", "١٢"):
         approver.post("/live/limits/month", 422, amount=wrong)
     approver.post("/live/limits/none", 422, amount="1")
+
+
+def test_what_a_limit_counted_in_an_earlier_period_waits_for_nobody(live: Shop) -> None:
+    limits = [{"limit_id": "month", "metric": "discount_amount", "amount": 1000, "period": "month"}]
+    live.api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"limits": limits})
+    cells = (
+        {"period_key": "2020-01", "spent": 990},
+        {"period_key": period_key("month", wall_ms(), "UTC"), "spent": 40},
+    )
+
+    def used(db: Any, some: list[None]) -> list[None]:
+        for cell in cells:
+            db.execute(insert(USAGE).values(campaign_id=CAMPAIGN, limit_id="month", subject=CAMPAIGN, **cell))
+        return some
+
+    live.server.ledger.write(used)
+    approver = live.person("approver")
+    assert approver.json("/live")["shown"]["month"] == "$0.40 of $10.00"
+    assert "The limit month" not in approver.get("/")

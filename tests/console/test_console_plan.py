@@ -1,13 +1,18 @@
 """The plan in a browser without a browser: what another budget brings, drafts, approval, what decides, roll back."""
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_helpers import CONFIG, Person, Shop, opened
+from sqlalchemy import insert
 
 from promolift.results.plan import Plan
+from promolift.serve.release import build
 from promolift.store import Store
+from promolift.store.ledger_schema import JOBS
 
 
 def draft(person: Person) -> str:
@@ -151,6 +156,26 @@ def test_work_that_a_server_left_running_is_said_to_have_stopped(folder: Path) -
             assert "ended meanwhile" in again.person("editor").json(f"/jobs/{job}")["job"]["note"]
         editor.post(f"/jobs/{job}/stop", back="/plan")
         ended(editor, job)
+
+
+def test_what_a_job_made_is_the_draft_of_who_started_it_whoever_takes_it(folder: Path) -> None:
+    with opened(folder, console={"two_eyes": True}) as shop:
+        with Store(folder) as store:
+            release = build(store)
+        done = {"kind": "plan", "asked": '{"budget_cents": 9000}', "name": "approver", "status": "done", "begun_ms": 1}
+
+        def finished(db: Any, some: list[None]) -> list[None]:
+            db.execute(insert(JOBS).values(job_id="job_1", result=json.dumps({"release_id": release}), **done))
+            return some
+
+        shop.server.ledger.write(finished)
+        approver, editor = shop.person("approver"), shop.person("editor")
+        assert "Save it as a draft" in editor.get("/plan")
+        editor.post("/plan/take/job_1")
+        assert "Save it as a draft" not in editor.get("/plan")
+        (line,) = editor.json("/plan")["releases"]
+        assert (line["release_id"], line["status"], line["by"]) == (release, "draft", "approver")
+        assert "Somebody else must approve" in approver.post(f"/releases/{release}/approve", 422).text
 
 
 def ended(person: Person, job: str) -> dict[str, object]:

@@ -170,21 +170,21 @@ def save_draft(visit: PageVisit) -> Reply:
         en = "The plan for that budget is being made, with its words. Its release will stand below as a draft."
         return Redirect("/plan", SaidNote(pick(en, "正在按该预算制定计划并撰写文案，完成后会作为草稿列在下方。")))
     release_id = json.loads(bytes(admin.make_release(visit.call).body))["release_id"]
-    keep_draft(visit, release_id, visit.text("note", 200))
+    keep_draft(visit, release_id, visit.visitor.name, visit.text("note", 200))
     return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
 
 
-def keep_draft(visit: PageVisit, release_id: str, note: str) -> None:
-    """Mark a release as this person's draft, unless it decides, or is another's already."""
+def keep_draft(visit: PageVisit, release_id: str, by: str, note: str) -> None:
+    """Mark a release as the draft of the person `by`, unless it decides, or is another's already."""
     campaign = visit.campaign()
 
     def do(db: Connection, now_ms: int) -> None:
         made = MadeRelease.known(db, release_id)
         if campaign.release == release_id or made.by:
             return
-        new = made.model_copy(update={"status": "draft", "by": visit.visitor.name, "note": note})
+        new = made.model_copy(update={"status": "draft", "by": by, "note": note})
         new.keep(db, release_id, now_ms)
-        visit.note(db, now_ms, "release.draft", release_id, None, {"note": note})
+        visit.note(db, now_ms, "release.draft", release_id, None, {"by": by, "note": note})
 
     visit.change(do)
 
@@ -203,7 +203,7 @@ def take_draft(visit: PageVisit) -> Reply:
             made.keep(db, release_id, now_ms)
 
     visit.change(do)
-    keep_draft(visit, release_id, "")
+    keep_draft(visit, release_id, found["name"], "")
     return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
 
 

@@ -141,7 +141,7 @@ def test_work_in_the_background_is_told_of_stopped_and_seen_after_a_restart(shop
     job = editor.json("/plan")["job"]["job_id"]
     assert "already" in editor.post("/plan/draft", 422, budget="6000").text
     assert "progress" in editor.get(f"/jobs/{job}")
-    editor.post(f"/jobs/{job}/stop", back="/plan")
+    editor.post(f"/jobs/{job}/stop")
     assert ended(editor, job)["status"] == "stopped"
     assert "did not finish" in editor.get("/plan")
     editor.get("/jobs/none", 422)
@@ -154,7 +154,7 @@ def test_work_that_a_server_left_running_is_said_to_have_stopped(folder: Path) -
         job = editor.json("/plan")["job"]["job_id"]
         with opened(folder) as again:
             assert "ended meanwhile" in again.person("editor").json(f"/jobs/{job}")["job"]["note"]
-        editor.post(f"/jobs/{job}/stop", back="/plan")
+        editor.post(f"/jobs/{job}/stop")
         ended(editor, job)
 
 

@@ -115,7 +115,7 @@ class Pages:
         if path.startswith(f"{ROOT}/static/") and method in ("GET", "HEAD"):
             return static(path.rpartition("/")[2], request.headers.get("accept-encoding", ""))
         body = b""
-        if method == "POST" and not path.startswith(f"{ROOT}/data/upload"):
+        if method == "POST":
             async for part in request.stream():
                 body += part
                 if len(body) > FORM_BYTES:

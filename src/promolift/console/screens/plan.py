@@ -84,7 +84,7 @@ def plan(visit: PageVisit) -> Reply:
         "blocks": shown.blocks, "top": top, "step": max(1, round(top / STEPS_OF_SLIDER)),
         "budget": story.plan.budget_cents, "what_if": what_if(story, float(story.plan.budget_cents)),
         "releases": lines,
-        "job": visit.shared.jobs.last("plan", "run"),
+        "job": visit.shared.jobs.last("plan"),
         "two_eyes": visit.server.settings.console.two_eyes,
         "frozen": any(each.budget_cents == story.plan.budget_cents for each in lines),
     }  # fmt: skip
@@ -290,7 +290,7 @@ def job(visit: PageVisit) -> Reply:
 def stop_job(visit: PageVisit) -> Reply:
     """Stop it."""
     visit.shared.jobs.stop(visit.params["job_id"])
-    return Redirect(visit.form.get("back", "/plan") if visit.form.get("back") in ("/plan", "/data") else "/plan")
+    return Redirect("/plan")
 
 
 DOORS = (

@@ -329,3 +329,7 @@ def test_trees_that_did_not_pay_are_not_learned_again_before_the_window_moves(
     assert asked == [start]
     forecast.ordered(job, h, model, shared, start + forecast.WINDOW)
     assert asked == [start, start + forecast.WINDOW]
+    kept = job.store.load_files(forecast.BASKET)
+    job.store.save_files(forecast.BASKET, kept | {"made_from": b"other purchases"})
+    forecast.ordered(job, h, model, shared, start)
+    assert asked[2:] == [start]  # what a later window showed says nothing of this one

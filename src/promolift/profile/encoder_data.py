@@ -103,7 +103,10 @@ class Histories:
 
     def until(self, day: float) -> "Histories":
         """The same customers as they were known at a moment: later visits are gone."""
-        kept_V = self.day_V < day
+        return self.only(self.day_V < day)
+
+    def only(self, kept_V: Bools) -> "Histories":
+        """The same customers with some of their visits."""
         seen = np.r_[0, np.cumsum(kept_V)]
         size_V = np.diff(self.line_V)
         kept_L = np.repeat(kept_V, size_V)

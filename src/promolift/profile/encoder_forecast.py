@@ -399,32 +399,16 @@ def drivers(
     """
     end = int(h.before(np.array([customer]), np.array([day]))[0])
     visits = np.arange(max(h.start_C[customer], end - 40), end)
-    copies = _without_each(h, customer, end, visits)
+    copies = h.of(np.full(len(visits) + 1, customer)).until(day)  # the first whole, each other without one visit
+    kept_V = np.ones(len(copies.day_V), np.bool_)
+    kept_V[copies.start_C[2:] - len(visits) + np.arange(len(visits))] = False
+    copies = copies.only(kept_V)
     rows, place = np.arange(len(visits) + 1), model.items.index(item)
     said = model.forecast(copies, shared, rows, np.full(len(rows), day))
     score = np.concatenate([log_share(part.logit_PI)[:, place] for part in said])
     names = [[h.catalogue.items[i] for i in h.items_of(v)] for v in visits]
     table = pl.DataFrame({"day": h.day_V[visits], "items": names, "effect": (score[0] - score[1:]).astype(np.float64)})
     return table.sort(pl.col("effect").abs(), "day", descending=[True, False])
-
-
-def _without_each(h: Histories, customer: int, end: int, visits: Ints) -> Histories:
-    """Copies of one customer: the first whole, each other without one of `visits`."""
-    own = np.arange(h.start_C[customer], end)
-    kept = [own] + [own[own != v] for v in visits]
-    rows = np.concatenate(kept)
-    size = h.line_V[rows + 1] - h.line_V[rows]
-    at = np.repeat(h.line_V[rows] - np.r_[0, np.cumsum(size)[:-1]], size) + np.arange(size.sum())
-    names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
-    return replace(
-        h,
-        customers=tuple(f"{h.customers[customer]} {k}" for k in range(len(kept))),
-        start_C=np.r_[0, np.cumsum([len(part) for part in kept])].astype(np.int64),
-        line_V=np.r_[0, np.cumsum(size)].astype(np.int64),
-        attribute_CA=np.repeat(h.attribute_CA[[customer]], len(kept), axis=0),
-        **{name: getattr(h, name)[rows] for name in names},
-        **{name: getattr(h, name)[at] for name in ("item_L", "deal_L", "spend_L")},
-    )
 
 
 def nearest(state_ND: Floats, row: int, many: int = 5) -> Ints:

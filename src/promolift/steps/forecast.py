@@ -205,7 +205,7 @@ def ordered(job: Job, h: "Histories", model: "LearnedEncoder", shared: "Populari
     kept, mark = job.store.load_files(BASKET), job.store.load_files(MODEL)["made_from"]
     if kept:
         earlier = Ordered(kept["trees.txt"].decode(), BasketNote.model_validate_json(kept["note.json"]))
-        moved = start >= earlier.note.day + WINDOW
+        moved = not 0 <= start - earlier.note.day < WINDOW
         if kept["made_from"] == mark or (earlier.note.weight == 0 and not moved):
             return earlier
     try:

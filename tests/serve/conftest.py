@@ -8,10 +8,9 @@ from time import sleep, time
 
 import pytest
 import uvicorn
-from serve_helpers import Api, planned, released, serving
+from serve_helpers import Api, free_port, planned, released, serving
 
 from promolift.config import Config
-from promolift.serve.app import free_port
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A small planned shop that can be checked by hand, and a client of a server over it."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,3 +148,10 @@ def released(api: Api) -> str:
     release_id = api("POST", "/v1/releases", status=201)["release_id"]
     api("POST", f"/v1/releases/{release_id}:activate")
     return str(release_id)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

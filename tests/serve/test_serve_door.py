@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 
 import pytest
-from serve_helpers import Api
+from serve_helpers import Api, free_port
 
 pytest.importorskip("httptools")
 from promolift.serve import door
-from promolift.serve.app import Listener, configured, free_port
+from promolift.serve.app import Listener, configured
 
 
 @pytest.fixture

@@ -19,32 +19,21 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES, GUIDE = ROOT / "examples" / "serve", ROOT / "docs" / "serve.md"
 # python packages and node_modules, as `.ci/run` installs them
 CLIENTS = Path(os.environ.get("PROMOLIFT_TEST_CLIENTS", ROOT / ".clients"))
-SEGMENT_PYTHON = """
+PYTHON_CLIENT = """
 import sys
-import segment.analytics as analytics
+import {package}.analytics as analytics
 errors = []
-analytics.write_key, analytics.host, analytics.gzip = sys.argv[2], sys.argv[1], sys.argv[3] == "gzip"
+analytics.write_key, analytics.{host}, analytics.gzip = sys.argv[2], sys.argv[1], sys.argv[3] == "gzip"
 analytics.on_error = lambda error, items: errors.append(error)
 for number in range(250):
-    analytics.track(f"u{number % 9}", "Product Viewed", {"n": number}, anonymous_id="a")
-analytics.identify("u01", {"consent": True})
+    analytics.track(f"u{{number % 9}}", "Product Viewed", {{"n": number}}, anonymous_id="a")
+analytics.identify("u01", {{"consent": True}})
 analytics.page("u01", "home")
 analytics.flush(); analytics.shutdown()
 sys.exit(len(errors))
 """
-RUDDER_PYTHON = """
-import sys
-import rudderstack.analytics as analytics
-errors = []
-analytics.write_key, analytics.dataPlaneUrl, analytics.gzip = sys.argv[2], sys.argv[1], sys.argv[3] == "gzip"
-analytics.on_error = lambda error, items: errors.append(error)
-for number in range(250):
-    analytics.track(f"u{number % 9}", "Product Viewed", {"n": number}, anonymous_id="a")
-analytics.identify("u01", {"consent": True})
-analytics.page("u01", "home")
-analytics.flush(); analytics.shutdown()
-sys.exit(len(errors))
-"""
+SEGMENT_PYTHON = PYTHON_CLIENT.format(package="segment", host="host")
+RUDDER_PYTHON = PYTHON_CLIENT.format(package="rudderstack", host="dataPlaneUrl")
 SEGMENT_NODE = """
 const { Analytics } = require("@segment/analytics-node");
 const client = new Analytics({ writeKey: process.argv[3], host: process.argv[2], path: "/v1/batch" });

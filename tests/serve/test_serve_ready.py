@@ -11,9 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 pytest.importorskip("fastapi")
-from serve_helpers import serving
-
-from promolift.serve.app import free_port
+from serve_helpers import free_port, serving
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -12,10 +12,10 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from serve_helpers import PEOPLE, claim, coded, released, serving
+from serve_helpers import PEOPLE, claim, coded, free_port, released, serving
 
 from promolift.config import Config
-from promolift.serve.app import Listener, configured, free_port
+from promolift.serve.app import Listener, configured
 from promolift.serve.problems import REFUSALS
 
 PROGRAM = os.environ.get("PROMOLIFT_TEST_SCHEMATHESIS") or shutil.which("schemathesis")

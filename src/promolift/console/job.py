@@ -21,16 +21,12 @@ def tell(step: str, share: float, note: str = "") -> None:
 
 
 def do(task: dict[str, Any]) -> dict[str, Any]:
-    """Do it; its result."""
-    asked = task["asked"]
+    """Plan at another budget and freeze the plan as a release; its result."""
     with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), tell) as shop:
-        if task["kind"] == "plan":
-            shop.plan(budget_cents=asked["budget_cents"])
-            shop.evaluate()
-            shop.step("message")
-            return {"release_id": build(shop.store)}
+        shop.plan(budget_cents=task["asked"]["budget_cents"])
         shop.evaluate()
-        return {}
+        shop.step("message")
+        return {"release_id": build(shop.store)}
 
 
 def main() -> None:

@@ -82,9 +82,9 @@ class Jobs:
             row = db.execute(select(JOBS).where(JOBS.c.job_id == job_id)).mappings().first()
         return None if row is None else _plain(row)
 
-    def last(self, *kinds: str) -> dict[str, Any] | None:
-        """The latest of some kinds."""
-        mine = select(JOBS).where(JOBS.c.kind.in_(kinds)).order_by(JOBS.c.begun_ms.desc()).limit(1)
+    def last(self, kind: str) -> dict[str, Any] | None:
+        """The latest of a kind."""
+        mine = select(JOBS).where(JOBS.c.kind == kind).order_by(JOBS.c.begun_ms.desc()).limit(1)
         with self.server.ledger.read() as db:
             row = db.execute(mine).mappings().first()
         return None if row is None else _plain(row)

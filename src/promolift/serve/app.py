@@ -166,13 +166,6 @@ class Listener(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _operations(app: FastAPI, server: Server) -> None:
     @app.get("/health/live", tags=["operations"])
     def live() -> dict[str, str]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from promolift.allocate import solve, trace
+from promolift.allocate.core import choose
 from promolift.allocate.pace import Forecast, Pace
 from promolift.errors import InputError
 
@@ -28,7 +29,10 @@ def forecast(budget):
 def play(day, budget, gain, cost, moments):
     pace, slots = Pace(), []
     for i, moment in enumerate(moments):
-        slot, pace = pace.arrive(day, float(moment), gain[i], cost[i])
+        now = pace.reprice(day, float(moment))
+        open_1K = np.where(cost[i] <= day.budget - pace.spent, gain[i], np.nan)[None, :]
+        slot = int(choose(open_1K, cost[i][None, :], now.price)[0])
+        pace = pace.after(float(cost[i][slot]) if slot >= 0 else 0.0, 1, now)
         slots.append(slot)
         assert pace.spent <= budget
     return pace, np.array(slots)
@@ -75,4 +79,4 @@ def test_an_impossible_forecast_or_moment_is_named():
     with pytest.raises(InputError, match="rise from 0 to 1"):
         Forecast.of(curve, 2, 1.0, 10, np.array([0.0, 0.8, 0.5, 1.0]))
     with pytest.raises(InputError, match="outside 0 to 1"):
-        Pace().arrive(Forecast.of(curve, 2, 1.0, 10), 1.5, np.ones(1), np.ones(1))
+        Pace().reprice(Forecast.of(curve, 2, 1.0, 10), 1.5)

@@ -41,7 +41,6 @@ OPEN_FLOORS = {
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
     "rules_text": "docs/cleaning.md is made from it",
-    "free_port": "tests and benchmarks start servers with it",
     "tiny_shop": "a shop small enough to be checked by hand",
 }
 

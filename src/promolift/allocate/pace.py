@@ -6,14 +6,13 @@ the price is set anew so that what is left of the budget lasts for those still e
 A state is a value: the same arrivals give the same decisions, so a day can be replayed. H hours, G grid of prices.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from promolift.allocate.arrays import Floats
-from promolift.allocate.core import choose
 from promolift.errors import BudgetError, InputError
 
 DOUBT_ARRIVALS = 0.02  # of the arrivals forecast: how much evidence the forecast of their number counts for
@@ -57,20 +56,9 @@ class Pace:
     expected: float = 0.0
     price: float = 0.0
 
-    def arrive(self, forecast: Forecast, moment: float, gain_K: Floats, cost_K: Floats) -> "Arrival":
-        """Decide on the customer who arrives at `moment` (0 to 1 through the day).
-
-        An offer that costs more than is left is not given: the budget is never passed.
-        """
-        price, expected = self.reprice(forecast, moment)
-        left = forecast.budget - self.spent
-        gain_1K = np.where(np.asarray(cost_K) <= left, gain_K, np.nan)[None, :]
-        slot = int(choose(gain_1K, np.asarray(cost_K, np.float64)[None, :], price)[0])
-        cost = float(cost_K[slot]) if slot >= 0 else 0.0
-        after = replace(
-            self, spent=self.spent + cost, seen=self.seen + 1, expected=self.expected + expected, price=price
-        )
-        return Arrival(slot, after)
+    def after(self, cost: float, seen: int, now: "PriceNow") -> "Pace":
+        """Where the day stands once `seen` customers, decided at the price of `now`, took offers of this cost."""
+        return Pace(self.spent + cost, self.seen + seen, self.expected + seen * now.expected, now.price)
 
     def reprice(self, forecast: Forecast, moment: float) -> "PriceNow":
         """The price at `moment`, set so that what is left lasts."""
@@ -89,13 +77,6 @@ class Pace:
         rate = (forecast.budget - self.spent) / to_come / response
         price = float(np.interp(rate, forecast.spend_G, forecast.price_G))
         return PriceNow(price, min(rate, float(forecast.spend_G[-1])))
-
-
-class Arrival(NamedTuple):
-    """The slot given to a customer, -1 for none, and where the day stands after them."""
-
-    slot: int
-    pace: Pace
 
 
 class PriceNow(NamedTuple):

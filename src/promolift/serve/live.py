@@ -8,7 +8,7 @@ them.
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift import deliver
-from promolift.allocate.pace import Forecast, Pace
+from promolift.allocate.pace import Forecast, Pace, PriceNow
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
@@ -283,8 +283,12 @@ class Meter:
     starts_ms: int
     forecast: Forecast
     pace: Pace
-    price: float
-    expected: float
+    now: PriceNow
+
+    @property
+    def price(self) -> float:
+        """Of a cent at this moment."""
+        return self.now.price
 
     @staticmethod
     def of(db: Connection, campaign: Running, release: LiveRelease, now_ms: int) -> "Meter | None":
@@ -298,7 +302,7 @@ class Meter:
         budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
         forecast = Forecast.of(curve, able, budget, pacing.arrivals)
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
-        return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, *pace.reprice(forecast, moment))
+        return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
 
     def close(self, rows: ReleaseRows, slates: Sequence[Slate]) -> list[Slate]:
         """Close what costs more than each of these customers may take of what is left: it is never passed."""
@@ -312,10 +316,7 @@ class Meter:
 
     def count(self, db: Connection, cost: float, seen: int, now_ms: int) -> None:
         """Add what `seen` decisions cost, and keep it with them."""
-        pace = replace(
-            self.pace, spent=self.pace.spent + cost, seen=self.pace.seen + seen,
-            expected=self.pace.expected + seen * self.expected, price=self.price,
-        )  # fmt: skip
+        pace = self.pace.after(cost, seen, self.now)
         put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
 
 

@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,6 @@ from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
 from promolift.results.shop import Offers
 from promolift.serve import app, release
-from promolift.serve.app import free_port
 from promolift.serve.main import run_server
 from promolift.steps import plan
 from promolift.store import Store
@@ -171,6 +171,13 @@ def web() -> str:
     return (
         "uvicorn, " + ("httptools" if find_spec("httptools") else "h11") + (", uvloop" if find_spec("uvloop") else "")
     )
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def launch(plain: bool, target: Callable[..., None], *given: Any) -> None:

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 from console_helpers import CONFIG, PASSWORD, Shop, opened
+from serve_helpers import free_port
 
 from promolift.console.people import begin
 from promolift.console.screens import NAV
 from promolift.results.plan import Plan
-from promolift.serve.app import Listener, configured, free_port
+from promolift.serve.app import Listener, configured
 from promolift.store import Store
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

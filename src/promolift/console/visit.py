@@ -98,6 +98,11 @@ class PageVisit:
         if not self.visitor.may(role):
             raise Denied(role)
 
+    def need_other_eyes(self, by: str | None) -> None:
+        """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
+        if self.server.settings.console.two_eyes and by == self.visitor.name:
+            raise Refused("own_draft", pick("Somebody else must approve your draft.", "您的草稿须由其他人批准。"))
+
     def change(self, do: Callable[[Connection, int], object]) -> None:
         """Run a change in the ledger."""
 

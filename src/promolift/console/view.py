@@ -70,6 +70,9 @@ ACTS = {
     "privacy.erase": Words(en="erased a customer:", zh="删除客户："),
     "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
     "job.start": Words(en="started work:", zh="开始任务："),
+    "data.upload": Words(en="sent a file:", zh="上传文件："),
+    "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
+    "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),
 }
 STATES = {
     "live": Words(en="decides now", zh="正在决策"),

@@ -14,6 +14,7 @@ from promolift.results.learned import Ranged
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
+from promolift.serve.menu import MenuDraft
 from promolift.serve.routes import admin
 from promolift.serve.routes.summary import CampaignSummary, LimitUse, summary
 from promolift.sql import DAY_MS
@@ -211,6 +212,12 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
     found += [
         Need(f"release {name}", pick("A release waits for a yes", "有一个发布等待批准"), name, "/plan")
         for name in now.waiting
+    ]
+    with visit.read() as db:
+        asked = {name: each.line.id for name, each in MenuDraft.all(db).items() if each.status == "asked"}
+    found += [
+        Need(f"menu {name}", pick("An offer waits for a yes", "有一条优惠等待批准"), line, "/offers")
+        for name, line in asked.items()
     ]
     if facts and facts.last_ms and (old := (visit.now_ms - facts.last_ms) / DAY_MS) > STALE_DAYS:
         last = date(facts.last_ms, visit.shared.shop.zone)

@@ -38,6 +38,7 @@ class Console:
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
         if file is None and self.file.exists():
             server.config = load_config(self.file)
+        self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
         self._notes: dict[str, list[SaidNote]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)

@@ -76,6 +76,8 @@ ACTS = {
     "menu.rejected": Words(en="left out an offer:", zh="不采用优惠："),
     "menu.retire": Words(en="took off the menu:", zh="停用优惠："),
     "menu.restore": Words(en="went back to the menu of version", zh="恢复菜单版本："),
+    "webhook.create": Words(en="made a webhook:", zh="创建Webhook："),
+    "webhook.delete": Words(en="deleted a webhook:", zh="删除Webhook："),
     "data.upload": Words(en="sent a file:", zh="上传文件："),
     "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
     "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),

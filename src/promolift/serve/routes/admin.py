@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slu
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.serve.security import make_key, seal
+from promolift.serve.server import KEY_USE
 from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
@@ -52,8 +54,11 @@ def releases(asked: Asked) -> dict[str, Any]:
 
 @router.get("/v1/keys")
 def keys(asked: Asked) -> dict[str, Any]:
-    """All keys, without their secrets."""
-    return _listed(asked, "key", "key_id", hidden="hash")
+    """All keys, without their secrets; `last_used_ms` to the minute, null for one that never came."""
+    listed = _listed(asked, "key", "key_id", hidden="hash")
+    with asked.read() as db:
+        used = every(db, KEY_USE) | asked.server.used
+    return {"data": [each | {"last_used_ms": used.get(each["key_id"])} for each in listed["data"]]}
 
 
 @router.get("/v1/campaigns/{campaign_id:name}")
@@ -404,6 +409,19 @@ def webhook_messages(
         outbox.Hook.known(db, webhook_id)
         data = [dict(row) for row in db.execute(page).mappings()]
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
+@router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
+def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
+    """Send a message of the type `test`, signed as all others."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        outbox.Hook.known(db, webhook_id)
+        moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        said = {"type": "test", "timestamp": moment, "data": {"webhook_id": webhook_id}}
+        return HttpAnswer(202, {"message_id": outbox.post(db, "webhook", webhook_id, said, now_ms)})
+
+    return asked.changed(do)
 
 
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)

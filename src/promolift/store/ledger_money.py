@@ -16,7 +16,19 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import Act, AuditNote, audit_all
@@ -460,6 +472,21 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
     counts = select(CODES.c.status, func.count()).where(mine).group_by(CODES.c.status)
     by_status: dict[str, int] = {row[0]: row[1] for row in db.execute(counts)}
     return by_status.get("stock", 0) if by_status else None
+
+
+class Stock(NamedTuple):
+    """The shop's own codes of an offer: how many are left, and how many there were."""
+
+    offer_id: str
+    left: int
+    total: int
+
+
+def stocks(db: Connection, campaign_id: str) -> list[Stock]:
+    """Of every offer of a campaign that was given codes, the one with the least left first."""
+    left: Any = func.sum(case((CODES.c.status == "stock", 1), else_=0))
+    counts = select(CODES.c.offer_id, left, func.count()).where(CODES.c.campaign_id == campaign_id, STOCKED)
+    return sorted((Stock(*row) for row in db.execute(counts.group_by(CODES.c.offer_id))), key=lambda each: each[1:])
 
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:

@@ -26,7 +26,7 @@ from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, canonical, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left
+from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left, stocks
 from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
 
 router = APIRouter(tags=["admin"])
@@ -63,7 +63,10 @@ def keys(asked: Asked) -> dict[str, Any]:
 
 @router.get("/v1/campaigns/{campaign_id:name}")
 def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
-    """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
+    """A campaign with its limits, how far each is used, its pace, and the shop's own codes left of each offer.
+
+    `ETag` is the version of what can be changed.
+    """
     with asked.read() as db:
         Campaign.known(db, campaign_id)
         used = (func.coalesce(func.sum(USAGE.c[name]), 0).label(name) for name in ("held", "spent"))
@@ -72,7 +75,8 @@ def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, A
         rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id)).mappings()
         limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
         response.headers["etag"] = _version(db, campaign_id)
-        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
+        stock = [each._asdict() for each in stocks(db, campaign_id)]
+        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id), "stock": stock}
 
 
 @router.put("/v1/campaigns/{campaign_id:name}")

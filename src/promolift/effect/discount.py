@@ -67,7 +67,9 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
             raise SupportError("the discount does not vary within customer, category and week: no response can be read")
         scale = np.sqrt(np.diag(hessian))
         if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < ALIKE:
-            raise SupportError("what is now and what was before cannot be told apart: discounts stay as they are too long")
+            raise SupportError(
+                "what is now and what was before cannot be told apart: discounts stay as they are too long"
+            )
         step = np.linalg.solve(hessian, net.T @ (y - mu))
         beta += step
         mu *= np.exp(x @ step)

@@ -47,6 +47,14 @@ USED = Query(
         USAGE.c.subject.op("in")(NAMES),
     )
 )
+SUMS = Query(
+    select(
+        USAGE.c.limit_id, USAGE.c.period_key, func.sum(USAGE.c.held), func.sum(USAGE.c.spent),
+        func.max(USAGE.c.held + USAGE.c.spent),
+    )
+    .where(USAGE.c.campaign_id == CAMPAIGN)
+    .group_by(USAGE.c.limit_id, USAGE.c.period_key)
+)  # fmt: skip
 ADD = Query(
     insert(USAGE).inline(),
     then=" on conflict (campaign_id, limit_id, subject, period_key)"
@@ -92,6 +100,15 @@ SUBJECT = {"campaign": "campaign_id", "customer": "customer_id", "natural_person
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
+
+
+class PresentUse(NamedTuple):
+    """A limit, and what it holds and has spent in its present period: in all, and the most for one subject."""
+
+    limit: Row
+    held: int
+    spent: int
+    most: int
 
 
 class UsageCell(NamedTuple):
@@ -460,6 +477,13 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
     counts = select(CODES.c.status, func.count()).where(mine).group_by(CODES.c.status)
     by_status: dict[str, int] = {row[0]: row[1] for row in db.execute(counts)}
     return by_status.get("stock", 0) if by_status else None
+
+
+def used_now(db: Connection, campaign_id: str, now_ms: int) -> list[PresentUse]:
+    """All limits of a campaign as they are used; what was used in earlier periods holds nobody back."""
+    found = {(limit, period): used for limit, period, *used in SUMS.rows(db, campaign=campaign_id)}
+    here = ((limit, period_key(limit["period"], now_ms, limit["zone"])) for limit in all_limits(db, campaign_id))
+    return [PresentUse(limit, *map(int, found.get((limit["limit_id"], key), (0, 0, 0)))) for limit, key in here]
 
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import polars as pl
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from promolift.hashing import sha256_of
 from promolift.learn.experiment import HOLDOUT, analyse
@@ -24,8 +24,8 @@ from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, canonical, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left
-from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
+from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left, used_now
+from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, OUTBOX, Refused
 
 router = APIRouter(tags=["admin"])
 MessageStatus = Literal["waiting", "sent", "failed"]
@@ -58,14 +58,11 @@ def keys(asked: Asked) -> dict[str, Any]:
 
 @router.get("/v1/campaigns/{campaign_id:name}")
 def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
-    """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
+    """A campaign with its limits, how far each is used in its present period, and its pace. `ETag` is the version of what can be changed."""
     with asked.read() as db:
         Campaign.known(db, campaign_id)
-        used = (func.coalesce(func.sum(USAGE.c[name]), 0).label(name) for name in ("held", "spent"))
-        same = and_(USAGE.c.limit_id == LIMITS.c.limit_id, USAGE.c.campaign_id == LIMITS.c.campaign_id)
-        sums = select(LIMITS, *used).select_from(LIMITS.outerjoin(USAGE, same)).group_by(*LIMITS.c)
-        rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id)).mappings()
-        limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+        used = used_now(db, campaign_id, asked.server.clock.now_ms())
+        limits = [{**each.limit, "held": each.held, "spent": each.spent} for each in used]
         response.headers["etag"] = _version(db, campaign_id)
         return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
 

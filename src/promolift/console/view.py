@@ -70,6 +70,17 @@ ACTS = {
     "privacy.erase": Words(en="erased a customer:", zh="删除客户："),
     "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
     "job.start": Words(en="started work:", zh="开始任务："),
+    "menu.draft": Words(en="drafted an offer:", zh="起草优惠："),
+    "menu.asked": Words(en="asked for an offer:", zh="请求批准优惠："),
+    "menu.approved": Words(en="put on the menu:", zh="批准优惠："),
+    "menu.rejected": Words(en="left out an offer:", zh="不采用优惠："),
+    "menu.retire": Words(en="took off the menu:", zh="停用优惠："),
+    "menu.restore": Words(en="went back to the menu of version", zh="恢复菜单版本："),
+    "webhook.create": Words(en="made a webhook:", zh="创建Webhook："),
+    "webhook.delete": Words(en="deleted a webhook:", zh="删除Webhook："),
+    "data.upload": Words(en="sent a file:", zh="上传文件："),
+    "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
+    "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),
 }
 STATES = {
     "live": Words(en="decides now", zh="正在决策"),

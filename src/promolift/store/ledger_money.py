@@ -14,7 +14,19 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import Act, AuditNote, audit_all
@@ -471,6 +483,21 @@ def used_now(db: Connection, campaign_id: str, now_ms: int) -> list[PresentUse]:
     found = {(limit, period): used for limit, period, *used in SUMS.rows(db, campaign=campaign_id)}
     here = ((limit, period_key(limit["period"], now_ms, limit["zone"])) for limit in all_limits(db, campaign_id))
     return [PresentUse(limit, *map(int, found.get((limit["limit_id"], key), (0, 0, 0)))) for limit, key in here]
+
+
+class Stock(NamedTuple):
+    """The shop's own codes of an offer: how many are left, and how many there were."""
+
+    offer_id: str
+    left: int
+    total: int
+
+
+def stocks(db: Connection, campaign_id: str) -> list[Stock]:
+    """Of every offer of a campaign that was given codes, the one with the least left first."""
+    left: Any = func.sum(case((CODES.c.status == "stock", 1), else_=0))
+    counts = select(CODES.c.offer_id, left, func.count()).where(CODES.c.campaign_id == campaign_id, STOCKED)
+    return sorted((Stock(*row) for row in db.execute(counts.group_by(CODES.c.offer_id))), key=lambda each: each[1:])
 
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:

@@ -383,8 +383,8 @@ class Query:
         # SQLite keeps few statements ready: there the last ones go one by one
         last = [ready.given(row) for row in blocks.pop()] if blocks and len(blocks[-1]) < BLOCK else []
         text = ready.text.replace(ready.row, ", ".join([ready.row] * BLOCK), 1)
-        new = sum(driver.execute(text, [*chain.from_iterable(map(ready.given, each))]).rowcount for each in blocks)
-        return new + (driver.executemany(ready.text, last).rowcount if last else 0)
+        new: int = sum(driver.execute(text, [*chain.from_iterable(map(ready.given, each))]).rowcount for each in blocks)
+        return new + (int(driver.executemany(ready.text, last).rowcount) if last else 0)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ by their hash, so browsers keep them until they change.
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
@@ -70,6 +71,11 @@ ACTS = {
     "privacy.erase": Words(en="erased a customer:", zh="删除客户："),
     "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
     "job.start": Words(en="started work:", zh="开始任务："),
+    "experiment.draft": Words(en="drafted a test:", zh="起草测试："),
+    "experiment.pause": Words(en="paused a test:", zh="暂停测试："),
+    "annotation.add": Words(en="noted something of some days:", zh="添加日期标注："),
+    "annotation.drop": Words(en="took a note back:", zh="删除标注："),
+    "trial.fit": Words(en="read a trial:", zh="分析试验："),
 }
 STATES = {
     "live": Words(en="decides now", zh="正在决策"),
@@ -166,7 +172,9 @@ def _templates() -> Environment:
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is."""
+    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is, and
+    which days count in no result.
+    """
 
     visitor: Visitor | None
     here: str
@@ -175,6 +183,7 @@ class Frame(NamedTuple):
     shop: str
     currency: str
     zone: str
+    left_out: Sequence[str] = ()
 
 
 def html(screen: Screen, frame: Frame) -> bytes:

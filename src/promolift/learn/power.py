@@ -31,12 +31,13 @@ class PastDays(NamedTuple):
 
 class Power(NamedTuple):
     """After so many `days` and customers: the smallest difference between two arms that shows in 4 of 5 cases, in the
-    unit of the outcome and as a share of its mean."""
+    unit of the outcome and as a share of its mean; and whether every arm has `enough` customers for a verdict."""
 
     days: int
     customers: int
     smallest: float
     share: float | None
+    enough: bool
 
 
 def past_days(events: DuckDBPyRelation, last_ms: int) -> tuple[PastDays, ...]:
@@ -67,5 +68,7 @@ def power(past: Sequence[PastDays], design: Design) -> tuple[Power, ...]:
         rate = design.primary == "bought"
         mean, sd = (span.bought, (span.bought * (1 - span.bought)) ** 0.5) if rate else (span.mean_cents, span.sd_cents)
         noise = sd * ((1 / min(others) + 1 / control) / span.customers) ** 0.5
-        found.append(Power(span.days, span.customers, need * noise, need * noise / mean if mean > 0 else None))
+        enough = span.customers * min(*others, control) >= design.least
+        part = need * noise / mean if mean > 0 else None
+        found.append(Power(span.days, span.customers, need * noise, part, enough))
     return tuple(found)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, func, select
 
 from promolift.errors import PromoError
-from promolift.learn.experiment import WHOLE, Analysis, Design, Verdict, analyse
+from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
 from promolift.learn.lift import Metric
 from promolift.learn.sums import Cap, sums_by
 from promolift.serve.learning import KINDS, HeardEvent
@@ -39,8 +39,12 @@ class ExperimentDay(BaseModel):
 
 
 class ExperimentResult(BaseModel):
-    """What a test shows: every verdict with its rule, the primary outcome first; by day; and how many days it still
-    needs at the pace of the last week, null where nobody came."""
+    """What a test shows: every verdict with its rule, the primary outcome first; by day; how many days it still needs
+    at the pace of the last week, null where nobody came.
+
+    `winner`: an arm that is shown to beat the control, or the control that is shown to beat every arm. `broken`: the
+    outcome that does not decide is shown to be lower.
+    """
 
     experiment_id: str
     sample_ratio: str
@@ -50,6 +54,8 @@ class ExperimentResult(BaseModel):
     outcome: str
     customers: int
     days_left: float | None
+    winner: str | None
+    broken: bool
     by_day: list[ExperimentDay]
 
 
@@ -115,15 +121,31 @@ def result(found: ExperimentRows, tested: Tested, now_ms: int, groups: pl.DataFr
     rows = found.rows(until_ms)
     analysis = analysed(rows, design, found.caps, groups)
     primary = [v for v in analysis.verdicts if v.metric == design.primary and v.segment == WHOLE]
-    rest = [v for v in analysis.verdicts if v not in primary]
+    rest, best = [v for v in analysis.verdicts if v not in primary], winner(primary, design.control)
+    primary.sort(key=lambda v: (v.arm != best, v.arm == HOLDOUT))  # what is asked about first
     since = until_ms - min(7 * DAY_MS, max(DAY_MS, until_ms - (tested.begun_ms or 0)))
     pace = rows.filter(pl.col("since_ms") > since).height / max((until_ms - since) / DAY_MS, 1.0)
     left = max(0, design.planned_customers - rows.height) / pace if pace else None
     return ExperimentResult(
         experiment_id=design.name, sample_ratio=analysis.ratio.rule, sample_ratio_ok=analysis.ratio.ok,
         verdicts=[plain(v) for v in (*primary, *rest)], text=str(analysis), outcome=found.source,
-        customers=rows.height, days_left=left, by_day=list(by_day(found, design, tested.begun_ms or 0, until_ms)),
+        customers=rows.height, days_left=left,
+        winner=best, broken=broken(rest),
+        by_day=list(by_day(found, design, tested.begun_ms or 0, until_ms)),
     )  # fmt: skip
+
+
+def winner(primary: list[Verdict], control: str) -> str | None:
+    """The arm that is shown to be best."""
+    higher = [v for v in primary if v.answer == "higher" and v.lift]
+    if higher:
+        return max(higher, key=lambda v: v.lift.lift if v.lift else 0.0).arm
+    return control if primary and all(v.answer == "lower" for v in primary) else None
+
+
+def broken(rest: list[Verdict]) -> bool:
+    """Whether a guardrail is: the outcome beside the primary one is shown to be lower."""
+    return any(v.segment == WHOLE and v.answer == "lower" for v in rest)
 
 
 def judged_by(design: Design) -> Design:

@@ -135,12 +135,13 @@ class PowerIn(Body):
 
 class PowerShown(BaseModel):
     """After so many days and customers: the smallest difference that shows in 4 of 5 cases, in minor units or as a
-    share of customers (`bought`), and as a share of the mean."""
+    share of customers (`bought`), and as a share of the mean; `enough`: every arm has customers for a verdict."""
 
     days: int
     customers: int
     smallest: float
     share: float | None
+    enough: bool
 
 
 class PowerAnswer(BaseModel):

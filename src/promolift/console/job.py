@@ -21,12 +21,26 @@ def tell(step: str, share: float, note: str = "") -> None:
 
 
 def do(task: dict[str, Any]) -> dict[str, Any]:
-    """Plan at another budget and freeze the plan as a release; its result."""
+    """The work of this kind; its result."""
     with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), tell) as shop:
-        shop.plan(budget_cents=task["asked"]["budget_cents"])
-        shop.evaluate()
-        shop.step("message")
-        return {"release_id": build(shop.store)}
+        return KINDS[task["kind"]](shop, task["asked"])
+
+
+def plan(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
+    """Plan at another budget and freeze the plan as a release."""
+    shop.plan(budget_cents=asked["budget_cents"])
+    shop.evaluate()
+    shop.step("message")
+    return {"release_id": build(shop.store)}
+
+
+def run(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
+    """All from the files to the words of the plan; what is up to date is skipped."""
+    shop.step("ingest", "profile", "effect", "plan", "evaluate", "message")
+    return {}
+
+
+KINDS = {"plan": plan, "run": run}
 
 
 def main() -> None:

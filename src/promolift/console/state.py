@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.config import Config, ShopSettings
+from promolift.config import Config, ShopSettings, load_config
 from promolift.console.jobs import Jobs
 from promolift.console.people import Patience, Visitor, touch, visitor_of
 from promolift.console.visit import SaidNote
@@ -17,6 +18,7 @@ from promolift.results.job import Job
 from promolift.results.plan import PlanNote
 from promolift.serve.server import Server
 from promolift.serve.things import Annotation
+from promolift.setup.fragment import change_settings
 from promolift.store import Store
 from promolift.store.ledger_schema import Refused
 from promolift.words import pick, spoken
@@ -32,10 +34,13 @@ class _Kept(NamedTuple):
 class Console:
     """One per server."""
 
-    def __init__(self, server: Server) -> None:
-        """Nothing is read yet."""
+    def __init__(self, server: Server, file: Path | None = None) -> None:
+        """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
         self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's, once a page was asked for
+        self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
+        if file is None and self.file.exists():
+            server.config = load_config(self.file)
         self._notes: dict[str, list[SaidNote]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
@@ -91,6 +96,12 @@ class Console:
             zh = "服务器启动时没有promolift.toml，因此看不到店铺数据。请在店铺文件夹中启动，或用--config指定。"
             raise Refused("no_config", pick(en, zh))
         return self.server.config
+
+    def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:
+        """Other values for parts of the settings, by what stands there now; from the next click on they hold."""
+        with self._changing:
+            self.server.config = change_settings(self.file, self.config, parts(self.config))
+            return self.server.config
 
     def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
         """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.

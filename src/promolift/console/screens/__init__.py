@@ -1,20 +1,16 @@
 """The screens: each a module of handlers, what they may be opened by, and their place in the navigation."""
 
-from promolift.console.screens import account, customers, experiments, live, plan, results, today, words
+from promolift.console.screens import account, customers, data, experiments, live, plan, results, today, words
 from promolift.console.view import NavItem
 
-SCREENS = (
-    *today.DOORS,
-    *plan.DOORS,
-    *words.DOORS,
-    *customers.DOORS,
-    *experiments.DOORS,
-    *live.DOORS,
-    *results.DOORS,
-    *account.DOORS,
+SCREENS = tuple(
+    door
+    for screen in (today, data, plan, words, customers, experiments, live, results, account)
+    for door in screen.DOORS
 )
 NAV = [
     NavItem("/", "Today", "今日"),
+    NavItem("/data", "Data", "数据"),
     NavItem("/plan", "Plan", "计划"),
     NavItem("/words", "Words", "文案"),
     NavItem("/customers", "Customers", "客户"),

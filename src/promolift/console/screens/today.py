@@ -216,7 +216,7 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
         last = date(facts.last_ms, visit.shared.shop.zone)
         en = f"The last event in the log is of {last}, {days(old)} ago. The plan knows nothing of what came after."
         zh = f"日志最后一条事件在{last}，距今{days(old)}。之后发生的事，计划都不知道。"
-        found.append(Need(f"stale {facts.last_ms}", pick("The data are old", "数据已经陈旧"), pick(en, zh), ""))
+        found.append(Need(f"stale {facts.last_ms}", pick("The data are old", "数据已经陈旧"), pick(en, zh), "/data"))
     if waiting := texts_waiting(visit):
         found.append(
             Need(
@@ -263,8 +263,8 @@ def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, redee
             data = Clean(job.store).has_events
     scopes = {key["scope"] for key in admin.keys(visit.call)["data"] if not key["revoked"]}
     found = [
-        FirstStep(pick("Read the shop's files", "读入店铺数据"), "promolift run", data),
-        FirstStep(pick("Make a plan", "制定计划"), "promolift run", facts is not None),
+        FirstStep(pick("Read the shop's files", "读入店铺数据"), "promolift run", data, "/data"),
+        FirstStep(pick("Make a plan", "制定计划"), "promolift run", facts is not None, "/data"),
         FirstStep(
             pick("Freeze the plan as a release and activate it", "把计划冻结为发布并启用"),
             "",

@@ -181,9 +181,15 @@ def make_release(asked: Keyed) -> Response:
 @router.post("/v1/releases/{release_id}:activate")
 def activate(asked: Keyed, release_id: Slug) -> Response:
     """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
+    return switch_to(asked, release_id)
+
+
+def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = lambda _: None) -> Response:
+    """The same, if `may` does not object in the change itself."""
     campaign_id = asked.server.decider.ensure(release_id).terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
+        may(db)
         schedule.switch(db, now_ms, Act(asked.who, "release.activate", campaign_id), release_id)
         return HttpAnswer(200, _kept(db, campaign_id))
 

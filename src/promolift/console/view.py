@@ -75,7 +75,7 @@ ACTS = {
     "experiment.pause": Words(en="paused a test:", zh="暂停测试："),
     "annotation.add": Words(en="noted something of some days:", zh="添加日期标注："),
     "annotation.drop": Words(en="took a note back:", zh="删除标注："),
-    "trial.fit": Words(en="read a trial:", zh="分析试验："),
+    "trial.remove": Words(en="removed a trial:", zh="删除试验："),
     "data.upload": Words(en="sent a file:", zh="上传文件："),
     "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
     "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),

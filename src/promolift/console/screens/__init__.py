@@ -1,11 +1,11 @@
 """The screens: each a module of handlers, what they may be opened by, and their place in the navigation."""
 
-from promolift.console.screens import account, customers, data, experiments, live, plan, results, today, words
+from promolift.console.screens import account, customers, data, experiments, live, plan, results, today, trials, words
 from promolift.console.view import NavItem
 
 SCREENS = tuple(
     door
-    for screen in (today, data, plan, words, customers, experiments, live, results, account)
+    for screen in (today, data, plan, words, customers, experiments, live, results, trials, account)
     for door in screen.DOORS
 )
 NAV = [
@@ -17,5 +17,6 @@ NAV = [
     NavItem("/tests", "Tests", "测试"),
     NavItem("/live", "Live", "实时"),
     NavItem("/results", "Results", "成效"),
+    NavItem("/trials", "Trials", "试验"),
     NavItem("/people", "People", "人员"),
 ]

@@ -163,7 +163,7 @@ class MadeRelease(Thing):
     note: str | None = None
 
 
-class Tested(Thing):
+class KeptTest(Thing):
     """A test of a campaign, kept after its end: its design, who drafted it, when it began and ended."""
 
     KIND = "test"

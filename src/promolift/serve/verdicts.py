@@ -14,7 +14,7 @@ from promolift.learn.lift import Metric
 from promolift.learn.sums import Cap, sums_by
 from promolift.serve.learning import KINDS, HeardEvent
 from promolift.serve.learning import outcomes as bought
-from promolift.serve.things import Tested
+from promolift.serve.things import KeptTest
 from promolift.sql import DAY_MS
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
@@ -114,7 +114,7 @@ def _frame(rows: Iterable[Any], **schema: Any) -> pl.DataFrame:
     return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
 
 
-def result(found: ExperimentRows, tested: Tested, now_ms: int, groups: pl.DataFrame | None) -> ExperimentResult:
+def result(found: ExperimentRows, tested: KeptTest, now_ms: int, groups: pl.DataFrame | None) -> ExperimentResult:
     """Verdicts on what customers were worth and on how many bought, of all and of each group."""
     until_ms = min(now_ms, tested.ended_ms or now_ms)
     design = judged_by(tested.experiment.design)

@@ -22,7 +22,7 @@ from promolift.results.job import Job
 from promolift.serve.models import ExperimentIn
 from promolift.serve.problems import ApiError
 from promolift.serve.routes import admin, experiments
-from promolift.serve.things import MadeRelease, Tested
+from promolift.serve.things import KeptTest, MadeRelease
 from promolift.serve.verdicts import judged_by
 from promolift.store.ledger_schema import Refused
 from promolift.words import Cash, days, pick
@@ -57,7 +57,7 @@ def one(visit: PageVisit) -> Reply:
     return shown(visit, "tests_one.html", question(named), {"now": named, "name": arm_name}, named)
 
 
-def shown(visit: PageVisit, template: str, title: str, data: dict[str, Any], test: Tested | None) -> Screen:
+def shown(visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None) -> Screen:
     """A page with what a test shows."""
     blocks, result, why = [], None, ""
     if test is not None:
@@ -80,7 +80,7 @@ def shown(visit: PageVisit, template: str, title: str, data: dict[str, Any], tes
     return Screen(template, title, data, {each.id: each.spec for each in blocks if isinstance(each, Figure)})
 
 
-def question(test: Tested) -> str:
+def question(test: KeptTest) -> str:
     """What it asks; its name where nothing was written."""
     return test.experiment.question or test.experiment.design.name
 
@@ -95,14 +95,14 @@ def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
     releases = {arm: given[arm] for arm in ARMS if given.get(arm)}
     if not releases:
         raise Refused("arms_missing", pick("Choose a release for at least one arm.", "请至少为一个分组选择发布。"))
-    held, control = float(given.get("holdout") or 0.1), given.get("control") or HOLDOUT
-    if control == HOLDOUT and not held:
-        raise Refused("arms_missing", pick("Nothing to compare with: hold customers out, or compare with arm a.",
-                                           "没有可比较的对象：请留出对照客户，或与分组a比较。"))  # fmt: skip
+    held, control = given.get("holdout") or "0.1", given.get("control") or HOLDOUT
+    if control == HOLDOUT and held == "0":
+        en = "Nothing to compare with: hold customers out, or compare with arm a."
+        raise Refused("arms_missing", pick(en, "没有可比较的对象：请留出对照客户，或与分组a比较。"))
     values = {
         "name": given.get("name") or f"test_{token_hex(4)}", "primary": given.get("outcome", "value_cents"),
         "arms": dict.fromkeys(releases, 1 / len(releases)), "holdout_share": held, "control": control,
-        "planned_customers": int(given.get("planned") or 0) or 2,
+        "planned_customers": given.get("planned") or 2,
     }  # fmt: skip
     design = judged_by(Design.parse(values, pick("the test", "测试")))
     return ExperimentIn(design=design, releases=releases, question=given.get("question", "")[:300])
@@ -146,10 +146,10 @@ def save(visit: PageVisit) -> Reply:
     return Redirect("/tests", SaidNote(pick("Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")))
 
 
-def drafted(visit: PageVisit) -> Tested:
+def drafted(visit: PageVisit) -> KeptTest:
     """The test that the path names."""
     with visit.read() as db:
-        found = Tested.find(db, Tested.named(visit.campaign_id, visit.params["name"]))
+        found = KeptTest.find(db, KeptTest.named(visit.campaign_id, visit.params["name"]))
     if found is None:
         raise ApiError(404, "not_found", pick("There is no such test.", "没有这个测试。"))
     return found

@@ -11,6 +11,7 @@ import polars as pl
 from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
 from promolift.errors import PromoError
 from promolift.pages.blocks import Figure
+from promolift.pages.spoken import in_spoken
 from promolift.pages.trial import page_of
 from promolift.results.trial import TrialEffects, TrialResults, TrialSettings
 from promolift.serve.problems import ApiError
@@ -72,7 +73,7 @@ def folder(visit: PageVisit) -> Path:
 def known(visit: PageVisit) -> list[TrialFolder]:
     """All trials, by name."""
     root = folder(visit)
-    return [TrialFolder(each.name, each) for each in sorted(root.iterdir()) if each.is_dir()] if root.is_dir() else []
+    return [TrialFolder(each.name, each) for each in sorted(root.glob("[!.]*"))] if root.is_dir() else []
 
 
 def named(visit: PageVisit) -> TrialFolder:
@@ -118,7 +119,7 @@ def one(visit: PageVisit) -> Reply:
     data: dict[str, Any] = {"name": trial.name, "job": job, "found": found is not None}
     blocks: list[Any] = []
     if found is not None:
-        page = page_of(found)
+        page = in_spoken(page_of(found))
         chapter = next((each for each in page.chapters if each.slug == visit.query.get("chapter")), page.chapters[0])
         blocks = [*chapter.blocks]
         settings, planned = found.fitted.note.settings, found.planned
@@ -139,8 +140,9 @@ def columns(visit: PageVisit) -> Reply:
     rows = columns_of(trial, said)
     values = next((each.values for each in rows if each.meaning == "treatment"), ())
     first = next((each for each in values if UNTREATED.search(each)), values[0] if values else "")
+    every, currency = sorted({value for each in rows for value in each.values}), visit.shared.shop.currency
     data = {"name": trial.name, "columns": rows, "said": said, "control": said.get("control") or first,
-            "currency": visit.shared.shop.currency, "values": sorted({value for each in rows for value in each.values})}  # fmt: skip
+            "currency": currency, "values": every}  # fmt: skip
     return Screen("trials_columns.html", trial.name, data)
 
 

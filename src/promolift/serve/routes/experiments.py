@@ -13,7 +13,7 @@ from promolift.results.tables import Clean
 from promolift.serve.models import Body, ExperimentIn, Slug
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call
-from promolift.serve.things import Campaign, Tested
+from promolift.serve.things import Campaign, KeptTest
 from promolift.serve.verdicts import ExperimentResult, heard, judged_by, past_groups, result
 from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
@@ -64,8 +64,8 @@ def _keep(
     db: Connection, campaign_id: str, test: ExperimentIn, who: str, now_ms: int, ended_ms: int | None = None
 ) -> None:
     """Note a test that runs or has ended; it began when it was noted first."""
-    name = Tested.named(campaign_id, test.design.name)
-    old = Tested.find(db, name) or Tested(campaign_id=campaign_id, experiment=test, by=who)
+    name = KeptTest.named(campaign_id, test.design.name)
+    old = KeptTest.find(db, name) or KeptTest(campaign_id=campaign_id, experiment=test, by=who)
     begun = old.begun_ms if old.begun_ms is not None else now_ms
     old.model_copy(update={"experiment": test, "begun_ms": begun, "ended_ms": ended_ms}).keep(db, name, now_ms)
 
@@ -82,21 +82,21 @@ def experiment(asked: Asked, campaign_id: Slug) -> ExperimentResult:
         running = Campaign.known(db, campaign_id).experiment
         if not running:
             raise Refused("experiment_unknown", "this campaign has no experiment")
-        kept = Tested.find(db, Tested.named(campaign_id, running.design.name))
-    return _result(asked, kept or Tested(campaign_id=campaign_id, experiment=running, by=""))
+        kept = KeptTest.find(db, KeptTest.named(campaign_id, running.design.name))
+    return _result(asked, kept or KeptTest(campaign_id=campaign_id, experiment=running, by=""))
 
 
 class ExperimentList(BaseModel):
     """Every test of a campaign, drafts and ended ones included, the latest first."""
 
-    data: list[Tested]
+    data: list[KeptTest]
 
 
 @router.get("/v1/campaigns/{campaign_id}/experiments")
 def experiments(asked: Asked, campaign_id: Slug) -> ExperimentList:
     """Every test of the campaign: its design, who drafted it, when it began and ended."""
     with asked.read() as db:
-        mine = [each for each in Tested.all(db).values() if each.campaign_id == campaign_id]
+        mine = [each for each in KeptTest.all(db).values() if each.campaign_id == campaign_id]
     latest = 2**60  # what has not begun stands first
     return ExperimentList(data=sorted(mine, key=lambda each: -(each.begun_ms or latest)))
 
@@ -105,13 +105,13 @@ def experiments(asked: Asked, campaign_id: Slug) -> ExperimentList:
 def ended_experiment(asked: Asked, campaign_id: Slug, name: Slug) -> ExperimentResult:
     """The verdicts of one test; of one that has ended, as of its end."""
     with asked.read() as db:
-        kept = Tested.find(db, Tested.named(campaign_id, name))
+        kept = KeptTest.find(db, KeptTest.named(campaign_id, name))
     if kept is None or kept.begun_ms is None:
         raise Refused("experiment_unknown", f"no test {name} has begun")
     return _result(asked, kept)
 
 
-def _result(asked: Call, tested: Tested) -> ExperimentResult:
+def _result(asked: Call, tested: KeptTest) -> ExperimentResult:
     release = asked.server.decider.ensure(next(iter(tested.experiment.releases.values())))
     with asked.read() as db:
         found = heard(db, tested.experiment.design.name, release.shop.currency)
@@ -170,10 +170,10 @@ def draft(asked: Call, campaign_id: str, test: ExperimentIn) -> Any:
     """Keep a test that a person is to start."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        name = Tested.named(campaign_id, test.design.name)
-        if Tested.find(db, name) is not None:
+        name = KeptTest.named(campaign_id, test.design.name)
+        if KeptTest.find(db, name) is not None:
             raise Refused("design_fixed", "a test of this name is there already; use a new name")
-        Tested(campaign_id=campaign_id, experiment=test, by=asked.who).keep(db, name, now_ms)
+        KeptTest(campaign_id=campaign_id, experiment=test, by=asked.who).keep(db, name, now_ms)
         asked.note(db, now_ms, "experiment.draft", name, None, test.model_dump(mode="json"))
         return HttpAnswer(201, {"name": test.design.name})
 

@@ -185,13 +185,28 @@ def _ahead(daily: Floats, window_days: int) -> _Ahead:
     return _Ahead(tuple(found), "")
 
 
+@router.get("/v1/campaigns/{campaign_id}/results")
+def results(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+    """What the last run of learning found, in numbers: the verdict, by month and by week, by group, what was predicted
+    beside what came, drift, what it hangs on, and what other policies would have earned. Money in minor units.
+    """
+    found = last_learned(asked, campaign_id)
+    if found is None:
+        raise Refused("results_missing", "nothing was learned yet; POST /v1/campaigns/{campaign_id}:learn starts it")
+    return found
+
+
+def last_learned(asked: Call, campaign_id: str) -> dict[str, Any] | None:
+    """What the last run of learning wrote; None before one found anything."""
+    path = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:
     """What the last run of learning found; None before one found anything."""
-    task = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id)
-    path = task.folder / "learn.json"
-    if not path.is_file():
+    found = last_learned(asked, campaign_id)
+    if found is None:
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
     return EarnedSoFar(
         **{name: found[name] for name in ("answer", "why", "rule", "evidence", "until_ms")},
         total_cents=found["gain_total"], low_cents=found["total_low"], high_cents=found["total_high"],

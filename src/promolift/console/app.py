@@ -101,7 +101,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started = perf_counter()
+        started, self.console.loop = perf_counter(), asyncio.get_running_loop()
         request = Request(scope, receive)
         try:
             reply = await self._answer(request)
@@ -205,7 +205,8 @@ class Pages:
         said = self.console.notes(visitor.session) if reply.whole else []
         shop = self.console.shop
         nav = [item for item in NAV if item.path != "/people" or visitor.may("admin")]
-        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone)
+        left_out = self.console.left_out() if reply.whole else []
+        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone, left_out)
         return Response(html(reply, frame), reply.status, media_type=HTML)
 
     def _entering(self, entered: entrance.Entered, request: Request, before: str, plain: bool) -> Response:

@@ -1,5 +1,6 @@
 """A server in; what the console keeps between clicks out: sessions as they are asked for, notes, results in memory."""
 
+import asyncio
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from promolift.console.visit import SaidNote
 from promolift.results.job import Job
 from promolift.results.plan import PlanNote
 from promolift.serve.server import Server
+from promolift.serve.things import Annotation
 from promolift.setup.fragment import change_settings
 from promolift.store import Store
 from promolift.store.ledger_schema import Refused
@@ -35,6 +37,7 @@ class Console:
     def __init__(self, server: Server, file: Path | None = None) -> None:
         """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
         self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
+        self.loop: asyncio.AbstractEventLoop | None = None  # the server's, once a page was asked for
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
         if file is None and self.file.exists():
             server.config = load_config(self.file)
@@ -62,6 +65,12 @@ class Console:
 
             self.server.ledger.submit(seen)
         return found.visitor if found else None
+
+    def left_out(self) -> list[str]:
+        """The days that count in no result, in words: every page says them."""
+        with self.server.ledger.read() as db:
+            noted = [each for each in Annotation.all(db).values() if each.excluded]
+        return [f"{each.first}{'' if each.first == each.last else f' – {each.last}'}: {each.text}" for each in noted]
 
     def tell(self, session: str, note: SaidNote) -> None:
         """Say something on the next page of a session."""

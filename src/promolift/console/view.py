@@ -6,6 +6,7 @@ by their hash, so browsers keep them until they change.
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
@@ -78,6 +79,11 @@ ACTS = {
     "menu.restore": Words(en="went back to the menu of version", zh="恢复菜单版本："),
     "webhook.create": Words(en="made a webhook:", zh="创建Webhook："),
     "webhook.delete": Words(en="deleted a webhook:", zh="删除Webhook："),
+    "experiment.draft": Words(en="drafted a test:", zh="起草测试："),
+    "experiment.pause": Words(en="paused a test:", zh="暂停测试："),
+    "annotation.add": Words(en="noted something of some days:", zh="添加日期标注："),
+    "annotation.drop": Words(en="took a note back:", zh="删除标注："),
+    "trial.remove": Words(en="removed a trial:", zh="删除试验："),
     "data.upload": Words(en="sent a file:", zh="上传文件："),
     "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
     "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),
@@ -178,7 +184,9 @@ def _templates() -> Environment:
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is."""
+    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is, and
+    which days count in no result.
+    """
 
     visitor: Visitor | None
     here: str
@@ -187,6 +195,7 @@ class Frame(NamedTuple):
     shop: str
     currency: str
     zone: str
+    left_out: Sequence[str] = ()
 
 
 def html(screen: Screen, frame: Frame) -> bytes:

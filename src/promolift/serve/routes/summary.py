@@ -15,8 +15,8 @@ from promolift.serve.models import Slug
 from promolift.serve.routes import Asked, Call
 from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task
 from promolift.sql import DAY_MS, HOUR_MS
-from promolift.store.ledger_money import all_limits, period_key
-from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, USAGE, Refused
+from promolift.store.ledger_money import used_now
+from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
 from promolift.tables import Z95
 
 LEAST_DAYS = 7  # of spending, before anything is said of the days ahead
@@ -127,11 +127,15 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
             if made.campaign_id == campaign_id and made.status in ("proposed", "asked") and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
+        limits = tuple(
+            LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "amount")})
+            for use in used_now(db, campaign_id, now_ms)
+        )
         return CampaignSummary(
             campaign_id=campaign_id, release=campaign.release, previous=campaign.previous, paused=campaign.paused,
             hour=_made(db, campaign_id, now_ms - HOUR_MS), day=_made(db, campaign_id, now_ms - DAY_MS),
             spent_cents=db.execute(paid).scalar() or 0, held_cents=db.execute(held).scalar() or 0,
-            limits=tuple(_limits(db, campaign_id, now_ms)), earned=earned, why_unknown="" if earned else run.why or "",
+            limits=limits, earned=earned, why_unknown="" if earned else run.why or "",
             learning=run.status, waiting=tuple(waiting), last_event_ms=db.execute(heard).scalar(),
             last_decision_ms=db.execute(last).scalar(),
         )  # fmt: skip
@@ -181,13 +185,28 @@ def _ahead(daily: Floats, window_days: int) -> _Ahead:
     return _Ahead(tuple(found), "")
 
 
+@router.get("/v1/campaigns/{campaign_id}/results")
+def results(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+    """What the last run of learning found, in numbers: the verdict, by month and by week, by group, what was predicted
+    beside what came, drift, what it hangs on, and what other policies would have earned. Money in minor units.
+    """
+    found = last_learned(asked, campaign_id)
+    if found is None:
+        raise Refused("results_missing", "nothing was learned yet; POST /v1/campaigns/{campaign_id}:learn starts it")
+    return found
+
+
+def last_learned(asked: Call, campaign_id: str) -> dict[str, Any] | None:
+    """What the last run of learning wrote; None before one found anything."""
+    path = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:
     """What the last run of learning found; None before one found anything."""
-    task = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id)
-    path = task.folder / "learn.json"
-    if not path.is_file():
+    found = last_learned(asked, campaign_id)
+    if found is None:
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
     return EarnedSoFar(
         **{name: found[name] for name in ("answer", "why", "rule", "evidence", "until_ms")},
         total_cents=found["gain_total"], low_cents=found["total_low"], high_cents=found["total_high"],
@@ -202,16 +221,3 @@ def _made(db: Connection, campaign_id: str, since_ms: int) -> Made:
     since = DECISIONS.c.decision_id >= f"dec_{since_ms:011x}"
     row = db.execute(select(func.count(), none).where(since, DECISIONS.c.campaign_id == campaign_id)).one()
     return Made(decisions=row[0], none=row[1] or 0)
-
-
-def _limits(db: Connection, campaign_id: str, now_ms: int) -> list[LimitUse]:
-    """Of each limit's present period alone: yesterday's use of a daily limit holds nobody back today."""
-    most = func.max(USAGE.c.held + USAGE.c.spent)
-    used = select(USAGE.c.limit_id, USAGE.c.period_key, most).where(USAGE.c.campaign_id == campaign_id)
-    rows = db.execute(used.group_by(USAGE.c.limit_id, USAGE.c.period_key))
-    by_period = {(limit_id, period): int(value) for limit_id, period, value in rows}
-    return [
-        LimitUse(limit_id=limit["limit_id"], metric=limit["metric"], amount=limit["amount"],
-                 used=by_period.get((limit["limit_id"], period_key(limit["period"], now_ms, limit["zone"])), 0))
-        for limit in all_limits(db, campaign_id)
-    ]  # fmt: skip

@@ -63,6 +63,7 @@ def dressed(app: Any, demo: bool = False, file: Path | None = None) -> Dressed:
     where no release does yet, and the link asks for nothing.
     """
     pages = Pages(app.server, file)
+    pages.console.openapi = app.openapi
     if demo:
         serve_the_plan(app.server)
 

@@ -24,7 +24,7 @@ from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
 from promolift.terms import Words
-from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol
+from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -71,6 +71,14 @@ ACTS = {
     "privacy.erase": Words(en="erased a customer:", zh="删除客户："),
     "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
     "job.start": Words(en="started work:", zh="开始任务："),
+    "menu.draft": Words(en="drafted an offer:", zh="起草优惠："),
+    "menu.asked": Words(en="asked for an offer:", zh="请求批准优惠："),
+    "menu.approved": Words(en="put on the menu:", zh="批准优惠："),
+    "menu.rejected": Words(en="left out an offer:", zh="不采用优惠："),
+    "menu.retire": Words(en="took off the menu:", zh="停用优惠："),
+    "menu.restore": Words(en="went back to the menu of version", zh="恢复菜单版本："),
+    "webhook.create": Words(en="made a webhook:", zh="创建Webhook："),
+    "webhook.delete": Words(en="deleted a webhook:", zh="删除Webhook："),
     "experiment.draft": Words(en="drafted a test:", zh="起草测试："),
     "experiment.pause": Words(en="paused a test:", zh="暂停测试："),
     "annotation.add": Words(en="noted something of some days:", zh="添加日期标注："),
@@ -158,6 +166,7 @@ def asset(name: str) -> str:
 @lru_cache
 def _templates() -> Environment:
     made = environment("promolift.console", "promolift.pages")
+    made.filters["upper_first"] = upper_first
     made.globals |= {
         "asset": asset,
         "date": date,

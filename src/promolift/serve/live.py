@@ -369,8 +369,7 @@ def warm_up(release: LiveRelease) -> None:
 def most_cents(release: LiveRelease, offer_id: str) -> int | None:
     """The most an offer may take off one order, as it is printed; None where nothing is."""
     label = release.labels[offer_id]
-    benefit, times = release.menu[label.menu_id].benefit, max(1, len(covered(label.target)))
-    most = benefit.amount_cents if benefit.type == "amount_off" else benefit.max_discount_cents
+    most, times = release.menu[label.menu_id].benefit.most_cents, max(1, len(covered(label.target)))
     return None if most is None else most * times  # an offer on two may give its benefit on each
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from promolift.hashing import sha256_of
 from promolift.serve import outbox, release, schedule
@@ -14,12 +15,13 @@ from promolift.serve.models import CampaignIn, CodesIn, KeyIn, Slug, WebhookIn
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.serve.security import make_key, seal
+from promolift.serve.server import KEY_USE
 from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, canonical, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left
-from promolift.store.ledger_schema import AUDIT, LIMITS, OUTBOX, USAGE, Refused
+from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left, stocks, used_now
+from promolift.store.ledger_schema import AUDIT, OUTBOX, Refused
 
 router = APIRouter(tags=["admin"])
 MessageStatus = Literal["waiting", "sent", "failed"]
@@ -46,22 +48,26 @@ def releases(asked: Asked) -> dict[str, Any]:
 
 @router.get("/v1/keys")
 def keys(asked: Asked) -> dict[str, Any]:
-    """All keys, without their secrets."""
-    return _listed(asked, "key", "key_id", hidden="hash")
+    """All keys, without their secrets; `last_used_ms` to the minute, null for one that never came."""
+    listed = _listed(asked, "key", "key_id", hidden="hash")
+    with asked.read() as db:
+        used = every(db, KEY_USE) | asked.server.used
+    return {"data": [each | {"last_used_ms": used.get(each["key_id"])} for each in listed["data"]]}
 
 
 @router.get("/v1/campaigns/{campaign_id:name}")
 def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
-    """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
+    """A campaign, its limits as used in their present periods, its pace, the shop's own codes left of each offer.
+
+    `ETag` is the version of what can be changed.
+    """
     with asked.read() as db:
         Campaign.known(db, campaign_id)
-        used = (func.coalesce(func.sum(USAGE.c[name]), 0).label(name) for name in ("held", "spent"))
-        same = and_(USAGE.c.limit_id == LIMITS.c.limit_id, USAGE.c.campaign_id == LIMITS.c.campaign_id)
-        sums = select(LIMITS, *used).select_from(LIMITS.outerjoin(USAGE, same)).group_by(*LIMITS.c)
-        rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id)).mappings()
-        limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+        used = used_now(db, campaign_id, asked.server.clock.now_ms())
+        limits = [{**each.limit, "held": each.held, "spent": each.spent} for each in used]
         response.headers["etag"] = _version(db, campaign_id)
-        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
+        stock = [each._asdict() for each in stocks(db, campaign_id)]
+        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id), "stock": stock}
 
 
 @router.put("/v1/campaigns/{campaign_id:name}")
@@ -305,6 +311,19 @@ def webhook_messages(
         outbox.Hook.known(db, webhook_id)
         data = [dict(row) for row in db.execute(page).mappings()]
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
+@router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
+def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
+    """Send a message of the type `test`, signed as all others."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        outbox.Hook.known(db, webhook_id)
+        moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        said = {"type": "test", "timestamp": moment, "data": {"webhook_id": webhook_id}}
+        return HttpAnswer(202, {"message_id": outbox.post(db, "webhook", webhook_id, said, now_ms)})
+
+    return asked.changed(do)
 
 
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)

@@ -41,7 +41,7 @@ TYPES = {
 }
 
 
-class Card(NamedTuple):
+class OfferCard(NamedTuple):
     """A line of the menu in words; `worst` is what one use costs at most, `given` what the plan does with it."""
 
     line: MenuItem
@@ -102,14 +102,14 @@ def plan_of(visit: PageVisit) -> Planned:
     return found
 
 
-def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> Card:
+def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> OfferCard:
     """One line."""
     shop = visit.shared.shop
     on = on_what(line)
     words = message.line_words(line.benefit, line.min_spend_cents, shop.currency, spoken(), on)
     worst = line.worst_cents
     said = Cash(shop.currency)(worst) if worst is not None else pick("no bound", "没有上限")
-    return Card(line, words, said, given.get(line.id), line.id in live)
+    return OfferCard(line, words, said, given.get(line.id), line.id in live)
 
 
 def on_what(line: MenuItem) -> Words | None:

@@ -43,7 +43,7 @@ TYPES = {
 }
 
 
-class MenuCard(NamedTuple):
+class OfferCard(NamedTuple):
     """A line of the menu in words; `worst` is what one use costs at most, `given` what the plan does with it."""
 
     line: MenuItem
@@ -105,7 +105,7 @@ def plan_of(visit: PageVisit) -> Planned:
     return found
 
 
-def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> MenuCard:
+def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> OfferCard:
     """One line."""
     shop = visit.shared.shop
     on = on_what(line)
@@ -114,7 +114,7 @@ def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], liv
     said = Cash(shop.currency)(worst) if worst is not None else pick("no bound", "没有上限")
     if line.benefit.type == "free_shipping" and worst is None:
         said = pick("its delivery", "一次运费")
-    return MenuCard(line, words, said, given.get(line.id), line.id in live, is_pair(line))
+    return OfferCard(line, words, said, given.get(line.id), line.id in live, is_pair(line))
 
 
 def is_pair(line: MenuItem) -> bool:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "Recalibration", "ReleaseTerms", "code",
-    "decide", "decide_options", "export_rows", "in_holdout", "normalise", "plan_rows", "recalibrated", "records",
+    "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "ReleaseTerms", "code",
+    "decide", "decide_options", "export_rows", "in_holdout", "normalise", "plan_rows", "records",
     "replay", "unique_codes", "verdicts",
 ]  # fmt: skip
 
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
         Choice,
         LineEffect,
         Option,
-        Recalibration,
         ReleaseTerms,
         decide_options,
         in_holdout,
-        recalibrated,
         replay,
         verdicts,
     )

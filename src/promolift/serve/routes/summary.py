@@ -94,7 +94,7 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
         held = select(func.sum(REDEMPTIONS.c.reserved_cents)).where(mine, REDEMPTIONS.c.status == "reserved")
         last = select(DECISIONS.c.ts_ms).order_by(DECISIONS.c.decision_id.desc()).limit(1)
         heard = select(EVENTS.c.received_ms).order_by(EVENTS.c.seq.desc()).limit(1)
-        statuses = ("proposed", "draft", "asked")
+        statuses = ("draft", "asked")
         waiting = [
             name for name, made in MadeRelease.all(db).items()
             if made.campaign_id == campaign_id and made.status in statuses and name != campaign.release

@@ -408,7 +408,7 @@ def demo(
     if not serve:
         return summary
     say(summary, json_)
-    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True))
+    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True, file=own))
     return None
 
 
@@ -458,7 +458,7 @@ def learn(
     decisions: Annotated[Given, option("Decision records; default: the work folder's.")] = None,
     events: Annotated[Given, option("Clean events since then; default: the work folder's.")] = None,
     window_days: Annotated[float, option("Days after a decision in which its outcome counts.")] = 28,
-    auto: Annotated[bool, option("Write release.json if the guardrails accept the proposal.", "--auto")] = False,
+    auto: Annotated[bool, option("Write release.json if nothing speaks against the draws.", "--auto")] = False,
 ) -> "StepSummary | None":
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
     if context.invoked_subcommand is not None:
@@ -477,7 +477,7 @@ def proposed(config: Path, work: Path, learned: Path) -> "proposal.Where":
 
 @verb(learning.command("show"))
 def show_proposal(config: Path, work: Path, learned: Path) -> "StepSummary":
-    """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
+    """Say what the proposal changes, what it is expected to add, what speaks against it, and what is approved now."""
     return proposal.show(proposed(config, work, learned))
 
 
@@ -574,7 +574,7 @@ def serve(
 ) -> None:
     """Answer over HTTP what the plan decides: events in, decisions out, money kept; pages for people under /console.
     See docs/serve.md and docs/console.md."""
-    dress = (lambda made: console.dressed(made)) if console_ else None
+    dress = (lambda made: console.dressed(made, file=config)) if console_ else None
     server_main.run_server(config, work, settings, host, port, json_, dress)
 
 

@@ -58,7 +58,10 @@ def keys(asked: Asked) -> dict[str, Any]:
 
 @router.get("/v1/campaigns/{campaign_id:name}")
 def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
-    """A campaign with its limits, how far each is used in its present period, and its pace. `ETag` is the version of what can be changed."""
+    """A campaign with its limits, how far each is used in its present period, and its pace.
+
+    `ETag` is the version of what can be changed.
+    """
     with asked.read() as db:
         Campaign.known(db, campaign_id)
         used = used_now(db, campaign_id, asked.server.clock.now_ms())

@@ -16,7 +16,19 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import Act, AuditNote, audit_all
@@ -88,7 +100,8 @@ UNUSABLE = {
     "code_expired": "this code is no longer valid",
     "above_cap": "this offer takes off {} at most, in minor units",
 }
-SUBJECT = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}
+SUBJECT = {"customer": "customer_id", "natural_person": "person"}
+ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
@@ -375,7 +388,7 @@ def expire(db: Connection, now_ms: int) -> int:
 
 
 def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: int) -> None:
-    """Let a campaign have these limits alone; each counts what was reserved and spent before it, too.
+    """Let a campaign, or ALL_CAMPAIGNS, have these limits alone; each counts what was reserved and spent before, too.
 
     A limit is the same one while only its amount changes. Raises Refused if two have one id.
     """
@@ -397,7 +410,9 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
 
 def recount(db: Connection, limit: Row, now_ms: int) -> None:
     """Fill the cells of the present period from the redemptions that fall in them."""
-    mine = [REDEMPTIONS.c.campaign_id == limit["campaign_id"], REDEMPTIONS.c.status.in_(COUNTED)]
+    mine: list[ColumnElement[bool]] = [REDEMPTIONS.c.status.in_(COUNTED)]
+    if limit["campaign_id"] != ALL_CAMPAIGNS:
+        mine.append(REDEMPTIONS.c.campaign_id == limit["campaign_id"])
     if limit["offer_id"]:
         mine.append(REDEMPTIONS.c.offer_id == limit["offer_id"])
     if limit["period"] != "total":
@@ -463,9 +478,10 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
 
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
-    """Offer ids of the campaign with no room left in a limit per campaign; '' stands for all of them."""
-    shared = [limit for limit in all_limits(db, campaign_id) if limit["per"] == "campaign"]
+    """Offer ids of the campaign with no room left in a limit over all customers; '' stands for all of them."""
+    limits = [*all_limits(db, campaign_id), *all_limits(db, ALL_CAMPAIGNS)]
     here = {"campaign_id": campaign_id, "ts_ms": now_ms}
+    shared = (limit for limit in limits if limit["per"] == "campaign")
     return {limit["offer_id"] for limit in shared if _used(db, _cell(limit, here)) >= limit["amount"]}
 
 
@@ -475,7 +491,10 @@ def wrong_cells(db: Connection) -> list[UsageCell]:
     sums: dict[UsageCell, list[int]] = defaultdict(lambda: [0, 0])
     for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()):
         for limit in limits:
-            if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
+            if limit["campaign_id"] in (ALL_CAMPAIGNS, row["campaign_id"]) and limit["offer_id"] in (
+                "",
+                row["offer_id"],
+            ):
                 spent = row["status"] == "confirmed"
                 sums[_cell(limit, row)][spent] += _amount(limit, row["final_cents" if spent else "reserved_cents"])
     return [
@@ -497,7 +516,7 @@ def _again(found: Row, claim: Claim) -> Row:
 
 
 def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
-    """A campaign's limits by id."""
+    """The limits of a campaign, or of all of them together (ALL_CAMPAIGNS), by id."""
     kept, name = memo(db), ("limits", campaign_id)
     if name not in kept:
         kept[name] = ALL_LIMITS.dicts(db, campaign=campaign_id)
@@ -506,12 +525,14 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 
 
 def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
-    return [each for each in all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
+    limits = [*all_limits(db, row["campaign_id"]), *all_limits(db, ALL_CAMPAIGNS)]
+    return [each for each in limits if each["offer_id"] in ("", row["offer_id"])]
 
 
 def _cell(limit: Row, row: Row) -> UsageCell:
     period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-    return UsageCell(limit["campaign_id"], limit["limit_id"], row[SUBJECT[limit["per"]]], period)
+    whose = limit["campaign_id"] if limit["per"] == "campaign" else row[SUBJECT[limit["per"]]]
+    return UsageCell(limit["campaign_id"], limit["limit_id"], whose, period)
 
 
 def _amount(limit: Row, cents: int) -> int:

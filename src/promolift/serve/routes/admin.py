@@ -16,7 +16,7 @@ from promolift.learn.sums import Cap, sums_by
 from promolift.serve import outbox, release, schedule
 from promolift.serve.learning import KINDS, HeardEvent
 from promolift.serve.learning import outcomes as bought
-from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
+from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, LimitIn, SharedLimitsIn, Slug, WebhookIn
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.serve.security import make_key, seal
@@ -24,7 +24,7 @@ from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, canonical, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left
+from promolift.store.ledger_money import ALL_CAMPAIGNS, add_stock, all_limits, set_limits, stock_left
 from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
 
 router = APIRouter(tags=["admin"])
@@ -61,13 +61,42 @@ def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, A
     """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
     with asked.read() as db:
         Campaign.known(db, campaign_id)
-        used = (func.coalesce(func.sum(USAGE.c[name]), 0).label(name) for name in ("held", "spent"))
-        same = and_(USAGE.c.limit_id == LIMITS.c.limit_id, USAGE.c.campaign_id == LIMITS.c.campaign_id)
-        sums = select(LIMITS, *used).select_from(LIMITS.outerjoin(USAGE, same)).group_by(*LIMITS.c)
-        rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id)).mappings()
-        limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+        limits = _used_limits(db, campaign_id)
         response.headers["etag"] = _version(db, campaign_id)
         return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
+
+
+def _used_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    """The limits of a campaign or of all together, with what each holds and has spent."""
+    used = (func.coalesce(func.sum(USAGE.c[name]), 0).label(name) for name in ("held", "spent"))
+    same = and_(USAGE.c.limit_id == LIMITS.c.limit_id, USAGE.c.campaign_id == LIMITS.c.campaign_id)
+    sums = select(LIMITS, *used).select_from(LIMITS.outerjoin(USAGE, same)).group_by(*LIMITS.c)
+    rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id)).mappings()
+    return [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+
+
+@router.get("/v1/limits")
+def shared_limits(asked: Asked) -> dict[str, Any]:
+    """The limits that count over all campaigns together, and how far each is used."""
+    with asked.read() as db:
+        return {"data": _used_limits(db, ALL_CAMPAIGNS)}
+
+
+@router.put("/v1/limits")
+def put_shared_limits(asked: Asked, body: SharedLimitsIn) -> Response:
+    """Let these limits alone count over all campaigns together, beside those that each campaign has of its own."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        old = all_limits(db, ALL_CAMPAIGNS)
+        set_limits(db, ALL_CAMPAIGNS, [_limit_row(limit) for limit in body.limits], now_ms)
+        asked.note(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, all_limits(db, ALL_CAMPAIGNS))
+        return HttpAnswer(200, {"data": _used_limits(db, ALL_CAMPAIGNS)})
+
+    return asked.changed(do)
+
+
+def _limit_row(limit: LimitIn) -> dict[str, Any]:
+    return limit.model_dump(exclude={"timezone"}) | {"zone": limit.timezone, "offer_id": limit.offer_id or ""}
 
 
 @router.put("/v1/campaigns/{campaign_id:name}")
@@ -106,12 +135,7 @@ def _govern(
             lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
             raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
         new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
-        rows = [
-            limit.model_dump(exclude={"timezone"})
-            | {"zone": limit.timezone, "offer_id": limit.offer_id or "", "campaign_id": campaign_id}
-            for limit in body.limits
-        ]
-        set_limits(db, campaign_id, rows, now_ms)
+        set_limits(db, campaign_id, [_limit_row(limit) for limit in body.limits], now_ms)
         before = old.to_json() | {"limits": old_limits}
         after = new.to_json() | {"limits": all_limits(db, campaign_id)}
         asked.note(db, now_ms, "campaign.put", campaign_id, before, after)

@@ -203,7 +203,7 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Effects:
-    """What `promolift effect` keeps beside its response: what the models of redemption and spend read and say."""
+    """What `promolift effect` keeps beside its response: what the model of redemption reads and says."""
 
     store: Store
 
@@ -214,4 +214,3 @@ class Effects:
 
     redemption_features = Kept("redemption_features", "A row per past campaign and customer sent it.")
     redemption_odds = Kept("redemption_odds", "customer_id, target, redeem_prob of the menu's coupons.")
-    spend_inputs = Kept("spend_inputs", "What the spend forecast reads: a row per customer and snapshot.")

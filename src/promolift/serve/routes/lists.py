@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 from sqlalchemy import Column, Connection, Row, Select, Table, create_engine, select, tuple_, update
 
+from promolift.offer import MenuItem
 from promolift.serve.cart import find_code
+from promolift.serve.menu import MenuDraft, MenuVersion, versions
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS, wrong_field
 from promolift.serve.routes import Asked, Keyed, Page
@@ -104,6 +106,23 @@ def codes_file(
     schema = {column.name: pl.String if column.type.python_type is str else pl.Int64 for column in CODES.c}
     frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
     return ExportPage(written(frame, kind, spreadsheet), _next(listed, rows, limit) or "")
+
+
+class MenuAnswer(BaseModel):
+    """The menu that plans choose from, its drafts, and every version that was approved, the latest first."""
+
+    lines: tuple[MenuItem, ...]
+    drafts: dict[str, MenuDraft]
+    versions: dict[int, MenuVersion]
+
+
+@router.get("/v1/menu", response_model_exclude_defaults=True)
+def menu(call: Asked) -> MenuAnswer:
+    """The shop's menu of offers, drafts of lines and what became of them, and its versions."""
+    config = call.server.config
+    with call.read() as db:
+        drafts, old = MenuDraft.all(db), versions(db)
+    return MenuAnswer(lines=config.menu if config else (), drafts=drafts, versions=old)
 
 
 class ValidateIn(Body):

@@ -135,13 +135,17 @@ DECISIONS = Table(
     Column("variant", Text),
     Column("code", Text),
     Column("unanswered", Integer, nullable=False, default=0),
+    Column("channel", Text),  # asked for, or drawn: then send_ms and send_prob say when, and how probable both were
+    Column("send_ms", Big),
+    Column("send_prob", Float(53)),
+    Column("considered", Text),  # JSON, where several campaigns met: what each had to offer, and why this one decided
     sqlite_with_rowid=False,
 )  # fmt: skip
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
 
 LIMITS = Table(
     "limits", META,
-    Column("campaign_id", Text, primary_key=True),
+    Column("campaign_id", Text, primary_key=True),  # ALL_CAMPAIGNS: counted over all of them together
     Column("limit_id", Text, primary_key=True),
     Column("offer_id", Text, nullable=False, default=""),  # empty: all offers of the campaign
     Column("metric", Text, nullable=False),  # redemptions or discount_amount

@@ -88,13 +88,12 @@ class Console:
 
     @property
     def config(self) -> Config:
-        """promolift.toml. Refused where the server was started without."""
+        """promolift.toml. Refused where there is none yet."""
         if self.server.config is None:
             en = (
-                "The server was started without promolift.toml, so it knows releases and no shop. Start it in the "
-                "shop's folder, or with --config."
+                "Nothing is known of the shop yet: send its file on the screen Data, or start the server in its folder."
             )
-            zh = "服务器启动时没有promolift.toml，因此看不到店铺数据。请在店铺文件夹中启动，或用--config指定。"
+            zh = "还没有店铺数据：请在“数据”页面上传文件，或在店铺文件夹中启动服务器。"
             raise Refused("no_config", pick(en, zh))
         return self.server.config
 

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift import deliver
-from promolift.allocate.pace import Forecast, Pace, PriceNow
+from promolift.allocate.pace import DayForecast, Pace, PriceNow
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
@@ -281,7 +281,7 @@ class Meter:
 
     campaign_id: str
     starts_ms: int
-    forecast: Forecast
+    forecast: DayForecast
     pace: Pace
     now: PriceNow
 
@@ -300,7 +300,7 @@ class Meter:
         pace = Pace(**kept["pace"]) if kept.get("starts_ms") == pacing.starts_ms else Pace()
         curve = release.frontier.select(pl.col("cost_cents").alias("cost"), "price")
         budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
-        forecast = Forecast.of(curve, able, budget, pacing.arrivals)
+        forecast = DayForecast.of(curve, able, budget, pacing.arrivals)
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
         return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
 

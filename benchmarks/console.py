@@ -104,27 +104,22 @@ def screens(root: Path, customers: int) -> None:
 
 def serve(root: Path, port: int) -> None:
     """A process that serves until it is ended; its first line is a key and the cookie of a person."""
-    from console_helpers import CONFIG, PASSWORD, Shop
-    from starlette.testclient import TestClient
+    from console_helpers import CONFIG, HASHED
 
     from promolift.console import dressed
-    from promolift.console.people import begin
-    from promolift.serve.app import Listener, configured, create
+    from promolift.console.people import add_person, begin
+    from promolift.serve.app import create, run
     from promolift.serve.settings import ServeSettings
 
     made = dressed(create(ServeSettings.parse({"work": root, "deadline_ms": 20_000}, "benchmark"), CONFIG), True)
-    with TestClient(made.app) as client:
-        shop = Shop(made.app, client, made.first_path)
-        assert PASSWORD
+    server = made.app.server
 
-        def session(db: Any, some: list[None]) -> list[str]:
-            return [begin(db, shop.server.clock.now_ms(), "admin", "benchmark").cookie for _ in some]
+    def session(db: Any, some: list[None]) -> list[str]:
+        add_person(db, 1, "benchmark", "clicker", "admin", HASHED)
+        return [begin(db, server.clock.now_ms(), "clicker", "benchmark").cookie for _ in some]
 
-        cookie = shop.server.ledger.write(session)
-        config = configured(made.app, "127.0.0.1", port)
-        config.lifespan = "off"
-        print(json.dumps([shop.server.first_key, cookie]), flush=True)
-        Listener(config).run()
+    print(json.dumps([server.first_key, server.ledger.write(session)]), flush=True)
+    run(made.app, "127.0.0.1", port)
 
 
 def clicks(root: Path, customers: int, rounds: int, seconds: float) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -102,6 +103,14 @@ class Console:
         with self._changing:
             self.server.config = change_settings(self.file, self.config, parts(self.config))
             return self.server.config
+
+    def lately(self, name: Any, make: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What `make` gave in the last so many seconds; one makes it while others wait."""
+        with self._making[name]:
+            kept, now_s = self._kept.get(name), monotonic()
+            if kept is None or now_s - kept.mark > seconds:
+                kept = self._kept[name] = _Kept(now_s, make())
+            return kept.value
 
     def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
         """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.

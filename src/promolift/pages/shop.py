@@ -92,11 +92,11 @@ def tell_customers(job: Job, shown: Sequence[str] = ()) -> Story:
     """The plan's part of the story, and who the shop's customers are, those `shown` by name."""
     at, plan = moments(job), Plan.load(job.store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
-    affinities, told = job.profiled.affinities(at.asof), tell_plan(job)
+    affinities, of_plan = job.profiled.affinities(at.asof), tell_plan(job)
     return replace(
-        told, customers=Customers.of(job.profiled.profiles(at.asof), affinities, shown),
+        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), affinities, shown),
         tastes=Tastes.of(named(job, affinities, names)), week=week(job),
-        missing=dict(told.missing) | {
+        missing=dict(of_plan.missing) | {
             "discount_share": UNREDUCED.in_(spoken()),
             "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
         },

@@ -75,9 +75,9 @@ def aside(visit: PageVisit) -> dict[str, list[dict[str, Any]]]:
     """The first rows that were set aside, by their source."""
 
     def make(job: Any) -> dict[str, list[dict[str, Any]]]:
-        if not job.store.has("rejected"):
+        if (rejected := job.clean.rejected) is None:
             return {}
-        rows = fetch(job.store.table("rejected").query("rejected", bind(ASIDE, first=FIRST)))
+        rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
         return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
 
     found: dict[str, list[dict[str, Any]]] = visit.shared.once("aside", make, "notes/health.json")

@@ -34,7 +34,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY), pytes
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
-SCREENS = [item.path for item in NAV] + ["/account", "/customers/one?id=u001", "/tests/new"]
+SCREENS = [item.path for item in NAV] + [
+    "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
+]  # fmt: skip
 
 
 class Site:
@@ -78,9 +80,9 @@ def fresh(folder: Path) -> Iterator[Site]:
     yield from running(folder, demo=False)
 
 
-def running(folder: Path, demo: bool) -> Iterator[Site]:
-    """A server at an address, and a browser."""
-    with opened(folder, demo=demo) as shop:
+def running(folder: Path, demo: bool, file: Path | None = None) -> Iterator[Site]:
+    """A server at an address, and a browser; with a `file` that is not there yet and no folder, a shop of nothing."""
+    with opened(folder, CONFIG if folder.exists() else None, demo, file) as shop:
         config = configured(shop.app, "127.0.0.1", free_port())
         config.lifespan = "off"  # the test client keeps it
         listener = Listener(config)
@@ -209,6 +211,52 @@ def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
     assert page.locator("h1").inner_text() == "Today"
     assert [cookie["httpOnly"] for cookie in page.context.cookies()] == [True]
     assert page.evaluate("document.cookie") == ""
+
+
+def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_files: Path) -> None:
+    for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
+        page = fresh.page("admin")
+        page.goto("/console/data")
+        page.locator("input[type=file]").set_input_files(own_files / "events.csv")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("h1")).to_have_text("events", timeout=60_000)  # it is read and guessed at
+        said = page.locator("#tried")
+        before = said.inner_text()
+        page.locator("select[name='role.customer_id']").select_option("sku")
+        expect(said).not_to_have_text(before, timeout=30_000)
+        page.locator("select[name='role.customer_id']").select_option("user_id")
+        page.get_by_role("button", name="Keep this").click()
+        assert "Kept" in page.locator(".said").inner_text()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator(".job progress").wait_for(timeout=60_000)
+        page.reload()
+        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
+        page.get_by_role("button", name="Stop").click()
+        assert fresh.faults == []
+
+
+def test_an_offer_is_previewed_as_it_is_typed_and_put_on_the_menu(folder: Path, tmp_path: Path) -> None:
+    for site in running(folder, True, tmp_path / "promolift.toml"):
+        page = site.page("approver")
+        page.goto("/console/offers")
+        page.get_by_role("link", name="Add an offer").click()
+        page.get_by_role("link", name="an amount off").click()
+        page.locator("input[name=amount_cents]").fill("5")
+        expect(page.locator("#preview")).to_contain_text("above the amount")
+        page.locator("input[name=min_spend_cents]").fill("45")
+        expect(page.locator("#preview")).to_contain_text("$5 off from $45 up")
+        page.get_by_role("button", name="Keep as a draft").click()
+        page.get_by_role("button", name="Approve").click()
+        assert page.locator(".offer-cards h3", has_text="$5 off from $45 up").count() == 1
+        assert site.faults == []
+
+
+def test_a_request_is_built_as_it_is_typed(site: Site) -> None:
+    page = site.page("viewer")
+    page.goto("/console/developer")
+    page.locator("textarea[name=body]").fill('{"customer_id": "c-77"}')
+    expect(page.locator("#snippets pre").first).to_contain_text("c-77")
+    assert site.faults == []
 
 
 def test_a_test_is_drafted_started_and_stopped(site: Site) -> None:

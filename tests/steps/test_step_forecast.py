@@ -304,6 +304,32 @@ def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, 
         why(torn, set_scene(torn), "once")
 
 
+def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> None:
+    from promolift.profile.basket import fit_basket
+    from promolift.profile.encoder_forecast import drivers
+    from promolift.profile.settings import BasketNote
+    from promolift.steps.customer_page import why
+
+    scene = forecast_scene.set_scene(job)
+    h = forecast_scene.drawn(job, scene)
+    start, kept = scene.day - forecast.WINDOW, job.store.load_files(forecast.BASKET)
+    shared, model = popularity(h, scene.day), forecast.learned(job, h, scene.day)
+    trees = fit_basket(h, start, 1)
+    who = job.profiled.kept_outlook.filter(pl.col("visits") > 3).sort("customer_id").row(0, named=True)
+    said = {}
+    for weight in (0.0, 0.5):
+        order = forecast.Ordered(trees, BasketNote(day=start, weight=weight, why="", n=100))
+        files = {"trees.txt": trees.encode(), "note.json": order.note.model_dump_json().encode(), "made_from": b"x"}
+        job.store.save_files(forecast.BASKET, files)
+        said[weight] = [each.odds_factor for each in why(job, scene, who["customer_id"]).reasons]
+    job.store.save_files(forecast.BASKET, kept)
+    mixed = forecast.looking(model, order, h, scene.day)
+    alone = forecast_scene.of_customer(job, scene, who["customer_id"])
+    found = drivers(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
+    assert said[0.5] == pytest.approx(np.exp(found).to_list(), rel=1e-5)
+    assert said[0.5] != pytest.approx(said[0.0])
+
+
 def test_trees_that_did_not_pay_are_not_learned_again_before_the_window_moves(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

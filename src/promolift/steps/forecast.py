@@ -23,6 +23,7 @@ from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, Fi
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
+from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
@@ -202,11 +203,10 @@ def ordered(job: Job, h: "Histories", model: "LearnedEncoder", shared: "Populari
     from promolift.profile.basket import fit_basket
     from promolift.profile.encoder_forecast import weighed
 
-    kept, mark = job.store.load_files(BASKET), job.store.load_files(MODEL)["made_from"]
-    if kept:
-        earlier = Ordered(kept["trees.txt"].decode(), BasketNote.model_validate_json(kept["note.json"]))
+    earlier, mark = kept_order(job.store), job.store.load_files(MODEL)["made_from"]
+    if earlier is not None:
         moved = not 0 <= start - earlier.note.day < WINDOW
-        if kept["made_from"] == mark or (earlier.note.weight == 0 and not moved):
+        if job.store.load_files(BASKET)["made_from"] == mark or (earlier.note.weight == 0 and not moved):
             return earlier
     try:
         trees = fit_basket(h, start, job.config.encoder.seed)
@@ -216,6 +216,12 @@ def ordered(job: Job, h: "Histories", model: "LearnedEncoder", shared: "Populari
     files = {"trees.txt": trees.encode(), "note.json": note.model_dump_json().encode(), "made_from": mark}
     job.store.save_files(BASKET, files)
     return Ordered(trees, note)
+
+
+def kept_order(store: Store) -> Ordered | None:
+    """The trees of an earlier run, None where there are none."""
+    kept = store.load_files(BASKET)
+    return Ordered(kept["trees.txt"].decode(), BasketNote.model_validate_json(kept["note.json"])) if kept else None
 
 
 def looking(model: "LearnedEncoder", basket: Ordered, h: "Histories", day: float) -> "LearnedEncoder":

@@ -23,7 +23,7 @@ from promolift.store.ledger_schema import Refused
 from promolift.terms import Words
 from promolift.words import clip, pick, spoken
 
-FIRST, TRIED = 20, 20_000  # rows set aside that are shown of a source; rows that a mapping is tried on
+FIRST, SHOWN, TRIED = 20, 500, 20_000  # rows set aside that are shown; rows whose values are; rows that are tried
 KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
 SEVERAL = "\t"  # between the columns of a role that has several
 NAMES = {
@@ -170,7 +170,7 @@ def mapping(visit: PageVisit) -> Reply:
     """What the columns of a file are taken to mean."""
     source = the_source(visit)
     with Store(visit.server.settings.work) as store:
-        sample = opened(store, source.file).sample(200)
+        sample = opened(store, source.file).rows.limit(SHOWN).pl().drop("_row", strict=False)
     found = source.file.mapping
     lines = [role_line(role, means, found, sample) for role, means in ROLES[found.table].items()]
     data = {

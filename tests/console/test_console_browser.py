@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from console_helpers import CONFIG, PASSWORD, Shop, opened
-from serve_helpers import free_port
+from serve_helpers import derived, free_port
 
 from promolift.console.people import begin
 from promolift.console.screens import NAV
@@ -176,9 +176,7 @@ def test_a_rejected_release_is_rolled_back_in_two_clicks_and_decisions_change(si
     api, campaign = site.shop.api, CONFIG.plan.campaign
     live = api("GET", f"/v1/campaigns/{campaign}")["release"]
     made = site.shop.server.decider.ensure(live)
-    from promolift.serve.release import derive
-
-    other = derive(site.shop.server.settings.work, live, made.terms.model_copy(update={"price": 1e6}))
+    other = derived(site.shop.server.settings.work, live, made.terms.model_copy(update={"price": 1e6}))
     api("POST", f"/v1/releases/{other}:activate")
     with Store(site.folder) as store:
         who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)

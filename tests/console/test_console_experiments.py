@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from console_helpers import CONFIG, Shop, opened
+from serve_helpers import derived
 from sqlalchemy import insert
 
 from promolift.learn.experiment import assign
 from promolift.serve import verdicts
-from promolift.serve.release import derive
 from promolift.serve.things import KeptTest
 from promolift.sql import DAY_MS
 from promolift.store.ledger_schema import DECISIONS, EVENTS
@@ -32,7 +32,7 @@ def another(shop: Shop) -> str:
     """A second release of the campaign."""
     release = shop.api("GET", HERE)["release"]
     terms = shop.server.decider.ensure(release).terms
-    other = derive(shop.server.settings.work, release, terms.model_copy(update={"price": terms.price + 1}))
+    other = derived(shop.server.settings.work, release, terms.model_copy(update={"price": terms.price + 1}))
     shop.api("POST", f"/v1/releases/{other}:activate")
     shop.api("POST", f"{HERE}:rollback")
     return other

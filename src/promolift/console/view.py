@@ -93,8 +93,6 @@ STATES = {
     "draft": Words(en="draft", zh="草稿"),
     "asked": Words(en="waits for a yes", zh="等待批准"),
     "approved": Words(en="approved", zh="已批准"),
-    "proposed": Words(en="proposed by learning", zh="学习提出"),
-    "superseded": Words(en="superseded", zh="已被取代"),
     "frozen": Words(en="frozen", zh="已冻结"),
     "judged": Words(en="passed by the judge", zh="评审通过"),
     "edited": Words(en="written by a person", zh="人工撰写"),

@@ -44,7 +44,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     """
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_forecast import LearnedEncoder, drivers, nearest
-    from promolift.steps.forecast import kept_order, looking
+    from promolift.steps.forecast import kept_trees, looking
     from promolift.steps.forecast_scene import drawn, of_customer
 
     kept = job.store.load_files(MODEL)
@@ -61,9 +61,9 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
     moved: list[Visit] = []
     if item and everyone["visits"][row]:
-        h, order = of_customer(job, scene, customer_id), kept_order(job.store)
+        h, order = of_customer(job, scene, customer_id), kept_trees(job.store)
         if order is not None and order.note.weight:
-            model = looking(model, order, drawn(job, scene), scene.day)
+            model = looking(model, order.text, order.note.weight, drawn(job, scene), scene.day)
         found = drivers(model, h, shared, 0, scene.day, item).head(REASONS)
         days, baskets, effects = (found[name].to_list() for name in ("day", "items", "effect"))
         moved = [visit(job, scene, *each) for each in zip(days, baskets, effects, strict=True)]

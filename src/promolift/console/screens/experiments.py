@@ -38,7 +38,7 @@ class PowerLine(NamedTuple):
     smallest: str
 
 
-class Found(NamedTuple):
+class ReadTest(NamedTuple):
     """What a test shows; or why not."""
 
     result: ExperimentResult | None
@@ -73,7 +73,7 @@ def shown(
     visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None, part: bool = False
 ) -> Screen:
     """A page with what a test shows; where that is a long reading, the page comes first and asks for the part."""
-    found, blocks, cash = Found(None, ""), list[Figure | Block](), Cash(visit.shared.shop.currency)
+    found, blocks, cash = ReadTest(None, ""), list[Figure | Block](), Cash(visit.shared.shop.currency)
     if test is not None:
         design = judged_by(test.experiment.design)
         with visit.read() as db:
@@ -98,12 +98,12 @@ def shown(
     return Screen(template, title, data | {"draws": True}, figures, whole=not part)
 
 
-def read(visit: PageVisit, test: KeptTest) -> Found:
+def read(visit: PageVisit, test: KeptTest) -> ReadTest:
     """What it shows, or why nothing can be said."""
     try:
-        return Found(experiments.ended_experiment(visit.call, visit.campaign_id, test.experiment.design.name), "")
+        return ReadTest(experiments.ended_experiment(visit.call, visit.campaign_id, test.experiment.design.name), "")
     except PromoError as error:
-        return Found(None, str(error))
+        return ReadTest(None, str(error))
 
 
 def question(test: KeptTest) -> str:

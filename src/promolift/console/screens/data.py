@@ -246,8 +246,13 @@ def keep_mapping(visit: PageVisit) -> Reply:
     new = stated(visit, source, visit.form)
     tried(visit, source, new)
     keep(visit, source.name, source.file.model_copy(update={"mapping": new}))
-    if source.name == "events":
-        visit.shared.change(lambda _: {"shop": {"currency": new.currency, "zone": new.zone}})
+    said = {
+        name: getattr(new, name)
+        for name in ("currency", "zone")
+        if getattr(new, name) != getattr(source.file.mapping, name)
+    }
+    if source.name == "events" and said:  # what was said anew alone: the shop may state a zone of its own
+        visit.shared.change(lambda _: {"shop": said})
     visit.change(lambda db, now_ms: visit.note(
         db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
     return on_to("/data", "Kept. Run to read the files by it.", "已保存。运行后即按此读入。")

@@ -124,7 +124,7 @@ def printed(visit: PageVisit, line: MenuItem) -> list[Printed]:
     shop, covers = visit.shared.shop, AND.join(line.covers) or ("" if line.scope == "all" else line.scope)
     now = datetime.fromtimestamp(visit.now_ms / 1000, ZoneInfo(shop.zone))
     offer = make_offer(line, covers, line.scope, on_what(line), now, shop.currency)
-    texts = pool_of(visit).usable(visit.shared.config.message.approve).texts
+    texts = pool_of(visit).usable("judged").texts  # how it may read; what is sent needs the approval that is asked for
     found = []
     for language in ("zh", "en"):
         written = ""
@@ -162,7 +162,7 @@ def edit(visit: PageVisit) -> Reply:
 
 def flat(visit: PageVisit, line: MenuItem) -> dict[str, str]:
     """A line as its form has it: money in whole units of the currency, shares in percent, lists with commas."""
-    digits, found = currency_digits(visit.shared.shop.currency), dict[str, str]()
+    digits, found = currency_digits(visit.shared.shop.currency), {"valid_days": str(line.valid_days)}
     stated = as_stated(line)
     for name, value in ({**stated, **stated["benefit"]}).items():
         if name in MONEY + LINE_MONEY and value is not None:

@@ -220,9 +220,10 @@ def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_fil
         expect(page.locator("h1")).to_have_text("events", timeout=60_000)  # it is read and guessed at
         said = page.locator("#tried")
         before = said.inner_text()
-        page.locator("select[name='role.customer_id']").select_option("sku")
-        expect(said).not_to_have_text(before, timeout=30_000)
-        page.locator("select[name='role.customer_id']").select_option("user_id")
+        page.locator("select[name='role.amount']").select_option("event_type")
+        expect(said).to_contain_text("unreadable amount", timeout=30_000)
+        page.locator("select[name='role.amount']").select_option("sales_value")
+        expect(said).to_have_text(before, timeout=30_000)
         page.get_by_role("button", name="Keep this").click()
         assert "Kept" in page.locator(".said").inner_text()
         page.get_by_role("button", name="Run", exact=True).click()

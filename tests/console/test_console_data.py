@@ -62,6 +62,8 @@ def test_another_column_is_tried_without_a_trace_and_kept_on_demand(empty: Shop,
     before = (tmp_path / "promolift.toml").read_text()
     tried = editor.client.get("/console/data/events/try", params=form(editor, customer_id="sku"))
     assert tried.status_code == 200
+    wrong = editor.client.get("/console/data/events/try", params=form(editor, customer_id=""))
+    assert (wrong.status_code, "customer" in wrong.text) == (200, True)
     assert (tmp_path / "promolift.toml").read_text() == before
     editor.post("/data/events", **form(editor, shelf_discount=""))
     config = load_config(tmp_path / "promolift.toml")

@@ -11,6 +11,7 @@ from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
 from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
 from promolift.data.mapping import NEEDED, ROLES
+from promolift.errors import PromoError
 from promolift.pages.chapters.health import tell_health
 from promolift.results.shop import Health, Span
 from promolift.serve.worded import all_worded, refused, worded
@@ -172,6 +173,7 @@ def mapping(visit: PageVisit) -> Reply:
         "lines": lines,
         "columns": sample.columns,
         "notes": found.notes,
+        "why": "",
         "said": tried(visit, source),
     }
     return Screen("data_map.html", source.name, data)
@@ -235,9 +237,13 @@ def tried(visit: PageVisit, source: SourceFile, found: room.Mapping | None = Non
 
 
 def try_mapping(visit: PageVisit) -> Reply:
-    """While somebody chooses: what would become of the rows. Nothing is kept."""
+    """While somebody chooses: what would become of the rows, or why it cannot be. Nothing is kept."""
     source = the_source(visit)
-    return Screen("data_try.html", "", {"said": tried(visit, source, stated(visit, source, visit.query))}, whole=False)
+    try:
+        data = {"said": tried(visit, source, stated(visit, source, visit.query)), "why": ""}
+    except PromoError as error:
+        data = {"said": None, "why": str(error)}
+    return Screen("data_try.html", "", data, whole=False)
 
 
 def keep_mapping(visit: PageVisit) -> Reply:

@@ -172,6 +172,11 @@ def everybody(run: Run, view: View, month: int) -> Ints:
     return within(view, np.zeros(run.market.shop.customers, dtype=np.int64), unit(run, "who", month))
 
 
+def reminders(run: Run, view: View, month: int) -> Ints:
+    """A reminder without a discount to everybody, every month."""
+    return within(view, np.full(run.market.shop.customers, ARMS.index("reminder")), unit(run, "who", month))
+
+
 def likeliest(run: Run, view: View, month: int) -> Ints:
     """10 % to those who are expected to spend most."""
     return within(view, np.zeros(run.market.shop.customers, dtype=np.int64), view.spend_N)
@@ -375,6 +380,7 @@ def cpu_now() -> float:
 POLICIES: dict[str, Decide] = {
     "nothing": nothing, "hand rule": hand, "best fixed arm by A/B": fixed, "A/B by recency": by_recency,
     "X-learner and knapsack": x_learner, "LinTS": lin_ts, "likeliest buyers": likeliest, "10 % for everybody": everybody,
+    "reminder to everybody": reminders,
     "knowable": knowable, "oracle": oracle,
 }  # fmt: skip
 
@@ -491,7 +497,7 @@ def report(found: Everything, data: str) -> None:
     if "promolift" not in totals:
         return
     ours, months = totals["promolift"], totals["promolift"]["horizon"].shape[1]
-    for name in (*LEARNERS, "hand rule"):
+    for name in (*LEARNERS, "hand rule", "reminder to everybody"):
         if name in totals:
             compare(f"promolift over {name}, horizon, paired by shop", (ours["horizon"] - totals[name]["horizon"]).sum(axis=1),
                     data, peer=name)  # fmt: skip

@@ -163,3 +163,30 @@ def test_what_was_assumed_pays_for_two_tests_and_no_more() -> None:
         for tests in (1, 2):
             states = [c.state for c in choose_arms(found, rules._replace(tests=tests))]
             assert ("test" in states) == (tested or tests == 1)
+
+
+def month_of(visits: float, money: float, seed: int) -> Draws:
+    """Two windows of 3,000 customers, half of them with a letter: what it does to visits and to money is small beside
+    what customers differ by."""
+    rng, n = np.random.default_rng(seed), 6000
+    got = rng.random(n) < 0.5
+    came = rng.poisson(1.5 * (1 + visits * got)).astype(float)
+    value = rng.normal(900.0 + money * got, 1500.0, n)
+    nothing = np.zeros(n)
+    return Draws(
+        np.where(got, 0, -1), np.arange(n) % 2, np.arange(n) % 3000, np.full((n, 1), 0.5), np.full(n, 0.5), value,
+        value, nothing, came,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("visits", "money", "stops"), [(-0.08, -20.0, True), (0.08, 35.0, False)])
+def test_where_offers_keep_customers_away_everything_stops_after_two_tests(
+    visits: float, money: float, stops: bool
+) -> None:
+    """Where letters cost visits hardly any shop goes on; where they bring some hardly any is stopped."""
+    letters = [ArmCell(0, group, 60.0, 1.0, 100.0, 0.0, 1500, 1500.0) for group in range(2)]
+    rules, went_on = ArmRules(0.8, 6, 0.1, 1e6, 2), 0
+    for seed in range(60):
+        found = effects(month_of(visits, money, seed), letters)
+        went_on += any(choice.state != "closed" for choice in choose_arms(found, rules))
+    assert went_on <= 6 if stops else went_on >= 52

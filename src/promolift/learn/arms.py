@@ -8,7 +8,7 @@ arms and groups share a part, its scale by marginal likelihood: empirical Bayes,
 Legend: R rows, K arms, G groups, I cells (arm and group).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -241,6 +241,7 @@ class ArmRules(NamedTuple):
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 PATIENCE = 2  # windows of tests after which an arm is tested further only if the draws themselves speak for it
+AGAINST = -1.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -250,9 +251,11 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
-    After PATIENCE windows what was assumed pays for no further test.
+    After PATIENCE windows what was assumed pays for no further test, and for no offer where all draws speak against it.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
+    if rules.tests >= PATIENCE and _spoken_against(found):
+        return chosen
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
@@ -289,16 +292,22 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
 def _spoken_for(found: Sequence[ArmValue]) -> dict[int, bool]:
     """By arm, whether its draws, all groups weighted by precision, gained after their cost; of an arm that never drew,
     whether those of all others did."""
+    drew = [effect for effect in found if effect.found.se]
+    arms = {effect.cell.arm: [each for each in drew if each.cell.arm == effect.cell.arm] for effect in found}
+    return {arm: _z((each.found.value, each.found.se) for each in mine or drew) > 0 for arm, mine in arms.items()}
 
-    def gained(some: Sequence[Found]) -> bool:
-        return sum(each.value / each.se**2 for each in some if each.se) > 0
 
-    every = [effect.found for effect in found if effect.found.se]
-    arms: dict[int, list[Found]] = {effect.cell.arm: [] for effect in found}
-    for effect in found:
-        if effect.found.se:
-            arms[effect.cell.arm].append(effect.found)
-    return {arm: gained(mine or every) for arm, mine in arms.items()}
+def _spoken_against(found: Sequence[ArmValue]) -> bool:
+    """Whether all that was drawn brought less money and fewer visits: money alone is too noisy to say soon that nothing
+    pays."""
+    money = _z((effect.found.value, effect.found.se) for effect in found)
+    return money + _z((effect.visits, effect.visits_se) for effect in found) < AGAINST
+
+
+def _z(some: Iterable[tuple[float, float | None]]) -> float:
+    """The mean weighted by precision, over its standard error; 0 of nothing."""
+    known = [(value, se) for value, se in some if se]
+    return sum(value / se**2 for value, se in known) / max(sum(1 / se**2 for _, se in known), 1e-300) ** 0.5
 
 
 class _Test(NamedTuple):

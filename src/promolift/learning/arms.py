@@ -164,7 +164,7 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(), visits_R=known["visits"].to_numpy(),
+        cost_R=known["cost"].to_numpy(), visits_R=_steadied(known, "visits", "past_window"),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ What reads many rows runs in a process of its own, and what forgets in parts: no
 
 import io
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -16,6 +17,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engine, delete, func, insert, select, update
 
+from promolift.errors import PromoError
 from promolift.hashing import hash_id
 from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
@@ -24,6 +26,7 @@ from promolift.serve.learning import number
 from promolift.serve.models import Id
 from promolift.serve.release import load
 from promolift.serve.routes import Asked, Call, Keyed
+from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import (
     ALIASES,
@@ -41,6 +44,7 @@ from promolift.store.ledger_schema import (
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
+LOG = logging.getLogger("promolift.serve")
 COUNTED = {EVENTS: "seq", DECISIONS: "ts_ms", REDEMPTIONS: "ts_ms", REJECTS: "seq"}  # how pages are counted
 EXPORTED = {table.name: table for table in COUNTED} | {"purchases": EVENTS}
 MOST = 200_000
@@ -186,7 +190,18 @@ def erase(asked: Keyed, subject: Id) -> Response:
     asked.server.change(lambda db, now_ms: _mark(db, subject, now_ms))  # from here on nothing new is kept of them
     for table in FORGOTTEN:
         _in_parts(asked, delete(table).where(_some_of(table, subject)))
-    return _leave(asked, subject, counts, erased=True)
+    return _leave(asked, subject, counts | _forgotten(asked.server.settings.work, subject), erased=True)
+
+
+def _forgotten(work: Folder, subject: str) -> dict[str, int]:
+    """Their rows in the work folder, kept decisions and draws among them, are deleted; how many, by table. -1 of `work`
+    where a step is writing there: `promolift erase` does it when that is over."""
+    try:
+        with Store(work) as store:
+            return {f"work.{name}": count for name, count in store.forget(subject).items()}
+    except PromoError as error:
+        LOG.warning("the work folder was not rid of an erased customer", extra={"detail": str(error)})
+        return {"work": -1}
 
 
 @router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])

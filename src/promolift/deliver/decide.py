@@ -29,10 +29,12 @@ NOTHING_PAYS = "no offer gains more than its cost at the price"
 class LineEffect(Settings):
     """What a menu line (`arm`) adds for a group of customers, per customer, and what is done with it.
 
-    `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost. `pays` is the
-    probability that it is worth more than none. `visits` is how many more purchase days the window had by the draws
-    alone. `give`: to the whole group; `test`: drawn on `share` of it; `closed`. `aimed`: it was drawn, and is given,
-    only among those of the group for whom the response model expected a gain.
+    `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost, as believed after
+    the draws. `pays` is the probability that it is worth more than none. `drawn_cents` is the same over the horizon by
+    the draws alone: its 95 % interval is their own, where what is believed leans on what was assumed. `visits` is how
+    many more purchase days the window had by the draws alone. `give`: to the whole group; `test`: drawn on `share` of
+    it; `closed`. `aimed`: it was drawn, and is given, only among those of the group for whom the response model
+    expected a gain.
     """
 
     arm: str
@@ -44,6 +46,8 @@ class LineEffect(Settings):
     cost_cents: float = Field(ge=0)
     cost_se_cents: float = Field(default=0.0, ge=0)
     pays: float = Field(ge=0, le=1)
+    drawn_cents: float | None = None
+    drawn_se_cents: float | None = None
     visits: float | None = None
     visits_se: float | None = None
     state: Literal["give", "test", "closed"]

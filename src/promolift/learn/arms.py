@@ -309,7 +309,8 @@ def _spoken_against(found: Sequence[ArmValue]) -> bool:
 def _z(some: Iterable[tuple[float, float | None]]) -> float:
     """The mean weighted by precision, over its standard error; 0 of nothing."""
     known = [(value, se) for value, se in some if se]
-    return sum(value / se**2 for value, se in known) / max(sum(1 / se**2 for _, se in known), 1e-300) ** 0.5
+    precision = max(sum(1 / se**2 for _, se in known), 1e-300)
+    return float(sum(value / se**2 for value, se in known) / precision**0.5)
 
 
 class _Test(NamedTuple):

@@ -227,14 +227,18 @@ def shown(found: tuple[LineEffect, ...]) -> list[LineEffect]:
 def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
     """One effect in a line: window and horizon beside each other."""
     low, high = (say(effect.net_cents + side * Z95 * effect.net_se_cents) for side in (-1, 1))
+    drawn = "" if effect.drawn_cents is None or effect.drawn_se_cents is None else (
+        f" ({say(effect.drawn_cents)} by the draws alone, {say(effect.drawn_cents - Z95 * effect.drawn_se_cents)} to "
+        f"{say(effect.drawn_cents + Z95 * effect.drawn_se_cents)})"
+    )  # fmt: skip
     fate = {"give": "given", "test": f"tested on {effect.share:.0%}", "closed": "closed"}[effect.state]
     more = "" if effect.visits is None or effect.visits_se is None else (
         f", {effect.visits:+.2f} visits ({effect.visits - Z95 * effect.visits_se:+.2f} to "
         f"{effect.visits + Z95 * effect.visits_se:+.2f})"
     )  # fmt: skip
     return (
-        f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high}), "
-        f"{say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} before its "
-        f"cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} against "
+        f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high})"
+        f"{drawn}, {say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} "
+        f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} against "
         f"{effect.n_none}): {fate}"
     )

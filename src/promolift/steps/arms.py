@@ -38,7 +38,7 @@ DRAWS = {
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
     "aimed": pl.Boolean,
 }  # fmt: skip
-KINDS = {float: pl.Float64, int: pl.Int64, bool: pl.Boolean}
+KINDS = {float: pl.Float64, float | None: pl.Float64, int: pl.Int64, bool: pl.Boolean}
 EFFECTS = {
     name: KINDS.get(field.annotation, pl.String)  # type: ignore[arg-type]
     for name, field in LineEffect.model_fields.items()
@@ -189,6 +189,7 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
             pays=each.pays, state=choice.state, share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level, aimed=aimed,
         )

@@ -6,6 +6,7 @@ most refusals are answered before any library of the models is loaded.
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -433,14 +434,19 @@ def decide(
     config: Path, work: Path,
     file: Annotated[Path, option("File to write: .parquet or .csv.", "--out", "-o")],
     segment: Annotated[str | None, option("A segment of promolift.toml; left out: everybody.")] = None,
+    beside: Annotated[
+        list[Path] | None,
+        option("Work folder of another campaign's plan; one decides for each customer. Repeatable.", "--beside"),
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
     """Decide for all customers of a segment at once by the plan, as the server decides for one, and write a file."""
     from promolift.results.decide import write_decisions
     from promolift.run import Job
 
     settings = settings_of(config)
-    with stores.Store(work) as store, showing() as tell:
-        return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file)
+    with ExitStack() as opened, showing() as tell:
+        store, *others = (opened.enter_context(stores.Store(each)) for each in (work, *(beside or ())))
+        return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file, others)
 
 
 @verb(app.command())

@@ -24,7 +24,7 @@ from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
 from promolift.terms import Words
-from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol
+from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -164,6 +164,7 @@ def asset(name: str) -> str:
 @lru_cache
 def _templates() -> Environment:
     made = environment("promolift.console", "promolift.pages")
+    made.filters["upper_first"] = upper_first
     made.globals |= {
         "asset": asset,
         "date": date,

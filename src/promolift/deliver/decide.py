@@ -65,7 +65,8 @@ class ReleaseTerms(Settings):
     customers get no offer, the same ones as long as `holdout_salt` stays. `explore`: with this probability a customer
     gets a uniform draw from their open offers and `none`, so that each has a known propensity of at least
     explore / (K + 1); where `explore_where` says so, only those for whom nothing pays at the price draw.
-    `effects` are what draws have taught of each menu line by group; the plan's gains are these.
+    Where several campaigns meet, one of a higher `priority` goes first. `effects` are what draws have taught of each
+    menu line by group; the plan's gains are these.
     """
 
     campaign_id: str = Field(min_length=1)
@@ -77,6 +78,7 @@ class ReleaseTerms(Settings):
     holdout_share: float = Field(default=0.0, ge=0, lt=1)
     explore: float = Field(default=0.0, ge=0, le=1)
     explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
+    priority: int = 0
     effects: tuple[LineEffect, ...] = ()
 
     @model_validator(mode="before")

@@ -73,8 +73,8 @@ class Point(Settings):
 
 
 class RuleCost(Settings):
-    """What a strategic rule costs: expected gain without it less with it; `price` is what one more unit of its share
-    costs. `given` offers are such, `able` customers can get one.
+    """What a strategic rule costs: expected gain without it less with it. `given` offers are such, `able` customers can
+    get one. `price` is the limit's: what one more of its share costs (0.01 of it one percentage point).
     """
 
     name: str
@@ -263,12 +263,16 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
 
 def rule_text(found: RuleCost, currency: str) -> str:
     """What a strategic rule did and costs, in a sentence."""
-    cost, given = Cash(currency)(found.cost_cents), f"{found.given:,}"
-    return pick(
+    cash, given = Cash(currency), f"{found.given:,}"
+    cost, point = cash(found.cost_cents), cash(found.price / 100)
+    text = pick(
         f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "
         f"{cost} of expected gain.",
         f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
     )
+    if found.price:
+        text += pick(f" One percentage point more would cost {point}.", f"占比再高1个百分点，少赚{point}。")
+    return text
 
 
 RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}

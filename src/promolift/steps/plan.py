@@ -43,6 +43,16 @@ WEIGHED = (
 )  # fmt: skip
 
 
+NEAR = 0.05  # of the budget
+
+
+class NextCent(NamedTuple):
+    """What one more cent of budget adds: by its price, and with the limits that grow with it."""
+
+    price: float
+    worth: float
+
+
 class Offered(NamedTuple):
     """Every candidate with its effect, the weakest evidence that may be planned with, the lines they come from, and
     the candidates as a test may open them where that is more: those of weaker evidence, too.
@@ -161,7 +171,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     plan, budget = job.config.plan, budget_cents(job, at)
     own = ReleaseTerms(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
-        holdout_share=plan.holdout_share,
+        holdout_share=plan.holdout_share, priority=plan.priority,
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
     free_of_rules, some = some, some._replace(rows=strategic.with_rules(some.rows, job.config.strategic))
@@ -190,7 +200,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     if arms is None:
         costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
         note = note.model_copy(update={"strategic": costs})
-    frontier = limits_of(job).curve(careful(audience.free), job.config.plan.seed)
+    frontier = limits_of(job).curve(careful(audience.free), budget, job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
@@ -287,7 +297,8 @@ def rule_costs(
         costs.append(
             RuleCost(
                 name=rule.name, rule=rule.rule, given=mine.height, able=able["customer_id"].n_unique(),
-                cost_cents=max(gain_of(best) - with_all, 0.0), price=found.allocation.row_prices.get(rule.name, 0.0),
+                cost_cents=max(gain_of(best) - with_all, 0.0),
+                price=0.0 if found.added_cents else found.allocation.multipliers.get(rule.name, 0.0),
             )
         )  # fmt: skip
     return tuple(costs)
@@ -295,7 +306,21 @@ def rule_costs(
 
 def gain_of(found: allocate.AllocatedOffers) -> float:
     """What a plan gains, careful, by the gains that it was chosen by less what rules added to them."""
-    return found.gain_cents - float(boost(found.chosen).sum())
+    return found.gain_cents - found.added_cents
+
+
+def worth_of(job: Job, free: pl.DataFrame, budget: int, found: allocate.AllocatedOffers) -> NextCent:
+    """What one more cent of budget adds to the gain. Where strategic rules add to gains, prices hold that, too: then
+    it is measured between plans of a little more and a little less.
+    """
+    limits = limits_of(job)
+    if not found.added_cents:
+        return NextCent(found.allocation.price, limits.worth(found.allocation))
+    offers, seed, near = preferred(free), job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
+    some = allocate.at_budgets(offers, near, lambda cents: limits.at(free, cents), seed=seed)
+    less, more = (gain_of(each or found) for each in some)
+    slope = (more - less) / (near[1] - near[0]) if all(some) and budget else 0.0
+    return NextCent(slope, slope)
 
 
 def preferred(rows: pl.DataFrame) -> pl.DataFrame:
@@ -400,7 +425,7 @@ def summary(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=audience.barred.len(), price=found.price, worth=limits_of(job).worth(found),
+        barred=audience.barred.len(), **worth_of(job, audience.free, budget, made.found)._asdict(),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),

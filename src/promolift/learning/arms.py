@@ -239,6 +239,6 @@ def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
     return (
         f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high})"
         f"{drawn}, {say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} "
-        f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} against "
-        f"{effect.n_none}): {fate}"
+        f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
+        f"against {effect.n_none}): {fate}"
     )

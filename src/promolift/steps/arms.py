@@ -399,8 +399,20 @@ def _note(
         ceiling_cents=ceiling_of(sent), habit_flip=habit_flip(sent, people),
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
-        assumed_visits=None if any(each.n_arm for each in known) else VISITS,
+        assumed_visits=None if any(each.n_arm for each in known) else VISITS, visits_flip=visits_flip(sent, people),
     )  # fmt: skip
+
+
+def visits_flip(sent: pl.DataFrame, people: People) -> float | None:
+    """How much an offer would have to raise the odds of coming, as VISITS is assumed to, for all that is given to be
+    worth nothing; None where it is worth something without."""
+    by = sent.group_by("group").agg(pl.col("gain_now").sum(), pl.len())
+    visits = sum(
+        count * contact_of(people.ahead, group, max(people.base[group][0], 0.0)).mean
+        for group, count in by.select("group", "len").iter_rows()
+    )
+    rest = float(by["gain_now"].sum()) - visits
+    return -VISITS * rest / visits if rest < 0 < visits else None
 
 
 def habit_flip(sent: pl.DataFrame, people: People) -> float | None:

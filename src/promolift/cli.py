@@ -450,7 +450,9 @@ def decide(
 
 
 @verb(app.command())
-def erase(customer: Annotated[str, typer.Argument(help="The customer's id.")], work: Path) -> "StepSummary":
+def erase(
+    customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
+) -> "StepSummary":
     """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept."""
     from promolift.results.job import StepSummary
 

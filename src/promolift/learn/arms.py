@@ -64,7 +64,7 @@ class ArmCell(NamedTuple):
     sd: float
 
 
-class Found(NamedTuple):
+class CellEstimate(NamedTuple):
     """What draws say of one cell alone; `se` is None where too few drew."""
 
     value: float
@@ -85,7 +85,7 @@ class ArmValue(NamedTuple):
     it costs; and by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
 
     cell: ArmCell
-    found: Found
+    found: CellEstimate
     net: float
     net_se: float
     window: float
@@ -187,7 +187,7 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
         known = bool(seen.seen_I[i])
         cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if known else _expected_cost(cell)
-        each = Found(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
+        each = CellEstimate(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
                      int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
             ArmValue(
@@ -296,21 +296,21 @@ def _spoken_for(found: Sequence[ArmValue]) -> dict[int, bool]:
     whether those of all others did."""
     drew = [effect for effect in found if effect.found.se]
     arms = {effect.cell.arm: [each for each in drew if each.cell.arm == effect.cell.arm] for effect in found}
-    return {arm: _z((each.found.value, each.found.se) for each in mine or drew) > 0 for arm, mine in arms.items()}
+    return {arm: _z(each.found for each in mine or drew) > 0 for arm, mine in arms.items()}
 
 
 def _spoken_against(found: Sequence[ArmValue]) -> bool:
     """Whether all that was drawn brought less money and fewer visits: money alone is too noisy to say soon that nothing
     pays."""
-    money = _z((effect.found.value, effect.found.se) for effect in found)
-    return money + _z((effect.visits, effect.visits_se) for effect in found) < AGAINST
+    visits = (effect.found._replace(value=effect.visits, se=effect.visits_se) for effect in found)
+    return _z(effect.found for effect in found) + _z(visits) < AGAINST
 
 
-def _z(some: Iterable[tuple[float, float | None]]) -> float:
+def _z(some: Iterable[CellEstimate]) -> float:
     """The mean weighted by precision, over its standard error; 0 of nothing."""
-    known = [(value, se) for value, se in some if se]
-    precision = max(sum(1 / se**2 for _, se in known), 1e-300)
-    return float(sum(value / se**2 for value, se in known) / precision**0.5)
+    weight = [(each.value, 1 / each.se**2) for each in some if each.se]
+    precision = max(sum(w for _, w in weight), 1e-300)
+    return float(sum(value * w for value, w in weight) / precision**0.5)
 
 
 class _Test(NamedTuple):

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -151,3 +152,48 @@ def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path
     with sqlite3.connect(path) as db:
         assert db.execute("select count(*) from events").fetchone() == (1,)
     db.close()
+
+
+def killed(draft: Path, after_s: float, *verb: object) -> bool:
+    """Run a verb and kill it so long after its draft is there; whether it was still at work."""
+    with subprocess.Popen([sys.executable, "-m", "promolift.cli", "ledger", *map(str, verb)]) as process:
+        until = monotonic() + 60
+        while not draft.exists() and process.poll() is None and monotonic() < until:
+            sleep(0.001)
+        sleep(after_s)
+        alive = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    return alive
+
+
+@pytest.mark.slow
+def test_a_backup_or_a_restore_that_is_killed_leaves_a_whole_one_or_none(
+    folder: Path, shop: tuple[Path, Config], tmp_path: Path
+) -> None:
+    with serving(folder, shop[1]) as api:
+        released(api)
+        used(api)
+    path = folder / "serve" / "ledger.db"
+    rows = [(f"m{n}", "u", 1, 1, "x", "{}" + " " * 400) for n in range(200_000)]
+    columns = "message_id, customer_id, ts_ms, received_ms, name, body"
+    with sqlite3.connect(path) as db:
+        db.executemany(f"insert into events ({columns}) values (?, ?, ?, ?, ?, ?)", rows)
+    db.close()
+    copy, new, cut = tmp_path / "copy", tmp_path / "new", {"backup": 0, "restore": 0}
+    for after_s in (0.0, 0.02, 0.1, 0.3):
+        cut["backup"] += killed(copy.with_name("copy.part"), after_s, "backup", copy, "--work", folder)
+        if copy.exists():  # it was whole before the kill came
+            upkeep.restore(stated(tmp_path / f"whole_{after_s}"), copy)
+            shutil.rmtree(copy)
+    upkeep.backup(stated(folder), copy)
+    for after_s in (0.0, 0.02, 0.1, 0.3):
+        cut["restore"] += killed(new / "serve.part", after_s, "restore", copy, "--work", new)
+        if (new / "serve").exists():
+            assert upkeep.verify(stated(new)).figures["sound"]
+            shutil.rmtree(new)
+    upkeep.restore(stated(new), copy)
+    assert upkeep.verify(stated(new)).figures["sound"]
+    with sqlite3.connect(new / "serve" / "ledger.db") as db:
+        assert db.execute("select count(*) from events").fetchone() == (200_001,)
+    db.close()
+    assert min(cut.values()) > 0, cut

@@ -33,6 +33,7 @@ from promolift.store.ledger_schema import (
     CUSTOMERS,
     DECISIONS,
     EVENTS,
+    LIMITS,
     OUTBOX,
     REDEMPTIONS,
     REJECTS,
@@ -241,7 +242,8 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
             db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
         mine = REDEMPTIONS.c.customer_id == alias, REDEMPTIONS.c.person == subject
         db.execute(update(REDEMPTIONS).where(*mine).values(person=alias))
-        db.execute(update(USAGE).where(USAGE.c.subject == subject).values(subject=alias))
+        cells = (USAGE.c[name].in_(select(LIMITS.c[name])) for name in ("campaign_id", "limit_id"))  # as its key begins
+        db.execute(update(USAGE).where(*cells, USAGE.c.subject == subject).values(subject=alias))
         _rename(db, subject, alias)
         db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
         if erased:

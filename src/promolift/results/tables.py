@@ -157,6 +157,12 @@ class Profiled:
         """PROFILES of all moments."""
         return self.store.frame("profiles")
 
+    @property
+    def yearly(self) -> pl.DataFrame:
+        """customer_id, asof_ms, revenue_52w_cents of all moments."""
+        rows: pl.DataFrame = self.store.table("profiles").project("customer_id, asof_ms, revenue_52w_cents").pl()
+        return rows
+
     def profiles(self, asof_ms: int) -> pl.DataFrame:
         """PROFILES as of one moment."""
         return self._at("profiles", asof_ms)
@@ -203,7 +209,7 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Effects:
-    """What `promolift effect` keeps beside its response: what the models of redemption and spend read and say."""
+    """What `promolift effect` keeps beside its response: what the model of redemption reads and says."""
 
     store: Store
 
@@ -214,4 +220,3 @@ class Effects:
 
     redemption_features = Kept("redemption_features", "A row per past campaign and customer sent it.")
     redemption_odds = Kept("redemption_odds", "customer_id, target, redeem_prob of the menu's coupons.")
-    spend_inputs = Kept("spend_inputs", "What the spend forecast reads: a row per customer and snapshot.")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ EVENT_TYPES = TYPES | {b"application/x-www-form-urlencoded", b"application/octet
 SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
 SAID = itemgetter(*SHOWN)
-EMPTY: Mapping[str, object] = dict.fromkeys((*SHOWN, "code"))
+EMPTY: Mapping[str, Any] = dict.fromkeys((*SHOWN, "code", "send_ms", "considered"))
 FLAG = TypeAdapter(bool)
 
 
@@ -109,7 +110,7 @@ def _key(request: Request) -> str | None:
 def _decisions(server: Server) -> Endpoint:
     async def decisions(request: Request) -> HotAnswer:
         asked = DecisionIn.model_validate(_read(_body(request)))
-        ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
+        ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone, asked.channels)
         named = _key(request)
         if named is None:
             return _reply(shown(server, await server.decide(ask), asked), 200)
@@ -123,8 +124,20 @@ def _decisions(server: Server) -> Endpoint:
 def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
     """A decision without its words; without a record it says "no offer" and why."""
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    record: Mapping[str, object] = answer.record or {**EMPTY, **given}
-    return dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    record: Mapping[str, Any] = answer.record or {**EMPTY, **given}
+    shown = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    return shown | met(record)
+
+
+def met(record: Mapping[str, Any]) -> dict[str, object]:
+    """What a record says of the moment of sending, and of the campaigns that met, where it says anything."""
+    found: dict[str, object] = {}
+    if (send_ms := record["send_ms"]) is not None:
+        send_at = datetime.fromtimestamp(send_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        found["send"] = {"channel": record["channel"], "send_at": send_at, "propensity": record["send_prob"]}
+    if record["considered"] is not None:
+        found["considered"] = from_json(record["considered"])
+    return found
 
 
 def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:

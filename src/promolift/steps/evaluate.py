@@ -10,7 +10,7 @@ from promolift.results.job import Job, moments
 from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
-from promolift.steps import checks, redeem, spend
+from promolift.steps import checks, redeem
 from promolift.steps.plan import free_candidates, limits_of
 from promolift.steps.plan_rules import coupon_odds
 
@@ -19,7 +19,7 @@ def run(job: Job) -> None:
     """Every check that the data allow; the reason for each that they do not."""
     missing: dict[str, str] = {}
     found: list[Predictions] = []
-    every = {"purchases": checks.purchases, "redemptions": redeem.check, "spend": spend.check}
+    every = {"purchases": checks.purchases, "redemptions": redeem.check}
     for done, (name, check) in enumerate(every.items()):
         job.tell("evaluate", 0.2 * done, f"check of {name}")
         try:

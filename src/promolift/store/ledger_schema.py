@@ -135,13 +135,17 @@ DECISIONS = Table(
     Column("variant", Text),
     Column("code", Text),
     Column("unanswered", Integer, nullable=False, default=0),
+    Column("channel", Text),  # asked for, or drawn: then send_ms and send_prob say when, and how probable both were
+    Column("send_ms", Big),
+    Column("send_prob", Float(53)),
+    Column("considered", Text),  # JSON, where several campaigns met: what each had to offer, and why this one decided
     sqlite_with_rowid=False,
 )  # fmt: skip
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
 
 LIMITS = Table(
     "limits", META,
-    Column("campaign_id", Text, primary_key=True),
+    Column("campaign_id", Text, primary_key=True),  # ALL_CAMPAIGNS: counted over all of them together
     Column("limit_id", Text, primary_key=True),
     Column("offer_id", Text, nullable=False, default=""),  # empty: all offers of the campaign
     Column("metric", Text, nullable=False),  # redemptions or discount_amount
@@ -383,8 +387,8 @@ class Query:
         # SQLite keeps few statements ready: there the last ones go one by one
         last = [ready.given(row) for row in blocks.pop()] if blocks and len(blocks[-1]) < BLOCK else []
         text = ready.text.replace(ready.row, ", ".join([ready.row] * BLOCK), 1)
-        new = sum(driver.execute(text, [*chain.from_iterable(map(ready.given, each))]).rowcount for each in blocks)
-        return new + (driver.executemany(ready.text, last).rowcount if last else 0)
+        new: int = sum(driver.execute(text, [*chain.from_iterable(map(ready.given, each))]).rowcount for each in blocks)
+        return new + (int(driver.executemany(ready.text, last).rowcount) if last else 0)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]

@@ -50,7 +50,7 @@ def drawn_promotion(draw: random.Random, name: str) -> Promotion:
     fields: dict = {
         "percent_off": {"percent": draw.randint(1, 100), "base": draw.choice(("list", "remaining")), "max_discount_cents": most},
         "amount_off": {"amount_cents": draw.randint(1, 1500)},
-        "fixed_price": {"price_cents": draw.randrange(3000), "max_times": times, "max_discount_cents": most},
+        "fixed_price": {"price_cents": draw.randint(1, 3000), "max_times": times, "max_discount_cents": most},
         "buy_x_get_y": {"buy": draw.randint(1, 3), "get": draw.randint(1, 2), "percent": draw.choice((None, 50)), "max_times": times},
         "gift": {"product_id": "g", "quantity": draw.randint(1, 2), "worth_cents": draw.choice((0, 300))},
         "free_shipping": {"max_discount_cents": most},

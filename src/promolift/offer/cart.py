@@ -172,8 +172,9 @@ def price_cart(
         else:
             can.append(promotion)
     sets = _sets(can) if choose == "best" else [_by_priority(can)]
-    asks = {promotion.id: basket.asks(promotion) for promotion in can}
-    applied = min((basket.with_([asks[each.id] for each in chosen]) for chosen in sets), key=_rank)
+    asks = [basket.asks(promotion) for promotion in can]
+    tried = min((basket.with_([asks[at] for at in chosen]) for chosen in sets), key=_rank)
+    applied = tuple(map(basket.applied, tried.taken))
     used = {each.promotion_id for each in applied}
     for promotion in can:
         if promotion.id not in used:
@@ -213,10 +214,8 @@ class _Rank(NamedTuple):
     ids: list[str]
 
 
-def _rank(applied: Sequence[Applied]) -> _Rank:
-    worth = sum(each.discount_cents + each.shipping_off_cents + each.worth_cents for each in applied)
-    gifts = sum(bool(each.gift_quantity or each.points) for each in applied)
-    return _Rank(-worth, -gifts, len(applied), [each.promotion_id for each in applied])
+def _rank(tried: "_Tried") -> _Rank:
+    return _Rank(-tried.worth, -tried.gifts, len(tried.taken), [each.promotion.id for each in tried.taken])
 
 
 # which promotions are possible, and which of them together
@@ -262,37 +261,46 @@ def _exclude(one: Promotion, other: Promotion) -> bool:
     return a.category == b.category and not (a.joint and b.joint)
 
 
-def _groups(can: Sequence[Promotion]) -> list[list[Promotion]]:
-    names = dict.fromkeys(promotion.stacking.category for promotion in can)
-    return [[promotion for promotion in can if promotion.stacking.category == name] for name in names]
+class _Group(NamedTuple):
+    """The promotions of one category by their places: those that stand alone, and those that stand together."""
+
+    alone: list[int]
+    joint: list[int]
+
+
+def _groups(can: Sequence[Promotion]) -> list[_Group]:
+    found: dict[str, _Group] = {}
+    for at, promotion in enumerate(can):
+        mine = found.setdefault(promotion.stacking.category, _Group([], []))
+        (mine.joint if promotion.stacking.joint else mine.alone).append(at)
+    return list(found.values())
 
 
 def _count(can: Sequence[Promotion]) -> int:
-    return prod(sum(not p.stacking.joint for p in g) + 2 ** sum(p.stacking.joint for p in g) for g in _groups(can))
+    return prod(len(group.alone) + 2 ** len(group.joint) for group in _groups(can))
 
 
-def _sets(can: Sequence[Promotion]) -> Iterator[list[Promotion]]:
-    """All sets that stacking allows; of more than MOST_SETS those with all joint promotions of a category or none.
+def _sets(can: Sequence[Promotion]) -> Iterator[list[int]]:
+    """All sets that stacking allows, by place; of more than MOST_SETS those with all joint ones of a category or none.
 
     Joint promotions hardly ever lower one another's worth by more than they add, so leaving one out hardly ever pays.
     """
     every = _count(can) <= MOST_SETS
-    ways: list[list[tuple[Promotion, ...]]] = []
-    for group in _groups(can):
-        joint = [promotion for promotion in group if promotion.stacking.joint]
+    ways: list[list[tuple[int, ...]]] = []
+    for alone, joint in _groups(can):
         sizes = range(len(joint) + 1) if every else (0, len(joint))
-        ways.append([(promotion,) for promotion in group if not promotion.stacking.joint])
+        ways.append([(at,) for at in alone])
         ways[-1].extend(chain.from_iterable(combinations(joint, size) for size in sizes))
     for choice in product(*ways):
-        yield sorted(chain.from_iterable(choice), key=_order)
+        yield sorted(chain.from_iterable(choice))
 
 
-def _by_priority(can: Sequence[Promotion]) -> list[Promotion]:
-    chosen: list[Promotion] = []
-    for promotion in sorted(can, key=lambda promotion: (-promotion.stacking.priority, *_order(promotion))):
-        if not any(_exclude(promotion, other) for other in chosen):
-            chosen.append(promotion)
-    return sorted(chosen, key=_order)
+def _by_priority(can: Sequence[Promotion]) -> list[int]:
+    chosen: list[int] = []
+    for at in sorted(range(len(can)), key=lambda at: (-can[at].stacking.priority, at)):
+        if not any(_exclude(can[at], can[other]) for other in chosen):
+            chosen.append(at)
+    return sorted(chosen)
 
 
 # what a set takes off
@@ -305,6 +313,22 @@ class _Ask(NamedTuple):
     room: list[int]
     percent: int = 0
     cents: int = 0
+
+
+class _Taken(NamedTuple):
+    """What a promotion takes off in all, and off each line."""
+
+    promotion: Promotion
+    cents: int
+    parts: list[int]
+
+
+class _Tried(NamedTuple):
+    """A set as it is applied: what takes something off or gives something, the money in all, gifts and points."""
+
+    taken: list[_Taken]
+    worth: int
+    gifts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,42 +378,52 @@ class _Basket:
             return _Ask(promotion, room, benefit.percent, benefit.amount_cents)
         return _Ask(promotion, room, cents=sum(room))
 
-    def with_(self, chosen: Iterable[_Ask]) -> tuple[Applied, ...]:
+    def with_(self, chosen: Iterable[_Ask]) -> _Tried:
         """`chosen` applied in their order; those that change nothing are left out."""
-        left, shipping = list(self.full), self.shipping_cents
+        left, shipping, worth, gifts = self.full, self.shipping_cents, 0, 0
         budget = sum(left) + shipping if self.most_off_cents is None else self.most_off_cents
-        applied = []
+        taken: list[_Taken] = []
         for promotion, most, percent, cents in chosen:
-            benefit, off = promotion.benefit, 0
+            benefit = promotion.benefit
+            if benefit.type in ("gift", "points"):
+                if benefit.product_id or benefit.points:
+                    gifts, worth = gifts + 1, worth + benefit.worth_cents
+                    taken.append(_Taken(promotion, 0, []))
+                continue
             if benefit.type == "free_shipping":
-                off = min(shipping, budget, benefit.max_discount_cents or shipping)
+                off, parts = min(shipping, budget, benefit.max_discount_cents or shipping), []
                 shipping -= off
-                each = Applied(promotion.id, 0, {}, shipping_off_cents=off)
-            elif benefit.type in ("gift", "points"):
-                units = benefit.quantity if benefit.product_id else 0
-                each = Applied(promotion.id, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
             else:
-                room = [min(part, whole) for part, whole in zip(most, left, strict=True)]
-                base = most if benefit.base == "list" else room
-                wish = (sum(base) * percent + 50) // 100 if percent else cents
+                room = list(map(min, most, left))
+                wish = (sum(most if benefit.base == "list" else room) * percent + 50) // 100 if percent else cents
                 off = min(wish, sum(room), budget, benefit.max_discount_cents or wish)
-                less = _spread(off, room)
-                left = [whole - part for whole, part in zip(left, less, strict=True)]
-                taken = {line.line_id: part for line, part in zip(self.lines, less, strict=True) if part}
-                each = Applied(promotion.id, off, taken)
-            budget -= off
-            if off or each.gift_quantity or each.points:
-                applied.append(each)
-        return tuple(applied)
+                parts = _spread(off, room)
+                left = list(map(int.__sub__, left, parts))
+            budget, worth = budget - off, worth + off
+            if off:
+                taken.append(_Taken(promotion, off, parts))
+        return _Tried(taken, worth, gifts)
+
+    def applied(self, taken: _Taken) -> Applied:
+        """What a promotion does in the cart, line by line."""
+        (id_, benefit), cents = (taken.promotion.id, taken.promotion.benefit), taken.cents
+        if benefit.type == "free_shipping":
+            return Applied(id_, 0, {}, shipping_off_cents=cents)
+        if benefit.type in ("gift", "points"):
+            units = benefit.quantity if benefit.product_id else 0
+            return Applied(id_, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
+        return Applied(
+            id_, cents, {line.line_id: off for line, off in zip(self.lines, taken.parts, strict=True) if off}
+        )
 
 
 def _spread(cents: int, room: Sequence[int]) -> list[int]:
     """`cents` in proportion to `room`, whose sum they do not pass; cents left over by the largest remainder."""
-    whole = sum(room)
     if not cents:
         return [0] * len(room)
+    whole = sum(room)
     parts = [cents * part // whole for part in room]
-    behind = sorted(range(len(room)), key=lambda k: (-(cents * room[k] % whole), k))
-    for k in behind[: cents - sum(parts)]:
-        parts[k] += 1
+    if over := cents - sum(parts):
+        for _, k in sorted((-(cents * part % whole), k) for k, part in enumerate(room))[:over]:
+            parts[k] += 1
     return parts

@@ -221,7 +221,8 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
     """Everything that may be used in this cart, each promotion once."""
     live, releases, kept, everybody, full = common or shelf(db, release_of, now_ms)
     if (only := body.campaign_id) is not None:
-        live, releases = ({name: part[name] for name in (only,) if name in part} for part in (live, releases))
+        live = {name: one for name, one in live.items() if name == only}
+        releases = {name: one for name, one in releases.items() if name == only}
     here = {line.product_id for line in body.lines}
     catalogue = {
         product: target

@@ -19,6 +19,9 @@ CartReason = Literal["not_started", "expired", "not_eligible", "below_threshold"
 MOST_SETS = 2048  # combinations of promotions that are compared; see `_sets`
 
 
+BY_UNIT = frozenset({"fixed_price", "buy_x_get_y", "exchange"})  # benefits that look at single units
+
+
 class Stacking(Settings):
     """What may stand beside a promotion in one cart.
 
@@ -173,20 +176,20 @@ def price_cart(
             can.append(promotion)
     sets = _sets(can) if choose == "best" else [_by_priority(can)]
     asks = [basket.asks(promotion) for promotion in can]
-    tried = min((basket.with_([asks[at] for at in chosen]) for chosen in sets), key=_rank)
-    applied = tuple(map(basket.applied, tried.taken))
+    tried = {(): basket.untouched}
+    best = min((basket.tried(chosen, asks, tried) for chosen in sets), key=_rank)
+    applied = tuple(map(basket.applied, best.taken))
     used = {each.promotion_id for each in applied}
     for promotion in can:
         if promotion.id not in used:
             beside = tuple(sorted(other for other in used if _exclude(promotion, held[other])))
             refused[promotion.id] = NotApplied(promotion.id, "not_stackable" if beside else "cap", beside=beside)
-    off = [sum(each.allocation.get(line.line_id, 0) for each in applied) for line in lines]
     return PricedCart(
         subtotal_cents=sum(basket.full),
-        discount_cents=sum(off),
+        discount_cents=sum(basket.full) - sum(best.left),
         shipping_cents=cart.shipping_cents,
-        shipping_off_cents=sum(each.shipping_off_cents for each in applied),
-        line_cents={line.line_id: whole - less for line, whole, less in zip(lines, basket.full, off, strict=True)},
+        shipping_off_cents=cart.shipping_cents - best.shipping_cents,
+        line_cents={line.line_id: cents for line, cents in zip(lines, best.left, strict=True)},
         applied=applied,
         refused=tuple(refused[key] for key in sorted(refused)),
         compared_all=choose == "priority" or _count(can) <= MOST_SETS,
@@ -280,7 +283,7 @@ def _count(can: Sequence[Promotion]) -> int:
     return prod(len(group.alone) + 2 ** len(group.joint) for group in _groups(can))
 
 
-def _sets(can: Sequence[Promotion]) -> Iterator[list[int]]:
+def _sets(can: Sequence[Promotion]) -> Iterator[tuple[int, ...]]:
     """All sets that stacking allows, by place; of more than MOST_SETS those with all joint ones of a category or none.
 
     Joint promotions hardly ever lower one another's worth by more than they add, so leaving one out hardly ever pays.
@@ -292,15 +295,15 @@ def _sets(can: Sequence[Promotion]) -> Iterator[list[int]]:
         ways.append([(at,) for at in alone])
         ways[-1].extend(chain.from_iterable(combinations(joint, size) for size in sizes))
     for choice in product(*ways):
-        yield sorted(chain.from_iterable(choice))
+        yield tuple(sorted(chain.from_iterable(choice)))
 
 
-def _by_priority(can: Sequence[Promotion]) -> list[int]:
+def _by_priority(can: Sequence[Promotion]) -> tuple[int, ...]:
     chosen: list[int] = []
     for at in sorted(range(len(can)), key=lambda at: (-can[at].stacking.priority, at)):
         if not any(_exclude(can[at], can[other]) for other in chosen):
             chosen.append(at)
-    return sorted(chosen)
+    return tuple(sorted(chosen))
 
 
 # what a set takes off
@@ -324,11 +327,16 @@ class _Taken(NamedTuple):
 
 
 class _Tried(NamedTuple):
-    """A set as it is applied: what takes something off or gives something, the money in all, gifts and points."""
+    """A set as it is applied: what takes something off or gives something, the money in all, gifts and points; and what
+    is left of each line, of delivery, and of what may come off.
+    """
 
-    taken: list[_Taken]
+    taken: tuple[_Taken, ...]
     worth: int
     gifts: int
+    left: list[int]
+    shipping_cents: int
+    budget_cents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +351,11 @@ class _Basket:
     def asks(self, promotion: Promotion) -> _Ask:
         """What `promotion` takes off the prices before promotions: the same in every set that it is part of."""
         benefit, covered = promotion.benefit, _covered(promotion, self.lines)
+        if promotion.joined == "each" and benefit.type not in BY_UNIT:
+            room = [0] * len(self.lines)
+            for k in covered:
+                room[k] = self.full[k]
+            return _Ask(promotion, room, benefit.percent, benefit.amount_cents)
         units = sorted(
             ((self.lines[k].unit_cents, -k) for k in covered for _ in range(self.lines[k].quantity)), reverse=True
         )
@@ -372,37 +385,41 @@ class _Basket:
             )
             for cents, k in dear[: benefit.quantity]:
                 room[-k] += max(0, cents - price)
-        else:
-            for k in covered:
-                room[k] = self.full[k]
-            return _Ask(promotion, room, benefit.percent, benefit.amount_cents)
         return _Ask(promotion, room, cents=sum(room))
 
-    def with_(self, chosen: Iterable[_Ask]) -> _Tried:
-        """`chosen` applied in their order; those that change nothing are left out."""
-        left, shipping, worth, gifts = self.full, self.shipping_cents, 0, 0
-        budget = sum(left) + shipping if self.most_off_cents is None else self.most_off_cents
-        taken: list[_Taken] = []
-        for promotion, most, percent, cents in chosen:
-            benefit = promotion.benefit
-            if benefit.type in ("gift", "points"):
-                if benefit.product_id or benefit.points:
-                    gifts, worth = gifts + 1, worth + benefit.worth_cents
-                    taken.append(_Taken(promotion, 0, []))
-                continue
-            if benefit.type == "free_shipping":
-                off, parts = min(shipping, budget, benefit.max_discount_cents or shipping), []
-                shipping -= off
-            else:
-                room = list(map(min, most, left))
-                wish = (sum(most if benefit.base == "list" else room) * percent + 50) // 100 if percent else cents
-                off = min(wish, sum(room), budget, benefit.max_discount_cents or wish)
-                parts = _spread(off, room)
-                left = list(map(int.__sub__, left, parts))
-            budget, worth = budget - off, worth + off
-            if off:
-                taken.append(_Taken(promotion, off, parts))
-        return _Tried(taken, worth, gifts)
+    @property
+    def untouched(self) -> _Tried:
+        """The cart under no promotion."""
+        budget = sum(self.full) + self.shipping_cents if self.most_off_cents is None else self.most_off_cents
+        return _Tried((), 0, 0, self.full, self.shipping_cents, budget)
+
+    def tried(self, chosen: tuple[int, ...], asks: Sequence[_Ask], known: dict[tuple[int, ...], _Tried]) -> _Tried:
+        """A set, by places in `asks`, applied in its order: what `known` has of its first ones is not tried again."""
+        if (found := known.get(chosen)) is None:
+            before = self.tried(chosen[:-1], asks, known)
+            found = known[chosen] = self.after(before, asks[chosen[-1]])
+        return found
+
+    def after(self, before: _Tried, ask: _Ask) -> _Tried:
+        """One more promotion; where it changes nothing, the set as it was."""
+        (promotion, most, percent, cents), (taken, worth, gifts, left, shipping, budget) = ask, before
+        benefit = promotion.benefit
+        if benefit.type in ("gift", "points"):
+            new = (*taken, _Taken(promotion, 0, []))
+            return before._replace(taken=new, worth=worth + benefit.worth_cents, gifts=gifts + 1)
+        parts: list[int] = []
+        if benefit.type == "free_shipping":
+            off = min(shipping, budget, benefit.max_discount_cents or shipping)
+            shipping -= off
+        else:
+            room = list(map(min, most, left))
+            wish = (sum(most if benefit.base == "list" else room) * percent + 50) // 100 if percent else cents
+            off = min(wish, sum(room), budget, benefit.max_discount_cents or wish)
+            parts = _spread(off, room)
+            left = list(map(int.__sub__, left, parts))
+        if not off:
+            return before
+        return _Tried((*taken, _Taken(promotion, off, parts)), worth + off, gifts, left, shipping, budget - off)
 
     def applied(self, taken: _Taken) -> Applied:
         """What a promotion does in the cart, line by line."""

@@ -28,11 +28,10 @@ from promolift.offer.cart import (
     price_cart,
 )
 from promolift.serve import outbox
-from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
+from promolift.serve.answers import REDEMPTION, CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
 from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
-from promolift.serve.redeem import REDEMPTION
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing

@@ -464,7 +464,7 @@ def learn(
     decisions: Annotated[Given, option("Decision records; default: the work folder's.")] = None,
     events: Annotated[Given, option("Clean events since then; default: the work folder's.")] = None,
     window_days: Annotated[float, option("Days after a decision in which its outcome counts.")] = 28,
-    auto: Annotated[bool, option("Write release.json if the guardrails accept the proposal.", "--auto")] = False,
+    auto: Annotated[bool, option("Write release.json if nothing speaks against the draws.", "--auto")] = False,
 ) -> "StepSummary | None":
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
     if context.invoked_subcommand is not None:
@@ -483,7 +483,7 @@ def proposed(config: Path, work: Path, learned: Path) -> "proposal.Where":
 
 @verb(learning.command("show"))
 def show_proposal(config: Path, work: Path, learned: Path) -> "StepSummary":
-    """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
+    """Say what the proposal changes, what it is expected to add, what speaks against it, and what is approved now."""
     return proposal.show(proposed(config, work, learned))
 
 

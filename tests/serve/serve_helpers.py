@@ -1,6 +1,7 @@
 """A small planned shop that can be checked by hand, and a client of a server over it."""
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from starlette.testclient import TestClient
 
 from promolift import effect, offer
 from promolift.config import Config
+from promolift.deliver import ReleaseTerms
 from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.serve.app import create
+from promolift.serve.release import named, read_manifest
 from promolift.serve.settings import ServeSettings
 from promolift.steps import plan
 from promolift.store import Store
@@ -158,3 +161,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def derived(work: Path, base: str, terms: ReleaseTerms) -> str:
+    """A release with the files of another one under other terms; its id."""
+    home = work / "serve" / "releases"
+    text = read_manifest(home / base, base).model_copy(update={"terms": terms}).text()
+    if not (home / named(text)).exists():
+        shutil.copytree(home / base, home / named(text))
+        (home / named(text) / "manifest.json").write_text(text, "utf-8")
+    return named(text)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Bid", "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "Recalibration", "ReleaseTerms", "SendSlot",
-    "arbitrate", "arbitrated", "code", "decide", "decide_options", "draw_send", "export_rows", "in_holdout", "next_at",
-    "normalise", "plan_rows", "recalibrated", "records", "replay", "unique_codes", "verdicts",
+    "Bid", "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "ReleaseTerms", "SendSlot", "arbitrate",
+    "arbitrated", "code", "decide", "decide_options", "draw_send", "export_rows", "in_holdout", "next_at", "normalise",
+    "plan_rows", "records", "replay", "unique_codes", "verdicts",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
         Choice,
         LineEffect,
         Option,
-        Recalibration,
         ReleaseTerms,
         decide_options,
         in_holdout,
-        recalibrated,
         replay,
         verdicts,
     )

@@ -22,7 +22,7 @@ KINDS = {"inputs": ("customers", "客户"), "predictions": ("predictions", "预�
 DRIFTED = {True: ("has drifted", "已漂移"), False: ("no drift shown", "未见漂移"), None: ("cannot say", "无法判断")}
 
 
-class Change(NamedTuple):
+class TimedChange(NamedTuple):
     """Something that was changed at a moment, and its number in the chart."""
 
     ts_ms: int
@@ -63,7 +63,7 @@ def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
 
 
 def earned_blocks(
-    found: Mapping[str, Any], changes: Sequence[Change], left_out: Sequence[LeftOut], cash: Cash, zone: str
+    found: Mapping[str, Any], changes: Sequence[TimedChange], left_out: Sequence[LeftOut], cash: Cash, zone: str
 ) -> list[Figure | Block]:
     """All of the page below its headline; what could not be known is a gap with the reason."""
     blocks = [months(found, cash, zone), curve(found, changes, left_out, cash, zone), predicted(found, cash)]
@@ -96,7 +96,7 @@ def month_name(ms: int, zone: str) -> str:
 
 
 def curve(
-    found: Mapping[str, Any], changes: Sequence[Change], left_out: Sequence[LeftOut], cash: Cash, zone: str
+    found: Mapping[str, Any], changes: Sequence[TimedChange], left_out: Sequence[LeftOut], cash: Cash, zone: str
 ) -> Figure | None:
     """What had been added by the end of each week, with every change of the campaign as a numbered line on it."""
     weeks = [(each["first_ms"], ranged(each["so_far"])) for each in found.get("weeks", ())]

@@ -24,7 +24,7 @@ from promolift.settings import Settings
 from promolift.sql import fetch
 from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
-from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
+from promolift.words import Cash, as_html, bracket, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
 CURVE = "What the best plan earns with each budget, in minor units:"
@@ -217,13 +217,12 @@ def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     """The one figure that the report, the console and the command line give for the plan.
 
     A trial, a plan with draws in it, or one for nobody has no part in the comparison of policies: it stands as it was
-    made. Where gains were learned or taken with caution, the plan is not the one compared, and only the share that was
-    luck is taken off its own.
+    made. Where gains were taken with caution, the plan is not the one compared, and only the share that was luck is
+    taken off its own.
     """
     if luck is None or plan.drawn or plan.terms.explore or not plan.treated or luck.naive_cents <= 0:
         return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
-    own = plan.terms.recalibration is not None or plan.risk != "none"
-    factor = plan.gain_cents / luck.naive_cents if own else 1.0
+    factor = plan.gain_cents / luck.naive_cents if plan.risk != "none" else 1.0
     return Headline(
         gain_cents=factor * luck.checked_cents, low_cents=factor * luck.low_cents, high_cents=factor * luck.high_cents,
         promised_cents=plan.gain_cents,
@@ -257,16 +256,6 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
                 "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
                 "consent.default.",
                 "营销同意：没有表态的客户也可以联系，由设置consent.default的人负责。",
-            )
-        )
-    if (learned := plan.terms.recalibration) is not None:
-        between = ends(learned.low, learned.high, "{:.2f}".format)
-        own, closed = len(learned.offers), len(learned.closed)
-        lines.append(
-            pick(
-                f"learned from the decisions before: predicted gains x {learned.ratio:.2f} ({between}), {own} offers "
-                f"with a factor of their own, {closed} closed",
-                f"从之前的决策中学到：预期收益乘以{learned.ratio:.2f}（{between}），{own}种优惠有自己的系数，关闭{closed}种",
             )
         )
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
@@ -25,15 +25,34 @@ from promolift.serve.server import Server
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 
-Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 KEY, KEY_LENGTH = b"idempotency-key", 255
-TYPES = frozenset({"application/json", "text/plain", ""})
-EVENT_TYPES = TYPES | {"application/x-www-form-urlencoded", "application/octet-stream"}  # what libraries say of gzip
+TYPES = frozenset({b"application/json", b"text/plain", b""})
+EVENT_TYPES = TYPES | {b"application/x-www-form-urlencoded", b"application/octet-stream"}  # what libraries say of gzip
 SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
 SAID = itemgetter(*SHOWN)
 EMPTY: Mapping[str, Any] = dict.fromkeys((*SHOWN, "code", "send_ms", "considered"))
 FLAG = TypeAdapter(bool)
+
+
+class HotAnswer(NamedTuple):
+    """An answer in JSON: an ASGI application, and shorter ways to send it."""
+
+    status: int
+    text: bytes
+
+    async def send(self, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Send it with more headers."""
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.text)), *more]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.text})
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        """Send it."""
+        await self.send(send)
+
+
+Endpoint = Callable[[Request], Awaitable[HotAnswer]]
 
 
 class HotRoute(NamedTuple):
@@ -66,7 +85,7 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
 
 
 def _money(server: Server, name: str, step: redeem.Step) -> Endpoint:
-    async def money(request: Request) -> ASGIApp:
+    async def money(request: Request) -> HotAnswer:
         body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
         if isinstance(body, ReserveIn) and not (body.decision_id or body.code):
             raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
@@ -84,16 +103,16 @@ def _money(server: Server, name: str, step: redeem.Step) -> Endpoint:
 
 def _key(request: Request) -> str | None:
     """What its Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
-    key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
+    key = request.scope["promolift"].headers.get(KEY)
     if key is None:
         return None
     if not 0 < len(key) <= KEY_LENGTH:
         raise wrong_field("wrong header", "idempotency-key", f"1 to {KEY_LENGTH} characters")
-    return f"{request.url.path}\n{key}"
+    return f"{request.scope['path']}\n{key.decode('latin-1')}"
 
 
 def _decisions(server: Server) -> Endpoint:
-    async def decisions(request: Request) -> ASGIApp:
+    async def decisions(request: Request) -> HotAnswer:
         asked = DecisionIn.model_validate(_read(_body(request)))
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone, asked.channels)
         named = _key(request)
@@ -119,11 +138,13 @@ def _carts(server: Server) -> Endpoint:
             key, body.model_dump(mode="json"),
         )  # fmt: skip
 
-    async def carts(request: Request) -> ASGIApp:
-        body = cart.CartIn.model_validate(_read(_body(request)))
+    async def carts(request: Request) -> HotAnswer:
+        body, key = cart.CartIn.model_validate(_read(_body(request))), _key(request)
         if not body.hold and (found := await server.ledger.call(server.carts.work, body, brief=True)) is not None:
             return _reply(found, 200)
-        answer = await asyncio.to_thread(whole, body, request.scope["promolift"].key.key_id, _key(request))
+        if body.hold:
+            server.check_clock()
+        answer = await asyncio.to_thread(whole, body, request.scope["promolift"].key.key_id, key)
         return _reply(answer.body, answer.status)
 
     return carts
@@ -170,7 +191,7 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 
 
 def _events(server: Server, kind: str | None) -> Endpoint:
-    async def receive(request: Request) -> ASGIApp:
+    async def receive(request: Request) -> HotAnswer:
         body = _read(_body(request, EVENT_TYPES))
         if not isinstance(body, dict):
             raise wrong_field("send a JSON object", "", "an event, or a batch of them, is a JSON object")
@@ -190,30 +211,22 @@ def _events(server: Server, kind: str | None) -> Endpoint:
             raise wrong_field("wrong parameter", "dry_run", "true or false") from None
         new = len(parsed.events) if dry else await server.keep(parsed)
         # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
-        agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")
+        agent = request.scope["promolift"].headers.get(b"user-agent", b"")
         return _reply(parsed.answer(new, dry), 200 if agent.startswith(b"analytics-python/") else 202)
 
     return receive
 
 
-def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
-    text = to_json(body)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
-
-    async def answer(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": text})
-
-    return answer
+def _reply(body: Mapping[str, object], status: int) -> HotAnswer:
+    return HotAnswer(status, to_json(body))
 
 
-def _body(request: Request, types: frozenset[str] = TYPES) -> bytes:
+def _body(request: Request, types: frozenset[bytes] = TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
-    for name, value in request.scope["headers"]:
-        kind = value.decode("latin-1").partition(";")[0].strip().lower() if name == b"content-type" else ""
-        if kind not in types:
-            raise ApiError(415, "content_type", "send application/json")
-    body: bytes = request.scope["promolift"].body
+    context = request.scope["promolift"]
+    if context.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in types:
+        raise ApiError(415, "content_type", "send application/json")
+    body: bytes = context.body
     return body
 
 

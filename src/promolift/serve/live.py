@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift import deliver
-from promolift.allocate.pace import Forecast, Pace, PriceNow
+from promolift.allocate.pace import DayForecast, Pace, PriceNow
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
@@ -355,7 +355,7 @@ class Meter:
 
     campaign_id: str
     starts_ms: int
-    forecast: Forecast
+    forecast: DayForecast
     pace: Pace
     now: PriceNow
 
@@ -374,7 +374,7 @@ class Meter:
         by = "choice_price" if "choice_price" in release.frontier.columns else "price"  # with what rules add
         curve = release.frontier.select(pl.col("cost_cents").alias("cost"), pl.col(by).alias("price"))
         budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
-        forecast = Forecast.of(curve, able, budget, pacing.arrivals)
+        forecast = DayForecast.of(curve, able, budget, pacing.arrivals)
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
         return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
 

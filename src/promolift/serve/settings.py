@@ -46,8 +46,8 @@ class Learning(Settings):
     )
     release: bool = Field(
         default=False,
-        description="Whether a proposal that its guardrails accept goes live by itself; otherwise it waits for a "
-        "person.",
+        description="Whether what is learned is approved for the next plan by itself where nothing speaks against the "
+        "draws; otherwise it waits for a person.",
     )
     settings: LearnSettings = LearnSettings()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate import strategic
 from promolift.allocate.settings import Risk, StrategicRule
-from promolift.deliver import Drawn, Recalibration, ReleaseTerms
+from promolift.deliver import Drawn, ReleaseTerms
 from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
 from promolift.message import is_couponable, is_sensitive
@@ -28,7 +28,7 @@ from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.why import FEW, why
-from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
+from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import value, with_proposals
 from promolift.steps.targets import list_people, list_replays, list_resting, list_targets
@@ -96,7 +96,7 @@ def offered(job: Job, at: Moments) -> Offered:
     job.tell("plan", 0.1, "candidate offers")
     made = candidates(job, at)
     known = approved(job.store, job.config.plan.campaign)
-    rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
+    rows = made.rows
     floor = evidence_floor(job, rows)
     job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
     if job.config.plan.trial is not True and not (known and known.effects):
@@ -178,7 +178,10 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     audience = audience_of(job, some.rows, terms)
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
-        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
+        may_test = plan.trial is not False
+        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, may_test)
+        if plan.trial == "auto" and not (arms.note.given or arms.note.tested) and terms.effects[0].aimed:
+            arms = first_test(job, at, some, audience, terms.model_copy(update={"effects": ()}), budget) or arms
     else:
         made = planned(job, at, some, audience, terms, budget)
         nobody = made.drawn.decisions.filter(pl.col("offer_id") != "none").is_empty()
@@ -201,6 +204,8 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
+    if arms is None:
+        keep_aimed(job, at, rows, made.drawn.decisions)
     if arms is not None:
         words = draw_sentences(arms, job.config.shop.currency)
         note = said(note, words.en, words.zh)
@@ -386,12 +391,9 @@ def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.Al
     return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0) - boost(rows)).alias("charge_cents"))
 
 
-def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -> NDArray[np.float64] | None:
-    """Possible totals of the plan's gain, None for an empty one; what was learned moves them, their spread stays."""
-    if chosen.is_empty():
-        return None
-    draws = effect.total_draws(chosen, effects.response(job.store))
-    return draws if learned is None else draws - draws.mean() + float(chosen["gain_cents"].sum())
+def total_draws(job: Job, chosen: pl.DataFrame) -> NDArray[np.float64] | None:
+    """Possible totals of the plan's gain, None for an empty one."""
+    return None if chosen.is_empty() else effect.total_draws(chosen, effects.response(job.store))
 
 
 def summary(
@@ -406,7 +408,7 @@ def summary(
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
     added = found.gain - gain_of(made.found)
     planned_cents = gain_of(made.found) if drawn_too else float(careful(chosen)["gain_cents"].sum())
-    draws = None if made.terms.effects else total_draws(job, chosen, made.terms.recalibration)
+    draws = None if made.terms.effects else total_draws(job, chosen)
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     if made.terms.effects and chosen.height:  # of one menu line and group all err together
         alike = chosen.group_by("menu_id", "gain_se_cents").len()

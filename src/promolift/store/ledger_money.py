@@ -108,6 +108,7 @@ UNUSABLE = {
     "above_cap": "this offer takes off {} at most, in minor units",
 }
 SUBJECT = {"customer": "customer_id", "natural_person": "person"}
+USAGE_COLUMNS = [column.name for column in USAGE.c]
 ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
@@ -374,8 +375,8 @@ class Books:
         db = self.db
         self._read_cells(self._cells.keys() - self._there)
         # the cell of a period before its limit was made is not there, and is not made
-        moved = [(cell, added) for cell, added in self._cells.items() if cell in self._there]
-        ADD.many(db, [cell._asdict() | {"held": held, "spent": spent} for cell, (held, spent) in moved])
+        moved = [(*cell, *added) for cell, added in self._cells.items() if cell in self._there]
+        ADD.many(db, [dict(zip(USAGE_COLUMNS, values, strict=True)) for values in moved])
         memo(db)[USED] = {cell: used for cell, used in self._used.items() if cell.subject == cell.campaign_id}
         KEEP.many(db, [self._rows[name] or {} for name in self._changed])
         for status in sorted(set(self._marked.values())):

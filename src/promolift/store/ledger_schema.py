@@ -1,8 +1,9 @@
 """The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -326,18 +327,17 @@ PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
 class _Compiled(NamedTuple):
-    """A statement as its driver reads it, its parameters in their order, and those that are fixed."""
+    """A statement as its driver reads it, what picks its parameters in their order, and those that are fixed."""
 
     text: str
-    names: Sequence[str]
+    pick: Callable[[Mapping[str, Any]], Sequence[Any]]
     fixed: Mapping[str, Any]
     columns: Sequence[str]  # of the rows it finds
     row: str  # what an insert has for one row; empty for all else
 
-    def given(self, values: Mapping[str, Any]) -> list[Any]:
+    def given(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """Values in the order of the parameters."""
-        whole = {**self.fixed, **values} if self.fixed else values
-        return list(map(whole.__getitem__, self.names))
+        return self.pick({**self.fixed, **values} if self.fixed else values)
 
 
 class Query:
@@ -402,7 +402,8 @@ class Query:
             text = f"{into} select {', '.join(names)} from json_populate_recordset(null::{table}, %s::json)"
         selected = getattr(self._statement, "selected_columns", None)
         columns = [*map(str, selected.keys())] if selected is not None else []
-        self._ready[dialect.name] = ready = _Compiled(text + self._then, list(names), fixed, columns, row)
+        pick = itemgetter(*names) if len(names) > 1 else lambda values: [values[name] for name in names]
+        self._ready[dialect.name] = ready = _Compiled(text + self._then, pick, fixed, columns, row)
         return ready
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from promolift.console.view import act
 from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
 from promolift.pages.blocks import Figure
-from promolift.pages.earned import Change, LeftOut, driver_tiles, earned_blocks, earned_head
+from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
 from promolift.results.job import midnight_ms
 from promolift.serve.routes import admin, notes
@@ -50,14 +50,14 @@ def results(visit: PageVisit) -> Reply:
     return Screen("results.html", pick("Results", "成效"), data, figures)
 
 
-def changes(visit: PageVisit) -> list[Change]:
+def changes(visit: PageVisit) -> list[TimedChange]:
     """What was changed of the campaign, and what people noted; the latest first, numbered as the chart has them."""
     wanted = select(AUDIT.c.ts_ms, AUDIT.c.action, AUDIT.c.subject, AUDIT.c.actor).where(AUDIT.c.action.in_(MARKED))
     with visit.read() as db:
         rows = db.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(LISTED)).all()
     zone = visit.shared.shop.zone
-    found = [Change(row.ts_ms, f"{row.actor}: {act(row.action)} {row.subject}") for row in rows]
-    found += [Change(midnight_ms(each.first, zone), each.text) for each in notes.annotations(visit.call).data]
+    found = [TimedChange(row.ts_ms, f"{row.actor}: {act(row.action)} {row.subject}") for row in rows]
+    found += [TimedChange(midnight_ms(each.first, zone), each.text) for each in notes.annotations(visit.call).data]
     ordered = sorted(found, key=lambda each: each.ts_ms)
     return [each._replace(place=place) for place, each in enumerate(ordered, 1)][::-1]
 

@@ -324,7 +324,7 @@ def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> Non
         job.store.save_files(forecast.BASKET, files)
         said[weight] = [each.odds_factor for each in why(job, scene, who["customer_id"]).reasons]
     job.store.save_files(forecast.BASKET, kept)
-    mixed = forecast.looking(model, trees, 0.5, h, scene.day)
+    mixed = forecast_scene.looking(model, trees, 0.5, h, scene.day)
     alone = forecast_scene.of_customer(job, scene, who["customer_id"])
     found = drivers(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
     assert said[0.5] == pytest.approx(np.exp(found).to_list(), rel=1e-5)

@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from promolift.console.worded import refused
 from promolift.hashing import sha256_of
+from promolift.serve.worded import refused
 from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_audit import Act, audit, drop, every, put
 from promolift.store.ledger_schema import PEOPLE, SESSIONS, Refused

@@ -20,10 +20,10 @@ from markupsafe import Markup
 
 from promolift.console.people import ROLES, Visitor
 from promolift.console.visit import SaidNote, Screen
-from promolift.console.worded import worded
 from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
+from promolift.serve.worded import worded
 from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
 
 POLICY = (

@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from promolift.console.people import Role, Visitor
-from promolift.console.worded import refused
 from promolift.errors import PromoError
 from promolift.results.job import Job
 from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
+from promolift.serve.worded import refused
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 from promolift.words import pick
@@ -68,7 +68,7 @@ class Download:
 Reply = Screen | Redirect | Download
 
 
-def told(path: str, en: str, zh: str) -> Redirect:
+def on_to(path: str, en: str, zh: str) -> Redirect:
     """Go on to another page, which says so once."""
     return Redirect(path, SaidNote(pick(en, zh)))
 

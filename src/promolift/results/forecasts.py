@@ -12,6 +12,7 @@ from promolift.results.predictions import Reliability, Scored
 from promolift.settings import Settings
 
 MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
+BASKET = "encoder_basket"  # files of the trees that order next baskets beside the encoder
 
 MOST_DOTS = 1_200
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

@@ -44,8 +44,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     """
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_forecast import LearnedEncoder, drivers, nearest
-    from promolift.steps.forecast import kept_trees, looking
-    from promolift.steps.forecast_scene import drawn, of_customer
+    from promolift.steps.forecast_scene import drawn, kept_trees, looking, of_customer
 
     kept = job.store.load_files(MODEL)
     kept.pop("made_from", None)

@@ -7,7 +7,7 @@ the customers table, so whoever is erased there leaves them. torch is loaded her
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +20,20 @@ from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.members import still_holds
 from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
+from promolift.results.forecasts import (
+    BASKET,
+    MODEL,
+    SHARED,
+    Checked,
+    EpochFigures,
+    FigureRange,
+    ForecastNote,
+    Ndcg,
+    Predicted,
+)
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
-from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
-UNFINISHED, BASKET = "encoder_unfinished", "encoder_basket"
+UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
 DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
@@ -97,7 +106,7 @@ def learn_and_forecast(job: Job) -> None:
     from promolift.profile import encoder_forecast
     from promolift.profile.encoder_data import popularity
     from promolift.steps.customer_page import why
-    from promolift.steps.forecast_scene import drawn, set_scene
+    from promolift.steps.forecast_scene import drawn, looking, set_scene
 
     job.tell("encoder", 0.0, "purchases as visits")
     scene = set_scene(job)
@@ -203,6 +212,7 @@ def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
     has moved on or the log has grown.
     """
     from promolift.profile.basket import fit_basket
+    from promolift.steps.forecast_scene import kept_trees
 
     earlier = kept_trees(job.store)
     if earlier is not None:
@@ -215,28 +225,6 @@ def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
     except SupportError as reason:
         judged = {"judged_ms": round(start * DAY_MS), "log_rows": len(h.item_L)}
         return BasketTrees("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
-
-
-class KeptTrees(NamedTuple):
-    """The trees of an earlier run as text, and what they weigh."""
-
-    text: str
-    note: MemberNote
-
-
-def kept_trees(store: Store) -> KeptTrees | None:
-    """The trees that an earlier run left, None where it left none."""
-    kept = store.load_files(BASKET)
-    if "member.json" not in kept:
-        return None
-    return KeptTrees(kept["trees.txt"].decode(), MemberNote.model_validate_json(kept["member.json"]))
-
-
-def looking(model: "LearnedEncoder", trees: str, weight: float, h: "Histories", day: float) -> "LearnedEncoder":
-    """The encoder with the trees looking at a moment, where they have any weight."""
-    from promolift.profile.basket import BasketRanker, BasketView
-
-    return replace(model, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else model
 
 
 def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", trees: BasketTrees) -> Checked:

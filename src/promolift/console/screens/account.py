@@ -4,8 +4,8 @@ from sqlalchemy import Connection, func, select
 
 from promolift.console.entrance import ENTER, onward
 from promolift.console.people import ROLES, change_person, check_new, end, hashed, matches, new_link
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, told
-from promolift.console.worded import refused, worded
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
+from promolift.serve.worded import refused, worded
 from promolift.store.ledger_schema import PEOPLE, SESSIONS
 from promolift.words import pick
 
@@ -116,7 +116,7 @@ def change(visit: PageVisit) -> Reply:
             change_person(db, now_ms, visit.visitor.actor, name, **new)
 
     visit.change(do)
-    return told("/people", f"Done: {name}.", f"已完成：{name}。")
+    return on_to("/people", f"Done: {name}.", f"已完成：{name}。")
 
 
 DOORS = (

@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Screen, told
+from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
@@ -271,7 +271,7 @@ def erase(visit: PageVisit) -> Reply:
     privacy.erase(visit.call, customer)
     en = "Erased: their events are gone, and no offer is made to them again. Make a new release; backups must expire."
     zh = "已删除：事件已清除，不再向其发放优惠。请制作新的发布，并等待备份过期。"
-    return told("/customers", en, zh)
+    return on_to("/customers", en, zh)
 
 
 DOORS = (

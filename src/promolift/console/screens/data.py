@@ -9,11 +9,11 @@ import polars as pl
 
 from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, told
-from promolift.console.worded import all_worded, refused, worded
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.pages.chapters.health import tell_health
 from promolift.results.shop import Health, Span
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.setup.init import guess_all, init
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
@@ -75,9 +75,9 @@ def aside(visit: PageVisit) -> dict[str, list[dict[str, Any]]]:
     """The first rows that were set aside, by their source."""
 
     def make(job: Any) -> dict[str, list[dict[str, Any]]]:
-        if not job.store.has("rejected"):
+        if (rejected := job.clean.rejected) is None:
             return {}
-        rows = fetch(job.store.table("rejected").query("rejected", bind(ASIDE, first=FIRST)))
+        rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
         return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
 
     found: dict[str, list[dict[str, Any]]] = visit.shared.once("aside", make, "notes/health.json")
@@ -120,7 +120,7 @@ def upload(visit: PageVisit) -> Reply:
         keep(visit, name, taken(visit, name, path))
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"{name} {path.name}"))
     en = "The file is there. Look at what its columns are taken to mean, then run."
-    return told(f"/data/{name}", en, "文件已上传。请确认各列的含义，然后运行。")
+    return on_to(f"/data/{name}", en, "文件已上传。请确认各列的含义，然后运行。")
 
 
 def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
@@ -250,7 +250,7 @@ def keep_mapping(visit: PageVisit) -> Reply:
         visit.shared.change(lambda _: {"shop": {"currency": new.currency, "zone": new.zone}})
     visit.change(lambda db, now_ms: visit.note(
         db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
-    return told("/data", "Kept. Run to read the files by it.", "已保存。运行后即按此读入。")
+    return on_to("/data", "Kept. Run to read the files by it.", "已保存。运行后即按此读入。")
 
 
 def shop(visit: PageVisit) -> Reply:
@@ -263,7 +263,7 @@ def shop(visit: PageVisit) -> Reply:
              "consent": {"default": visit.form.get("consent") == "yes"}}  # fmt: skip
     visit.shared.change(lambda _: parts)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.shop", "promolift.toml", None, parts))
-    return told("/data", "Kept. Run to plan by it.", "已保存。运行后即按此计划。")
+    return on_to("/data", "Kept. Run to plan by it.", "已保存。运行后即按此计划。")
 
 
 def run(visit: PageVisit) -> Reply:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, told
-from promolift.console.worded import all_worded, refused
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.serve import events as room
 from promolift.serve.models import HookEvent, KeyIn, WebhookIn
 from promolift.serve.routes import admin
 from promolift.serve.security import needed
+from promolift.serve.worded import all_worded, refused
 from promolift.store.ledger_schema import EVENTS, REJECTS, Refused
 from promolift.words import pick
 
@@ -174,7 +174,7 @@ def new_key(visit: PageVisit) -> Reply:
 def revoke_key(visit: PageVisit) -> Reply:
     """No more with this key, at once."""
     admin.revoke(visit.call, visit.params["key"])
-    return told("/developer", "Revoked: it opens nothing any more.", "已吊销，立即失效。")
+    return on_to("/developer", "Revoked: it opens nothing any more.", "已吊销，立即失效。")
 
 
 def new_hook(visit: PageVisit) -> Reply:

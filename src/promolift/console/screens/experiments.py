@@ -4,8 +4,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from promolift.console.screens.plan import manifest
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, told
-from promolift.console.worded import refused
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, Power, power
@@ -25,6 +24,7 @@ from promolift.serve.problems import ApiError
 from promolift.serve.routes import admin, experiments
 from promolift.serve.things import KeptTest, MadeRelease
 from promolift.serve.verdicts import ExperimentResult, judged_by, many
+from promolift.serve.worded import refused
 from promolift.store.ledger_schema import Refused
 from promolift.words import Cash, days, pick
 
@@ -169,7 +169,7 @@ def save(visit: PageVisit) -> Reply:
     if not visit.text("question", 300):
         raise refused("question_missing")
     experiments.draft(visit.call, visit.campaign_id, asked(visit, dict(visit.form)))
-    return told("/tests", "Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")
+    return on_to("/tests", "Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")
 
 
 def drafted(visit: PageVisit) -> KeptTest:
@@ -189,7 +189,7 @@ def start(visit: PageVisit) -> Reply:
     if two_eyes(visit) and test.by == visit.visitor.actor:
         raise refused("own_draft")
     experiments.put_experiment(visit.call, visit.campaign_id, test.experiment)
-    return told("/tests", "Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")
+    return on_to("/tests", "Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")
 
 
 def pause(visit: PageVisit) -> Reply:
@@ -205,7 +205,7 @@ def pause(visit: PageVisit) -> Reply:
 def stop(visit: PageVisit) -> Reply:
     """End it; its verdict stays."""
     experiments.stop_experiment(visit.call, visit.campaign_id)
-    return told("/tests", "Stopped. What it showed stays below.", "已停止，结果保留在下方。")
+    return on_to("/tests", "Stopped. What it showed stays below.", "已停止，结果保留在下方。")
 
 
 def win(visit: PageVisit) -> Reply:

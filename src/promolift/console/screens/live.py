@@ -7,8 +7,7 @@ from fastapi import Response
 from sqlalchemy import select
 
 from promolift.console.screens.customers import known_release, said_offer
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, told
-from promolift.console.worded import refused
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.currency import currency_digits
 from promolift.pages.blocks import Figure
 from promolift.pages.figures import Axis, Line, by_point, lines, thin
@@ -16,6 +15,7 @@ from promolift.results.chinese import kept
 from promolift.serve.routes import admin, lists
 from promolift.serve.routes.summary import spend, summary
 from promolift.serve.things import Campaign
+from promolift.serve.worded import refused
 from promolift.store.ledger_schema import EVENTS
 from promolift.words import Cash, count, date, days, interval, pick, upper_first
 
@@ -140,7 +140,7 @@ def limit(visit: PageVisit) -> Reply:
         for each in listed
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
-    return told("/live", f"The limit {named} is changed.", f"限额{named}已更改。")
+    return on_to("/live", f"The limit {named} is changed.", f"限额{named}已更改。")
 
 
 DOORS = (

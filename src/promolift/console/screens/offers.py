@@ -12,8 +12,7 @@ from sqlalchemy import Connection
 
 from promolift import message
 from promolift.console.screens.words import pool_of
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, told
-from promolift.console.worded import all_worded, refused
+from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.message import Known
@@ -21,6 +20,7 @@ from promolift.offer import MenuItem
 from promolift.offer.menu import make_offer
 from promolift.results.plan import Plan, PlanNote
 from promolift.serve.menu import MenuDraft, MenuVersion, as_stated, versions
+from promolift.serve.worded import all_worded, refused
 from promolift.store.ledger_schema import Refused
 from promolift.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
 from promolift.words import Cash, pick, spoken
@@ -241,7 +241,7 @@ def save(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.draft", line.id, None, as_stated(line))
 
     visit.change(do)
-    return told("/offers", "Kept as a draft below.", "已保存为草稿，列在下方。")
+    return on_to("/offers", "Kept as a draft below.", "已保存为草稿，列在下方。")
 
 
 def say(visit: PageVisit) -> Reply:
@@ -273,7 +273,7 @@ def say(visit: PageVisit) -> Reply:
     visit.change(do)
     en = {"ask": "It stands on everybody's Today now.", "yes": "On the menu. Plans made from now on may give it."}
     zh = {"ask": "已出现在大家的“今日”页面。", "yes": "已加入菜单，之后的计划可以使用。"}
-    return told("/offers", en.get(said, "Left out."), zh.get(said, "已不采用。"))
+    return on_to("/offers", en.get(said, "Left out."), zh.get(said, "已不采用。"))
 
 
 def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, ...], changed: str) -> None:
@@ -300,7 +300,7 @@ def retire(visit: PageVisit) -> Reply:
 
     visit.change(do)
     en = "Off the menu. The release that decides now keeps it until another is activated."
-    return told("/offers", en, "已从菜单移除。当前发布在换用新发布前仍保留它。")
+    return on_to("/offers", en, "已从菜单移除。当前发布在换用新发布前仍保留它。")
 
 
 def restore(visit: PageVisit) -> Reply:
@@ -314,7 +314,7 @@ def restore(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.restore", visit.params["number"], None, None)
 
     visit.change(do)
-    return told("/offers", "The menu is as it was then.", "菜单已恢复到该版本。")
+    return on_to("/offers", "The menu is as it was then.", "菜单已恢复到该版本。")
 
 
 DOORS = (

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, told
-from promolift.console.worded import refused
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
 from promolift.errors import PromoError
 from promolift.pages.blocks import Big, Block, Figure, Stand
 from promolift.pages.chapters import budget, people, summary
@@ -17,6 +16,7 @@ from promolift.results.plan import Curve, PlanNote, WhatIf
 from promolift.serve.release import Manifest, read_manifest
 from promolift.serve.routes import admin
 from promolift.serve.things import Campaign, MadeRelease
+from promolift.serve.worded import refused
 from promolift.words import Cash, count, number, pick, share
 
 STEPS_OF_SLIDER = 200
@@ -168,10 +168,10 @@ def save_draft(visit: PageVisit) -> Reply:
             raise refused("budget_zero")
         visit.shared.jobs.start("plan", {"budget_cents": wanted}, visit.visitor.name)
         en = "The plan for that budget is being made, with its words. Its release will stand below as a draft."
-        return told("/plan", en, "正在按该预算制定计划并撰写文案，完成后会作为草稿列在下方。")
+        return on_to("/plan", en, "正在按该预算制定计划并撰写文案，完成后会作为草稿列在下方。")
     release_id = json.loads(bytes(admin.make_release(visit.call).body))["release_id"]
     keep_draft(visit, release_id, visit.visitor.name, visit.text("note", 200))
-    return told("/plan", f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")
+    return on_to("/plan", f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")
 
 
 def keep_draft(visit: PageVisit, release_id: str, by: str, note: str) -> None:
@@ -204,7 +204,7 @@ def take_draft(visit: PageVisit) -> Reply:
 
     visit.change(do)
     keep_draft(visit, release_id, found["name"], "")
-    return told("/plan", f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")
+    return on_to("/plan", f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")
 
 
 def move(visit: PageVisit, status: str, may: Callable[[MadeRelease], None], **more: Any) -> None:
@@ -228,7 +228,7 @@ def ask(visit: PageVisit) -> Reply:
             raise refused("not_a_draft")
 
     move(visit, "asked", may)
-    return told("/plan", "It stands on everybody's Today now.", "已出现在大家的“今日”页面。")
+    return on_to("/plan", "It stands on everybody's Today now.", "已出现在大家的“今日”页面。")
 
 
 def approve(visit: PageVisit) -> Reply:
@@ -240,7 +240,7 @@ def approve(visit: PageVisit) -> Reply:
         visit.need_other_eyes(made.by)
 
     move(visit, "approved", may, approved_by=visit.visitor.name)
-    return told("/plan", "Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")
+    return on_to("/plan", "Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")
 
 
 def activate(visit: PageVisit) -> Reply:
@@ -255,7 +255,7 @@ def activate(visit: PageVisit) -> Reply:
         may(db)
     release_id = visit.params["release_id"]
     admin.switch_to(visit.call, release_id, may)
-    return told("/plan", f"{release_id} decides now.", f"现在由{release_id}决策。")
+    return on_to("/plan", f"{release_id} decides now.", f"现在由{release_id}决策。")
 
 
 def compare(visit: PageVisit) -> Reply:

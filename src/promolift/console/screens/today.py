@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, told
-from promolift.console.worded import refused
+from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
@@ -18,6 +17,7 @@ from promolift.results.tables import Clean
 from promolift.serve.menu import MenuDraft
 from promolift.serve.routes import admin
 from promolift.serve.routes.summary import CampaignSummary, LimitUse, summary
+from promolift.serve.worded import refused
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import every, put
 from promolift.store.ledger_schema import REDEMPTIONS
@@ -314,13 +314,13 @@ def dismiss(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "console.dismiss", key, None, {"why": why})
 
     visit.change(do)
-    return told("/", "Hidden. The reason is in the log of changes.", "已隐藏，原因记录在变更日志中。")
+    return on_to("/", "Hidden. The reason is in the log of changes.", "已隐藏，原因记录在变更日志中。")
 
 
 def roll_back(visit: PageVisit) -> Reply:
     """Back to the release before, at once."""
     admin.roll_back(visit.call, visit.campaign_id)
-    return told("/", "Rolled back. Decisions come from the release before now.", "已回滚，现在使用上一个发布做决策。")
+    return on_to("/", "Rolled back. Decisions come from the release before now.", "已回滚，现在使用上一个发布做决策。")
 
 
 DOORS = (

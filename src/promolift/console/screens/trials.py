@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, told
-from promolift.console.worded import refused
+from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.errors import PromoError
 from promolift.pages.blocks import Figure
 from promolift.pages.spoken import in_spoken
 from promolift.pages.trial import page_of
 from promolift.results.trial import TrialEffects, TrialResults, TrialSettings
 from promolift.serve.problems import ApiError
+from promolift.serve.worded import refused
 from promolift.sources.files import open_file
 from promolift.store import Store
 from promolift.words import clip, count, pick
@@ -106,7 +106,7 @@ def upload(visit: PageVisit) -> Reply:
     (folder(visit) / name).mkdir()
     path.replace(folder(visit) / name / path.name)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"trial {name}"))
-    return told(f"/trials/{name}/columns", "The file is there.", "文件已上传。")
+    return on_to(f"/trials/{name}/columns", "The file is there.", "文件已上传。")
 
 
 def one(visit: PageVisit) -> Reply:
@@ -233,7 +233,7 @@ def remove(visit: PageVisit) -> Reply:
     trial = named(visit)
     shutil.rmtree(trial.root)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "trial.remove", trial.name))
-    return told("/trials", "The trial and its file are gone.", "试验及其文件已删除。")
+    return on_to("/trials", "The trial and its file are gone.", "试验及其文件已删除。")
 
 
 DOORS = (

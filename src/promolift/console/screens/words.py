@@ -8,14 +8,14 @@ import polars as pl
 from sqlalchemy import Connection
 
 from promolift import message
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, told
-from promolift.console.worded import all_worded, refused
+from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.errors import PromoError
 from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, TextTally, Way, load_pool
 from promolift.message import pool as pools
 from promolift.pages.chapters.people import angle_name
 from promolift.results.messages import read_tallies
 from promolift.results.shop import Offers
+from promolift.serve.worded import all_worded, refused
 from promolift.setup import words as pool_files
 from promolift.store.ledger_schema import Refused
 from promolift.terms import Offer
@@ -229,7 +229,7 @@ def judge(visit: PageVisit) -> Reply:
     if said == "no":
         en, zh = "Rejected. From the next release on no message is made from it.", "已拒绝，从下一个发布起不再使用。"
     onward = following(visit, text)
-    return told(f"/words/{onward}" if onward and visit.form.get("go") else "/words", en, zh)
+    return on_to(f"/words/{onward}" if onward and visit.form.get("go") else "/words", en, zh)
 
 
 def edit(visit: PageVisit) -> Reply:
@@ -241,7 +241,7 @@ def edit(visit: PageVisit) -> Reply:
     if broken := findings(draft, text):
         raise Refused("text_faulty", f"{broken[0].span}: {broken[0].why}")
     keep(visit, "text.edit", row_of(text, draft, ""))
-    return told(f"/words/{draft.text_id}", "Kept. It waits for a yes.", "已保存，等待批准。")
+    return on_to(f"/words/{draft.text_id}", "Kept. It waits for a yes.", "已保存，等待批准。")
 
 
 DOORS = (

@@ -15,15 +15,17 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy import Connection, create_engine, select
 
+from promolift.config import ShopSettings
 from promolift.currency import currency_digits
 from promolift.errors import PromoError, SupportError
 from promolift.learning.run import Request, run_learn
+from promolift.results.learned import NO_DRAWS
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
 from promolift.serve.events import lines
 from promolift.serve.record import whole
 from promolift.serve.release import load
-from promolift.serve.things import Learned, Task
+from promolift.serve.things import Annotation, Learned, Task
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
 from promolift.tables import DECISIONS as CONTRACT
@@ -44,24 +46,35 @@ def learn(task: Task) -> Learned:
     config, folder = task.config, task.folder
     folder.mkdir(parents=True, exist_ok=True)
     decisions, events = folder / "decisions.parquet", folder / "events.parquet"
+    shop = config.shop if config else ShopSettings()
     engine = create_engine(task.ledger)
     try:
         with engine.connect() as db:
-            read_decisions(db, task).write_parquet(decisions)
-            read_events(db, task, config.shop.currency if config else "USD").write_parquet(events)
+            counted = partial(without, left_out=Annotation.all(db).values(), zone=shop.zone)
+            counted(read_decisions(db, task)).write_parquet(decisions)
+            counted(read_events(db, task, shop.currency)).write_parquet(events)
     finally:
         engine.dispose()
     request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
     try:
-        proposal = run_learn(request, lambda *_: None).proposal.to_json()
+        proposal = run_learn(request, lambda *_: None).proposal
     finally:
         for file in (decisions, events):  # they name customers, who may ask to be forgotten
             file.unlink(missing_ok=True)
-    return Learned.model_validate({name: proposal[name] for name in Learned.model_fields if name in proposal})
+    if proposal is None:
+        return Learned(why=NO_DRAWS)
+    return Learned(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)
+
+
+def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str) -> pl.DataFrame:
+    """Rows with `ts_ms` of the days that somebody excluded are left out, of every group alike."""
+    day = pl.from_epoch("ts_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+    spans = [day.is_between(each.first, each.last) for each in left_out if each.excluded]
+    return rows.filter(~pl.any_horizontal(spans)) if spans else rows
 
 
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
-    """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included.
+    """The campaign's decisions that the shop got in time, with the terms they were made by.
 
     Those whose release is gone say nothing of their offers and are left out. SupportError if there are no others.
     """

@@ -3,6 +3,7 @@
 Whoever wants one asks its class, which alone reads and writes that JSON.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
@@ -17,7 +18,6 @@ from promolift.serve.settings import Policy
 from promolift.settings import Settings
 from promolift.store.ledger_audit import every, get, put
 from promolift.store.ledger_schema import Refused, memo
-from promolift.tables import Interval
 
 
 class Task(Settings):
@@ -36,27 +36,12 @@ class Task(Settings):
 
 
 class Learned(BaseModel):
-    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said.
+    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said."""
 
-    `based_on` is the release whose candidates the proposed one would take over.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="ignore")
     release: ReleaseTerms | None = None
-    changes: tuple[str, ...] = ()
     why: str
     within_guardrails: bool = False
-    expected_per_customer: float | None = None
-    expected_interval: Interval | None = None
-    lead_per_customer: float | None = None
-    lead_interval: Interval | None = None
-    effective_decisions: float | None = None
-    based_on: str | None = None
-
-    def based(self, release_id: str) -> "Learned":
-        """What is kept of it beside the release that it became."""
-        values = self.model_dump(exclude={"release"}, exclude_unset=True)
-        return Learned.model_validate(values | {"based_on": release_id})
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -122,8 +107,13 @@ class Campaign(Thing):
     @property
     def releases(self) -> set[str]:
         """All that decisions may be made from."""
-        tested = self.experiment.releases.values() if self.experiment else ()
+        tested = self.test.releases.values() if self.test else ()
         return {name for name in (self.release, *tested) if name}
+
+    @property
+    def test(self) -> ExperimentIn | None:
+        """The experiment that splits customers now: none while it is paused."""
+        return None if self.experiment is None or self.experiment.paused else self.experiment
 
     def governed(self, paused: bool, policy: Policy) -> Self:
         """Paused or not, under this policy."""
@@ -141,20 +131,44 @@ class Campaign(Thing):
 
 
 class MadeRelease(Thing):
-    """A release that was made here; `status` and `proposal` if learning made it: proposed, or superseded by a later.
-
-    A person's is a draft until they ask for approval (asked) and somebody says yes (approved).
-    """
+    """A release that was made here: a draft until a person asks for approval (asked) and somebody says yes
+    (approved)."""
 
     KIND = "release"
     release_id: str
     campaign_id: str
     price: float
     status: str | None = None
-    proposal: Learned | None = None
     by: str | None = None
     approved_by: str | None = None
     note: str | None = None
+
+
+class KeptTest(Thing):
+    """A test of a campaign, kept after its end: its design, who drafted it, when it began and ended."""
+
+    KIND = "test"
+    campaign_id: str
+    experiment: ExperimentIn
+    by: str
+    begun_ms: int | None = None
+    ended_ms: int | None = None
+
+    @staticmethod
+    def named(campaign_id: str, name: str) -> str:
+        """Its id."""
+        return f"{campaign_id}/{name}"
+
+
+class Annotation(Thing):
+    """What somebody notes of some days of the shop; `excluded` days count in no result, in neither group."""
+
+    KIND = "annotation"
+    first: date
+    last: date
+    text: str
+    excluded: bool = False
+    by: str = ""
 
 
 class LearnRun(Thing):
@@ -162,7 +176,6 @@ class LearnRun(Thing):
 
     KIND = "learn"
     ended_ms: int | None = None
-    release_id: str | None = None
     started_ms: int = 0
     status: str
     why: str | None = None

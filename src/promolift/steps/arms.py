@@ -17,12 +17,13 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
-from promolift.tables import Z95
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
+LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-COST_DOUBT = 0.2  # s.d. of what is expected that offers cost, as a share of it
+CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
+GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
@@ -30,14 +31,16 @@ OTHER = "another offer fits this customer better"
 SPENT = "the budget is spent on others"
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "contact_se": pl.Float64,
-    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64,
+    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64, "aimed": pl.Boolean,
 }  # fmt: skip
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
+    "aimed": pl.Boolean,
 }  # fmt: skip
+KINDS = {float: pl.Float64, int: pl.Int64, bool: pl.Boolean}
 EFFECTS = {
-    name: pl.Float64 if field.annotation is float else pl.Int64 if field.annotation is int else pl.String
+    name: KINDS.get(field.annotation, pl.String)  # type: ignore[arg-type]
     for name, field in LineEffect.model_fields.items()
 }
 
@@ -125,8 +128,21 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
         prior = row["added"] - row["cost"] + contact.mean
         prior_se = ((DOUBT * row["cost"]) ** 2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
         sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
-        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd))
+        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd, False))
     return pl.DataFrame(found, schema=CELLS, orient="row")
+
+
+def aimed_cells(best: pl.DataFrame) -> pl.DataFrame:
+    """CELLS of a plan that gives by predicted gains: what comes is expected to be 1 +/- GAIN_DOUBT times as much."""
+    by = best.group_by("menu_id", "group").agg(
+        pl.col("gain_cents", "cost_cents", "gain_se_cents").mean(), pl.col("customer_id").n_unique()
+    )
+    return by.sort("menu_id", "group").select(
+        pl.col("menu_id").alias("arm"), "group", pl.col("gain_cents").alias("prior"),
+        ((GAIN_DOUBT * pl.col("gain_cents")) ** 2 + pl.col("gain_se_cents").fill_null(0.0) ** 2 + 1e-6).sqrt()
+        .alias("prior_se"), contact_se=pl.lit(0.0), cost=pl.col("cost_cents").clip(lower_bound=0.0),
+        customers=pl.col("customer_id").cast(pl.Int64), sd=pl.lit(0.0), aimed=pl.lit(True),
+    )  # fmt: skip
 
 
 class Contact(NamedTuple):
@@ -149,7 +165,8 @@ def contact_of(ahead: Ahead, group: str, worth: float) -> Contact:
 def numbered(cells: pl.DataFrame) -> list[ArmCell]:
     """Cells by the places of their arm and group among all names in order."""
     arms, groups = (cells[name].unique().sort().to_list() for name in ("arm", "group"))
-    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in cells.iter_rows()]
+    rows = cells.drop("aimed").iter_rows()
+    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in rows]
 
 
 def believed(cells: pl.DataFrame) -> list[ArmValue]:
@@ -170,41 +187,47 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
     return tuple(
         LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
-            window_se_cents=each.window_se, cost_cents=each.cost, pays=each.pays, state=choice.state,
-            share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
+            pays=each.pays, state=choice.state, share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
-            evidence="randomised" if each.measured else level,
+            evidence="randomised" if each.measured else level, aimed=aimed,
         )
-        for (arm, group), each, choice in zip(
-            cells.select("arm", "group").iter_rows(), found, choose_arms(found, rules), strict=True
+        for (arm, group, aimed), each, choice in zip(
+            cells.select("arm", "group", "aimed").iter_rows(), found, choose_arms(found, rules), strict=True
         )
     )  # fmt: skip
 
 
 def plan_arms(
-    job: Job, at: Moments, rows: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str
-) -> ArmPlan:
-    """What is known to pay is given, what may pay is drawn, within the budget; everybody's record."""
+    job: Job, at: Moments, rows: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
+    may_test: bool = True,
+) -> ArmPlan:  # fmt: skip
+    """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
+    record."""
+    may_test = may_test and not job.config.plan.limits  # draws keep no limits
     people = people_of(job, at, consent)
-    best = arms_of(rows, people)
-    cells = cells_of(best, people)
+    best, aimed = arms_of(rows, people), any(each.aimed for each in terms.effects)
+    best = best.filter(pl.col("gain_cents") > 0) if aimed else best
+    cells = aimed_cells(best) if aimed else cells_of(best, people)
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
-        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share)
-        if made.note.ceiling_cents <= budget or share < 0.05:
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, may_test)
+        if made.note.ceiling_cents <= budget or share == 0:
             return made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
+        share = share if share >= LEAST_SHARE else 0.0
 
 
 def _drawn(
     job: Job, at: Moments, rows: pl.DataFrame, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
-    budget: int, known: tuple[LineEffect, ...], people: People, part: float,
+    budget: int, known: tuple[LineEffect, ...], people: People, part: float, may_test: bool,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     arms = best.join(
         table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state",
                      (part * pl.col("share")).alias("share"), pl.col("cost_cents").alias("arm_cost"),
+                     pl.col("cost_se_cents").alias("arm_cost_se"),
                      pl.col("evidence").alias("level")),
         on=["menu_id", "group"], how="left",
     ).with_columns(pl.col("state").fill_null("closed"))  # fmt: skip
@@ -213,13 +236,9 @@ def _drawn(
         unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
     )
     arms = arms.join(unit, on="customer_id", maintain_order="left")
-    middle = pl.col("cost_cents").mean().over("menu_id", "group")
-    own = pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
-    arms = arms.with_columns(
-        (pl.col("arm_cost") * own).alias("cost_now"), (pl.col("net_cents") * (0.5 + 0.5 * own)).alias("gain_now")
-    )
+    arms = priced(arms)
     limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
-    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(not limits)  # draws keep none
+    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(may_test)
     give = arms.filter((pl.col("state") == "give") & (pl.col("gain_now") > 0))
     held = pl.Series([deliver.in_holdout(who, terms) for who in give["customer_id"]], dtype=pl.Boolean)
     free = give.filter(~held).with_columns(
@@ -270,18 +289,34 @@ def _drawn(
            how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
 
 
+def priced(arms: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the gain, cost and standard error of the cost that their line and group have, by customer.
+
+    A customer's own share of it counts for half: who looks cheapest costs more than it looks, and where money is short
+    would be given first.
+    """
+    middle = pl.col("cost_cents").mean().over("menu_id", "group")
+    own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
+    of = {"arm_cost": "cost_now", "arm_cost_se": "cost_se_now", "net_cents": "gain_now"}
+    return arms.with_columns((pl.col(name) * own).alias(now) for name, now in of.items())
+
+
 def ceiling_of(given: pl.DataFrame) -> float:
-    """What offers cost at most with 97.5 %, in minor units: `given` has a row per customer with an offer.
+    """What offers cost at most but for one month in a thousand, in minor units: `given` has a row per customer with an
+    offer.
 
     Every order of theirs costs its share or its amount, and orders come as they like (twice a Poisson's variance, since
-    baskets differ); and all expected costs may be too low together, with COST_DOUBT as s.d.
+    baskets differ). Costs that are only assumed may be too low all together, those that draws showed each by itself.
     """
     if given.is_empty():
         return 0.0
     order = pl.coalesce(pl.col("depth") * pl.col("basket_mean_cents"), "amount_cents", pl.lit(0.0))
-    sums = given.select(pl.col("cost_now").sum().alias("cost"), (2 * pl.col("cost_now") * order).sum().alias("noise"))
-    expected, noise = sums.row(0)
-    return float(expected + Z95 * ((COST_DOUBT * expected) ** 2 + noise) ** 0.5)
+    by = given.group_by("menu_id", "group", shown=pl.col("level") == "randomised").agg(
+        pl.col("cost_now", "cost_se_now").sum(), noise=(2 * pl.col("cost_now") * order).sum()
+    )
+    shown, doubt = by["shown"], by["cost_se_now"]
+    spread = float(doubt.filter(~shown).sum()) ** 2 + float((doubt.filter(shown) ** 2).sum())
+    return float(by["cost_now"].sum() + CEILING_Z * (spread + float(by["noise"].sum())) ** 0.5)
 
 
 def kept_draws(
@@ -302,8 +337,33 @@ def kept_draws(
     return people.groups.join(each, on="customer_id", how="left", maintain_order="left").with_columns(
         pl.col("arms").fill_null(nobody), pl.col("none_prob").fill_null(1.0),
         campaign_id=pl.lit(job.config.plan.campaign), ts_ms=pl.lit(at.asof),
+        window_days=pl.lit(job.config.plan.window_days, pl.Int64), aimed=pl.lit(any(e.aimed for e in terms.effects)),
+    )  # fmt: skip
+
+
+def keep_aimed(job: Job, at: Moments, rows: pl.DataFrame, decisions: pl.DataFrame) -> None:
+    """What a plan drew that gives by predicted gains, the holdout against those who got it, kept as a test's draws are:
+    `rows` are its candidates with the probability of each. Nothing is kept where nobody could get anything."""
+    if not job.clean.has_events or job.clean.moneyless:
+        return
+    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    offered = rows.filter((pl.col("prob") > 0) & (pl.col("offer_id") != "none"))
+    best = offered.join(features(sales, 0).select("customer_id", "group"), on="customer_id", how="left").with_columns(
+        pl.col("group").fill_null(NOT_YET)
+    )
+    if best.is_empty():
+        return
+    each = best.group_by("customer_id", "group", pl.col("menu_id").alias("arm")).agg(pl.col("prob").sum())
+    got = decisions.join(rows.select("customer_id", "offer_id", "menu_id"), on=["customer_id", "offer_id"], how="left")
+    drawn = each.group_by("customer_id", "group").agg(
+        pl.struct("arm", "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
+    ).join(got.select("customer_id", pl.col("menu_id").fill_null("none").alias("arm")), on="customer_id")  # fmt: skip
+    drawn = drawn.with_columns(
+        campaign_id=pl.lit(job.config.plan.campaign), ts_ms=pl.lit(at.asof), aimed=pl.lit(True),
         window_days=pl.lit(job.config.plan.window_days, pl.Int64),
     )  # fmt: skip
+    job.store.save("arms", aimed_cells(best))
+    add_draws(job.store, drawn.select(list(DRAWS)).sort("customer_id"), rows["customer_id"].unique())
 
 
 def _note(
@@ -318,7 +378,8 @@ def _note(
         able = arms.filter(pl.col("group") == group)["customer_id"].n_unique()
         given = mine.filter(pl.col("holdout").is_not_null())
         names = tuple(sorted(mine["menu_id"].unique()))
-        treated = given.height
+        if not (treated := given.height):
+            continue
         spent += float(given["cost_now"].sum())
         each = treated / max(len(names), 1)
         # worth knowing: an effect as large as what an arm costs, or, of one that costs nothing, as what is assumed

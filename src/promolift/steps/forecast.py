@@ -24,6 +24,7 @@ from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, Fi
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
+from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
@@ -105,12 +106,12 @@ def learn_and_forecast(job: Job) -> None:
     enough(h, start)
     model, shared = learned(job, h, scene.day), popularity(h, scene.day)
     job.tell("encoder", 0.75, "the order of next baskets")
-    trees = basket_trees(job, h, start)
+    order = ordered(job, h, start)
     job.tell("encoder", 0.8, "checked on the last 8 weeks")
-    back = encoder_forecast.look_back(model, trees.text, h, shared, start)
-    checked = check(job, h, model, back, trees)
+    back = encoder_forecast.look_back(model, order.trees, h, shared, start)
+    checked = check(job, h, model, back, order)
     fitted = encoder_forecast.calibrated(back, checked.basket.weight)
-    model = looking(model, trees.text, checked.basket.weight, h, scene.day)
+    model = looking(model, order._replace(note=checked.basket), h, scene.day)
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
@@ -188,14 +189,14 @@ def digest(h: "Histories", more: str) -> str:
     return found.hexdigest()
 
 
-class BasketTrees(NamedTuple):
-    """Trees of the next basket as LightGBM's text, "" where there are none, and then why."""
+class Ordered(NamedTuple):
+    """Trees of the next basket as LightGBM text, "" where there are none; what they weigh, None until it is known."""
 
-    text: str
-    none: MemberNote | None = None
+    trees: str
+    note: MemberNote | None
 
 
-def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
+def ordered(job: Job, h: "Histories", start: float) -> Ordered:
     """The trees that order next baskets beside the encoder, learned before the window.
 
     Kept from an earlier run where nothing changed. Where they did not pay, they are not learned again before the window
@@ -203,28 +204,37 @@ def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
     """
     from promolift.profile.basket import fit_basket
 
-    kept, mark = job.store.load_files(BASKET), job.store.load_files(MODEL)["made_from"]
-    if "member.json" in kept:
-        earlier = MemberNote.model_validate_json(kept["member.json"])
-        if still_holds(earlier, round(start * DAY_MS), WINDOW * DAY_MS, len(h.item_L)):
-            return BasketTrees("", earlier)
-        if kept["made_from"] == mark:
-            return BasketTrees(kept["trees.txt"].decode(), None if kept["trees.txt"] else earlier)
+    earlier, mark = kept_order(job.store), job.store.load_files(MODEL)["made_from"]
+    if earlier is not None:
+        if still_holds(earlier.note, round(start * DAY_MS), WINDOW * DAY_MS, len(h.item_L)):
+            return earlier._replace(trees="")
+        if job.store.load_files(BASKET)["made_from"] == mark:
+            return Ordered(earlier.trees, None) if earlier.trees else earlier
     try:
-        return BasketTrees(fit_basket(h, start, job.config.encoder.seed))
+        return Ordered(fit_basket(h, start, job.config.encoder.seed), None)
     except SupportError as reason:
         judged = {"judged_ms": round(start * DAY_MS), "log_rows": len(h.item_L)}
-        return BasketTrees("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
+        return Ordered("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
 
 
-def looking(model: "LearnedEncoder", trees: str, weight: float, h: "Histories", day: float) -> "LearnedEncoder":
+def kept_order(store: Store) -> Ordered | None:
+    """The trees of an earlier run, None where there are none."""
+    kept = store.load_files(BASKET)
+    if "member.json" not in kept:
+        return None
+    return Ordered(kept["trees.txt"].decode(), MemberNote.model_validate_json(kept["member.json"]))
+
+
+def looking(model: "LearnedEncoder", order: Ordered, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder with the trees looking at a moment, where they have any weight."""
     from promolift.profile.basket import BasketRanker, BasketView
 
-    return replace(model, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else model
+    if order.note is None or not order.note.weight:
+        return model
+    return replace(model, ranker=BasketRanker(order.trees, order.note.weight, BasketView.of(h, day)))
 
 
-def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", trees: BasketTrees) -> Checked:
+def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", order: Ordered) -> Checked:
     """How well the window was forecast, beside each customer's own habits; what the trees weigh, which is kept with
     them; the training's record.
     """
@@ -232,8 +242,8 @@ def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", t
 
     names = [h.customers[c] for c in back.customer_A]
     found = crossed(back, hash_units("halves", names) < 0.5)
-    basket = trees.none or weighed(back, found, len(h.item_L))
-    files = {"trees.txt": trees.text.encode(), "member.json": basket.model_dump_json().encode()}
+    basket = order.note or weighed(back, found, len(h.item_L))
+    files = {"trees.txt": order.trees.encode(), "member.json": basket.model_dump_json().encode()}
     job.store.save_files(BASKET, files | {"made_from": job.store.load_files(MODEL)["made_from"]})
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
     return Checked(

@@ -15,7 +15,7 @@ from promolift.config import Config, load_config
 from promolift.errors import InputError, SupportError
 from promolift.profile.encoder_data import popularity
 from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import ForecastNote
+from promolift.results.forecasts import ForecastNote, Ordered
 from promolift.results.job import Job
 from promolift.steps import forecast, forecast_scene
 from promolift.steps.summary import forecast_summary
@@ -318,12 +318,12 @@ def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> Non
     who = job.profiled.kept_outlook.filter(pl.col("visits") > 3).sort("customer_id").row(0, named=True)
     said = {}
     for weight in (0.0, 0.5):
-        order = forecast.Ordered(trees, MemberNote(weight=weight, why="", n=100))
+        order = Ordered(trees, MemberNote(weight=weight, why="", n=100))
         files = {"trees.txt": trees.encode(), "member.json": order.note.model_dump_json().encode(), "made_from": b"x"}
         job.store.save_files(forecast.BASKET, files)
         said[weight] = [each.odds_factor for each in why(job, scene, who["customer_id"]).reasons]
     job.store.save_files(forecast.BASKET, kept)
-    mixed = forecast.looking(model, order, h, scene.day)
+    mixed = model.looking(trees, 0.5, h, scene.day)
     alone = forecast_scene.of_customer(job, scene, who["customer_id"])
     found = drivers(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
     assert said[0.5] == pytest.approx(np.exp(found).to_list(), rel=1e-5)

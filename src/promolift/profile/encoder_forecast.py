@@ -7,7 +7,7 @@ before and in the window, R their 40 likeliest items, A all customers who came b
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,6 +106,10 @@ class LearnedEncoder:
                 orders_PK=orders_PK.numpy(),
                 deal_P=torch.sigmoid(self.model.deal(state_PD)[:, 0]).numpy(),
             )
+
+    def looking(self, trees: str, weight: float, h: Histories, day: float) -> "LearnedEncoder":
+        """The encoder with trees of this weight (0: none) looking at a moment."""
+        return replace(self, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else self
 
     def to_files(self) -> dict[str, bytes]:
         """manifest.json and weights.safetensors."""

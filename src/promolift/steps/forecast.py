@@ -7,7 +7,7 @@ the customers table, so whoever is erased there leaves them. torch is loaded her
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +20,21 @@ from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.members import still_holds
 from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
+from promolift.results.forecasts import (
+    BASKET,
+    MODEL,
+    SHARED,
+    Checked,
+    EpochFigures,
+    FigureRange,
+    ForecastNote,
+    Ndcg,
+    Ordered,
+    Predicted,
+)
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
-from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
-UNFINISHED, BASKET = "encoder_unfinished", "encoder_basket"
+UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
 DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
@@ -111,7 +121,7 @@ def learn_and_forecast(job: Job) -> None:
     back = encoder_forecast.look_back(model, order.trees, h, shared, start)
     checked = check(job, h, model, back, order)
     fitted = encoder_forecast.calibrated(back, checked.basket.weight)
-    model = looking(model, order._replace(note=checked.basket), h, scene.day)
+    model = model.looking(order.trees, checked.basket.weight, h, scene.day)
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
@@ -189,13 +199,6 @@ def digest(h: "Histories", more: str) -> str:
     return found.hexdigest()
 
 
-class Ordered(NamedTuple):
-    """Trees of the next basket as LightGBM text, "" where there are none; what they weigh, None until it is known."""
-
-    trees: str
-    note: MemberNote | None
-
-
 def ordered(job: Job, h: "Histories", start: float) -> Ordered:
     """The trees that order next baskets beside the encoder, learned before the window.
 
@@ -204,7 +207,7 @@ def ordered(job: Job, h: "Histories", start: float) -> Ordered:
     """
     from promolift.profile.basket import fit_basket
 
-    earlier, mark = kept_order(job.store), job.store.load_files(MODEL)["made_from"]
+    earlier, mark = Ordered.kept(job.store), job.store.load_files(MODEL)["made_from"]
     if earlier is not None:
         if still_holds(earlier.note, round(start * DAY_MS), WINDOW * DAY_MS, len(h.item_L)):
             return earlier._replace(trees="")
@@ -215,23 +218,6 @@ def ordered(job: Job, h: "Histories", start: float) -> Ordered:
     except SupportError as reason:
         judged = {"judged_ms": round(start * DAY_MS), "log_rows": len(h.item_L)}
         return Ordered("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
-
-
-def kept_order(store: Store) -> Ordered | None:
-    """The trees of an earlier run, None where there are none."""
-    kept = store.load_files(BASKET)
-    if "member.json" not in kept:
-        return None
-    return Ordered(kept["trees.txt"].decode(), MemberNote.model_validate_json(kept["member.json"]))
-
-
-def looking(model: "LearnedEncoder", order: Ordered, h: "Histories", day: float) -> "LearnedEncoder":
-    """The encoder with the trees looking at a moment, where they have any weight."""
-    from promolift.profile.basket import BasketRanker, BasketView
-
-    if order.note is None or not order.note.weight:
-        return model
-    return replace(model, ranker=BasketRanker(order.trees, order.note.weight, BasketView.of(h, day)))
 
 
 def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", order: Ordered) -> Checked:

@@ -61,10 +61,10 @@ def weigh(
     """How much the richer member weighs; `first_R` marks the rows of one half of the customers. 0 by fewer than LEAST
     rows.
     """
+    who_R = pl.Series(customer_R)
 
     def chosen(mine_R: NDArray[Any]) -> int:
-        some = pl.Series(np.asarray(customer_R)).filter(pl.Series(mine_R))
-        return least_weight(loss_RW[mine_R], some) if mine_R.sum() >= LEAST else 0
+        return least_weight(loss_RW[mine_R], who_R.filter(pl.Series(mine_R))) if mine_R.sum() >= LEAST else 0
 
     by_first, by_second = chosen(first_R), chosen(~first_R)
     return Weighed(chosen(np.ones(len(first_R), np.bool_)), np.where(first_R, by_second, by_first))

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from promolift import message
-from promolift.allocate.frame import LIMIT
+from promolift.allocate.solver import LIMIT
 from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects

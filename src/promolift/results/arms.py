@@ -116,6 +116,29 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
             f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
+    said += _assumed(note)
+    if weak:
+        need = count(min(each.needed for each in note.tested))
+        said.append(
+            pick(
+                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
+                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
+                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
+            )
+        )
+    said.append(
+        pick(
+            "Next: send it; when the days are over run `promolift ingest` and `promolift learn`, then `promolift learn "
+            "approve`.",
+            "下一步：发送；期满后运行`promolift ingest`和`promolift learn`，再运行`promolift learn approve`。",
+        )
+    )
+    return said
+
+
+def _assumed(note: DrawNote) -> list[str]:
+    """What is assumed until draws tell."""
+    said = []
     if note.assumed_visits is not None:
         more = share(note.assumed_visits)
         flip = "" if note.visits_flip is None else pick(
@@ -142,22 +165,6 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
                 f"{less}，这些折扣就不再值得；期内不受影响。",
             )
         )
-    if weak:
-        need = count(min(each.needed for each in note.tested))
-        said.append(
-            pick(
-                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
-                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
-                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
-            )
-        )
-    said.append(
-        pick(
-            "Next: send it; when the days are over run `promolift ingest` and `promolift learn`, then `promolift learn "
-            "approve`.",
-            "下一步：发送；期满后运行`promolift ingest`和`promolift learn`，再运行`promolift learn approve`。",
-        )
-    )
     return said
 
 

@@ -171,11 +171,22 @@ def _assumed(note: DrawNote) -> list[str]:
 def _group(group: DrawnGroup, currency: str) -> str:
     """One group's smallest effect, lines and sizes."""
     least, arms = money(group.detectable_cents, currency), listed(list(group.arms))
-    treated, none = count(group.treated), count(group.none)
+    treated, none, name = count(group.treated), count(group.none), group_name(group.group)
     return pick(
-        f"{least} among {group.group} ({arms}: {treated} against {none} with none)",
-        f"{group.group}：{least}（{arms}：{treated}位，对照{none}位）",
+        f"{least} among {name} ({arms}: {treated} against {none} with none)",
+        f"{name}：{least}（{arms}：{treated}位，对照{none}位）",
     )
+
+
+_GROUPS_ZH = {
+    "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
+    "high value": "价值较高", "low value": "价值较低",
+}  # fmt: skip
+
+
+def group_name(group: str) -> str:
+    """A group of a test in the language that is spoken: 'active, high value'; a name of the shop's own as it is."""
+    return pick(group, "、".join(_GROUPS_ZH.get(part, part) for part in group.split(", ")))
 
 
 def _no_test(note: DrawNote, currency: str) -> str:

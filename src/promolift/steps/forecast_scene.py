@@ -3,7 +3,7 @@
 Legend: P customers, I items, G shelves.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,12 +23,9 @@ from promolift.profile.encoder_data import (
     histories,
     read_purchases,
 )
-from promolift.profile.encoder_forecast import LearnedEncoder, Voice
-from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import BASKET
+from promolift.profile.encoder_forecast import Voice
 from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
-from promolift.store import Store
 from promolift.store.local import shard_expression
 from promolift.tables import LEVEL
 from promolift.words import money
@@ -211,25 +208,3 @@ def leanings(scene: Scene, share_PI: Days, shared: Popularity) -> list[str | Non
 def _open(key: str, kind: Kind = "category") -> bool:
     """Whether it may be named, and be the matter of an offer."""
     return not message.is_sensitive(key, kind) and message.is_couponable(key, kind)
-
-
-class KeptTrees(NamedTuple):
-    """The trees of an earlier run as text, and what they weigh."""
-
-    text: str
-    note: MemberNote
-
-
-def kept_trees(store: Store) -> KeptTrees | None:
-    """The trees that an earlier run left, None where it left none."""
-    kept = store.load_files(BASKET)
-    if "member.json" not in kept:
-        return None
-    return KeptTrees(kept["trees.txt"].decode(), MemberNote.model_validate_json(kept["member.json"]))
-
-
-def looking(model: LearnedEncoder, trees: str, weight: float, h: Histories, day: float) -> LearnedEncoder:
-    """The encoder with the trees looking at a moment, where they have any weight."""
-    from promolift.profile.basket import BasketRanker, BasketView
-
-    return replace(model, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else model

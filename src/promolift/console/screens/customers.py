@@ -26,7 +26,7 @@ from promolift.store.ledger_schema import CUSTOMERS, EVENTS, Refused
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
-LISTED, LATEST = 25, 20
+LISTED, LATEST, DOTS = 25, 20, 600
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
 where customer_id = $who group by kind, order_id order by 1 desc limit 20
@@ -105,7 +105,7 @@ def distributions(visit: PageVisit) -> Reply:
     """Who the shop's customers are: the part of the screen that comes after the list."""
 
     def make(job: Any) -> list[Block | Figure]:
-        return [*tell_chapter(tell_customers(job)).blocks]
+        return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
 
     blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
     figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}

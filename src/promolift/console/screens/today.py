@@ -197,7 +197,7 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
                 "ratio",
                 pick("The groups do not have the sizes that were drawn", "分组人数与抽样不符"),
                 now.earned.ratio_rule,
-                "",
+                "/results",
                 "bad",
             )
         )

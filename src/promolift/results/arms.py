@@ -29,7 +29,8 @@ class DrawnGroup(Settings):
 class DrawNote(Note):
     """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `ceiling_cents` what all that is
     given costs at most but for one month in a thousand, `largest` the largest group, `assumed_visits` by how much an
-    offer is assumed to raise the odds of coming, None where draws have told. Where an offer lowered by the share
+    offer is assumed to raise the odds of coming, None where draws have told, and `visits_flip` the rise at which what
+    is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
     `habit_flip` what those who use it bring after the window, discounts would be worth nothing."""
 
     NAME: ClassVar[str] = "test"
@@ -44,6 +45,7 @@ class DrawNote(Note):
     horizon_days: int
     effects: tuple[LineEffect, ...]
     assumed_visits: float | None = None
+    visits_flip: float | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -139,12 +141,16 @@ def _assumed(note: DrawNote) -> list[str]:
     said = []
     if note.assumed_visits is not None:
         more = share(note.assumed_visits)
+        flip = "" if note.visits_flip is None else pick(
+            f" By these assumptions the offers are worth nothing at a rise of {share(note.visits_flip)}.",
+            f"按这些假设，提高{share(note.visits_flip)}时这些优惠正好不赚不赔。",
+        )  # fmt: skip
         said.append(
             pick(
                 f"Assumed until draws tell: an offer raises the odds that who stays away comes by {more}, and who "
-                "comes is worth what such customers were worth after returns of their own.",
+                f"comes is worth what such customers were worth after returns of their own.{flip}",
                 f"在测试说明之前的假设：优惠使不来的客户来店的几率提高{more}，"
-                "来了之后的价值与这类客户过去自行回来后的价值相同。",
+                f"来了之后的价值与这类客户过去自行回来后的价值相同。{flip}",
             )
         )
     if note.habit_flip is not None:
@@ -165,11 +171,22 @@ def _assumed(note: DrawNote) -> list[str]:
 def _group(group: DrawnGroup, currency: str) -> str:
     """One group's smallest effect, lines and sizes."""
     least, arms = money(group.detectable_cents, currency), listed(list(group.arms))
-    treated, none = count(group.treated), count(group.none)
+    treated, none, name = count(group.treated), count(group.none), group_name(group.group)
     return pick(
-        f"{least} among {group.group} ({arms}: {treated} against {none} with none)",
-        f"{group.group}：{least}（{arms}：{treated}位，对照{none}位）",
+        f"{least} among {name} ({arms}: {treated} against {none} with none)",
+        f"{name}：{least}（{arms}：{treated}位，对照{none}位）",
     )
+
+
+_GROUPS_ZH = {
+    "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
+    "high value": "价值较高", "low value": "价值较低",
+}  # fmt: skip
+
+
+def group_name(group: str) -> str:
+    """A group of a test in the language that is spoken: 'active, high value'; a name of the shop's own as it is."""
+    return pick(group, "、".join(_GROUPS_ZH.get(part, part) for part in group.split(", ")))
 
 
 def _no_test(note: DrawNote, currency: str) -> str:

@@ -307,7 +307,12 @@ def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
 def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
     """The moment first, so that ids rise with time: those of one moment lie together on disk."""
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
-    return f"dec_{ts_ms:011x}{hash_int(*key):016x}"
+    return f"{first_id(ts_ms)}{hash_int(*key):016x}"
+
+
+def first_id(ts_ms: int) -> str:
+    """Where the ids of decisions of this moment, and of later ones, begin."""
+    return f"dec_{min(ts_ms, 16**11 - 1):011x}"
 
 
 def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool) -> str:

@@ -16,6 +16,7 @@ from promolift.pages.figures import (
     headline,
     next_steps,
 )
+from promolift.results.arms import group_name
 from promolift.results.learned import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy, Ranged
 from promolift.tables import Z95
 from promolift.words import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
@@ -221,7 +222,7 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: Cash) -> Block:
 
     rows = [
         [
-            each.arm, each.group, f"{count(each.n_arm)} / {count(each.n_none)}",
+            each.arm, group_name(each.group), f"{count(each.n_arm)} / {count(each.n_none)}",
             "" if each.visits is None or each.visits_se is None else between(each.visits, each.visits_se, number),
             cash(each.net_cents + each.cost_cents), cash(each.cost_cents),
             between(each.window_cents, each.window_se_cents, cash), between(each.net_cents, each.net_se_cents, cash),

@@ -116,6 +116,29 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
             f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
+    said += _assumed(note)
+    if weak:
+        need = count(min(each.needed for each in note.tested))
+        said.append(
+            pick(
+                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
+                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
+                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
+            )
+        )
+    said.append(
+        pick(
+            "Next: send it; when the days are over run `promolift ingest` and `promolift learn`, then `promolift learn "
+            "approve`.",
+            "下一步：发送；期满后运行`promolift ingest`和`promolift learn`，再运行`promolift learn approve`。",
+        )
+    )
+    return said
+
+
+def _assumed(note: DrawNote) -> list[str]:
+    """What is assumed until draws tell."""
+    said = []
     if note.assumed_visits is not None:
         more = share(note.assumed_visits)
         flip = "" if note.visits_flip is None else pick(
@@ -142,33 +165,28 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
                 f"{less}，这些折扣就不再值得；期内不受影响。",
             )
         )
-    if weak:
-        need = count(min(each.needed for each in note.tested))
-        said.append(
-            pick(
-                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
-                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
-                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
-            )
-        )
-    said.append(
-        pick(
-            "Next: send it; when the days are over run `promolift ingest` and `promolift learn`, then `promolift learn "
-            "approve`.",
-            "下一步：发送；期满后运行`promolift ingest`和`promolift learn`，再运行`promolift learn approve`。",
-        )
-    )
     return said
 
 
 def _group(group: DrawnGroup, currency: str) -> str:
     """One group's smallest effect, lines and sizes."""
     least, arms = money(group.detectable_cents, currency), listed(list(group.arms))
-    treated, none = count(group.treated), count(group.none)
+    treated, none, name = count(group.treated), count(group.none), group_name(group.group)
     return pick(
-        f"{least} among {group.group} ({arms}: {treated} against {none} with none)",
-        f"{group.group}：{least}（{arms}：{treated}位，对照{none}位）",
+        f"{least} among {name} ({arms}: {treated} against {none} with none)",
+        f"{name}：{least}（{arms}：{treated}位，对照{none}位）",
     )
+
+
+_GROUPS_ZH = {
+    "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
+    "high value": "价值较高", "low value": "价值较低",
+}  # fmt: skip
+
+
+def group_name(group: str) -> str:
+    """A group of a test in the language that is spoken: 'active, high value'; a name of the shop's own as it is."""
+    return pick(group, "、".join(_GROUPS_ZH.get(part, part) for part in group.split(", ")))
 
 
 def _no_test(note: DrawNote, currency: str) -> str:

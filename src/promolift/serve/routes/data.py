@@ -6,7 +6,7 @@ What reads many rows runs in a process of its own, and what forgets in parts: no
 import io
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path as Folder
@@ -17,6 +17,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engine, delete, func, insert, select, update
 
+from promolift.deliver.decide import first_id
 from promolift.errors import PromoError
 from promolift.hashing import hash_id
 from promolift.privacy import pseudonym
@@ -36,6 +37,7 @@ from promolift.store.ledger_schema import (
     CUSTOMERS,
     DECISIONS,
     EVENTS,
+    LIMITS,
     OUTBOX,
     REDEMPTIONS,
     REJECTS,
@@ -88,7 +90,8 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
     """A page of a table, as `export` answers it."""
     source = EXPORTED[table]
     column = source.c[COUNTED[source]]
-    wanted = select(source).where(column > after).order_by(column).limit(limit)
+    order = source.c.decision_id if source is DECISIONS else column
+    wanted = select(source).where(*_counted(source, after + 1, 2**53)).order_by(order).limit(limit)
     if table == "purchases":
         wanted = wanted.where(EVENTS.c.name == "Order Completed")
     engine = create_engine(ledger)
@@ -97,7 +100,7 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
         if rows and len(rows) == limit and column.name == "ts_ms":  # a page must not end within one millisecond
             place = list(source.c).index(column)
             last_ms = rows[-1][place]
-            rest = db.execute(select(source).where(column == last_ms))
+            rest = db.execute(select(source).where(*_counted(source, last_ms, last_ms)))
             rows = [row for row in rows if row[place] != last_ms] + [tuple(row) for row in rest]
     engine.dispose()
     schema: dict[str, Any] = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
@@ -110,6 +113,13 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
     return ExportPage(written(purchases(frame) if table == "purchases" else frame, kind, spreadsheet), last)
+
+
+def _counted(source: Table, first: int, last: int) -> Iterator[ColumnElement[bool]]:
+    """Rows from one moment or number to another; of decisions, whose ids rise with time, their key finds them."""
+    yield source.c[COUNTED[source]].between(first, last)
+    if source is DECISIONS:
+        yield source.c.decision_id.between(first_id(first), first_id(last + 1))
 
 
 def purchases(events: pl.DataFrame) -> pl.DataFrame:
@@ -261,7 +271,8 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
             db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
         mine = REDEMPTIONS.c.customer_id == alias, REDEMPTIONS.c.person == subject
         db.execute(update(REDEMPTIONS).where(*mine).values(person=alias))
-        db.execute(update(USAGE).where(USAGE.c.subject == subject).values(subject=alias))
+        cells = (USAGE.c[name].in_(select(LIMITS.c[name])) for name in ("campaign_id", "limit_id"))  # as its key begins
+        db.execute(update(USAGE).where(*cells, USAGE.c.subject == subject).values(subject=alias))
         _rename(db, subject, alias)
         db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
         if erased:

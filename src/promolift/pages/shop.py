@@ -96,12 +96,18 @@ def _tell_story(job: Job) -> Story:
     forecast = forecasts_of(job, at, local)
     unforecast = None if forecast else ForecastNote.load(store).missing
     said, shown = Messages.load(store), cards(job, at, local)
-    affinities = job.profiled.affinities(at.asof)
+    spend, tastes = list[pl.DataFrame](), list[pl.DataFrame]()
+    for part in job.profiled.parts:  # as long as the candidates
+        affinities = job.profiled.affinities(at.asof, among=part)
+        spend.append(affinities.select("customer_id", "expected_cents"))
+        tastes.append(named(job, affinities, names))
     unchecked = {name: kept(why) for name, why in found.unchecked.items()}
     return replace(
         of_plan,
-        customers=Customers.of(job.profiled.profiles(at.asof), affinities, [card.given.customer_id for card in shown]),
-        tastes=Tastes.of(named(job, affinities, names)),
+        customers=Customers.of(
+            job.profiled.profiles(at.asof), pl.concat(spend), [card.given.customer_id for card in shown]
+        ),
+        tastes=Tastes.of(pl.concat(tastes)),
         week=week(job),
         forecast=forecast,
         names=local,
@@ -325,8 +331,7 @@ def varied(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
 
 def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
     """The three categories each picked customer buys most often, by their names; private ones left out."""
-    only = picked["customer_id"][0] if picked.height == 1 else None  # a page of one customer need not read all
-    rows = job.profiled.affinities(at.asof, only).join(picked.select("customer_id"), on="customer_id", how="semi")
+    rows = job.profiled.affinities(at.asof, picked["customer_id"])
     often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
     printed = job.clean.printed_names(often.filter(pl.col("target_kind") == "product")["target"])
     found: dict[str, list[str]] = {}

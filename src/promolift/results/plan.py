@@ -366,11 +366,11 @@ class Curve:
 
 
 class Tables(NamedTuple):
-    """A plan's rows: see `Plan`."""
+    """A plan's rows: see `Plan`; candidates and decisions may come in parts of whole customers."""
 
-    candidates: pl.DataFrame
+    candidates: Iterable[pl.DataFrame]
     chosen: pl.DataFrame
-    decisions: pl.DataFrame
+    decisions: Iterable[pl.DataFrame]
     frontier: pl.DataFrame
 
 
@@ -397,9 +397,9 @@ class Plan:
             HeadlineAssumptions.NAME,
         ):  # printed and judged was the plan before
             store.remove_json(name)
-        store.save("candidates", PLANNED.conform(tables.candidates))
+        store.save("candidates", map(PLANNED.conform, tables.candidates))
         store.save("chosen", PLANNED.conform(tables.chosen))
-        store.save("decisions", DECISIONS.conform(tables.decisions))
+        store.save("decisions", map(DECISIONS.conform, tables.decisions))
         store.save("frontier", tables.frontier)
         return Plan(store, note.keep(store))
 
@@ -434,6 +434,10 @@ class Plan:
     def decisions(self) -> pl.DataFrame:
         """DECISIONS: a row per customer."""
         return self._kept("decisions")
+
+    def decided(self, *columns: str) -> pl.DataFrame:
+        """Some columns of DECISIONS alone: its lists are as long as the candidates."""
+        return fetch(self.store.table("decisions").project(", ".join(columns)))
 
     @cached_property
     def frontier(self) -> pl.DataFrame:

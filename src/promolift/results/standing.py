@@ -60,7 +60,7 @@ def standing(config: Config, store: Store, waiting: bool = False) -> Standing:
             f"版本{version}已批准，尚无计划由它开始。",
         )
         return Standing("learning", what, "promolift run")
-    made_ms = int(Plan.load(store).decisions["ts_ms"].max() or 0)  # type: ignore[arg-type]
+    made_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0)  # type: ignore[arg-type]
     end_ms = made_ms + config.plan.window_days * DAY_MS
     end = date(end_ms - 1, config.shop.zone)
     tested = DrawNote.load(store).tested if note.drawn and DrawNote.has(store) else ()

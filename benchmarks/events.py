@@ -1,4 +1,4 @@
-"""A made-up log of events in; what it costs to clean, to profile at three moments and to forecast spend out.
+"""A made-up log of events in; what it costs to clean and to profile at three moments out.
 
     python benchmarks/events.py [--quick] [--rows N] [--log receipts|clicks|journey] [--format csv|parquet]
                                 [--base CHECKOUT] [--keep FOLDER]
@@ -107,10 +107,9 @@ PROMOTION_ROLES = {"customer_id": "customer", "campaign_id": "campaign", "start"
 STEPS = {
     "ingest": "cleaning",
     "profile": "profiling at three moments, forecasts included",
-    "effect": "discount response, redemption and spend",
-    "spend": "spend alone",
+    "effect": "discount response and redemption",
 }
-TABLES = ("events", "rejected", "profiles", "affinities", "interests", "spend_inputs", "spend")
+TABLES = ("events", "rejected", "profiles", "affinities", "interests")
 
 
 def make(folder: Path, log: str, rows: int, form: str) -> dict[str, Any]:
@@ -141,8 +140,7 @@ def make(folder: Path, log: str, rows: int, form: str) -> dict[str, Any]:
 def step(name: str, folder: Path, root: Path) -> None:
     """One step in this process, as the product runs it, on the store in `root`."""
     from promolift.config import Config
-    from promolift.results.job import Job, moments
-    from promolift.steps import spend
+    from promolift.results.job import Job
     from promolift.store import Store
 
     for library in ("lightgbm", "numba", "scipy.optimize", "sklearn.isotonic", "sklearn.linear_model"):
@@ -152,10 +150,7 @@ def step(name: str, folder: Path, root: Path) -> None:
     start, before = time.perf_counter(), cpu()
     with Store(root, memory=config.data.memory, threads=config.data.threads) as store:
         job = Job(config, store, lambda *told, **more: None)
-        if name == "spend":
-            spend.keep_spend(job, moments(job))
-        else:
-            import_module(f"promolift.steps.{name}").run(job)
+        import_module(f"promolift.steps.{name}").run(job)
     print(json.dumps(cost(start, before)))
 
 

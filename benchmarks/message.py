@@ -41,7 +41,7 @@ BOUGHT = (Words(zh="商品1", en="Product 1"), Words(zh="轻跑鞋X20", en="Ligh
 PEOPLE = (None, "李雷", "Anna", "用户A", "O'Neill")
 ITEMS = (Words(zh="马克杯", en="coffee mug"), Words(zh="环保袋", en="tote bags"), Words(zh="围裙", en="apron"))
 KINDS = ("percent_off", "percent_off", "amount_off", "free_shipping", "fixed_price", "buy_x_get_y", "gift", "points",
-         "exchange")  # fmt: skip
+         "exchange", "reminder")  # fmt: skip
 CURRENCIES = {"USD": "$ 美元", "CNY": "¥ 元", "EUR": "€ 欧元", "GBP": "£ 英镑", "JPY": "¥ 日元", "CHF": "CHF 瑞士法郎"}
 TEXTS = [text for text in load_pool(None).texts if text.usable("judged")]
 DATA = "hash-seeded offers, every text of the shipped pool"
@@ -72,8 +72,9 @@ def offer_of(i: int) -> Offer:
         fields["percent"] = 1 + hash_int("percent", i) % 100
     also = {"gift": ("item",), "exchange": ("item",), "buy_x_get_y": ("percent",)}.get(kind, ())
     needs = {name: fields[name] for name in (*BENEFIT_NEEDS.get(kind, ()), *also)}
-    benefit = Benefit(type=kind, max_discount_cents=cap, **needs)
-    scope = pick(("category", "category", "pair", "product", "all"), "scope", i)
+    benefit, letter = Benefit(type=kind, max_discount_cents=cap, **needs), kind == "reminder"
+    spend = 0 if letter else spend
+    scope = "all" if letter else pick(("category", "category", "pair", "product", "all"), "scope", i)
     one, two = pick(CATEGORIES, "one", i), pick(CATEGORIES, "two", i)
     pair = scope == "pair" and one != two
     covers = f"{one}{AND}{two}" if pair else {"product": f"p{i}", "all": ""}.get(scope, one)
@@ -83,8 +84,8 @@ def offer_of(i: int) -> Offer:
     return Offer(
         id=f"off_{i}", menu_id="m", benefit=benefit, scope="category" if scope == "pair" else scope, covers=covers,
         label=words, joined=pick(("each", "together"), "joined", i) if pair else None, min_spend_cents=spend,
-        activation=pick(("automatic", "code", "link"), "activation", i), currency=currency,
-        members=hash_int("members", i) % 5 == 0,
+        activation="automatic" if letter else pick(("automatic", "code", "link"), "activation", i), currency=currency,
+        members=not letter and hash_int("members", i) % 5 == 0,
         starts=datetime(start.year, start.month, start.day, tzinfo=zone),
         expires=datetime(end.year, end.month, end.day, 23, 59, 59, tzinfo=zone),
     )  # fmt: skip
@@ -195,6 +196,8 @@ def right(text: str, offer: Offer, known: Known, language: Language) -> bool:
         "amount": b.amount_cents or None, "ship": b.type == "free_shipping", "end": (end.year, end.month, end.day),
         "joined": offer.joined, "activation": offer.activation,
     }  # fmt: skip
+    if b.type == "reminder":  # it promises nothing, so nothing of it ends or needs a way in
+        wanted |= {"end": None, "activation": None}
     named = offer.label is None or offer.label.in_(language).lower() in text.lower()
     return read == wanted and named
 

@@ -408,7 +408,7 @@ def demo(
     if not serve:
         return summary
     say(summary, json_)
-    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True))
+    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True, file=own))
     return None
 
 
@@ -574,7 +574,7 @@ def serve(
 ) -> None:
     """Answer over HTTP what the plan decides: events in, decisions out, money kept; pages for people under /console.
     See docs/serve.md and docs/console.md."""
-    dress = (lambda made: console.dressed(made)) if console_ else None
+    dress = (lambda made: console.dressed(made, file=config)) if console_ else None
     server_main.run_server(config, work, settings, host, port, json_, dress)
 
 

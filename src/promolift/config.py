@@ -256,6 +256,13 @@ class ReportSettings(Settings):
 class Config(Settings):
     """All of promolift.toml."""
 
+    include: tuple[str, ...] = Field(
+        default=(),
+        description="Further files in the folder of this one. What they say of a part, key by key, goes before what "
+        "stands here, and a list such as `[[menu]]` takes the place of the whole list. The console writes "
+        "`console.toml`, so that this file stays as its owner wrote it.",
+        examples=[["console.toml"]],
+    )
     shop: ShopSettings = ShopSettings()
     data: DataSettings
     encoder: ForecastSettings = ForecastSettings()
@@ -337,18 +344,32 @@ def _as_part(part: Any, table: str) -> Any:
     return part
 
 
-def load_config(path: Path) -> Config:
-    """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a file of settings says. ConfigError where there is none, or it is no TOML."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `promolift init --events FILE` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error}); save it as UTF-8") from None
-    try:
-        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def laid_over(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what another file says: key by key of a part, a list as a whole."""
+    whole = dict(values)
+    for part, said in over.items():
+        known = whole.get(part)
+        whole[part] = {**known, **said} if isinstance(known, dict) and isinstance(said, dict) else said
+    return whole
+
+
+def load_config(path: Path) -> Config:
+    """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
+    values = read_toml(path)
+    for name in values.get("include", ()):
+        values = laid_over(values, read_toml(path.parent / str(name)))
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW}
     placed: dict[str, Any] = {name: file.placed(path.parent) for name, file in found.items() if file}

@@ -13,7 +13,7 @@ KEPT: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("response", "halves", "no_model", "depths", "redemption_features",
-         "redemption_odds", "spend", "spend_inputs"),
+         "redemption_odds"),
         "effect",
     ),
     **dict.fromkeys(

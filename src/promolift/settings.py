@@ -1,5 +1,7 @@
-"""The frozen base of every settings class: an unknown key is an error that names the nearest known one."""
+"""The frozen base of every settings class: an unknown key is an error that names the nearest known one; and TOML."""
 
+import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from typing import Annotated, Any, ClassVar, Self, get_args
@@ -47,6 +49,44 @@ def rows_of(file: str) -> list[list[str]]:
     """The rows of a tab-separated file of this package; lines that begin with `#` are for people."""
     lines = files("promolift").joinpath(file).read_text("utf-8").splitlines()
     return [line.split("\t") for line in lines if line and not line.startswith("#")]
+
+
+def to_toml(values: Mapping[str, Any], table: str = "") -> str:
+    """TOML that reads back as `values`: what is plain first, then the tables; a small table stands in one line."""
+    below = {key: value for key, value in values.items() if _is_table(value, bool(table)) or _is_tables(value)}
+    lines = [f"{toml_key(key)} = {toml_value(value)}" for key, value in values.items() if key not in below]
+    for key, value in below.items():
+        path = f"{table}.{toml_key(key)}" if table else toml_key(key)
+        for each in [value] if isinstance(value, Mapping) else value:
+            head = f"[{path}]" if isinstance(value, Mapping) else f"[[{path}]]"
+            lines += ["", head, to_toml(each, path).rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def _is_table(value: Any, small_in_line: bool) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return not small_in_line or any(isinstance(each, Mapping | list | tuple) for each in value.values())
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it, in one line unless it is a list of three or more."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        items = [toml_value(item) for item in value]
+        return "[" + ", ".join(items) + "]" if len(items) < 3 else "[\n    " + ",\n    ".join(items) + ",\n]"
+    # JSON text is TOML text, but for the one control character JSON leaves bare.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(key: str) -> str:
+    """A key, in quotes where it must be."""
+    return key if key.isascii() and key.replace("_", "").replace("-", "").isalnum() else toml_value(key)
 
 
 def settings_in(annotation: object) -> type[Settings] | None:

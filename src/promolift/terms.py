@@ -105,6 +105,11 @@ class Benefit(Settings):
         examples=[2000],
     )
 
+    @property
+    def most_cents(self) -> int | None:
+        """The most it takes off once, as it is printed; None where nothing bounds it."""
+        return self.amount_cents if self.type == "amount_off" else self.max_discount_cents
+
     @model_validator(mode="before")
     @classmethod
     def _free_unless_stated(cls, values: Any) -> Any:

@@ -58,6 +58,18 @@ class Person:
         assert reply.status_code == status, (reply.status_code, path, reply.text[-2000:])
         return reply
 
+    def send(self, path: str, file: Path, status: int = 200, size: int = 1_000_000, **about: str) -> Any:
+        """A file, in pieces of `size` bytes, as the script of the page sends it."""
+        content, said = file.read_bytes(), {}
+        headers = SAME | {"content-type": "application/octet-stream", "x-token": self.token}
+        for at in range(0, len(content), size):
+            asked = {"name": file.name, "at": at, "size": len(content), "format": "json"} | about
+            piece = content[at : at + size]
+            reply = self.client.post(f"/console{path}", params=asked, content=piece, headers=headers)
+            assert reply.status_code == status, (reply.status_code, reply.text[-2000:])
+            said = reply.json()
+        return said
+
     def sign_in(self, name: str, password: str = PASSWORD, status: int = 303) -> "Person":
         """By name and password."""
         self.get("/sign-in")
@@ -92,9 +104,11 @@ class Shop:
 
 
 @contextmanager
-def opened(folder: Path, config: Config | None = CONFIG, demo: bool = False, **more: Any) -> Iterator[Shop]:
-    """A server with the console over a work folder."""
+def opened(
+    folder: Path, config: Config | None = CONFIG, demo: bool = False, file: Path | None = None, **more: Any
+) -> Iterator[Shop]:
+    """A server with the console over a work folder; `file` is promolift.toml, or where it would be."""
     app = create(ServeSettings.parse({"work": folder, "deadline_ms": 20_000} | more, "test"), config)
-    made = dressed(app, demo)
+    made = dressed(app, demo, file)
     with TestClient(made.app, raise_server_exceptions=True) as client:
         yield Shop(made.app, client, made.first_path)

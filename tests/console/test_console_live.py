@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from console_helpers import CONFIG, Shop, opened
 from sqlalchemy import insert
 
 from promolift.results.plan import Plan
 from promolift.serve.clock import wall_ms
+from promolift.serve.release import derive
+from promolift.sql import DAY_MS
 from promolift.store import Store
 from promolift.store.ledger_money import period_key
-from promolift.store.ledger_schema import USAGE
+from promolift.store.ledger_schema import REDEMPTIONS, USAGE
 
 CAMPAIGN = CONFIG.plan.campaign
 
@@ -72,10 +75,13 @@ def test_a_limit_is_shown_as_it_is_used_and_changed(live: Shop, folder: Path) ->
     said = approver.json("/live")
     assert said["shown"]["month"] == "$9.50 of $10.00"
     assert said["summary"]["held_cents"] == 950
-    approver.post("/live/limits/month", amount="2500")
+    approver.post("/live/limits/month", amount="25")
     kept = {each["limit_id"]: each["amount"] for each in live.api("GET", f"/v1/campaigns/{CAMPAIGN}")["limits"]}
     assert kept == {"month": 2500, "twice": 2}
-    for wrong in ("-1", "1.5", "", "١٢"):
+    approver.post("/live/limits/month", amount="7.5")
+    assert approver.json("/live")["shown"]["month"] == "$9.50 of $7.50"
+    approver.post("/live/limits/twice", 422, amount="1.5")
+    for wrong in ("-1", "1.555", "", "١٢", "1e3", "nan"):
         approver.post("/live/limits/month", 422, amount=wrong)
     approver.post("/live/limits/none", 422, amount="1")
 
@@ -97,3 +103,74 @@ def test_what_a_limit_counted_in_an_earlier_period_waits_for_nobody(live: Shop) 
     approver = live.person("approver")
     assert approver.json("/live")["shown"]["month"] == "$0.40 of $10.00"
     assert "The limit month" not in approver.get("/")
+
+
+def redeemed(live: Shop, cents: list[int], now_ms: int) -> None:
+    """So much on each of the last days, the last one a day before now."""
+    row = {"campaign_id": CAMPAIGN, "offer_id": "o", "customer_id": "u001", "person": "u001", "expires_ms": 0}
+    rows = [
+        row | {"redemption_id": f"rdm_{at}", "reserved_cents": each, "final_cents": each, "status": "confirmed",
+               "ts_ms": now_ms - (len(cents) - at) * DAY_MS}
+        for at, each in enumerate(cents)
+    ]  # fmt: skip
+
+    def add(db: Any, some: list[None]) -> list[None]:
+        db.execute(insert(REDEMPTIONS), rows)
+        return some
+
+    live.server.ledger.write(add)
+
+
+def test_spend_is_carried_on_with_a_cone_that_widens(live: Shop) -> None:
+    daily = [100, 300, 200, 0, 400, 200, 100, 300]
+    redeemed(live, daily, wall_ms())
+    said = live.api("GET", f"/v1/campaigns/{CAMPAIGN}/spend")
+    assert [each["cents"] for each in said["spent"]] == [0, *np.cumsum(daily).tolist()]
+    assert said["budget_cents"] == CONFIG.plan.budget_cents
+    ends, n, k = said["ahead"], len(daily), CONFIG.plan.window_days - len(daily)
+    assert (ends[0]["day"], ends[0]["cents"], ends[-1]["day"]) == (n, sum(daily), CONFIG.plan.window_days)
+    half = 1.96 * np.std(daily, ddof=1) * np.sqrt(k * (1 + k / n))
+    assert ends[-1]["cents"] == pytest.approx(sum(daily) + k * np.mean(daily))
+    assert ends[-1]["high_cents"] == pytest.approx(ends[-1]["cents"] + half, rel=1e-3)
+    assert all(each["low_cents"] >= sum(daily) for each in ends)  # what is spent is spent
+    page = live.person("viewer").get("/live")
+    assert "$16.00 spent since" in page
+    assert "by the end" in page
+
+
+def test_of_few_days_nothing_is_said_of_those_ahead(live: Shop) -> None:
+    viewer = live.person("viewer")
+    assert "Nothing was redeemed yet" in viewer.get("/live")
+    redeemed(live, [100, 300], wall_ms())
+    assert live.api("GET", f"/v1/campaigns/{CAMPAIGN}/spend")["ahead"] == []
+    assert "7 are needed" in viewer.get("/live")
+
+
+def test_codes_left_price_and_latency_are_told(live: Shop, folder: Path) -> None:
+    viewer = live.person("viewer")
+    assert viewer.json("/live")["nearly_s"] is None
+    with Store(folder) as store:
+        who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)
+    live.api("POST", f"/v1/campaigns/{CAMPAIGN}/codes", {"offer_id": offer, "codes": ["A1", "A2", "A3"]})
+    live.api("POST", "/v1/decisions", {"customer_id": who, "campaign_id": CAMPAIGN})
+    said = viewer.json("/live")
+    assert [(each["offer_id"], each["left"], each["total"]) for each in said["stock"]] in (
+        [(offer, 2, 3)],
+        [(offer, 3, 3)],
+    )
+    assert said["price"] >= 0
+    assert 0 < said["half_s"] <= said["nearly_s"]
+
+
+def test_a_release_is_rolled_back_here_too(live: Shop) -> None:
+    approver = live.person("approver")
+    assert "Roll back now" not in approver.get("/live")
+    first = live.api("GET", f"/v1/campaigns/{CAMPAIGN}")["release"]
+    other = derive(
+        live.server.settings.work, first, live.server.decider.ensure(first).terms.model_copy(update={"price": 1e6})
+    )
+    live.api("POST", f"/v1/releases/{other}:activate")
+    assert "Roll back now" in approver.get("/live")
+    assert "Roll back now" not in live.person("editor").get("/live")
+    approver.post("/roll-back")
+    assert live.api("GET", f"/v1/campaigns/{CAMPAIGN}")["release"] == first

@@ -2,11 +2,12 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from console_helpers import CONFIG, Person, Shop, opened
+from console_helpers import CONFIG, SAME, Person, Shop, opened
 from sqlalchemy import insert
 
 from promolift.results.plan import Plan
@@ -81,6 +82,27 @@ def test_from_a_draft_to_what_decides(shop: Shop) -> None:
         who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)
     answer = shop.api("POST", "/v1/decisions", {"customer_id": who, "campaign_id": CONFIG.plan.campaign})
     assert answer["offer_id"] == offer
+
+
+def test_a_draft_that_nobody_asked_about_waits_for_nobody(shop: Shop) -> None:
+    editor = shop.person("editor")
+    release = draft(editor)
+    assert editor.json("/")["summary"]["waiting"] == []
+    editor.post(f"/releases/{release}/ask")
+    assert editor.json("/")["summary"]["waiting"] == [release]
+
+
+def test_of_many_who_approve_at_once_one_is_heard(shop: Shop) -> None:
+    people = [shop.person(name) for name in ("approver", "admin") * 4]
+    release = draft(people[0])
+
+    def say_yes(each: Person) -> int:
+        path = f"/console/releases/{release}/approve"
+        return each.client.post(path, data={"token": each.token}, headers=SAME).status_code
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        told = list(pool.map(say_yes, people))
+    assert sorted(told) == [303] + [422] * (len(people) - 1)
 
 
 def test_with_two_pairs_of_eyes_nobody_approves_a_draft_of_their_own(folder: Path) -> None:

@@ -41,7 +41,7 @@ def test_no_data_at_all_can_do_nothing_and_does_not_fail():
 )
 def test_very_few_rows_give_a_report(rows: str):
     found = report(f"who,at,item,order,n,price\n{rows}")
-    assert levels(found)["spend forecast"] == "no"
+    assert levels(found)["purchase forecast"] == "no"
     assert all(ability.reason and (ability.add or ability.level == "yes") for ability in found.abilities)
     assert not any("customers table" in each for each in found.warnings)  # there is none
     json.dumps(asdict(found))
@@ -49,7 +49,7 @@ def test_very_few_rows_give_a_report(rows: str):
 
 def test_views_only_allow_remarketing_and_no_forecast():
     found = report("who,at,item\nann,2024-03-01,tea\nann,2024-03-02,nut\nbob,2024-04-02,nut", VIEWS)
-    assert (levels(found)["offers on viewed products"], levels(found)["spend forecast"]) == ("partly", "no")
+    assert (levels(found)["offers on viewed products"], levels(found)["purchase forecast"]) == ("partly", "no")
     assert found.summary.viewed_with_product == 3
 
 

@@ -1,5 +1,6 @@
 """Logs of shops that nobody prepared: no year, no price, no quantity, prices scaled down, codes for words."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from promolift.data import Mapping, guess_mapping
 from promolift.data.counts import Counts
 from promolift.data.summary import Summary
 from promolift.errors import ConfigError, InputError
-from promolift.setup.init import guess_all
+from promolift.setup.init import guess_all, init
 from promolift.store import Store
 
 
@@ -402,3 +403,72 @@ def test_money_that_no_name_tells_is_found_by_its_values_and_asked():
     assert line.columns["amount"] == "XZ"
     none = guess("\n".join([f"{head},noise", *(f"{key},{x:.2f}" for key, _, _, x in lines)]))
     assert not {"amount", "unit_price"} & none.columns.keys()
+
+
+@pytest.mark.parametrize(
+    ("column", "role"),
+    [
+        ("CPF do cliente", "customer_id"), ("Código del Cliente", "customer_id"), ("Nummer des Kunden", "customer_id"),
+        ("Date de la commande", "time"), ("N° de commande", "order_id"),
+    ],
+)  # fmt: skip
+def test_small_words_between_the_parts_of_a_name_do_not_hide_its_role(column: str, role: str) -> None:
+    others = {"customer_id": "customer", "time": "ts", "order_id": "order", "quantity": "qty", "amount": "amount"}
+    names = [column if each == role else name for each, name in others.items()]
+    rows = "\n".join(f"c{n % 7},2026-01-{n % 28 + 1:02d},o{n // 3},{n % 3 + 1},{n}.50" for n in range(60))
+    assert guess(f"{','.join(names)}\n{rows}").columns[role] == column
+
+
+def lines(orders: int, extra: str = "") -> list[str]:
+    return [f"c{o * 7 % 23},2026-01-{o % 28 + 1:02d}T0{line}:00,R{o},p{line * 3 + o % 3},2.50{extra}"
+            for o in range(orders) for line in range(3)]  # fmt: skip
+
+
+def test_a_column_of_currency_codes_is_the_currency_whatever_it_is_called() -> None:
+    found = guess("\n".join(["who,at,bon_nr,sku,price,cy", *lines(30, ",GBP")]).replace("who", "customer"))
+    assert (found.currency, found.columns["currency"]) == ("GBP", "cy")
+    with pytest.raises(InputError, match=r"GBP .* EUR|EUR .* GBP"):
+        guess("\n".join(["customer,at,bon_nr,sku,price,cy", *lines(30, ",GBP"), *lines(30, ",EUR")]))
+
+
+def test_what_ties_the_lines_of_one_purchase_is_the_order_and_is_asked() -> None:
+    text = "\n".join(["customer,at,zref,sku,price", *lines(40)])
+    found = guess(text)
+    assert found.columns["order_id"] == "zref"
+    assert any("NOT SURE" in note and "zref" in note for note in found.notes)
+    same = [re.sub(r",R\d+,", ",R1,", row) for row in lines(40)]
+    assert "order_id" not in guess("\n".join(["customer,at,zref,sku,price", *same])).columns
+
+
+@pytest.mark.parametrize(
+    ("header", "currency", "zone"),
+    [
+        ("会员号,下单时间,商品编码,数量,实付金额", "CNY", "Asia/Shanghai"),
+        ("会員番号,購入日時,商品コード,個数,お支払い金額", "JPY", "Asia/Tokyo"),
+        ("кодклиента,Дата,Товар,Количество,Сумма", "RUB", "Europe/Moscow"),
+        ("customer,time,sku,qty,amount", "USD", "UTC"),
+    ],
+)
+def test_names_in_one_script_tell_where_the_shop_is_and_that_it_is_a_guess(
+    header: str, currency: str, zone: str
+) -> None:
+    rows = "\n".join(f"c{n % 7},2026-01-{n % 28 + 1:02d} 10:00,p{n % 5},1,{n + 1}00" for n in range(60))
+    found = guess(f"{header}\n{rows}")
+    assert (found.currency, found.zone) == (currency, zone)
+    assert any(currency in note and "set currency" in note for note in found.notes)
+    assert any("zone" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("会员号,下单时间,商品编码,数量,实付金额", "zh"),
+        ("customer,time,sku,qty,amount CNY", "zh"),
+        ("customer,time,sku,qty,amount", "en"),
+    ],
+)
+def test_a_shop_with_chinese_names_is_spoken_to_in_chinese(header: str, language: str, tmp_path: Path) -> None:
+    rows = "\n".join(f"c{n % 7},2026-01-{n % 28 + 1:02d} 10:00,p{n % 5},1,{n + 1}00" for n in range(60))
+    (tmp_path / "log.csv").write_text(f"{header}\n{rows}", encoding="utf-8")
+    init({"events": tmp_path / "log.csv"}, tmp_path / "promolift.toml", force=False)
+    assert f'language = "{language}"' in (tmp_path / "promolift.toml").read_text(encoding="utf-8")

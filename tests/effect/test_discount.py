@@ -96,6 +96,25 @@ def test_the_curve_rises_with_depth_and_brackets_the_truth() -> None:
     assert inside.sum() >= inside.len() - 1
 
 
+@pytest.mark.parametrize("short", ["no week without a discount", "few such weeks", "a depth that stays what it was"])
+def test_what_cannot_be_told_apart_is_left_out_and_nothing_breaks(short: str) -> None:
+    panel, z = world(6)
+    depth = pl.col("depth")
+    if short == "no week without a discount":  # a shop where something of every target is always reduced
+        panel = panel.with_columns(pl.when(depth == 0).then(0.05).otherwise(depth).alias("depth"))
+    elif short == "few such weeks":
+        kept = (depth > 0) | (pl.int_range(pl.len()) % 200 == 0)
+        panel = panel.with_columns(pl.when(kept).then(depth).otherwise(0.05).alias("depth"))
+    else:
+        panel = panel.with_columns(depth.alias("lag"), depth.alias("lead"))
+        with pytest.raises(SupportError, match="cannot be told apart"):
+            fit_response(panel, z, SETTINGS)
+        return
+    response = fit_response(panel, z, SETTINGS)
+    assert response.level == "adjusted"
+    assert response.curve.is_empty()
+
+
 def test_halves_share_no_customer_and_agree_within_their_errors() -> None:
     panel, sensitivity = world(1)
     one, two = fit_halves(panel, sensitivity, SETTINGS)

@@ -29,8 +29,6 @@ def test_values_agree_with_scikit_learn_on_tied_scores(seed):
     y, p = sample(seed=seed)
     assert m.auc(y, p).value == pytest.approx(sk.roc_auc_score(y, p), abs=1e-12)
     assert m.log_loss(y, p).value == pytest.approx(sk.log_loss(y, p), abs=1e-12)
-    assert m.mae(y, p).value == pytest.approx(sk.mean_absolute_error(y, p), abs=1e-12)
-    assert m.spearman(y, p).value == pytest.approx(stats.spearmanr(y, p).statistic, abs=1e-12)
 
 
 def test_log_loss_of_a_certain_and_wrong_prediction_is_finite_as_in_scikit_learn():
@@ -143,26 +141,6 @@ def test_a_constant_prediction_is_one_bin():
     assert [b.n for b in m.calibration([0, 1, 1, 0] * 5, [0.3] * 20).bins] == [20]
 
 
-def test_mae_interval_by_hand():
-    score = m.mae([1, 2, 3, 4], [1, 3, 5, 4])
-    error = np.array([0, 1, 2, 0])
-    half = 3.182446305283 * error.std(ddof=1) / 2  # t at 97.5 %, 3 degrees of freedom
-    assert (score.value, score.low, score.high) == pytest.approx((0.75, 0.75 - half, 0.75 + half), abs=1e-9)
-
-
-def test_spearman_interval_by_hand_and_at_the_edge():
-    score = m.spearman([1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5])
-    r = 1 - 6 * 6 / 210
-    half = Z * math.sqrt((1 + r * r / 2) / 3)
-    assert score.value == pytest.approx(r, abs=1e-12)
-    assert (score.low, score.high) == pytest.approx((math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)))
-    perfect = m.spearman([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])
-    assert perfect.value == pytest.approx(1.0)
-    assert perfect.low < 0.9 < 1.0 <= perfect.high
-    with pytest.raises(SupportError, match="constant"):
-        m.spearman([1, 2, 3, 4, 5], [2, 2, 2, 2, 2])
-
-
 def test_recall_by_hand():
     hit = [[True, False, True], [False, False, True], [False, False, False]]
     targets = [2, 5, 0]  # the third customer has no target and cannot be graded
@@ -194,7 +172,6 @@ def test_recall_of_nobody_found_is_not_a_certain_zero():
         (lambda: m.log_loss([0, 1], [0.2, 1.2]), r"\[0, 1\]"),
         (lambda: m.auc([0, 1, 1, 0], [1, 2, 3, float("inf")]), "finite"),
         (lambda: m.auc([0, 1, 1, 0], [1, 2, 3]), "shape"),
-        (lambda: m.mae([1, float("nan")], [1, 1]), "finite"),
         (lambda: m.recall_at([[True, True]], [1], 2), "more hits than targets"),
         (lambda: m.recall_at([[True]], [1], 2), "do not fit k = 2"),
         (lambda: m.log_loss([0, 1], [0.2, 0.3], groups=["a"]), "1 of them for 2 rows"),
@@ -208,8 +185,6 @@ def test_impossible_input_is_named(call, what):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: m.mae([1], [1]),
-        lambda: m.spearman([1, 2], [1, 2]),
         lambda: m.recall_at([[True]], [1], 1),
         lambda: m.auc([0, 0, 1], [1, 2, 3]),
         lambda: m.auc([], []),

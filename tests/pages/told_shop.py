@@ -89,7 +89,7 @@ def describe(store: Store, seed: int) -> None:
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
-    NoModel(spend="no spend forecast: the history is too short").keep(store)
+    NoModel(redemption="no coupons were redeemed before the check").keep(store)
     Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
     known = {"rows": 5000, "counts_loss": 0.44, "trees_loss": 0.43, "lead": 0.01, "lead_low": 0.006, "lead_high": 0.014}
     member = MemberNote(asof_ms=0, trees_weight=0.75, why="the trees lose less on the last window", **known)

@@ -58,13 +58,12 @@ def campaigns() -> tuple[list, list]:
 
 def everything(shop: Shop, asofs, parts=None) -> list[pl.DataFrame]:
     shared = shop.shared(asofs, parts)
-    found = [[], [], [], []]
+    found = [[], [], []]
     for part in parts or [shop.customers]:
         shard, moments = shop.shard(part), shop.moments(asofs, part)
         found[0].append(room.profile(shard, moments, shared, SETTINGS))
         found[1].append(pl.concat(room.affinities(shard, moments, shared, SETTINGS)))
         found[2].append(room.interests(shard, moments, shared, SETTINGS))
-        found[3].append(room.spend_features(shard, moments, shared, SETTINGS))
     return [pl.concat(frames).sort("customer_id", "asof_ms", *frames[0].columns[2:3]) for frames in found]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from promolift.serve.problems import REFUSALS
 from promolift.serve.settings import Policy
-from promolift.store.ledger_schema import CODES
+from promolift.store.ledger_schema import CODES, USAGE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books
@@ -160,3 +160,23 @@ def test_a_returned_line_gives_back_its_part_and_the_rest_stays_spent(api: Api) 
     assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 70})["status"] == "rolled_back"
     assert used(api) == {"l": (0, 0), "n": (0, 0)}
     check_books(api.server.ledger)
+
+
+def test_a_limit_says_what_its_present_period_has_used(api: Api) -> None:
+    coded(api)
+    days = LIMIT | {"limit_id": "day", "amount": 1000, "period": "day", "per": "customer"}
+    api("PATCH", POLICY, {"limits": [days, LIMIT | {"limit_id": "all", "amount": 1000}]})
+    for number, who in ((1, "u01"), (2, "u02")):
+        api("POST", RESERVE, claim(number, customer_id=who))
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
+
+    def long_ago(db: Any, some: list[None]) -> list[None]:
+        cell = {"campaign_id": CAMPAIGN, "limit_id": "day", "subject": "u01", "period_key": "2020-01-01"}
+        db.execute(insert(USAGE).values(**cell, held=7, spent=900))
+        return some
+
+    api.server.ledger.write(long_ago)
+    used = {limit["limit_id"]: (limit["held"], limit["spent"]) for limit in api("GET", POLICY)["limits"]}
+    assert used == {"day": (100, 100), "all": (100, 100)}
+    shown = {limit["limit_id"]: limit["used"] for limit in api("GET", f"{POLICY}/summary")["limits"]}
+    assert shown == {"day": 100, "all": 200}  # of a limit for each customer, the one who used most of it

@@ -134,6 +134,7 @@ LINE = st.text(st.sampled_from('T, \\""'), max_size=8)  # T stands for a word of
 @given(body=st.lists(LINE, max_size=5), end=st.sampled_from(["\n", "\r\n", "\r"]))
 @example(body=['TT,"', '"T,"', '"T'], end="\n")  # quotes that never end: DuckDB keeps no text of these
 @example(body=['"', '"T,"', '"TT'], end="\n")
+@example(body=['"', 'T"'], end="\r\n")  # DuckDB ends where lines end in two ways
 @example(body=[',,T,"', "TT"], end="\n")  # one at the end of a row
 @example(body=['T, "T', "TT"], end="\n")  # one after a space
 @example(body=['T,T"', '""T', 'T,"', '"T",T"', ',""",', ',"T', '""""T'], end="\n")  # DuckDB gave a line twice

@@ -42,7 +42,7 @@ def open_ledger(folder: Path, kind: str = "sqlite", empty: bool = True) -> Ledge
     ledger = Ledger(ledger_url(folder, kind))
     if kind == "postgresql" and empty:
         tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables)
-        ledger.write(lambda db, some: [db.execute(text(f"truncate {tables}")) and None for _ in some])
+        ledger.write(lambda db, some: [db.execute(text(f"truncate {tables}")) and memo(db).clear() for _ in some])
     return ledger
 
 

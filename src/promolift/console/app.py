@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
@@ -43,7 +44,8 @@ LOG = logging.getLogger("promolift.console")
 ROOT = "/console"
 COOKIE, BEFORE = "promolift_console", "promolift_before"
 THREADS = 4
-FORM_BYTES = 100_000
+FORM_BYTES, PIECE_BYTES = 100_000, 5_000_000  # of a form, and of a piece of a file that somebody signed in sends
+PIECE = "application/octet-stream"
 HTML = "text/html; charset=utf-8"
 
 
@@ -54,12 +56,14 @@ class Match(NamedTuple):
     params: Mapping[str, str]
 
 
-def dressed(app: Any, demo: bool = False) -> Dressed:
+def dressed(app: Any, demo: bool = False, file: Path | None = None) -> Dressed:
     """The app of `serve.app.create` with the console beside it, and the path by which the first person enters.
 
-    `demo`: the plan of the work folder is frozen and decides, where no release does yet, and the link asks for nothing.
+    `file`: promolift.toml, which the console may change. `demo`: the plan of the work folder is frozen and decides,
+    where no release does yet, and the link asks for nothing.
     """
-    pages = Pages(app.server)
+    pages = Pages(app.server, file)
+    pages.console.openapi = app.openapi
     if demo:
         serve_the_plan(app.server)
 
@@ -88,16 +92,16 @@ def serve_the_plan(server: Server) -> None:
 class Pages:
     """ASGI: all that lies under `/console`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, file: Path | None = None) -> None:
         """Nothing is read yet."""
-        self.server, self.console = server, Console(server)
+        self.server, self.console = server, Console(server, file)
         self._threads = ThreadPoolExecutor(THREADS, "console")
         server.closing.append(self._threads.shutdown)
         self._doors = [(compile_path(ROOT + door.path)[0], door) for door in SCREENS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started = perf_counter()
+        started, self.console.loop = perf_counter(), asyncio.get_running_loop()
         request = Request(scope, receive)
         try:
             reply = await self._answer(request)
@@ -114,23 +118,31 @@ class Pages:
         path, method = request.url.path, request.method
         if path.startswith(f"{ROOT}/static/") and method in ("GET", "HEAD"):
             return static(path.rpartition("/")[2], request.headers.get("accept-encoding", ""))
-        body = b""
+        body, loop = b"", asyncio.get_running_loop()
         if method == "POST":
+            known: Visitor | None = None
+            if request.headers.get("content-type") == PIECE:
+                known = await loop.run_in_executor(self._threads, self._visitor, request)
             async for part in request.stream():
                 body += part
-                if len(body) > FORM_BYTES:
+                if len(body) > (PIECE_BYTES if known else FORM_BYTES):
                     return Response(b"", 413)
         elif method not in ("GET", "HEAD", "POST"):
             return Response(b"", 405, {"allow": "GET, HEAD, POST"})
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, body)
 
+    def _visitor(self, request: Request) -> Visitor | None:
+        cookie = request.cookies.get(COOKIE, "")
+        return self.console.visitor(cookie) if cookie else None
+
     def _in_thread(self, request: Request, body: bytes) -> Response:
-        server, cookie = self.server, request.cookies.get(COOKIE, "")
-        visitor = self.console.visitor(cookie) if cookie else None
-        query = dict(request.query_params)
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000))
+        server, visitor = self.server, self._visitor(request)
+        query, piece = dict(request.query_params), request.headers.get("content-type") == PIECE
+        text = b"" if piece else body
+        form = dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000))
+        if piece:
+            form["token"] = request.headers.get("x-token", "")
         language: Tongue = visitor.language if visitor else _preferred(request.headers.get("accept-language", ""))
         with speaking(language):
             plain = query.get("format") == "json"
@@ -148,12 +160,12 @@ class Pages:
                     _same_site(request),
                 )
                 return self._entering(entrance.enter(arrived), request, before, plain)
-            return self._visit(request, visitor, query, form, plain)
+            return self._visit(request, visitor, query, form, body if piece else b"")
 
     def _visit(
-        self, request: Request, visitor: Visitor, query: Mapping[str, str], form: Mapping[str, str], plain: bool
+        self, request: Request, visitor: Visitor, query: Mapping[str, str], form: Mapping[str, str], piece: bytes
     ) -> Response:
-        path = request.url.path
+        path, plain = request.url.path, query.get("format") == "json"
         method = "GET" if request.method == "HEAD" else request.method
         found = self._door(method, path)
         here = path.removeprefix(ROOT) or "/"
@@ -162,7 +174,7 @@ class Pages:
                 return self._said(Redirect("/"), visitor, here, plain)
             if found is None:
                 raise ApiError(404, "not_found", pick("There is no such page.", "没有这个页面。"))
-            visit = PageVisit(self.server, visitor, here, query, form, found.params, self.console)
+            visit = PageVisit(self.server, visitor, here, query, form, found.params, self.console, piece)
             if method == "POST":
                 check_form(visit, _same_site(request))
             visit.need(found.door.role)
@@ -182,6 +194,8 @@ class Pages:
         if isinstance(reply, Redirect):
             if reply.said:
                 self.console.tell(visitor.session, reply.said)
+            if plain and here.endswith("/upload"):  # a script sends files
+                return Response(json.dumps({"go": ROOT + reply.path}), media_type="application/json")
             return Response(b"", 303, {"location": ROOT + reply.path})
         if isinstance(reply, Download):
             named = f"attachment; filename*=UTF-8''{quote(reply.name)}"
@@ -191,7 +205,8 @@ class Pages:
         said = self.console.notes(visitor.session) if reply.whole else []
         shop = self.console.shop
         nav = [item for item in NAV if item.path != "/people" or visitor.may("admin")]
-        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone)
+        left_out = self.console.left_out() if reply.whole else []
+        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone, left_out)
         return Response(html(reply, frame), reply.status, media_type=HTML)
 
     def _entering(self, entered: entrance.Entered, request: Request, before: str, plain: bool) -> Response:

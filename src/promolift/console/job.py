@@ -11,8 +11,11 @@ from typing import Any
 
 from promolift.config import Config
 from promolift.errors import PromoError
+from promolift.results.trial import TrialSettings
 from promolift.serve.release import build
 from promolift.shop import Shop
+from promolift.store import Store
+from promolift.trials import report
 
 
 def tell(step: str, share: float, note: str = "") -> None:
@@ -21,12 +24,41 @@ def tell(step: str, share: float, note: str = "") -> None:
 
 
 def do(task: dict[str, Any]) -> dict[str, Any]:
-    """Plan at another budget and freeze the plan as a release; its result."""
+    """The work of this kind; its result."""
+    if task["kind"] == "trial":
+        return trial(Path(task["work"]) / "trials", task["asked"])
     with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), tell) as shop:
-        shop.plan(budget_cents=task["asked"]["budget_cents"])
-        shop.evaluate()
-        shop.step("message")
-        return {"release_id": build(shop.store)}
+        return KINDS[task["kind"]](shop, task["asked"])
+
+
+def plan(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
+    """Plan at another budget and freeze the plan as a release."""
+    shop.plan(budget_cents=asked["budget_cents"])
+    shop.evaluate()
+    shop.step("message")
+    return {"release_id": build(shop.store)}
+
+
+def run(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
+    """All from the files to the words of the plan; what is up to date is skipped."""
+    shop.step("ingest", "profile", "effect", "plan", "evaluate", "message")
+    return {}
+
+
+def trial(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Read a trial from its file to its plan and page, or plan it anew within a budget."""
+    root = folder / asked["trial"]
+    with Store(root / "found") as store:
+        if "settings" in asked:
+            report.whole(
+                store, root / asked["file"], TrialSettings.parse(asked["settings"], "trial"), root / "out", tell
+            )
+        else:
+            report.write(store, report.load(store, tell), root / "out", asked["budget"])
+    return {"trial": asked["trial"]}
+
+
+KINDS = {"plan": plan, "run": run}
 
 
 def main() -> None:

@@ -1,20 +1,24 @@
 """A server in; what the console keeps between clicks out: sessions as they are asked for, notes, results in memory."""
 
+import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.config import Config, ShopSettings
+from promolift.config import Config, ShopSettings, load_config
 from promolift.console.jobs import Jobs
 from promolift.console.people import Patience, Visitor, touch, visitor_of
 from promolift.console.visit import SaidNote
 from promolift.results.job import Job
 from promolift.results.plan import PlanNote
 from promolift.serve.server import Server
+from promolift.serve.things import Annotation
+from promolift.setup.fragment import change_settings
 from promolift.store import Store
 from promolift.store.ledger_schema import Refused
 from promolift.words import pick, spoken
@@ -30,9 +34,14 @@ class _Kept(NamedTuple):
 class Console:
     """One per server."""
 
-    def __init__(self, server: Server) -> None:
-        """Nothing is read yet."""
+    def __init__(self, server: Server, file: Path | None = None) -> None:
+        """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
         self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
+        self.loop: asyncio.AbstractEventLoop | None = None  # the server's, once a page was asked for
+        self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
+        if file is None and self.file.exists():
+            server.config = load_config(self.file)
+        self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
         self._notes: dict[str, list[SaidNote]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
@@ -56,6 +65,12 @@ class Console:
 
             self.server.ledger.submit(seen)
         return found.visitor if found else None
+
+    def left_out(self) -> list[str]:
+        """The days that count in no result, in words: every page says them."""
+        with self.server.ledger.read() as db:
+            noted = [each for each in Annotation.all(db).values() if each.excluded]
+        return [f"{each.first}{'' if each.first == each.last else f' – {each.last}'}: {each.text}" for each in noted]
 
     def tell(self, session: str, note: SaidNote) -> None:
         """Say something on the next page of a session."""
@@ -82,6 +97,12 @@ class Console:
             zh = "服务器启动时没有promolift.toml，因此看不到店铺数据。请在店铺文件夹中启动，或用--config指定。"
             raise Refused("no_config", pick(en, zh))
         return self.server.config
+
+    def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:
+        """Other values for parts of the settings, by what stands there now; from the next click on they hold."""
+        with self._changing:
+            self.server.config = change_settings(self.file, self.config, parts(self.config))
+            return self.server.config
 
     def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
         """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.

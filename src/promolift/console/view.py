@@ -6,6 +6,7 @@ by their hash, so browsers keep them until they change.
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
@@ -70,6 +71,22 @@ ACTS = {
     "privacy.erase": Words(en="erased a customer:", zh="删除客户："),
     "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
     "job.start": Words(en="started work:", zh="开始任务："),
+    "menu.draft": Words(en="drafted an offer:", zh="起草优惠："),
+    "menu.asked": Words(en="asked for an offer:", zh="请求批准优惠："),
+    "menu.approved": Words(en="put on the menu:", zh="批准优惠："),
+    "menu.rejected": Words(en="left out an offer:", zh="不采用优惠："),
+    "menu.retire": Words(en="took off the menu:", zh="停用优惠："),
+    "menu.restore": Words(en="went back to the menu of version", zh="恢复菜单版本："),
+    "webhook.create": Words(en="made a webhook:", zh="创建Webhook："),
+    "webhook.delete": Words(en="deleted a webhook:", zh="删除Webhook："),
+    "experiment.draft": Words(en="drafted a test:", zh="起草测试："),
+    "experiment.pause": Words(en="paused a test:", zh="暂停测试："),
+    "annotation.add": Words(en="noted something of some days:", zh="添加日期标注："),
+    "annotation.drop": Words(en="took a note back:", zh="删除标注："),
+    "trial.remove": Words(en="removed a trial:", zh="删除试验："),
+    "data.upload": Words(en="sent a file:", zh="上传文件："),
+    "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
+    "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),
 }
 STATES = {
     "live": Words(en="decides now", zh="正在决策"),
@@ -166,7 +183,9 @@ def _templates() -> Environment:
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is."""
+    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is, and
+    which days count in no result.
+    """
 
     visitor: Visitor | None
     here: str
@@ -175,6 +194,7 @@ class Frame(NamedTuple):
     shop: str
     currency: str
     zone: str
+    left_out: Sequence[str] = ()
 
 
 def html(screen: Screen, frame: Frame) -> bytes:

@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -19,6 +21,8 @@ from promolift.serve.things import Campaign
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 from promolift.words import pick
+
+FILE_BYTES = 2 << 30
 
 
 class SaidNote(NamedTuple):
@@ -83,6 +87,7 @@ class PageVisit:
     form: Mapping[str, str]
     params: Mapping[str, str]
     shared: Any  # the Console, which keeps what outlives a click
+    piece: bytes = b""  # of a file that is sent
 
     @property
     def call(self) -> Call:
@@ -97,6 +102,11 @@ class PageVisit:
         """Denied unless the visitor may do what this role may."""
         if not self.visitor.may(role):
             raise Denied(role)
+
+    def need_other_eyes(self, by: str | None) -> None:
+        """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
+        if self.server.settings.console.two_eyes and by == self.visitor.name:
+            raise Refused("own_draft", pick("Somebody else must approve your draft.", "您的草稿须由其他人批准。"))
 
     def change(self, do: Callable[[Connection, int], object]) -> None:
         """Run a change in the ledger."""
@@ -135,6 +145,29 @@ class PageVisit:
     def job(self) -> AbstractContextManager[Job]:
         """The work folder's results. Refused where the server was started without promolift.toml."""
         return self.shared.job()  # type: ignore[no-any-return]
+
+    def received(self, folder: Path, kinds: tuple[str, ...]) -> Path | None:
+        """Keep a piece of a file whose name ends in one of `kinds`; its path once it is whole, None before.
+
+        A file of the same name is replaced when the new one is there. Refused for what is too large or out of order.
+        """
+        name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
+        at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
+        if not name.lower().endswith(kinds):
+            raise Refused("file_kind", pick(f"Send {', '.join(kinds)}.", f"请上传{'、'.join(kinds)}文件。"))
+        if size > FILE_BYTES or at + len(self.piece) > size:
+            most = FILE_BYTES >> 30
+            raise Refused("file_large", pick(f"A file may have {most} GB; name a larger one in promolift.toml.",
+                                             f"文件最大{most} GB；更大的文件请写在promolift.toml中。"))  # fmt: skip
+        part = folder / f".{self.visitor.session[:16]}.part"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
+            raise Refused(
+                "file_broken", pick("The file came in broken; send it once more.", "文件不完整，请重新上传。")
+            )
+        with part.open("ab" if at else "wb") as out:
+            out.write(self.piece)
+        return part.replace(folder / name) if at + len(self.piece) == size else None
 
     def text(self, name: str, most: int = 400) -> str:
         """A field of the form on one line. Refused where it is longer than `most` characters."""

@@ -30,6 +30,7 @@ __all__ = [
     "find_tie",
     "guess_mapping",
     "health",
+    "home_of",
     "join_rows",
     "key_rows",
     "latest",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from promolift.data.health import Ability, HealthReport, health
     from promolift.data.join import Tie, find_tie, join_rows
     from promolift.data.mapping import ROLES, Mapping, RawTable
+    from promolift.data.names import home_of
     from promolift.data.rules import CleanRules, rules_text
     from promolift.data.summary import Summary, summarise
 else:

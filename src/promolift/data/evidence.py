@@ -83,7 +83,7 @@ class CurrencyFound(NamedTuple):
 
 def currency_of(names: Sequence[str], values: Sequence[str]) -> CurrencyFound:
     """The currency that column names or values tell."""
-    texts = [*names, *values[:400]]
+    texts = [*(re.sub("_", " ", name) for name in names), *values[:400]]
     codes = Counter(code for text in texts for code in re.findall(r"\b[A-Z]{3}\b", text) if code in CURRENCY_DIGITS)
     if codes:
         return CurrencyFound(codes.most_common(1)[0][0])
@@ -92,6 +92,27 @@ def currency_of(names: Sequence[str], values: Sequence[str]) -> CurrencyFound:
         return CurrencyFound()
     sign = max(signs, key=lambda each: (len(each), signs[each]))
     return CurrencyFound(SYMBOLS[sign]) if sign in SYMBOLS else CurrencyFound(UNCLEAR_SYMBOLS[sign], sign)
+
+
+def are_currencies(values: Sequence[str]) -> bool:
+    """Whether every value is the code of a currency, in capitals."""
+    return bool(values) and all(value in CURRENCY_DIGITS for value in values)
+
+
+def ties_lines(sample: pl.DataFrame, name: str, who: str, time: str) -> bool:
+    """Whether the rows of one word of a column are one customer's on one day, as the lines of an order are.
+
+    Seen from words of several rows: at least twenty, and there are others of the same customer on other days.
+    """
+    column = sample.get_column(name)
+    if column.dtype.is_float() or column.dtype.is_nested() or column.null_count() > 0.5 * len(column):
+        return False
+    day = pl.col(time).cast(pl.String, strict=False).str.slice(0, 10)
+    rows = sample.select(pl.col(name).alias("word"), pl.col(who).alias("who"), day.alias("day")).drop_nulls()
+    words = rows.group_by("word").agg(pl.len().alias("rows"), pl.col("who", "day").n_unique())
+    several = words.filter(pl.col("rows") > 1)
+    alone = several.filter((pl.col("who") == 1) & (pl.col("day") == 1)).height
+    return several.height >= 20 and alone == several.height and words.height > rows["who"].n_unique()
 
 
 def repeats_by_order(sample: pl.DataFrame, order: str, amount: str, product: str) -> bool:

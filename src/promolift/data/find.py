@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
 from promolift.data.basket import basket_column, split_sample
 from promolift.data.mapping import NEEDED, RawTable
@@ -15,11 +16,14 @@ from promolift.data.names import (
     ELSEWHERE,
     ENDINGS,
     GONE_STATUS,
+    JOINING,
     KEPT_STATUS,
     KIND_OF_WORD,
     NAMES_OF,
     PREFIXES,
     UNCLEAR_INSIDE,
+    compact,
+    currency_code,
     kind_word,
 )
 from promolift.data.sql import NOTHING
@@ -178,7 +182,7 @@ class Columns:
                 continue
             fit = rank(name, NAMES_OF[role])
             if fit is None:
-                fit = 500 if compact(name) not in other_names(role) else 800
+                fit = 500 if rank(name, other_names(role)) is None else 800
             # A column with the time of day tells more than one with the day, and a count of days tells least.
             counted = 300 if guess.day_only else 350
             poor = counted if guess.format in COUNTED else 40 if guess.day_only else 0
@@ -271,27 +275,27 @@ def _is_record(value: str) -> bool:
     return (value[:1], value[-1:]) in {("[", "]"), ("{", "}")}
 
 
-def compact(name: str) -> str:
-    """'Customer ID', 'customerId' and 'CUSTOMER_ID' are 'customerid'; what stands in brackets is left out."""
-    return re.sub(r"[\W_ºª]+", "", re.sub(r"[(\[（].*?[)\]）]", "", name)).lower()
-
-
-def rank(name: str, known: Sequence[str]) -> int | None:
-    """Place of a column's name in a list of names; later if only a part of it stands there."""
+def rank(name: str, known: Sequence[str]) -> float | None:
+    """Place of a column's name in a list of names, from 0 to below 100; 100 more if only a part of it stands there."""
     whole = compact(name)
     if whole in known:
-        return known.index(whole)
+        return 100 * known.index(whole) / len(known)
     bare = next((whole.removesuffix(ending) for ending in ENDINGS if whole.endswith(ending)), whole)
     last = compact(name.rpartition(".")[2])  # of a nested record: 'value.amount'
-    for rest in (bare, last, *(bare.removeprefix(prefix) for prefix in PREFIXES if bare.startswith(prefix))):
+    words = re.findall(r"[^\W_]+", name)
+    parts = [word for word in words if word.lower() not in JOINING]
+    joined = [compact("".join(each)) for each in (parts, parts[::-1]) if len(parts) < len(words)]
+    if len(words) > 1 and currency_code(words[-1]) in CURRENCY_DIGITS:  # 'price_usd'
+        joined.append(compact("".join(words[:-1])))
+    for rest in (bare, last, *joined, *(bare.removeprefix(prefix) for prefix in PREFIXES if bare.startswith(prefix))):
         if rest in known:
-            return 100 + known.index(rest)
+            return 100 + 100 * known.index(rest) / len(known)
     return None
 
 
-def other_names(role: str) -> frozenset[str]:
+def other_names(role: str) -> tuple[str, ...]:
     """Names of all roles but one."""
-    return frozenset(name for other, names in NAMES_OF.items() if other != role for name in names)
+    return tuple(name for other, names in NAMES_OF.items() if other != role for name in names)
 
 
 def _is_kind(value: str) -> bool:

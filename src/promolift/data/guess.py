@@ -10,9 +10,9 @@ import polars as pl
 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
-from promolift.data.find import BY_VALUES, LIKELY, MONEY, TIME_ROLES, Columns, RoleGuess, compact, rank
+from promolift.data.find import BY_VALUES, LIKELY, MONEY, TIME_ROLES, Columns, RoleGuess, rank
 from promolift.data.mapping import ADDED_UP, NEEDED, OF_AN_ORDER, WELCOME, Kind, Mapping, RawTable
-from promolift.data.names import KIND_OF_WORD, MINOR_ENDINGS, NAMES_OF, currency_code, kind_word
+from promolift.data.names import KIND_OF_WORD, MINOR_ENDINGS, NAMES_OF, compact, currency_code, home_of, kind_word
 from promolift.data.times import guess_time
 from promolift.errors import InputError
 
@@ -114,6 +114,7 @@ class _Guess(Columns):
     def _settle_events(self) -> None:
         self._settle_who()
         self._find_by_values()
+        self._find_order_by_values()
         self._find_money_by_values()
         if "customer_id" not in self.columns and "session_id" in self.columns:
             self.columns["customer_id"] = self.columns["session_id"]
@@ -137,7 +138,10 @@ class _Guess(Columns):
             more = [name for name in self.free if compact(name) == "couponmatchdisc"]
             self.columns["coupon_discount"] = (str(self.columns["coupon_discount"]), *more)
         if not self._naive_zone_is_known():
-            self.notes.append(f"times carry no zone: read as {self.zone} (set zone if the shop's clock is another)")
+            home, names = home_of(self.sample.columns), ""
+            if home:
+                self.zone, names = home.zone, f"names are {home.called}, and "
+            self.notes.append(f"{names}times carry no zone: read as {self.zone} (set zone if the clock is another)")
 
     def _settle_who(self) -> None:
         """An 'id' that comes again is not the row's: it says who."""
@@ -180,6 +184,18 @@ class _Guess(Columns):
             like.pop(name)
             who = "customer" if role == "customer_id" else "product"
             self.notes.append(f"NOT SURE: by its values {name!r} stands for the {who} (--map {role}=COLUMN says which)")
+
+    def _find_order_by_values(self) -> None:
+        """What ties the lines of one purchase, where no name of the trade says it."""
+        who, time = self.columns.get("customer_id"), self.columns.get("time")
+        if "order_id" in self.columns or not isinstance(who, str) or not isinstance(time, str) or self.basket:
+            return
+        found = [name for name in self.free if evidence.ties_lines(self.sample, name, who, time)]
+        if found:
+            self.take("order_id", found[0], BY_VALUES, *found[1:2])
+            self.notes.append(
+                f"NOT SURE: by its values {found[0]!r} is the order (--map order_id=COLUMN says which is)"
+            )
 
     def _find_money_by_values(self) -> None:
         """What was paid, where no name of the trade says it: a product's price hardly changes from row to row."""
@@ -503,6 +519,10 @@ class _Guess(Columns):
 
     def _settle_currency(self, columns: list[str], values: list[str]) -> None:
         found, unclear = evidence.currency_of(columns, values)
+        if self.table == "events" and "currency" not in self.columns:
+            coded = next((name for name in self.free if evidence.are_currencies(self.values(name))), None)
+            if coded:
+                self.take("currency", coded, LIKELY)
         if "currency" in self.columns:
             name = str(self.columns["currency"])
             codes = Counter(currency_code(value) for value in self.values(name))
@@ -519,7 +539,11 @@ class _Guess(Columns):
         if self.currency or found:
             self.settings["currency"] = self.currency or found
         if self.table == "events" and not (self.currency or found) and self.settings.get("constants") != VIEWS:
-            self.notes.append("no currency is named: amounts are taken for USD (set currency, here and under [shop])")
+            home = home_of(self.sample.columns)
+            likely = self.settings["currency"] = home.currency if home else "USD"
+            names = f" and names are {home.called}" if home else ""
+            said = "set currency, here and under [shop]"
+            self.notes.append(f"no currency is named{names}: amounts are taken for {likely} ({said})")
         if unclear and not self.currency:
             self.notes.append(f"the sign {unclear} is read as {found} (set currency)")
 

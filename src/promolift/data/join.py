@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from promolift.data import sql
-from promolift.data.find import compact
+from promolift.data.names import compact
 from promolift.sql import ident
 
 Relation = sql.Relation

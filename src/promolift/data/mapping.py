@@ -1,17 +1,16 @@
 """How a shop's own columns become ours: one frozen Mapping per raw table, read from and written to TOML."""
 
-import json
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from promolift.currency import Currency, currency_digits
 from promolift.data.times import COUNTED, GAPS
 from promolift.errors import InputError
-from promolift.settings import Settings, Zone, rows_of
+from promolift.settings import Settings, Zone, rows_of, toml_key, toml_value
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]
@@ -220,19 +219,7 @@ class Mapping(Settings):
         lines = []
         for key, value in self.model_dump(exclude_defaults=True, exclude={"table"}).items():
             if isinstance(value, dict):
-                lines += [f"{key}.{_key(name)} = {_toml(each)}" for name, each in value.items()]
+                lines += [f"{key}.{toml_key(name)} = {toml_value(each)}" for name, each in value.items()]
             else:
-                lines.append(f"{key} = {_toml(value)}")
+                lines.append(f"{key} = {toml_value(value)}")
         return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        items = [_toml(each) for each in value]
-        return "[" + ", ".join(items) + "]" if len(items) < 3 else "[\n    " + ",\n    ".join(items) + ",\n]"
-    # JSON text is TOML text, but for the one control character JSON leaves bare.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _key(key: str) -> str:
-    return key if key.isascii() and key.replace("_", "").replace("-", "").isalnum() else _toml(key)

@@ -1,5 +1,10 @@
 """Words of the trade: the names shops give to columns and events, in English and Chinese."""
 
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
 from promolift.data.mapping import ROLE_ROWS
 from promolift.settings import rows_of
 from promolift.sql import literal
@@ -28,9 +33,22 @@ KIND_WORD_SQL = "replace(replace(lower(trim({0})), '_', ' '), '-', ' ')"
 KIND_OF_WORD: dict[str, str] = {
     form: kind for kind, words in rows_of("data/kinds.tsv") for word in words.split(", ") for form in (f"{word}s", word)
 }
+_ACCENTS = re.compile("[\u0300-\u036f]")
+
+
+def compact(name: str) -> str:
+    """'Customer ID', 'customerId' and 'CUSTOMER_ID' are 'customerid', 'Código' is 'codigo'; what stands in brackets is
+    left out.
+    """
+    bare = re.sub(r"[\W_ºª]+", "", re.sub(r"[(\[（].*?[)\]）]", "", name)).lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", bare)))
+
+
 # Column names per role, without capitals and signs: 'Customer ID' is 'customerid'. Where tables other than the events
 # have names of their own for a role, it is called by the table, too: 'products.name'.
-_KNOWN = [(table, role, tuple(names.split())) for table, role, _, _, names in ROLE_ROWS if names]
+_KNOWN = [
+    (table, role, tuple(dict.fromkeys(map(compact, names.split())))) for table, role, _, _, names in ROLE_ROWS if names
+]
 NAMES_OF: dict[str, tuple[str, ...]] = {
     f"{table}.{role}" if table != "events" and sum(role == each for _, each, _ in _KNOWN) > 1 else role: names
     for table, role, names in _KNOWN
@@ -47,10 +65,41 @@ ELSEWHERE = (
     "device", "geo", "location", "browser", "os", "useragent", "appinfo", "trafficsource", "userproperties",
     "userltv", "privacyinfo", "eventdimensions", "network", "campaign", "collectedtrafficsource", "totals",
 )  # fmt: skip
+# Words that join the parts of a name in other languages: 'CPF do cliente', 'Nummer des Kunden'.
+_JOINING = "de do da dos das del della dello delle di du des d l la le les el los las der die dem den von vom of the"
+JOINING = frozenset(_JOINING.split())
 # Parts that exports put behind it: 'USER_ID_hash'.
 ENDINGS = ("hash", "hashed", "encrypted", "enc", "desc", "masked", "anonymised", "anonymized")
 # A date in three columns.
 DATE_PARTS = (("year", "yr", "年"), ("month", "mon", "mm", "月"), ("day", "dayofmonth", "dd", "日"))
+
+
+class Home(NamedTuple):
+    """A script that column names are written in, and where a shop that writes so is likely to be."""
+
+    script: re.Pattern[str]
+    currency: str
+    zone: str
+    called: str
+    language: Literal["zh", "en"] = "en"
+
+
+HOMES = (
+    Home(re.compile(r"[\u3040-\u30ff]"), "JPY", "Asia/Tokyo", "Japanese"),
+    Home(re.compile(r"[\uac00-\ud7a3]"), "KRW", "Asia/Seoul", "Korean"),
+    Home(re.compile("[會員編號單價數時間總額類別購買]"), "TWD", "Asia/Taipei", "traditional Chinese", "zh"),
+    Home(re.compile(r"[\u4e00-\u9fff]"), "CNY", "Asia/Shanghai", "Chinese", "zh"),
+    Home(re.compile(r"[\u0400-\u04ff]"), "RUB", "Europe/Moscow", "Russian"),
+)
+
+
+def home_of(names: Sequence[str]) -> Home | None:
+    """Where a shop is likely to be, at least half of whose column names are in a script of their own."""
+    own = [name for name in names if any(home.script.search(name) for home in HOMES)]
+    found = next((home for home in HOMES if any(map(home.script.search, own))), None)
+    return found if len(own) >= 0.5 * len(names) else None
+
+
 SYMBOLS = {
     "£": "GBP", "€": "EUR", "₹": "INR", "₩": "KRW", "₽": "RUB", "元": "CNY",
     "円": "JPY", "R$": "BRL", "฿": "THB", "₫": "VND",

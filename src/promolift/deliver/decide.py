@@ -125,6 +125,7 @@ class LineEffect(Settings):
     window_cents: float
     window_se_cents: float = Field(ge=0)
     cost_cents: float = Field(ge=0)
+    cost_se_cents: float = Field(default=0.0, ge=0)
     pays: float = Field(ge=0, le=1)
     visits: float | None = None
     visits_se: float | None = None

@@ -21,6 +21,7 @@ Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 SWEEPS, STEPS, TOLERANCE = 3, 40, 1e-5
+ALIKE = 1e-6  # the least share of its own variance that a mixture of regressors must have
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
     (Gourieroux, Monfort, Trognon 1984; Correia, Guimaraes, Zylkin 2020). Effects are profiled out by exact scaling,
     beta by Newton steps on regressors made orthogonal to the effects in the current weights. Variance is the sandwich,
     clustered in each of the ways given, the widest of them kept (their sum is not always positive). Raises SupportError
-    where a regressor does not vary within the effects or no fit is found.
+    where a regressor does not vary within the effects, is a mixture of the others, or no fit is found.
     """
     y, x = outcome_M, regressors_MK
     totals: list[Real] = [np.bincount(f, weights=y).astype(np.float64) for f in effects]
@@ -64,6 +65,11 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         hessian = (net * mu[:, None]).T @ net
         if (np.sqrt(np.diag(hessian) / mu.sum()) < 1e-3 * np.maximum(spread, 1e-12)).any():
             raise SupportError("the discount does not vary within customer, category and week: no response can be read")
+        scale = np.sqrt(np.diag(hessian))
+        if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < ALIKE:
+            raise SupportError(
+                "what is now and what was before cannot be told apart: discounts stay as they are too long"
+            )
         step = np.linalg.solve(hessian, net.T @ (y - mu))
         beta += step
         mu *= np.exp(x @ step)
@@ -108,7 +114,7 @@ def _spread(fit: PoissonFit) -> float:
 
 
 Design = Literal["customers", "weeks"]  # what is compared: customers within a week, or weeks within a month
-DEPTH_EDGES = (0.02, 0.1, 0.2, 0.3, 0.4)
+DEPTH_EDGES, LEAST_CELLS = (0.02, 0.1, 0.2, 0.3, 0.4), 200
 CURVE = {
     "group": pl.String,
     "depth": pl.Float64,
@@ -172,12 +178,13 @@ def depth_curves(sample: PanelSample) -> pl.DataFrame:
 
 def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     depth = sample.data["depth"].to_numpy()
-    steps = [(depth >= a) & (depth < b) for a, b in pairwise([*DEPTH_EDGES, 1.01])]
-    steps = [step for step in steps if step.sum() >= 200]
-    if not steps:
+    none, *steps = [(depth >= a) & (depth < b) for a, b in pairwise([-np.inf, *DEPTH_EDGES, 1.01])]
+    steps = [step for step in steps if step.sum() >= LEAST_CELLS]
+    if not steps or none.sum() < LEAST_CELLS:  # each step is compared with no discount
         return pl.DataFrame(schema=CURVE)
+    kept = np.any([none, *steps], axis=0)
     try:
-        fit = sample.fit(np.stack([step.astype(np.float64) for step in steps], axis=1))
+        fit = sample.only(kept).fit(np.stack([step[kept].astype(np.float64) for step in steps], axis=1))
     except SupportError:
         return pl.DataFrame(schema=CURVE)  # a group too small for a curve of its own: the population's is shown
     lift, error = fit.beta_K, Z95 * fit.se_K

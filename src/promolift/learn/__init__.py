@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Calibration", "Score", "analyse", "auc", "calibration", "compare", "join_outcomes", "log_loss", "mae",
-    "off_policy_value", "ranked_hits", "recall_at", "spearman", "sums_by",
+    "Calibration", "Score", "analyse", "auc", "calibration", "compare", "join_outcomes", "log_loss",
+    "off_policy_value", "ranked_hits", "recall_at", "sums_by",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
         auc,
         calibration,
         log_loss,
-        mae,
         ranked_hits,
         recall_at,
-        spearman,
     )  # fmt: skip
     from promolift.learn.off_policy import off_policy_value
     from promolift.learn.sums import sums_by

@@ -22,6 +22,7 @@ MEASURED = 20  # customers on either side from which an effect counts as randomi
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.6, 0.35, 0.05  # and of being written to, whatever the letter offers
+COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
 SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
@@ -80,8 +81,8 @@ class Belief(NamedTuple):
 
 
 class ArmValue(NamedTuple):
-    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; and
-    by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
+    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; what
+    it costs; and by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
 
     cell: ArmCell
     found: Found
@@ -90,6 +91,7 @@ class ArmValue(NamedTuple):
     window: float
     window_se: float
     cost: float
+    cost_se: float
     visits: float
     visits_se: float | None
 
@@ -184,17 +186,38 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
         rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
         known = bool(seen.seen_I[i])
-        cost = (max(float(costs.value_I[i]), 0.0) * n_arm + 30 * cell.cost) / (n_arm + 30) if known else cell.cost
+        cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if known else _expected_cost(cell)
         each = Found(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
                      int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
             ArmValue(
                 cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
-                float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), cost,
+                float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), *cost,
                 float(visits.value_I[i]), float(visits.cov_II[i, i] ** 0.5) if known else None,
             )
         )  # fmt: skip
     return found
+
+
+class _Cost(NamedTuple):
+    """What an arm costs per customer, with its standard error."""
+
+    cost: float
+    se: float
+
+
+def _expected_cost(cell: ArmCell) -> _Cost:
+    """Before any draw."""
+    return _Cost(cell.cost, COST_DOUBT * cell.cost)
+
+
+def _cost(cell: ArmCell, value: float, var: float) -> _Cost:
+    """What draws cost and what was expected, weighted by precision; who draws nothing costs nothing."""
+    before = _expected_cost(cell)
+    if not before.se > 0 or not var > 0:
+        return _Cost(max(value, 0.0), var**0.5) if var > 0 else before
+    total = 1 / var + 1 / before.se**2
+    return _Cost(max((value / var + before.cost / before.se**2) / total, 0.0), total**-0.5)
 
 
 class ArmChoice(NamedTuple):

@@ -121,31 +121,6 @@ def calibration(
     )
 
 
-def mae(actual_N: ArrayLike, predicted_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
-    """Mean absolute error, in the unit of the data."""
-    actual, predicted = _paired("mae", actual_N, predicted_N)
-    return _mean("mae", np.abs(actual - predicted), groups)
-
-
-def spearman(actual_N: ArrayLike, predicted_N: ArrayLike) -> Score:
-    """Rank correlation, ties at their mean rank; Fisher's z with the variance of Bonett and Wright (2000).
-
-    At exactly -1 or 1 the interval is that of the nearest attainable value, one swap of neighbours away.
-    """
-    actual, predicted = _paired("spearman", actual_N, predicted_N)
-    n = actual.size
-    if n < 5:
-        raise SupportError(f"spearman: {n} rows; an interval needs at least 5")
-    if np.ptp(actual) == 0 or np.ptp(predicted) == 0:
-        raise SupportError("spearman: one side is constant, so there is no order to compare")
-    value = float(np.clip(np.corrcoef(scipy.stats.rankdata(actual), scipy.stats.rankdata(predicted))[0, 1], -1, 1))
-    edge = 1 - 12 / (n * (n * n - 1))
-    inner = float(np.clip(value, -edge, edge))
-    half = Z95 * np.sqrt((1 + inner**2 / 2) / (n - 3))
-    low, high = float(np.tanh(np.arctanh(inner) - half)), float(np.tanh(np.arctanh(inner) + half))
-    return Score("spearman", value, min(low, value), max(high, value), n, "Fisher z, Bonett-Wright")
-
-
 def ranked_hits(
     customer_R: Sequence[str], item_R: Sequence[str], score_R: ArrayLike, relevant_R: ArrayLike, k: int
 ) -> NDArray[np.bool_]:

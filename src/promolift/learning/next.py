@@ -187,16 +187,17 @@ def valued(judged: JudgedEvidence, say: Callable[[float], str]) -> Proposal:
     now = slots.prob_NA.copy()
     now[:, -1] -= held
     now /= 1 - held
-    model = rewards(slots)
-
-    def scored(policy_NA: Floats) -> Floats:
-        given_N = policy_NA[rows, slots.action_N] / slots.logged_N
-        fit_N, direct_N = model[rows, slots.action_N], (policy_NA * model).sum(axis=1)
-        return dr(EstimatorParts(slots.reward_N, given_N, fit_N, direct_N))
-
-    new = scored(prob)
-    value, lead = (summarise(new - scored(other), weight) for other in (none, now))
+    new = doubly_robust(slots, prob)
+    value, lead = (summarise(new - doubly_robust(slots, other), weight) for other in (none, now))
     return propose(value, lead, settings.guardrails, say)
+
+
+def doubly_robust(slots: Slots, policy_NA: Floats) -> Floats:
+    """What each customer is worth under a policy, from what was logged."""
+    rows, model = np.arange(len(slots)), rewards(slots)
+    given_N = policy_NA[rows, slots.action_N] / slots.logged_N
+    fit_N, direct_N = model[rows, slots.action_N], (policy_NA * model).sum(axis=1)
+    return dr(EstimatorParts(slots.reward_N, given_N, fit_N, direct_N))
 
 
 def crossed(slots: Slots, holdout_share: float, share: float, settings: LearnSettings) -> Floats:

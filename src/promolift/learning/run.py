@@ -18,6 +18,7 @@ import polars as pl
 
 from promolift.config import Config, load_config
 from promolift.errors import StepError
+from promolift.learning.earned import earned_numbers
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.learning.judge import ThenAndNow, judge, numbers_of
 from promolift.learning.next import hindrances, learned_release, next_release, proposed
@@ -81,9 +82,10 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
     tell("learn", 0.7, "next release")
     say = partial(money, currency=currency)
     following = next_release(judged, say) if arms is None else arm_release(judged, arms, hindrances(judged), say)
+    earned = earned_numbers(judged, config.shop.zone if config else "UTC")
     released = request.auto and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
-    done = _write(request.out, learned, mark)
+    done = _write(request.out, learned, earned, mark)
     if stands is None or released:
         return done
     said = done.summary.adding(stands.text, stage=stands.stage, next=stands.command)
@@ -130,11 +132,11 @@ def _profiles(store: Store | None, evidence: Evidence) -> ThenAndNow | None:
     return ThenAndNow(*(profiles.filter(pl.col("asof_ms") == asof_ms) for asof_ms in (then[-1], now[-1])))
 
 
-def _write(out: Path, learned: LearnedPolicy, mark: str | None) -> LearnResult:
+def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: str | None) -> LearnResult:
     """Write the files; `mark` is that of the plan which the work folder had."""
     out.mkdir(parents=True, exist_ok=True)
     proposal = proposed(learned.next, mark, "accepted by auto" if learned.released else "waiting for a person")
-    numbers = numbers_of(learned.judged) | {"proposal": proposal.to_json()}
+    numbers = numbers_of(learned.judged) | earned | {"proposal": proposal.to_json()}
     texts = {"learn.json": numbers, "proposal.json": proposal.to_json()}
     (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
     if learned.released:

@@ -114,6 +114,16 @@ class MenuItem(Settings):
         return self.benefit.type not in ("percent_off", "reminder", *plain)
 
     @property
+    def worst_cents(self) -> float | None:
+        """The most that one use costs the shop at the till, after the supplier's part; None where nothing bounds it."""
+        if self.benefit.type == "reminder":
+            return 0.0
+        if self.benefit_cost_cents is not None:
+            return self.benefit_cost_cents
+        most = self.benefit.most_cents
+        return None if most is None else most * max(1, len(self.covers)) * (1 - self.supplier_share)
+
+    @property
     def depth(self) -> float | None:
         """The discount as a share of the price it applies to; None for an amount, free delivery or a reminder."""
         return self.benefit.percent / 100 if self.benefit.type == "percent_off" else None

@@ -14,23 +14,17 @@ __all__ = [
     "Segment",
     "Shard",
     "Shared",
-    "SpendModel",
-    "SpendSettings",
     "affinities",
     "attributes",
     "describe",
     "find_segments",
     "fit_forecast",
-    "fit_spend",
     "interests",
     "learned_moments",
     "profile",
     "reasons",
     "segment_counts",
     "sentence",
-    "shop_step",
-    "spend_features",
-    "spend_outcomes",
     "target_facts",
     "together",
 ]
@@ -51,9 +45,5 @@ if TYPE_CHECKING:
     from promolift.profile.segments import Segment, find_segments, segment_counts
     from promolift.profile.settings import ForecastSettings, MemberNote, ProfileSettings
     from promolift.profile.shared import Shard, Shared
-    from promolift.profile.spend import SpendModel, SpendSettings
-    from promolift.profile.spend import fit as fit_spend
-    from promolift.profile.spend_features import spend_features, spend_outcomes
-    from promolift.profile.sums import shop_step
 else:
     lazy(__name__)

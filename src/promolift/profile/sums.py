@@ -102,11 +102,6 @@ def first_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Table
     return add(parts)
 
 
-def shop_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
-    """The part of `first_step` that spend features need: what the shop's own history holds at each moment."""
-    return {"shop": fetch(sql.run(SHOP, lines=shard.events, asofs=moments_of(all_asofs(shared, settings))))}
-
-
 def all_asofs(shared: Shared, settings: ProfileSettings) -> Sequence[int]:
     """The moments asked for, and each one a window earlier, from which forecasts are checked against what came."""
     back = settings.window_days * DAY_MS

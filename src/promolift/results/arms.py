@@ -28,9 +28,9 @@ class DrawnGroup(Settings):
 
 class DrawNote(Note):
     """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `ceiling_cents` what all that is
-    given costs at most with 97.5 %, `largest` the largest group, `assumed_visits` by how much an offer is assumed to
-    raise the odds of coming, None where draws have told. Where an offer lowered by the share `habit_flip` what those
-    who use it bring after the window, discounts would be worth nothing."""
+    given costs at most but for one month in a thousand, `largest` the largest group, `assumed_visits` by how much an
+    offer is assumed to raise the odds of coming, None where draws have told. Where an offer lowered by the share
+    `habit_flip` what those who use it bring after the window, discounts would be worth nothing."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
@@ -102,9 +102,10 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         pick(
             f"Before sending: this is {name}. After {note.window_days} days you will know effects of at least {least} "
             f"per customer over {note.horizon_days} days; it is expected to cost {cost}, and all that is given costs "
-            f"at most {most} (with 97.5 %; the budget is kept by that). By group, with 80 % power: {parts}.",
+            f"at most {most} (but for one month in a thousand; the budget is kept by that). By group, with 80 % "
+            f"power: {parts}.",
             f"发送之前：这是{name}。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
-            f"预计花费{cost}，全部优惠最多花费{most}（97.5%把握，预算按此遵守）。各组在80%功效下：{parts}。",
+            f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
     if note.assumed_visits is not None:

@@ -23,7 +23,6 @@ class NoModel(Note):
 
     NAME: ClassVar[str] = "no_model"
     redemption: str | None = None
-    spend: str | None = None
 
 
 def response(store: Store) -> DiscountResponse:

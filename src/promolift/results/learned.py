@@ -63,6 +63,47 @@ class Quintile:
         return self.low <= self.predicted <= self.high
 
 
+@dataclass(frozen=True)
+class EarnedIn:
+    """What windows that began in a period added over the holdout, and in all until its end; None where not known.
+
+    `n` customers who could get an offer and `held` who were held out began a window in it.
+    """
+
+    first_ms: int
+    n: int
+    held: int
+    alone: Ranged | None
+    so_far: Ranged | None
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """What was earned as a product: customers, those given an offer, those of them who used a coupon, `total`."""
+
+    customers: int
+    given: int
+    used: int
+    total: float | None
+
+    @property
+    def per_use(self) -> float | None:
+        """What each of those who used a coupon stands for; None where nobody did."""
+        return None if self.total is None or not self.used else self.total / self.used
+
+
+@dataclass(frozen=True)
+class LabPolicy:
+    """What another policy would have added per customer over no offers; or `why` the log cannot say. `effective`: so
+    many even decisions speak for it.
+    """
+
+    name: str
+    value: Ranged | None
+    effective: float
+    why: str
+
+
 class NotLookedAt(NamedTuple):
     """A question that the data could not answer, and the reason."""
 

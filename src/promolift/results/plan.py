@@ -456,6 +456,12 @@ class Plan:
         )
         return rows.sort(["treated", "offer_id"], descending=[True, False])
 
+    @property
+    def lines(self) -> pl.DataFrame:
+        """menu_id, treated, gain_cents and cost_cents of every menu line that is given."""
+        sums = pl.col("treated", "gain_cents", "cost_cents").sum()
+        return self.offers.group_by("menu_id").agg(sums).sort("menu_id")
+
     def _kept(self, name: str) -> pl.DataFrame:
         if self.maker is not None and PlanNote.load(self.store) != self.note:
             raise StepError("another plan was made in this work folder since; ask Shop.plan() for this one again")

@@ -12,7 +12,7 @@ from promolift.words import known
 COUPONS = "redeeming a campaign's coupon"  # the model of who uses one
 AVERAGE = "right on average"  # the rule that predicted / happened is measured by
 MISS = 0.05  # a forecast that is off by less is good enough to plan with
-PRINTED = {"auc": "AUC", "mae": "mean absolute error", "spearman": "rank correlation"}
+PRINTED = {"auc": "AUC"}
 
 
 class Scored(Settings):

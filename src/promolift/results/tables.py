@@ -231,7 +231,7 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Effects:
-    """What `promolift effect` keeps beside its response: what the models of redemption and spend read and say."""
+    """What `promolift effect` keeps beside its response: what the model of redemption reads and says."""
 
     store: Store
 
@@ -250,5 +250,3 @@ class Effects:
         return fetch(
             run("from odds semi join mine using (customer_id)", odds=self.store.table("redemption_odds"), mine=mine)
         )
-
-    spend_inputs = Kept("spend_inputs", "What the spend forecast reads: a row per customer and snapshot.")

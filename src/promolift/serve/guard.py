@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import ceil
 from secrets import token_hex
-from time import perf_counter
+from time import perf_counter, time
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -108,6 +108,7 @@ class Guard:
             raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
         if right not in MAY[key.scope]:
             raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
+        self.server.used[key.key_id] = round(time() * 1000)
         wait_s = self.server.rates.take(key.key_id)
         if wait_s:
             raise ApiError(

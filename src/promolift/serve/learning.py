@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy import Connection, create_engine, select
 
+from promolift.config import ShopSettings
 from promolift.currency import currency_digits
 from promolift.errors import PromoError, SupportError
 from promolift.learning.run import Request, run_learn
@@ -23,7 +24,7 @@ from promolift.results.tables import Clean
 from promolift.serve.events import lines
 from promolift.serve.record import whole
 from promolift.serve.release import load
-from promolift.serve.things import Learned, Task
+from promolift.serve.things import Annotation, Learned, Task
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
 from promolift.tables import DECISIONS as CONTRACT
@@ -44,11 +45,13 @@ def learn(task: Task) -> Learned:
     config, folder = task.config, task.folder
     folder.mkdir(parents=True, exist_ok=True)
     decisions, events = folder / "decisions.parquet", folder / "events.parquet"
+    shop = config.shop if config else ShopSettings()
     engine = create_engine(task.ledger)
     try:
         with engine.connect() as db:
-            read_decisions(db, task).write_parquet(decisions)
-            read_events(db, task, config.shop.currency if config else "USD").write_parquet(events)
+            counted = partial(without, left_out=Annotation.all(db).values(), zone=shop.zone)
+            counted(read_decisions(db, task)).write_parquet(decisions)
+            counted(read_events(db, task, shop.currency)).write_parquet(events)
     finally:
         engine.dispose()
     request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
@@ -58,6 +61,13 @@ def learn(task: Task) -> Learned:
         for file in (decisions, events):  # they name customers, who may ask to be forgotten
             file.unlink(missing_ok=True)
     return Learned.model_validate({name: proposal[name] for name in Learned.model_fields if name in proposal})
+
+
+def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str) -> pl.DataFrame:
+    """Rows with `ts_ms` of the days that somebody excluded are left out, of every group alike."""
+    day = pl.from_epoch("ts_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+    spans = [day.is_between(each.first, each.last) for each in left_out if each.excluded]
+    return rows.filter(~pl.any_horizontal(spans)) if spans else rows
 
 
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:

@@ -82,7 +82,7 @@ class Running:
 
     def group(self, customer_id: str) -> "Group":
         """Whom the customer is decided with."""
-        test, release = self.state.experiment, self.state.release or ""
+        test, release = self.state.test, self.state.release or ""
         if test is None:
             return Group(self, None, release)
         (arm,) = assign([customer_id], test.design)
@@ -95,8 +95,8 @@ class Running:
         changed: dict[str, str | float] = {"campaign_id": self.campaign_id, "policy_version": version}
         if self.state.policy.explore is not None:
             changed["explore"] = self.state.policy.explore
-        if self.state.experiment:
-            design = self.state.experiment.design
+        if self.state.test:
+            design = self.state.test.design
             changed |= {"holdout_share": design.holdout_share, "holdout_salt": design.holdout_salt}
         terms = release.terms.model_copy(update=changed)
         return GroupTerms(terms, record.changed_terms(terms, release.terms))
@@ -238,7 +238,7 @@ class Decider:
         worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
         decided = deliver.verdicts(people, worth, cost, refusals, terms, now_ms)
         paid = [float(mine[each.slot]) for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
-        test = campaign.state.experiment
+        test = campaign.state.test
         shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
             "candidates": None, "ineligible": None, "seed": terms.seed, "release_id": release_id,
@@ -369,8 +369,7 @@ def warm_up(release: LiveRelease) -> None:
 def most_cents(release: LiveRelease, offer_id: str) -> int | None:
     """The most an offer may take off one order, as it is printed; None where nothing is."""
     label = release.labels[offer_id]
-    benefit, times = release.menu[label.menu_id].benefit, max(1, len(covered(label.target)))
-    most = benefit.amount_cents if benefit.type == "amount_off" else benefit.max_discount_cents
+    most, times = release.menu[label.menu_id].benefit.most_cents, max(1, len(covered(label.target)))
     return None if most is None else most * times  # an offer on two may give its benefit on each
 
 

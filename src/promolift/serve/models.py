@@ -111,10 +111,14 @@ class CodesIn(Body):
 
 
 class ExperimentIn(Body):
-    """A test of releases against each other: the design, and which release each arm is served from."""
+    """A test of releases against each other: the design, and which release each arm is served from. `question` is what
+    it is to answer; while it is `paused` everybody is served from the campaign's release.
+    """
 
     design: Design
     releases: dict[str, Slug]
+    question: Annotated[str, StringConstraints(max_length=300)] = ""
+    paused: Yes = False
 
 
 class KeyIn(Body):

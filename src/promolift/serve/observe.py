@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import sys
 import threading
@@ -60,6 +61,14 @@ class Metrics(Collector):
             times = self._times[route]
             times[bisect_left(SECONDS, seconds)] += 1
             times[-1] += seconds
+
+    def within_s(self, route: str, part: float) -> float | None:
+        """Seconds within which this part of a route's answers came since the start, by bucket; None before any came."""
+        with self._lock:
+            times = list(self._times[route][:-1]) if route in self._times else [0.0]
+        sums = list(accumulate(times))
+        place = bisect_left(sums, part * sums[-1])
+        return None if not sums[-1] else SECONDS[place] if place < len(SECONDS) else math.inf
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus reads of the plain numbers."""

@@ -24,9 +24,10 @@ from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
 from promolift.serve.things import Campaign
+from promolift.sql import MINUTE_MS
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import Answered, HttpAnswer, OnceAnswer, amend, keep_answers, kept_answers, once
+from promolift.store.ledger_audit import Answered, HttpAnswer, OnceAnswer, amend, keep_answers, kept_answers, once, put
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -34,6 +35,7 @@ LOG = logging.getLogger("promolift.serve")
 PULSE_S = 1.0
 HEADERS = 1000  # remembered; a key may be written in more than one way
 FEW = 20  # events that are kept in a millisecond
+KEY_USE = "key_use"  # things of the ledger: when a key came last
 GIVEN_UP = "timeout: no decision within the deadline"
 Change = Callable[[Connection, int], HttpAnswer]  # from the connection and now_ms
 
@@ -55,6 +57,8 @@ class Server:
         self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
         self.decider = live.Decider(settings.work, self.secret, self.clock)
         self.redeemer = redeem.Redeemer(self.clock)
+        self.used: dict[str, int] = {}  # when each key came last, of those since the last note
+        self._noted_ms = 0
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.crowd = events.Throttle()
@@ -64,7 +68,7 @@ class Server:
         self.texts = words.TextCounter(settings.work / "serve")
         work = {
             "releases": lambda: asyncio.to_thread(lambda: self.decider.tend(self.needed())),
-            "keys": lambda: asyncio.to_thread(self.reload_keys),  # another process may revoke one
+            "keys": lambda: asyncio.to_thread(self.tend_keys),
             "texts": lambda: asyncio.to_thread(self.count_texts),
             "expiry": lambda: self.ledger.call(lambda db, some: [expire(db, self.clock.now_ms()) for _ in some]),
             "webhooks": self.outbox.look, "learning": self.scheduler.look,
@@ -108,6 +112,21 @@ class Server:
         self.keys: dict[str, security.Key] = keys
         # by header as it came, so that its hash is made once; anew with every reading, so that none outlives its key
         self._by_header: dict[bytes, security.Key] = {}
+
+    def tend_keys(self) -> None:
+        """Read the keys again, since another process may revoke one; note once a minute when each came last."""
+        self.reload_keys()
+        now_ms = self.clock.now_ms()
+        if not self.used or now_ms - self._noted_ms < MINUTE_MS:
+            return
+        used, self.used, self._noted_ms = self.used, {}, now_ms
+
+        def note(db: Connection, some: list[None]) -> list[None]:
+            for key_id, ms in used.items():
+                put(db, KEY_USE, key_id, ms, now_ms)
+            return some
+
+        self.ledger.write(note)
 
     def key_of(self, header: bytes) -> security.Key | None:
         """The key of an Authorization header, if it is a valid one."""

@@ -3,6 +3,7 @@
 Whoever wants one asks its class, which alone reads and writes that JSON.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
@@ -122,8 +123,13 @@ class Campaign(Thing):
     @property
     def releases(self) -> set[str]:
         """All that decisions may be made from."""
-        tested = self.experiment.releases.values() if self.experiment else ()
+        tested = self.test.releases.values() if self.test else ()
         return {name for name in (self.release, *tested) if name}
+
+    @property
+    def test(self) -> ExperimentIn | None:
+        """The experiment that splits customers now: none while it is paused."""
+        return None if self.experiment is None or self.experiment.paused else self.experiment
 
     def governed(self, paused: bool, policy: Policy) -> Self:
         """Paused or not, under this policy."""
@@ -155,6 +161,33 @@ class MadeRelease(Thing):
     by: str | None = None
     approved_by: str | None = None
     note: str | None = None
+
+
+class KeptTest(Thing):
+    """A test of a campaign, kept after its end: its design, who drafted it, when it began and ended."""
+
+    KIND = "test"
+    campaign_id: str
+    experiment: ExperimentIn
+    by: str
+    begun_ms: int | None = None
+    ended_ms: int | None = None
+
+    @staticmethod
+    def named(campaign_id: str, name: str) -> str:
+        """Its id."""
+        return f"{campaign_id}/{name}"
+
+
+class Annotation(Thing):
+    """What somebody notes of some days of the shop; `excluded` days count in no result, in neither group."""
+
+    KIND = "annotation"
+    first: date
+    last: date
+    text: str
+    excluded: bool = False
+    by: str = ""
 
 
 class LearnRun(Thing):

@@ -36,7 +36,7 @@ HEAD = """\
 name = "My shop"
 currency = {currency}
 zone = {zone}            # what a local day is; a name such as Asia/Shanghai or America/New_York
-language = "en"          # zh or en: for customers whose language is unknown
+language = "{language}"          # zh or en: for the report, and for customers whose language is unknown
 
 [value]
 margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
@@ -318,7 +318,9 @@ def compose(parts: Sequence[Part], config: Path, consent: bool | None = None, fi
         why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
+    home = data.home_of([source for role in events.columns for source in events.sources(role)])
     head = HEAD.format(
+        language=home.language if home else "zh" if events.currency == "CNY" else "en",
         currency=json.dumps(events.currency),
         margin=MARGIN,
         zone=json.dumps(events.zone),

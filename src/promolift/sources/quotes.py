@@ -51,9 +51,11 @@ def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
     """All bytes of the file in order."""
     lines, quote = re.compile(b"(?:" + _record(dialect, "\r\n") + b")*+"), dialect.quote.encode()
     record = re.compile(_record(dialect))
-    rest = b""
+    rest, line_end = b"", b""
     for piece in chain(chunks(path), [b""]):
-        rest += piece if piece or rest.endswith((b"\n", b"\r")) else b"\n"
+        if not line_end and (found := re.search(rb"\r\n|\n|\r", rest + piece)):
+            line_end = found[0]
+        rest += piece if piece or not rest or rest.endswith((b"\n", b"\r")) else line_end or b"\n"
         if piece and rest.endswith(b"\r"):
             continue  # its \n may be in the next piece
         at, enough = 0, LONGEST if piece else 0

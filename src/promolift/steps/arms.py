@@ -19,11 +19,11 @@ from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
 from promolift.steps.parts import Parts, Recorded, Shelf, recorded
-from promolift.tables import Z95
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
+LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-COST_DOUBT = 0.2  # s.d. of what is expected that offers cost, as a share of it
+CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
@@ -175,8 +175,8 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
     return tuple(
         LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
-            window_se_cents=each.window_se, cost_cents=each.cost, pays=each.pays, state=choice.state,
-            share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
+            pays=each.pays, state=choice.state, share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level,
         )
@@ -202,9 +202,10 @@ def plan_arms(
     share = 1.0
     while True:
         made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf)
-        if made.note.ceiling_cents <= budget or share < 0.05:
+        if made.note.ceiling_cents <= budget or share == 0:
             return made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
+        share = share if share >= LEAST_SHARE else 0.0
 
 
 def _drawn(
@@ -215,6 +216,7 @@ def _drawn(
     arms = best.join(
         table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state",
                      (part * pl.col("share")).alias("share"), pl.col("cost_cents").alias("arm_cost"),
+                     pl.col("cost_se_cents").alias("arm_cost_se"),
                      pl.col("evidence").alias("level")),
         on=["menu_id", "group"], how="left",
     ).with_columns(pl.col("state").fill_null("closed"))  # fmt: skip
@@ -223,11 +225,7 @@ def _drawn(
         unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
     )
     arms = arms.join(unit, on="customer_id", maintain_order="left")
-    middle = pl.col("cost_cents").mean().over("menu_id", "group")
-    own = pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
-    arms = arms.with_columns(
-        (pl.col("arm_cost") * own).alias("cost_now"), (pl.col("net_cents") * (0.5 + 0.5 * own)).alias("gain_now")
-    )
+    arms = priced(arms)
     limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
     in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(not limits)  # draws keep none
     give = arms.filter((pl.col("state") == "give") & (pl.col("gain_now") > 0))
@@ -288,18 +286,34 @@ def _marked(rows: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     ).drop("gain_now", "cost_now", "net_se_cents", "level", "state", "open_as")  # fmt: skip
 
 
+def priced(arms: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the gain, cost and standard error of the cost that their line and group have, by customer.
+
+    A customer's own share of it counts for half: who looks cheapest costs more than it looks, and where money is short
+    would be given first.
+    """
+    middle = pl.col("cost_cents").mean().over("menu_id", "group")
+    own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
+    of = {"arm_cost": "cost_now", "arm_cost_se": "cost_se_now", "net_cents": "gain_now"}
+    return arms.with_columns((pl.col(name) * own).alias(now) for name, now in of.items())
+
+
 def ceiling_of(given: pl.DataFrame) -> float:
-    """What offers cost at most with 97.5 %, in minor units: `given` has a row per customer with an offer.
+    """What offers cost at most but for one month in a thousand, in minor units: `given` has a row per customer with an
+    offer.
 
     Every order of theirs costs its share or its amount, and orders come as they like (twice a Poisson's variance, since
-    baskets differ); and all expected costs may be too low together, with COST_DOUBT as s.d.
+    baskets differ). Costs that are only assumed may be too low all together, those that draws showed each by itself.
     """
     if given.is_empty():
         return 0.0
     order = pl.coalesce(pl.col("depth") * pl.col("basket_mean_cents"), "amount_cents", pl.lit(0.0))
-    sums = given.select(pl.col("cost_now").sum().alias("cost"), (2 * pl.col("cost_now") * order).sum().alias("noise"))
-    expected, noise = sums.row(0)
-    return float(expected + Z95 * ((COST_DOUBT * expected) ** 2 + noise) ** 0.5)
+    by = given.group_by("menu_id", "group", shown=pl.col("level") == "randomised").agg(
+        pl.col("cost_now", "cost_se_now").sum(), noise=(2 * pl.col("cost_now") * order).sum()
+    )
+    shown, doubt = by["shown"], by["cost_se_now"]
+    spread = float(doubt.filter(~shown).sum()) ** 2 + float((doubt.filter(shown) ** 2).sum())
+    return float(by["cost_now"].sum() + CEILING_Z * (spread + float(by["noise"].sum())) ** 0.5)
 
 
 def kept_draws(

@@ -1,4 +1,4 @@
-"""Step 3: profiles and past prices in; the discount response, the redemption and the spend model kept."""
+"""Step 3: profiles and past prices in; the discount response and the redemption model kept."""
 
 import polars as pl
 
@@ -9,7 +9,6 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import Span
 from promolift.sql import some
 from promolift.steps.redeem import keep_redemption
-from promolift.steps.spend import keep_spend
 
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
 
@@ -28,8 +27,7 @@ def run(job: Job) -> None:
         response, halves = effect.assumed_response(str(reason), settings), []
     job.tell("effect", 0.9, "who redeems coupons")
     coupons = keep_redemption(job, at, response.targets["target"].to_list())
-    job.tell("effect", 0.95, "what customers will spend")
-    effects.NoModel(redemption=coupons, spend=keep_spend(job, at)).keep(job.store)
+    effects.NoModel(redemption=coupons).keep(job.store)
     effects.keep_responses(job.store, response, halves)
 
 

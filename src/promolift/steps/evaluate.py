@@ -11,7 +11,7 @@ from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
 from promolift.results.tables import Among
-from promolift.steps import checks, redeem, spend
+from promolift.steps import checks, redeem
 from promolift.steps.plan import WHOLE, free_candidates, limits_of
 
 
@@ -19,7 +19,7 @@ def run(job: Job) -> None:
     """Every check that the data allow; the reason for each that they do not."""
     missing: dict[str, str] = {}
     found: list[Predictions] = []
-    every = {"purchases": checks.purchases, "redemptions": redeem.check, "spend": spend.check}
+    every = {"purchases": checks.purchases, "redemptions": redeem.check}
     for done, (name, check) in enumerate(every.items()):
         job.tell("evaluate", 0.2 * done, f"check of {name}")
         try:

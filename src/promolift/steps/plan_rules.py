@@ -1,4 +1,4 @@
-"""What a plan may rest on: the odds that coupons are used, the weakest evidence it may rest on, and its budget."""
+"""What a plan may rest on: the weakest evidence, the least gain of an offer, and its budget."""
 
 import polars as pl
 

@@ -35,6 +35,9 @@ QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last tim
 LOCKED_S = 30.0  # how long another process may hold the database
 STUCK_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
 WRITER_LOCK = 7_063_518  # any number of our own; PostgreSQL's advisory lock
+# The writers' turns are counted once the lock is there, so that each knows whether another has written since its last.
+TURN = f"with mine as materialized (select pg_advisory_xact_lock({WRITER_LOCK})) select nextval('turns') from mine"
+MEMO_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +98,7 @@ class Ledger:
         self._prepared: _Prepared | None = None
         self._group: list[_Task] = []  # what the writer is at
         self._memo: dict[Any, Any] = {}
-        self._seen: object = None
+        self._seen, self._read_s = 0, 0.0
         self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._keep_on, name="ledger", daemon=True)
@@ -326,7 +329,6 @@ class Ledger:
         """Begin; False if another process holds the SQLite file and it may be tried `again`."""
         if not self.sqlite:
             connection.begin()
-            connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITER_LOCK})")
             return True
         try:
             driver_sql(connection, "begin immediate")
@@ -338,11 +340,11 @@ class Ledger:
 
     def _remembered(self, connection: Connection) -> dict[Any, Any]:
         """What earlier transactions of this writer read, while no other connection has written since."""
-        if not self.sqlite:
-            return {}
-        version = _driver(connection).execute("pragma data_version").fetchone()
-        if version != self._seen:
-            self._memo, self._seen = {}, version
+        ask, mine = ("pragma data_version", 0) if self.sqlite else (TURN, 1)
+        (seen,) = _driver(connection).execute(ask).fetchone()
+        if seen != self._seen + mine or (mine and monotonic() - self._read_s > MEMO_S):
+            self._memo, self._read_s = {}, monotonic()
+        self._seen = seen
         return self._memo
 
     def _end(self, connection: Connection, how: str) -> None:

@@ -7,16 +7,26 @@ checks come before all writes, so that a refusal changes nothing.
 """
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import Act, AuditNote, audit_all
@@ -47,6 +57,14 @@ USED = Query(
         USAGE.c.subject.op("in")(NAMES),
     )
 )
+SUMS = Query(
+    select(
+        USAGE.c.limit_id, USAGE.c.period_key, func.sum(USAGE.c.held), func.sum(USAGE.c.spent),
+        func.max(USAGE.c.held + USAGE.c.spent),
+    )
+    .where(USAGE.c.campaign_id == CAMPAIGN)
+    .group_by(USAGE.c.limit_id, USAGE.c.period_key)
+)  # fmt: skip
 ADD = Query(
     insert(USAGE).inline(),
     then=" on conflict (campaign_id, limit_id, subject, period_key)"
@@ -94,6 +112,15 @@ Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
 
 
+class PresentUse(NamedTuple):
+    """A limit, and what it holds and has spent in its present period: in all, and the most for one subject."""
+
+    limit: Row
+    held: int
+    spent: int
+    most: int
+
+
 class UsageCell(NamedTuple):
     """A row of `usage`: what a limit counts of a subject in a period."""
 
@@ -103,8 +130,17 @@ class UsageCell(NamedTuple):
     period_key: str
 
 
-@dataclass(frozen=True)
-class Claim:
+class Counted(NamedTuple):
+    """What a redemption holds and has spent: 1 of a limit on redemptions, cents of one on discounts."""
+
+    held: int
+    spent: int
+
+
+NOTHING, ONE_HELD, ONE_SPENT = Counted(0, 0), Counted(1, 0), Counted(0, 1)
+
+
+class Claim(NamedTuple):
     """A wish to use an offer now. Without a `code` the campaign's limits alone decide."""
 
     redemption_id: str
@@ -157,7 +193,7 @@ class Books:
         late = LATE.dicts(self.db, open="reserved", now_ms=self.now_ms)
         self._rows |= {row["redemption_id"]: row for row in late}
         for row in late:
-            self._give_back(row, "expired")
+            self._put({**row, "status": "expired"}, row, "issued")
             self._note("ledger", "expire", row["redemption_id"], {"status": "reserved"}, {"status": "expired"})
         self.expired = len(late)
         return self
@@ -212,11 +248,7 @@ class Books:
             "person": self._person[claim.customer_id],
         }  # fmt: skip
         self._check_room(row)
-        for limit in _limits(self.db, row):
-            self._move(limit, row, held=_amount(limit, claim.amount_cents), spent=0)
-        self._rows[claim.redemption_id] = row
-        self._changed.add(claim.redemption_id)
-        self._mark(claim.code, "reserved")
+        self._put(row, None, "reserved")
         new = {"campaign": claim.campaign_id, "cents": claim.amount_cents, "offer": claim.offer_id}
         self._note(claim.actor, "reserve", claim.redemption_id, None, new)
         return row
@@ -236,11 +268,8 @@ class Books:
             raise Refused(
                 "amount_invalid", f"amount_cents {final} is outside 0 to the {row['reserved_cents']} reserved"
             )
-        for limit in _limits(self.db, row):
-            one = limit["metric"] == "redemptions"
-            self._move(limit, row, held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
         self._note(actor, "confirm", redemption_id, {"held": row["reserved_cents"]}, {"spent": final})
-        return self._settle(row, "confirmed", final, "redeemed")
+        return self._put({**row, "status": "confirmed", "final_cents": final}, row, "redeemed")
 
     def rollback(self, redemption_id: str, actor: str = "api", amount_cents: int | None = None) -> Row:
         """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once.
@@ -254,7 +283,7 @@ class Books:
         if amount_cents is not None and amount_cents != row["final_cents"]:
             return self._return_part(row, amount_cents, actor)
         self._note(actor, "rollback", redemption_id, {"status": row["status"]}, {"status": "rolled_back"})
-        return self._give_back(row, "rolled_back")
+        return self._put({**row, "status": "rolled_back"}, row, "issued")
 
     def _check_code(self, claim: Claim) -> None:
         if claim.code is None:
@@ -267,7 +296,7 @@ class Books:
 
     def _check_room(self, row: Row) -> None:
         for limit in _limits(self.db, row):
-            cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
+            cell, amount = _cell(limit, row), _counted(limit, row).held
             left = limit["amount"] - self._in(limit, cell)
             if amount > left:
                 name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
@@ -289,22 +318,30 @@ class Books:
         for cell in set(cells) - self._used.keys():
             self._used[cell] = sum(self._cells.get(cell, ()))
             by_limit.setdefault(cell._replace(subject=""), []).append(cell)
-        for (campaign, name, _, period), mine in by_limit.items():
-            names = members(cell.subject for cell in mine)
-            for who, used in USED.rows(self.db, campaign=campaign, limit=name, period=period, names=names):
-                cell = UsageCell(campaign, name, who, period)
+        for limit, mine in by_limit.items():
+            for who, used in _used(self.db, limit, [cell.subject for cell in mine]).items():
+                cell = limit._replace(subject=who)
                 self._used[cell] += used
                 self._there.add(cell)
 
-    def _move(self, limit: Row, row: Row, held: int, spent: int) -> None:
-        cell = _cell(limit, row)
-        if cell.period_key == period_key(limit["period"], self.now_ms, limit["zone"]):
-            self._there.add(cell)  # a limit has counted its present period from the start
-        added = self._cells.setdefault(cell, [0, 0])
-        added[0] += held
-        added[1] += spent
-        if cell in self._used:
-            self._used[cell] += held + spent
+    def _put(self, new: Row, old: Row | None, code_status: str | None = None) -> Row:
+        """Keep a redemption as it is now, what that moves in every limit it falls under, and what its code becomes."""
+        name = new["redemption_id"]
+        self._rows[name] = new
+        self._changed.add(name)
+        for limit in _limits(self.db, new):
+            cell, come, gone = _cell(limit, new), _counted(limit, new), _counted(limit, old)
+            if cell.period_key == period_key(limit["period"], self.now_ms, limit["zone"]):
+                self._there.add(cell)  # a limit has counted its present period from the start
+            held, spent = come.held - gone.held, come.spent - gone.spent
+            added = self._cells.setdefault(cell, [0, 0])
+            added[0] += held
+            added[1] += spent
+            if cell in self._used:
+                self._used[cell] += held + spent
+        if code_status:
+            self._mark(new["code"], code_status)
+        return new
 
     def _known(self, redemption_id: str) -> Row:
         found = self.redemption(redemption_id)
@@ -312,30 +349,12 @@ class Books:
             raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
         return found
 
-    def _give_back(self, row: Row, status: str) -> Row:
-        spent = row["status"] == "confirmed"
-        for limit in _limits(self.db, row):
-            amount = _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
-            self._move(limit, row, held=0 if spent else -amount, spent=-amount if spent else 0)
-        return self._settle(row, status, row["final_cents"], "issued")
-
     def _return_part(self, row: Row, cents: int, actor: str) -> Row:
         spent = row["final_cents"]
         if row["status"] != "confirmed" or not 0 < cents < spent:
             raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
-        for limit in _limits(self.db, row):
-            if limit["metric"] == "discount_amount":
-                self._move(limit, row, held=0, spent=-cents)
         self._note(actor, "return", row["redemption_id"], {"spent": spent}, {"spent": spent - cents})
-        return self._settle(row, "confirmed", spent - cents)
-
-    def _settle(self, row: Row, status: str, cents: int | None, code_status: str | None = None) -> Row:
-        name = row["redemption_id"]
-        self._rows[name] = settled = {**row, "status": status, "final_cents": cents}
-        self._changed.add(name)
-        if code_status:
-            self._mark(row["code"], code_status)
-        return settled
+        return self._put({**row, "final_cents": spent - cents}, row)
 
     def _mark(self, code: str | None, status: str) -> None:
         if code is None:
@@ -355,6 +374,7 @@ class Books:
         # the cell of a period before its limit was made is not there, and is not made
         moved = [(cell, added) for cell, added in self._cells.items() if cell in self._there]
         ADD.many(db, [cell._asdict() | {"held": held, "spent": spent} for cell, (held, spent) in moved])
+        memo(db)[USED] = {cell: used for cell, used in self._used.items() if cell.subject == cell.campaign_id}
         KEEP.many(db, [self._rows[name] or {} for name in self._changed])
         for status in sorted(set(self._marked.values())):
             marked = members(code for code, its in self._marked.items() if its == status)
@@ -403,12 +423,8 @@ def recount(db: Connection, limit: Row, now_ms: int) -> None:
     if limit["period"] != "total":
         mine.append(REDEMPTIONS.c.ts_ms > now_ms - LONGEST_DAYS[limit["period"]] * DAY_MS)
     period = period_key(limit["period"], now_ms, limit["zone"])
-    sums: dict[UsageCell, list[int]] = defaultdict(lambda: [0, 0])
-    for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(*mine)).mappings()):
-        cell, spent = _cell(limit, row), row["status"] == "confirmed"
-        if cell.period_key == period:
-            sums[cell][spent] += _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
-    ADD.many(db, [{**cell._asdict(), "held": held, "spent": spent} for cell, (held, spent) in sums.items()])
+    sums = _sums([limit], map(dict[str, Any], db.execute(select(REDEMPTIONS).where(*mine)).mappings()))
+    ADD.many(db, [{**cell._asdict(), **sums[cell]._asdict()} for cell in sums if cell.period_key == period])
 
 
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
@@ -462,25 +478,44 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
     return by_status.get("stock", 0) if by_status else None
 
 
+def used_now(db: Connection, campaign_id: str, now_ms: int) -> list[PresentUse]:
+    """All limits of a campaign as they are used; what was used in earlier periods holds nobody back."""
+    found = {(limit, period): used for limit, period, *used in SUMS.rows(db, campaign=campaign_id)}
+    here = ((limit, period_key(limit["period"], now_ms, limit["zone"])) for limit in all_limits(db, campaign_id))
+    return [PresentUse(limit, *map(int, found.get((limit["limit_id"], key), (0, 0, 0)))) for limit, key in here]
+
+
+class Stock(NamedTuple):
+    """The shop's own codes of an offer: how many are left, and how many there were."""
+
+    offer_id: str
+    left: int
+    total: int
+
+
+def stocks(db: Connection, campaign_id: str) -> list[Stock]:
+    """Of every offer of a campaign that was given codes, the one with the least left first."""
+    left: Any = func.sum(case((CODES.c.status == "stock", 1), else_=0))
+    counts = select(CODES.c.offer_id, left, func.count()).where(CODES.c.campaign_id == campaign_id, STOCKED)
+    return sorted((Stock(*row) for row in db.execute(counts.group_by(CODES.c.offer_id))), key=lambda each: each[1:])
+
+
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     """Offer ids of the campaign with no room left in a limit per campaign; '' stands for all of them."""
     shared = [limit for limit in all_limits(db, campaign_id) if limit["per"] == "campaign"]
     here = {"campaign_id": campaign_id, "ts_ms": now_ms}
-    return {limit["offer_id"] for limit in shared if _used(db, _cell(limit, here)) >= limit["amount"]}
+    cells = {limit["limit_id"]: _cell(limit, here) for limit in shared}
+    used = {name: _used(db, cell, [cell.subject]).get(cell.subject, 0) for name, cell in cells.items()}
+    return {limit["offer_id"] for limit in shared if used[limit["limit_id"]] >= limit["amount"]}
 
 
 def wrong_cells(db: Connection) -> list[UsageCell]:
     """The cells of `usage` that are not the sum of the redemptions that fall in them."""
     limits = [dict(row) for row in db.execute(select(LIMITS)).mappings()]
-    sums: dict[UsageCell, list[int]] = defaultdict(lambda: [0, 0])
-    for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()):
-        for limit in limits:
-            if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
-                spent = row["status"] == "confirmed"
-                sums[_cell(limit, row)][spent] += _amount(limit, row["final_cents" if spent else "reserved_cents"])
-    return [
-        UsageCell(*row[:4]) for row in db.execute(select(USAGE)) if [row.held, row.spent] != sums[UsageCell(*row[:4])]
-    ]
+    rows = db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()
+    sums = _sums(limits, map(dict[str, Any], rows))
+    cells = {UsageCell(*row[:4]): Counted(row.held, row.spent) for row in db.execute(select(USAGE))}
+    return [cell for cell, found in cells.items() if found != sums.get(cell, NOTHING)]
 
 
 # parts
@@ -506,7 +541,12 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 
 
 def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
-    return [each for each in all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
+    kept, campaign, offer = memo(db), row["campaign_id"], row["offer_id"]
+    name = "limits", campaign, offer
+    if name not in kept:
+        kept[name] = [each for each in all_limits(db, campaign) if each["offer_id"] in ("", offer)]
+    found: list[dict[str, Any]] = kept[name]
+    return found
 
 
 def _cell(limit: Row, row: Row) -> UsageCell:
@@ -514,11 +554,33 @@ def _cell(limit: Row, row: Row) -> UsageCell:
     return UsageCell(limit["campaign_id"], limit["limit_id"], row[SUBJECT[limit["per"]]], period)
 
 
-def _amount(limit: Row, cents: int) -> int:
-    return 1 if limit["metric"] == "redemptions" else cents
+def _counted(limit: Row, row: Row | None) -> Counted:
+    status = row["status"] if row else None
+    if row is None or status not in COUNTED:
+        return NOTHING
+    if limit["metric"] == "redemptions":
+        return ONE_HELD if status == "reserved" else ONE_SPENT
+    return Counted(row["reserved_cents"], 0) if status == "reserved" else Counted(0, row["final_cents"])
 
 
-def _used(db: Connection, cell: UsageCell) -> int:
-    campaign, limit, who, period = cell
-    rows = USED.rows(db, campaign=campaign, limit=limit, period=period, names=members([who]))
-    return int(rows[0][1]) if rows else 0
+def _sums(limits: Iterable[Row], rows: Iterable[Row]) -> dict[UsageCell, Counted]:
+    """What each cell of these limits must hold."""
+    limits, sums = list(limits), dict[UsageCell, Counted]()
+    for row in rows:
+        for limit in limits:
+            if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
+                (held, spent), cell = _counted(limit, row), _cell(limit, row)
+                before = sums.get(cell, NOTHING)
+                sums[cell] = Counted(before.held + held, before.spent + spent)
+    return sums
+
+
+def _used(db: Connection, limit: UsageCell, subjects: Sequence[str]) -> dict[str, int]:
+    """What the cells of a limit and period hold that are there, by subject. All customers' shared one is remembered."""
+    kept: dict[UsageCell, int] = memo(db).get(USED, {})
+    campaign, name, _, period = limit
+    shared = limit._replace(subject=campaign)
+    if shared in kept and list(subjects) == [campaign]:
+        return {campaign: kept[shared]}
+    given = {"campaign": campaign, "limit": name, "period": period, "names": members(subjects)}
+    return {who: int(used) for who, used in USED.rows(db, **given)}

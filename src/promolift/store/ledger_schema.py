@@ -25,6 +25,7 @@ from sqlalchemy import (
     inspect,
     literal_column,
 )
+from sqlalchemy import Sequence as DatabaseSequence
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, DropIndex
 
@@ -32,6 +33,7 @@ from promolift.errors import ConfigError, PromoError
 
 META = MetaData()
 Big = BigInteger()
+TURNS = DatabaseSequence("turns", metadata=META)  # of PostgreSQL's writers, see `Ledger`; SQLite has none
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column of type INTEGER
 
 
@@ -307,7 +309,7 @@ def driver_sql(db: Connection, text: str) -> None:
 def memo(db: Connection) -> dict[Any, Any]:
     """What the writer has read and nobody else has changed since; empty outside of one of its transactions.
 
-    Whoever writes such a thing clears it; so does undoing a savepoint or a transaction. On PostgreSQL it begins empty.
+    Whoever writes such a thing clears it; so does undoing a savepoint or a transaction.
     """
     found: dict[Any, Any] = db.info.get(MEMO, {})
     return found
@@ -320,7 +322,7 @@ PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
 class _Compiled(NamedTuple):
-    """A statement as its driver reads it, the order of its parameters, and those that are fixed."""
+    """A statement as its driver reads it, its parameters in their order, and those that are fixed."""
 
     text: str
     names: Sequence[str]
@@ -331,7 +333,7 @@ class _Compiled(NamedTuple):
     def given(self, values: Mapping[str, Any]) -> list[Any]:
         """Values in the order of the parameters."""
         whole = {**self.fixed, **values} if self.fixed else values
-        return [whole[name] for name in self.names]
+        return list(map(whole.__getitem__, self.names))
 
 
 class Query:
@@ -368,21 +370,21 @@ class Query:
         return int(driver.execute(ready.text, ready.given(values)).rowcount)
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert all rows; how many were new. BLOCK rows go in one statement.
+        """Insert all rows, which have all columns; how many were new. BLOCK rows go in one statement.
 
-        Python's interpreter is given back once for each statement, and may have to be waited for afterwards; and
-        PostgreSQL takes as long for a statement as for dozens of rows.
+        Python's interpreter is given back once for each statement, and may have to be waited for afterwards. PostgreSQL
+        gets a block as one JSON text: for each parameter its driver takes as long as SQLite for a row.
         """
         ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        given, new = [ready.given(row) for row in rows], 0
+        blocks = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
+        if db.dialect.name != "sqlite":
+            return sum(driver.execute(ready.text, [to_json(block).decode()]).rowcount for block in blocks)
         # SQLite keeps few statements ready: there the last ones go one by one
-        whole = len(given) // BLOCK * BLOCK if db.dialect.name == "sqlite" else len(given)
-        for first in range(0, whole, BLOCK):
-            block = given[first : min(first + BLOCK, whole)]
-            text = ready.text.replace(ready.row, ", ".join([ready.row] * len(block)), 1)
-            new += driver.execute(text, list(chain.from_iterable(block))).rowcount
-        return new + (driver.executemany(ready.text, given[whole:]).rowcount if given[whole:] else 0)
+        last = [ready.given(row) for row in blocks.pop()] if blocks and len(blocks[-1]) < BLOCK else []
+        text = ready.text.replace(ready.row, ", ".join([ready.row] * BLOCK), 1)
+        new: int = sum(driver.execute(text, [*chain.from_iterable(map(ready.given, each))]).rowcount for each in blocks)
+        return new + (int(driver.executemany(ready.text, last).rowcount) if last else 0)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]
@@ -390,9 +392,12 @@ class Query:
         text, names = str(compiled), compiled.positiontup
         if names is None:  # psycopg takes parameters by place, too
             text, names = NAMED.sub("%s", text), NAMED.findall(text)
-        _, _, row = text.partition(" VALUES ")
+        into, _, row = text.partition(" VALUES ")
+        if row and dialect.name != "sqlite":
+            table = self._statement.table.name  # type: ignore[attr-defined]
+            text = f"{into} select {', '.join(names)} from json_populate_recordset(null::{table}, %s::json)"
         selected = getattr(self._statement, "selected_columns", None)
-        columns = selected.keys() if selected is not None else []
+        columns = [*map(str, selected.keys())] if selected is not None else []
         self._ready[dialect.name] = ready = _Compiled(text + self._then, list(names), fixed, columns, row)
         return ready
 

@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promolift.errors import ConfigError
+from promolift.errors import ConfigError, SupportError
 from promolift.lazy import Later
 from promolift.progress import Tell
 from promolift.results.job import StepSummary
@@ -115,10 +116,13 @@ def report(store: Store, out: Path, tell: Tell) -> StepSummary:
     return write(store, load(store, tell), out)
 
 
-def write(store: Store, fitted: "Fitted", out: Path) -> StepSummary:
-    """The plan, if an outcome is money, and the page of all that the work folder holds, into a folder."""
+def write(store: Store, fitted: "Fitted", out: Path, budget: float | None = None) -> StepSummary:
+    """The plan, if an outcome is money, and the page of all that the work folder holds, into a folder.
+
+    Within a `budget` in money of the trial; left out: that of the settings, if any.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    found = planned_summary(fitted.plan().keep(store), out) if fitted.plans else StepSummary("")
+    found = planned_summary(fitted.plan(budget).keep(store), out) if fitted.plans else StepSummary("")
     page = front.write_page(TrialResults.load(store), out / "trial.html")
     return found.adding(f"Report: {page}", page=str(page))
 
@@ -132,8 +136,16 @@ def planned_summary(plan: TrialPlan, out: Path) -> StepSummary:
 
 def demo(store: Store, path: Path, out: Path, tell: Tell) -> StepSummary:
     """From the file of the hillstrom e-mail trial to its plan and page: fit, evaluate, report."""
-    settings = trial_settings(Path(str(files("promolift") / "hillstrom.toml")), ())
+    return whole(store, path, trial_settings(Path(str(files("promolift") / "hillstrom.toml")), ()), out, tell)
+
+
+def whole(store: Store, path: Path, settings: TrialSettings, out: Path, tell: Tell) -> StepSummary:
+    """From a file to its plan and page: fit, evaluate, report. Who cannot be told apart is not judged on others."""
     tell("effect", 0.0, "who got what")
     fitted = keep(store, front.Trial.of(path, settings, tell).fit())
-    judged, written = judged_summary(fitted.evaluate().keep(store)), write(store, fitted, out)
-    return StepSummary("\n".join((fitted_summary(fitted).text, judged.text, written.text)), written.figures)
+    texts = [fitted_summary(fitted).text]
+    if fitted.note.apart:
+        with suppress(SupportError):  # too few of an arm are left to judge on: the page says so
+            texts.append(judged_summary(fitted.evaluate().keep(store)).text)
+    written = write(store, fitted, out)
+    return StepSummary("\n".join((*texts, written.text)), written.figures)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, func, select
 
-from promolift.console.entrance import ENTER
+from promolift.console.entrance import ENTER, onward
 from promolift.console.people import ROLES, change_person, check_new, end, hashed, matches, new_link
 from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
 from promolift.store.ledger_schema import PEOPLE, SESSIONS, Refused
@@ -35,8 +35,7 @@ def change_language(visit: PageVisit) -> Reply:
     visit.change(
         lambda db, now_ms: change_person(db, now_ms, visit.visitor.actor, visit.visitor.name, language=language)
     )
-    back = visit.form.get("back", "/")
-    return Redirect(back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/")
+    return Redirect(onward(visit.form.get("back", "/")))
 
 
 def account(visit: PageVisit) -> Reply:

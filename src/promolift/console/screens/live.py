@@ -1,5 +1,6 @@
 """What happens now: spend against limits, refusals by reason, the last decisions and events; pause and limits."""
 
+import re
 from typing import Any
 
 from fastapi import Response
@@ -7,19 +8,23 @@ from sqlalchemy import select
 
 from promolift.console.screens.customers import known_release, said_offer
 from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.currency import currency_digits
+from promolift.pages.blocks import Figure
+from promolift.pages.figures import Axis, Line, by_point, lines, thin
 from promolift.results.chinese import kept
 from promolift.serve.routes import admin, lists
-from promolift.serve.routes.summary import summary
+from promolift.serve.routes.summary import spend, summary
 from promolift.serve.things import Campaign
 from promolift.store.ledger_schema import EVENTS, Refused
-from promolift.words import Cash, count, pick
+from promolift.words import Cash, count, date, days, interval, pick, upper_first
 
+DECIDE = "/v1/decisions"
 LATEST = 100
 
 
 def live(visit: PageVisit) -> Reply:
     """The screen; `?part=now` is what is looked at again every few seconds."""
-    now, campaign = summary(visit.call, visit.campaign_id), visit.campaign()
+    now, campaign, part = summary(visit.call, visit.campaign_id), visit.campaign(), visit.query.get("part") == "now"
     only = visit.query.get("offer", "")
     made = lists.decisions(visit.call, campaign_id=visit.campaign_id, limit=LATEST)["data"]
     wanted = [row for row in made if not only or (row["offer_id"] == "none") == (only == "none")]
@@ -31,25 +36,66 @@ def live(visit: PageVisit) -> Reply:
     with visit.read() as db:
         heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(LATEST)
         events = [dict(row) for row in db.execute(heard).mappings()]
-        limits = [] if Campaign.find(db, visit.campaign_id) is None else stated(visit)
+        known = Campaign.find(db, visit.campaign_id) is not None
+    answered = visit.server.metrics.within_s
     data = {
-        "summary": now, "decisions": rows, "reasons": reasons(made), "events": events, "offer": only, "limits": limits,
+        "summary": now, "decisions": rows, "reasons": reasons(made), "events": events, "offer": only,
         "paused": campaign.paused, "campaign_id": visit.campaign_id, "made": len(made),
-        "shown": {each.limit_id: shown(visit, each.metric, each.used, each.amount) for each in now.limits},
+        "price": made[0]["price"] if made else None, "half_s": answered(DECIDE, 0.5),
+        "nearly_s": answered(DECIDE, 0.99),
     }  # fmt: skip
-    part = visit.query.get("part") == "now"
-    return Screen("live_now.html" if part else "live.html", pick("Live", "实时"), data, whole=not part)
+    if part:
+        return Screen("live_now.html", "", data, whole=False)
+    stated = admin.campaign(visit.call, visit.campaign_id, Response()) if known else {"limits": [], "stock": []}
+    figure, release = spending(visit) if campaign.release else None, campaign.release or ""
+    data |= {
+        "limits": stated["limits"], "figure": figure, "previous": campaign.previous,
+        "stock": [each | {"offer": said_offer(visit, release, each["offer_id"])} for each in stated["stock"]],
+        "shown": {each.limit_id: shown(visit, each.metric, each.used, each.amount) for each in now.limits},
+        "digits": currency_digits(visit.shared.shop.currency),
+    }  # fmt: skip
+    return Screen("live.html", pick("Live", "实时"), data, {figure.id: figure.spec} if figure else {})
+
+
+def spending(visit: PageVisit) -> Figure:
+    """What was spent beside the budget, and where it leads."""
+    found, cash = spend(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency)
+    budget, long = cash(found.budget_cents), days(found.window_days)
+    finding = pick(f"Nothing was redeemed yet, of a budget of {budget}.", f"还没有核销，预算{budget}。")
+    if found.starts_ms is not None:
+        so_far, since = cash(found.spent[-1].cents), date(found.starts_ms, visit.shared.shop.zone)
+        finding = pick(f"{so_far} spent since {since}, of {budget} for {long}.",
+                       f"自{since}起已花费{so_far}，{long}预算{budget}。")  # fmt: skip
+    if found.ahead:
+        end = found.ahead[-1]
+        between = interval(end.low_cents, end.high_cents, cash)
+        finding += pick(f" As days go, {cash(end.cents)} by the end ({between}).",
+                        f"照此下去，期末为{cash(end.cents)}（{between}）。")  # fmt: skip
+    elif found.why:
+        finding += pick(f" {upper_first(found.why)}.", f"{kept(found.why)}。")
+    series = [
+        Line(pick("budget", "预算"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
+        Line(pick("spent", "已花费"), "blue", [(each.day, each.cents) for each in found.spent]),
+    ]
+    if found.ahead:
+        cone = [(each.day, each.cents, each.low_cents, each.high_cents) for each in thin(found.ahead)]
+        series.append(Line(pick("leads to", "走势"), "orange", cone))
+    x, y = Axis(pick("day", "天"), "count"), Axis(pick("money spent", "花费"), "money")
+    heads = [pick("line", "线"), x.name, y.name, "n"]
+    grid = by_point(
+        heads,
+        [Line(each.name, each.tone, [[*p, None, None, None][:5] for p in each.points]) for each in series],
+        count,
+        cash,
+    )
+    how = pick("The budget is spread evenly. The cone carries the days' mean on, give or take their spread, 95 %.",
+               "预算按天均摊。锥形区域按日均值延伸，含日间波动，95%。")  # fmt: skip
+    return lines("spend", pick("Spend against the plan", "花费与计划"), finding, x, y, series, grid, how=how, wide=True)
 
 
 def offer_of(visit: PageVisit, row: dict[str, Any]) -> str:
     """The offer of a decision in words; its id where its release is gone."""
     return said_offer(visit, row["release_id"], row["offer_id"]) if known_release(visit, row) else str(row["offer_id"])
-
-
-def stated(visit: PageVisit) -> list[dict[str, Any]]:
-    """The campaign's limits as the API tells them."""
-    limits: list[dict[str, Any]] = admin.campaign(visit.call, visit.campaign_id, Response())["limits"]
-    return limits
 
 
 def reasons(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -78,16 +124,18 @@ def pause(visit: PageVisit) -> Reply:
 
 
 def limit(visit: PageVisit) -> Reply:
-    """Another amount for a limit."""
-    named, typed = visit.params["limit_id"], visit.text("amount", 20)
-    listed = stated(visit)
-    if named not in [each["limit_id"] for each in listed] or not typed.isascii() or not typed.isdigit():
-        raise Refused("limit_wrong", pick("Give a whole number, in cents for money.", "请输入整数，金额以最小单位计。"))
+    """Another amount for a limit, in whole units of the currency for money."""
+    named, listed = visit.params["limit_id"], admin.campaign(visit.call, visit.campaign_id, Response())["limits"]
+    one = next((each for each in listed if each["limit_id"] == named), None)
+    digits = currency_digits(visit.shared.shop.currency) if one and one["metric"] == "discount_amount" else 0
+    typed = re.fullmatch(r"([0-9]{1,12})(?:[.,]([0-9]+))?", visit.text("amount", 20))
+    if one is None or typed is None or len(typed[2] or "") > digits:
+        raise Refused("limit_wrong", pick("Give an amount, such as 500.", "请输入金额或次数，如500。"))
     names = ("limit_id", "metric", "amount", "period", "per")
     new = [
         {name: each[name] for name in names}
         | {"timezone": each["zone"], "offer_id": each["offer_id"] or None}
-        | ({"amount": int(typed)} if each["limit_id"] == named else {})
+        | ({"amount": int(typed[1] + (typed[2] or "").ljust(digits, "0"))} if each["limit_id"] == named else {})
         for each in listed
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})

@@ -1,7 +1,7 @@
 """The plan: what each budget would bring, how sure that is, who gets what; drafts, approval, and what decides."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -207,12 +207,14 @@ def take_draft(visit: PageVisit) -> Reply:
     return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
 
 
-def move(visit: PageVisit, status: str, action: str, **more: Any) -> None:
-    """Another status for a release, audited."""
+def move(visit: PageVisit, status: str, may: Callable[[MadeRelease], None], **more: Any) -> None:
+    """Another status for a release, audited; `may` looks at it in the same change, so that nobody comes between."""
 
     def do(db: Connection, now_ms: int) -> None:
         made = known(visit, db)
+        may(made)
         made.model_copy(update={"status": status, **more}).keep(db, made.release_id, now_ms)
+        action = {"asked": "release.ask", "approved": "release.approve"}[status]
         visit.note(db, now_ms, action, made.release_id, {"status": made.status}, {"status": status, **more})
 
     visit.change(do)
@@ -220,33 +222,40 @@ def move(visit: PageVisit, status: str, action: str, **more: Any) -> None:
 
 def ask(visit: PageVisit) -> Reply:
     """Ask somebody to approve a draft."""
-    with visit.read() as db:
-        if known(visit, db).status != "draft":
+
+    def may(made: MadeRelease) -> None:
+        if made.status != "draft":
             raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
-    move(visit, "asked", "release.ask")
+
+    move(visit, "asked", may)
     return Redirect("/plan", SaidNote(pick("It stands on everybody's Today now.", "已出现在大家的“今日”页面。")))
 
 
 def approve(visit: PageVisit) -> Reply:
     """Say yes to a draft; where two pairs of eyes are asked for, not to one's own."""
-    with visit.read() as db:
-        made = known(visit, db)
-    if made.status not in ("draft", "asked"):
-        raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
-    if visit.server.settings.console.two_eyes and made.by == visit.visitor.name:
-        raise Refused("own_draft", pick("Somebody else must approve your draft.", "您的草稿须由其他人批准。"))
-    move(visit, "approved", "release.approve", approved_by=visit.visitor.name)
+
+    def may(made: MadeRelease) -> None:
+        if made.status not in ("draft", "asked"):
+            raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+        visit.need_other_eyes(made.by)
+
+    move(visit, "approved", may, approved_by=visit.visitor.name)
     return Redirect("/plan", SaidNote(pick("Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")))
 
 
 def activate(visit: PageVisit) -> Reply:
     """Decide from it from the next decision on."""
-    with visit.read() as db:
+
+    def may(db: Connection) -> None:
         made = known(visit, db)
-    if visit.server.settings.console.two_eyes and made.by is not None and made.approved_by in (None, made.by):
-        raise Refused("not_approved", pick("Somebody else must approve it first.", "须先由其他人批准。"))
-    admin.activate(visit.call, made.release_id)
-    return Redirect("/plan", SaidNote(pick(f"{made.release_id} decides now.", f"现在由{made.release_id}决策。")))
+        if visit.server.settings.console.two_eyes and made.by is not None and made.approved_by in (None, made.by):
+            raise Refused("not_approved", pick("Somebody else must approve it first.", "须先由其他人批准。"))
+
+    with visit.read() as db:
+        may(db)
+    release_id = visit.params["release_id"]
+    admin.switch_to(visit.call, release_id, may)
+    return Redirect("/plan", SaidNote(pick(f"{release_id} decides now.", f"现在由{release_id}决策。")))
 
 
 def compare(visit: PageVisit) -> Reply:

@@ -14,6 +14,7 @@ from promolift.results.learned import Ranged
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
+from promolift.serve.menu import MenuDraft
 from promolift.serve.routes import admin
 from promolift.serve.routes.summary import CampaignSummary, LimitUse, summary
 from promolift.sql import DAY_MS
@@ -212,11 +213,17 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
         Need(f"release {name}", pick("A release waits for a yes", "有一个发布等待批准"), name, "/plan")
         for name in now.waiting
     ]
+    with visit.read() as db:
+        asked = {name: each.line.id for name, each in MenuDraft.all(db).items() if each.status == "asked"}
+    found += [
+        Need(f"menu {name}", pick("An offer waits for a yes", "有一条优惠等待批准"), line, "/offers")
+        for name, line in asked.items()
+    ]
     if facts and facts.last_ms and (old := (visit.now_ms - facts.last_ms) / DAY_MS) > STALE_DAYS:
         last = date(facts.last_ms, visit.shared.shop.zone)
         en = f"The last event in the log is of {last}, {days(old)} ago. The plan knows nothing of what came after."
         zh = f"日志最后一条事件在{last}，距今{days(old)}。之后发生的事，计划都不知道。"
-        found.append(Need(f"stale {facts.last_ms}", pick("The data are old", "数据已经陈旧"), pick(en, zh), ""))
+        found.append(Need(f"stale {facts.last_ms}", pick("The data are old", "数据已经陈旧"), pick(en, zh), "/data"))
     if waiting := texts_waiting(visit):
         found.append(
             Need(
@@ -263,8 +270,8 @@ def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, redee
             data = Clean(job.store).has_events
     scopes = {key["scope"] for key in admin.keys(visit.call)["data"] if not key["revoked"]}
     found = [
-        FirstStep(pick("Read the shop's files", "读入店铺数据"), "promolift run", data),
-        FirstStep(pick("Make a plan", "制定计划"), "promolift run", facts is not None),
+        FirstStep(pick("Read the shop's files", "读入店铺数据"), "promolift run", data, "/data"),
+        FirstStep(pick("Make a plan", "制定计划"), "promolift run", facts is not None, "/data"),
         FirstStep(
             pick("Freeze the plan as a release and activate it", "把计划冻结为发布并启用"),
             "",

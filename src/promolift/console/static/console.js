@@ -1,5 +1,6 @@
-// Draws the page's figures from their JSON, again when parts of the page, its width or its colours change. All other
-// behaviour is HTML and htmx; without this script every figure still stands in words and in the table below it.
+// Draws the page's figures from their JSON, again when parts of the page, its width or its colours change. Sends
+// files in pieces. All other behaviour is HTML and htmx; without this script every figure still stands in words and in
+// the table below it.
 'use strict';
 (() => {
   const names = ['paper', 'card', 'ink', 'soft', 'faint', 'line', 'grid', 'blue', 'orange', 'grey', 'wash', 'mid'];
@@ -46,5 +47,27 @@
     dark.addEventListener('change', paintAll);
   };
   if (document.fonts && document.fonts.ready) document.fonts.ready.then(start); else start();
+  const piece = 4e6;
+  async function send(form) {
+    const fields = new FormData(form), file = fields.get('file');
+    const bar = form.querySelector('progress'), said = form.querySelector('[role=status]'), button = form.querySelector('button');
+    const ask = new URLSearchParams([...fields].filter(([name]) => name !== 'token' && name !== 'file'));
+    for (const [name, value] of [['name', file.name], ['size', file.size], ['format', 'json']]) ask.set(name, value);
+    bar.hidden = false; button.disabled = true; said.textContent = '';
+    for (let at = 0; ; at += piece) {
+      ask.set('at', at);
+      const headers = { 'content-type': 'application/octet-stream', 'x-token': fields.get('token') };
+      const reply = await fetch(`${form.action}?${ask}`, { method: 'POST', body: file.slice(at, at + piece), headers });
+      const answer = await reply.json();
+      if (!reply.ok) { said.textContent = answer.text || answer.title; bar.hidden = true; button.disabled = false; return; }
+      bar.value = Math.min(1, (at + piece) / file.size);
+      if (answer.go) { location.assign(answer.go); return; }
+    }
+  }
+  document.addEventListener('submit', (event) => {
+    if (!event.target.matches('form[data-upload]')) return;
+    event.preventDefault();
+    send(event.target);
+  });
   document.addEventListener('htmx:after:swap', () => { if (typeof draw !== 'undefined') read(); });
 })();

@@ -13,7 +13,11 @@ MOST_REASONS = 12
 
 def tell(story: Story) -> Chapter:
     """What was read, and what became of it."""
-    health = story.health
+    return tell_health(story.health)
+
+
+def tell_health(health: Health) -> Chapter:
+    """The same of the data alone, before there is a plan."""
     lead = pick("How many raw rows were read is not known.", "读了多少行原始数据未知。")
     if health.read:
         read, taken, part = count(health.read), count(health.accepted), share(health.accepted_share)

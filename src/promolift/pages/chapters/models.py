@@ -36,7 +36,6 @@ MOST_MODELS = 4
 PLAIN = {
     "buying a category in the window": Words(en="who buys a category in the window", zh="谁会在活动期买某个品类"),
     "redeeming a campaign's coupon": Words(en="who uses a coupon", zh="谁会用券"),
-    "spend of the next 8 weeks, money": Words(en="how much customers spend", zh="客户会花多少钱"),
 }
 
 

@@ -255,6 +255,18 @@ const draw = (() => {
     const low = Math.min(...values), high = Math.max(...values), pad = Math.max((high - low) * 0.15, Math.abs(high) * 0.025, 1e-6);
     return [low - pad, high + pad];
   }
+  // days that count for nothing, and numbered moments
+  function marked(s, t, at, box) {
+    const bottom = box.y + box.height;
+    const bands = (s.shaded || []).map(([from, to]) => { const [a, b] = [at(from, 0)[0], at(to, 0)[0]]; return { type: 'rect', silent: true, shape: { x: a, y: box.y, width: Math.max(2, b - a), height: box.height }, style: { fill: t.grey, opacity: 0.25 } }; });
+    let taken = -Infinity, row = 0;
+    return [...bands, ...(s.marks || []).flatMap(([x, name]) => {
+      const px = at(x, 0)[0];
+      row = px - taken < 16 ? row + 1 : 0;
+      taken = px;
+      return [stroke(px, box.y, px, bottom, t.faint, 1, { lineDash: [2, 3] }), label(t, name, px + 3, box.y + 7 + 14 * row, { fill: t.soft, font: `600 11px ${FONT}` })];
+    })];
+  }
   function lines(s, t, size) {
     const wide = size > 560;
     const tint = s.series.map((one) => (s.series.length > 1 ? t[one.tone] : t.blue));
@@ -266,7 +278,7 @@ const draw = (() => {
       ...base(t, { right: room + 22, top: 32 }),
       xAxis: across(t, s.x, { ...exact(t, s.x, 0, Math.max(...xs), wide ? 6 : 4), axisLine: { show: true, onZero: false, lineStyle: { color: t.line } } }),
       yAxis: upright(t, s.y, s.close ? exact(t, s.y, ...around(ys), 5) : span(Math.min(...ys), Math.max(...ys), 6)),
-      series: [overlay(1, (at, box) => [title(t, s.y.name), Math.min(...ys) < 0 && stroke(box.x, at(0, 0)[1], box.x + box.width, at(0, 0)[1], t.faint, 1), ...s.series.flatMap((one, i) => band(one.points, at, tint[i]))]),
+      series: [overlay(0, (at, box) => marked(s, t, at, box)), overlay(1, (at, box) => [title(t, s.y.name), Math.min(...ys) < 0 && stroke(box.x, at(0, 0)[1], box.x + box.width, at(0, 0)[1], t.faint, 1), ...s.series.flatMap((one, i) => band(one.points, at, tint[i]))]),
         ...s.series.map((one, i) => ({ type: 'line', data: one.points.map((p, k) => ({ value: [p[0], p[1]], symbol: s.origin && k === 0 ? 'none' : 'circle', low: p[2], high: p[3], n: p[4] })),
           symbolSize: 7, showAllSymbol: true, clip: false, lineStyle: { color: tint[i], width: 2.25 }, itemStyle: { color: tint[i], borderColor: t.card, borderWidth: 1 }, emphasis: { disabled: true },
           tooltip: { formatter: (p) => `${one.name}\n${s.x.name} ${say(p.value[0], s.x.fmt)}: ${say(p.value[1], s.y.fmt)}${between(p.data.low, p.data.high, s.y.fmt)}${p.data.n ? '\nn = ' + say(p.data.n, 'count') : ''}` } })),

@@ -1,31 +1,27 @@
-"""Campaigns, limits, codes, releases, learning, experiments, keys, webhooks, audit log: admin keys only, audited."""
+"""Campaigns, limits, codes, releases, learning, keys, webhooks, audit log: admin keys only, audited."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Literal, NamedTuple
 
-import polars as pl
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from promolift.hashing import sha256_of
-from promolift.learn.experiment import HOLDOUT, analyse
-from promolift.learn.lift import Metric
-from promolift.learn.sums import Cap, sums_by
 from promolift.serve import outbox, release, schedule
-from promolift.serve.learning import KINDS, HeardEvent
-from promolift.serve.learning import outcomes as bought
-from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
+from promolift.serve.models import CampaignIn, CodesIn, KeyIn, Slug, WebhookIn
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.serve.security import make_key, seal
+from promolift.serve.server import KEY_USE
 from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, canonical, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left
-from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
+from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left, stocks, used_now
+from promolift.store.ledger_schema import AUDIT, OUTBOX, Refused
 
 router = APIRouter(tags=["admin"])
 MessageStatus = Literal["waiting", "sent", "failed"]
@@ -52,22 +48,26 @@ def releases(asked: Asked) -> dict[str, Any]:
 
 @router.get("/v1/keys")
 def keys(asked: Asked) -> dict[str, Any]:
-    """All keys, without their secrets."""
-    return _listed(asked, "key", "key_id", hidden="hash")
+    """All keys, without their secrets; `last_used_ms` to the minute, null for one that never came."""
+    listed = _listed(asked, "key", "key_id", hidden="hash")
+    with asked.read() as db:
+        used = every(db, KEY_USE) | asked.server.used
+    return {"data": [each | {"last_used_ms": used.get(each["key_id"])} for each in listed["data"]]}
 
 
 @router.get("/v1/campaigns/{campaign_id:name}")
 def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
-    """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
+    """A campaign, its limits as used in their present periods, its pace, the shop's own codes left of each offer.
+
+    `ETag` is the version of what can be changed.
+    """
     with asked.read() as db:
         Campaign.known(db, campaign_id)
-        used = (func.coalesce(func.sum(USAGE.c[name]), 0).label(name) for name in ("held", "spent"))
-        same = and_(USAGE.c.limit_id == LIMITS.c.limit_id, USAGE.c.campaign_id == LIMITS.c.campaign_id)
-        sums = select(LIMITS, *used).select_from(LIMITS.outerjoin(USAGE, same)).group_by(*LIMITS.c)
-        rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id)).mappings()
-        limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+        used = used_now(db, campaign_id, asked.server.clock.now_ms())
+        limits = [{**each.limit, "held": each.held, "spent": each.spent} for each in used]
         response.headers["etag"] = _version(db, campaign_id)
-        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
+        stock = [each._asdict() for each in stocks(db, campaign_id)]
+        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id), "stock": stock}
 
 
 @router.put("/v1/campaigns/{campaign_id:name}")
@@ -187,9 +187,15 @@ def make_release(asked: Keyed) -> Response:
 @router.post("/v1/releases/{release_id}:activate")
 def activate(asked: Keyed, release_id: Slug) -> Response:
     """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
+    return switch_to(asked, release_id)
+
+
+def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = lambda _: None) -> Response:
+    """The same, if `may` does not object in the change itself."""
     campaign_id = asked.server.decider.ensure(release_id).terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
+        may(db)
         schedule.switch(db, now_ms, Act(asked.who, "release.activate", campaign_id), release_id)
         return HttpAnswer(200, _kept(db, campaign_id))
 
@@ -215,99 +221,6 @@ def roll_back(asked: Keyed, campaign_id: Slug) -> Response:
         release_id = Campaign.known(db, campaign_id).release
     schedule.remember(asked.server, release_id or "")
     return reply
-
-
-@router.put("/v1/campaigns/{campaign_id}/experiment")
-def put_experiment(asked: Asked, campaign_id: Slug, body: ExperimentIn) -> Response:
-    """Split the campaign's customers between releases, by hash. A changed design needs a new name."""
-    if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
-        raise ApiError(422, "arms_differ", "every arm needs a release", FieldError("/releases", f"differ: {unknown}"))
-    for release_id in sorted(set(body.releases.values())):
-        if asked.server.decider.ensure(release_id).terms.campaign_id != campaign_id:
-            wrong = FieldError("/releases", f"{release_id} is of another campaign")
-            raise ApiError(422, "arms_differ", "wrong campaign", wrong)
-    return _test(asked, campaign_id, body)
-
-
-@router.delete("/v1/campaigns/{campaign_id}/experiment")
-def stop_experiment(asked: Asked, campaign_id: Slug) -> Response:
-    """Stop the experiment: everybody is served from the campaign's release again. Its decisions stay."""
-    return _test(asked, campaign_id, None)
-
-
-def _test(asked: Call, campaign_id: str, test: ExperimentIn | None) -> Response:
-    """Let a campaign have this experiment, or none."""
-
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        old, new = Campaign.known(db, campaign_id), test and test.model_dump(mode="json")
-        running = old.experiment and old.experiment.design
-        if test and running and running.name == test.design.name and running != test.design:
-            raise Refused("design_fixed", "a running experiment's design is fixed; use a new name")
-        old.testing(test).keep(db, campaign_id, now_ms)
-        action = "experiment.put" if test else "experiment.stop"
-        asked.note(db, now_ms, action, campaign_id, old.to_json().get("experiment"), new)
-        return HttpAnswer(200, new)
-
-    return asked.changed(do)
-
-
-@router.get("/v1/campaigns/{campaign_id}/experiment")
-def experiment(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
-    """Verdicts as of now on what customers were worth, each with its rule; `outcome` says where that is from.
-
-    It is `value_cents` of the feedback and of events sent with a decide key; where there is none, the money of
-    orders since the first decision, winsorised: anybody can read a web page's key and make up an order.
-    """
-    with asked.read() as db:
-        running = Campaign.known(db, campaign_id).experiment
-        if not running:
-            raise Refused("experiment_unknown", "this campaign has no experiment")
-        design = running.design.model_copy(update={"primary": "value_cents"})
-        currency = asked.server.decider.ensure(next(iter(running.releases.values()))).shop.currency
-        stated = outcomes(db, design.name, currency)
-    sums = sums_by(stated.rows, ["value_cents"], caps=stated.caps)
-    found = analyse(sums, [Metric(name="value_cents", value="value_cents")], design)
-    data = [{k: v for k, v in row.items() if v is not None} for row in found.frame().to_dicts()]
-    told = {"experiment_id": design.name, "sample_ratio": found.ratio.rule, "verdicts": data, "text": str(found)}
-    return told | {"outcome": stated.source}
-
-
-class Outcomes(NamedTuple):
-    """customer_id, arm, value_cents: one row per customer of an experiment; where that is from, and what bounds it."""
-
-    rows: pl.DataFrame
-    source: str
-    caps: dict[str, Cap]
-
-
-def outcomes(db: Connection, experiment_id: str, currency: str) -> Outcomes:
-    """What each customer of an experiment was worth; nothing heard is a value of 0."""
-    mine = DECISIONS.c.experiment_id == experiment_id, DECISIONS.c.unanswered == 0
-    first = func.min(DECISIONS.c.ts_ms)
-    arms = select(DECISIONS.c.customer_id, DECISIONS.c.variant, first).where(*mine)
-    arms = arms.group_by(DECISIONS.c.customer_id, DECISIONS.c.variant)
-    who = _frame(db.execute(arms), customer_id=pl.String, arm=pl.String, since_ms=pl.Int64)
-    said = select(DECISIONS.c.customer_id, EVENTS.c.value_cents)
-    said = said.select_from(EVENTS.join(DECISIONS, EVENTS.c.decision_id == DECISIONS.c.decision_id))
-    said = said.where(*mine, EVENTS.c.value_cents.is_not(None))
-    value = _frame(db.execute(said), customer_id=pl.String, value_cents=pl.Float64)
-    source, caps = "feedback", dict[str, Cap]()
-    if value.is_empty():  # then the money of their orders since the first decision
-        people = select(DECISIONS.c.customer_id).where(*mine)
-        heard = select(*(EVENTS.c[name] for name in HeardEvent._fields))
-        heard = heard.where(EVENTS.c.customer_id.in_(people), EVENTS.c.name.in_(KINDS))
-        paid = bought((HeardEvent(*row) for row in db.execute(heard)), currency)
-        since = paid.join(who, on="customer_id").filter(pl.col("ts_ms") >= pl.col("since_ms"))
-        value = since.group_by("customer_id").agg(value_cents=pl.col("revenue_cents").sum().cast(pl.Float64))
-        source, high = "orders", value["value_cents"].quantile(0.99) if value.height else None
-        caps = {} if high is None else {"value_cents": Cap("99th percentile of all arms together", high=high)}
-    sums = value.group_by("customer_id").agg(pl.col("value_cents").sum())
-    rows = who.drop("since_ms").join(sums, on="customer_id", how="left")
-    return Outcomes(rows.with_columns(pl.col("value_cents").fill_null(0.0)), source, caps)
-
-
-def _frame(rows: Iterable[Any], **schema: Any) -> pl.DataFrame:
-    return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
 
 
 @router.post("/v1/keys", status_code=201)
@@ -398,6 +311,19 @@ def webhook_messages(
         outbox.Hook.known(db, webhook_id)
         data = [dict(row) for row in db.execute(page).mappings()]
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
+@router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
+def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
+    """Send a message of the type `test`, signed as all others."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        outbox.Hook.known(db, webhook_id)
+        moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        said = {"type": "test", "timestamp": moment, "data": {"webhook_id": webhook_id}}
+        return HttpAnswer(202, {"message_id": outbox.post(db, "webhook", webhook_id, said, now_ms)})
+
+    return asked.changed(do)
 
 
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 from sqlalchemy import Column, Connection, Table, select, tuple_, update
 
+from promolift.offer import MenuItem
 from promolift.serve.cart import find_code
+from promolift.serve.menu import MenuDraft, MenuVersion, versions
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS, wrong_field
 from promolift.serve.routes import Asked, Keyed, Page
@@ -68,6 +70,23 @@ def codes(
     """Codes; `status` is stock, issued, reserved, redeemed or blocked."""
     wanted = {"campaign_id": campaign_id, "offer_id": offer_id, "customer_id": customer_id, "status": status}
     return _page(call, Listed(CODES, ("code",)), wanted, 0, cursor, limit)
+
+
+class MenuAnswer(BaseModel):
+    """The menu that plans choose from, its drafts, and every version that was approved, the latest first."""
+
+    lines: tuple[MenuItem, ...]
+    drafts: dict[str, MenuDraft]
+    versions: dict[int, MenuVersion]
+
+
+@router.get("/v1/menu", response_model_exclude_defaults=True)
+def menu(call: Asked) -> MenuAnswer:
+    """The shop's menu of offers, drafts of lines and what became of them, and its versions."""
+    config = call.server.config
+    with call.read() as db:
+        drafts, old = MenuDraft.all(db), versions(db)
+    return MenuAnswer(lines=config.menu if config else (), drafts=drafts, versions=old)
 
 
 class ValidateIn(Body):

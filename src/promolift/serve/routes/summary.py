@@ -1,19 +1,25 @@
 """A campaign in; how it stands now out: what it has added, what it spent, how many decisions it makes, what waits."""
 
 import json
-from typing import Any
+from math import sqrt
+from typing import Any, NamedTuple
 
+import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, select
 
+from promolift.allocate.arrays import Floats
+from promolift.config import PlanSettings
 from promolift.serve.models import Slug
 from promolift.serve.routes import Asked, Call
 from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task
 from promolift.sql import DAY_MS, HOUR_MS
-from promolift.store.ledger_money import all_limits, period_key
-from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, USAGE
+from promolift.store.ledger_money import used_now
+from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
+from promolift.tables import Z95
 
+LEAST_DAYS = 7  # of spending, before anything is said of the days ahead
 router = APIRouter(tags=["admin"])
 
 
@@ -62,6 +68,28 @@ class LimitUse(BaseModel):
         return self.used / self.amount if self.amount else None
 
 
+class SpendPoint(BaseModel):
+    """Money spent by a day, counted from the start of the series; ahead of today with its 95 % interval."""
+
+    day: int
+    cents: float
+    low_cents: float | None = None
+    high_cents: float | None = None
+
+
+class CampaignSpend(BaseModel):
+    """Redeemed money, day by day and in sum, beside the budget of the release; `ahead` is where it leads by the end of
+    the plan's window if days go on as they did, empty with `why` where too few have passed.
+    """
+
+    starts_ms: int | None
+    window_days: int
+    budget_cents: int
+    spent: tuple[SpendPoint, ...]
+    ahead: tuple[SpendPoint, ...]
+    why: str
+
+
 class CampaignSummary(BaseModel):
     """A campaign as it stands. Money in minor units, moments in milliseconds UTC."""
 
@@ -94,29 +122,91 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
         held = select(func.sum(REDEMPTIONS.c.reserved_cents)).where(mine, REDEMPTIONS.c.status == "reserved")
         last = select(DECISIONS.c.ts_ms).order_by(DECISIONS.c.decision_id.desc()).limit(1)
         heard = select(EVENTS.c.received_ms).order_by(EVENTS.c.seq.desc()).limit(1)
-        statuses = ("proposed", "draft", "asked")
         waiting = [
             name for name, made in MadeRelease.all(db).items()
-            if made.campaign_id == campaign_id and made.status in statuses and name != campaign.release
+            if made.campaign_id == campaign_id and made.status in ("proposed", "asked") and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
+        limits = tuple(
+            LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "amount")})
+            for use in used_now(db, campaign_id, now_ms)
+        )
         return CampaignSummary(
             campaign_id=campaign_id, release=campaign.release, previous=campaign.previous, paused=campaign.paused,
             hour=_made(db, campaign_id, now_ms - HOUR_MS), day=_made(db, campaign_id, now_ms - DAY_MS),
             spent_cents=db.execute(paid).scalar() or 0, held_cents=db.execute(held).scalar() or 0,
-            limits=tuple(_limits(db, campaign_id, now_ms)), earned=earned, why_unknown="" if earned else run.why or "",
+            limits=limits, earned=earned, why_unknown="" if earned else run.why or "",
             learning=run.status, waiting=tuple(waiting), last_event_ms=db.execute(heard).scalar(),
             last_decision_ms=db.execute(last).scalar(),
         )  # fmt: skip
 
 
+@router.get("/v1/campaigns/{campaign_id}/spend")
+def spend(asked: Asked, campaign_id: Slug) -> CampaignSpend:
+    """What was spent in the present release's window, and where that leads: the days' mean and spread, carried on."""
+    now_ms, config = asked.server.clock.now_ms(), asked.server.config
+    window_days = (config.plan if config else PlanSettings()).window_days
+    with asked.read() as db:
+        release = Campaign.known(db, campaign_id).release
+        if release is None:
+            raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
+        budget_cents = asked.server.decider.ensure(release).plan.budget_cents
+        mine = REDEMPTIONS.c.campaign_id == campaign_id, REDEMPTIONS.c.status == "confirmed"
+        first = db.execute(select(func.min(REDEMPTIONS.c.ts_ms)).where(*mine)).scalar()
+        starts_ms = None if first is None else max(first, now_ms - window_days * DAY_MS)
+        since = starts_ms or 0
+        day: Any = (REDEMPTIONS.c.ts_ms - since) // DAY_MS
+        sums = select(day, func.sum(REDEMPTIONS.c.final_cents)).where(*mine, REDEMPTIONS.c.ts_ms >= since).group_by(day)
+        by_day = {int(at): float(cents) for at, cents in db.execute(sums)} if starts_ms is not None else {}
+    passed = 0 if starts_ms is None else (now_ms - starts_ms) // DAY_MS
+    daily = np.array([by_day.get(at, 0.0) for at in range(passed)])
+    sums_D = np.concatenate([[0.0], daily.cumsum(), [sum(by_day.values())] if passed in by_day else []])
+    ahead, why = _ahead(daily, window_days)
+    return CampaignSpend(
+        starts_ms=starts_ms, window_days=window_days, budget_cents=budget_cents, ahead=ahead, why=why,
+        spent=tuple(SpendPoint(day=at, cents=cents) for at, cents in enumerate(sums_D.tolist())),
+    )  # fmt: skip
+
+
+class _Ahead(NamedTuple):
+    points: tuple[SpendPoint, ...]
+    why: str
+
+
+def _ahead(daily: Floats, window_days: int) -> _Ahead:
+    """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
+    n = len(daily)
+    if n < LEAST_DAYS:
+        return _Ahead((), f"{n} whole days with redemptions; {LEAST_DAYS} are needed to say where they lead")
+    mean, spread, total, found = float(daily.mean()), float(daily.std(ddof=1)), float(daily.sum()), []
+    for k in range(max(0, window_days - n) + 1):
+        half, middle = Z95 * spread * sqrt(k * (1 + k / n)), total + k * mean
+        found.append(SpendPoint(day=n + k, cents=middle, low_cents=max(total, middle - half), high_cents=middle + half))
+    return _Ahead(tuple(found), "")
+
+
+@router.get("/v1/campaigns/{campaign_id}/results")
+def results(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+    """What the last run of learning found, in numbers: the verdict, by month and by week, by group, what was predicted
+    beside what came, drift, what it hangs on, and what other policies would have earned. Money in minor units.
+    """
+    found = last_learned(asked, campaign_id)
+    if found is None:
+        raise Refused("results_missing", "nothing was learned yet; POST /v1/campaigns/{campaign_id}:learn starts it")
+    return found
+
+
+def last_learned(asked: Call, campaign_id: str) -> dict[str, Any] | None:
+    """What the last run of learning wrote; None before one found anything."""
+    path = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:
     """What the last run of learning found; None before one found anything."""
-    task = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id)
-    path = task.folder / "learn.json"
-    if not path.is_file():
+    found = last_learned(asked, campaign_id)
+    if found is None:
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
     return EarnedSoFar(
         **{name: found[name] for name in ("answer", "why", "rule", "evidence", "until_ms")},
         total_cents=found["gain_total"], low_cents=found["total_low"], high_cents=found["total_high"],
@@ -131,16 +221,3 @@ def _made(db: Connection, campaign_id: str, since_ms: int) -> Made:
     since = DECISIONS.c.decision_id >= f"dec_{since_ms:011x}"
     row = db.execute(select(func.count(), none).where(since, DECISIONS.c.campaign_id == campaign_id)).one()
     return Made(decisions=row[0], none=row[1] or 0)
-
-
-def _limits(db: Connection, campaign_id: str, now_ms: int) -> list[LimitUse]:
-    """Of each limit's present period alone: yesterday's use of a daily limit holds nobody back today."""
-    most = func.max(USAGE.c.held + USAGE.c.spent)
-    used = select(USAGE.c.limit_id, USAGE.c.period_key, most).where(USAGE.c.campaign_id == campaign_id)
-    rows = db.execute(used.group_by(USAGE.c.limit_id, USAGE.c.period_key))
-    by_period = {(limit_id, period): int(value) for limit_id, period, value in rows}
-    return [
-        LimitUse(limit_id=limit["limit_id"], metric=limit["metric"], amount=limit["amount"],
-                 used=by_period.get((limit["limit_id"], period_key(limit["period"], now_ms, limit["zone"])), 0))
-        for limit in all_limits(db, campaign_id)
-    ]  # fmt: skip

@@ -1,0 +1,283 @@
+"""What the data can answer and what became of its rows; files sent here, what their columns mean, all run again."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from promolift import data as room
+from promolift.config import RAW, Config, RawFile, load_config
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.data.mapping import NEEDED, ROLES
+from promolift.pages.chapters.health import tell_health
+from promolift.results.shop import Health, Span
+from promolift.setup.init import guess_all, init
+from promolift.sources.files import open_file
+from promolift.sources.raw import RawTable
+from promolift.sql import bind, fetch
+from promolift.steps.ingest import CLEANERS
+from promolift.store import Store
+from promolift.store.ledger_schema import Refused
+from promolift.terms import Words
+from promolift.words import clip, pick, spoken
+
+FIRST, TRIED = 20, 20_000  # rows set aside that are shown of a source; rows that a mapping is tried on
+KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
+SEVERAL = "\t"  # between the columns of a role that has several
+NAMES = {
+    "events": Words(en="what customers did: orders, order lines, visits", zh="客户行为：订单、订单明细、访问"),
+    "products": Words(en="the catalogue: names, categories, prices, costs", zh="商品目录：名称、品类、价格、成本"),
+    "customers": Words(en="what customers said of themselves, and their consent", zh="客户资料与营销同意"),
+    "promotions": Words(en="past campaigns: who was sent what", zh="过去的活动：发给了谁"),
+}
+ASIDE = """
+select source, row, reason, raw from (
+    select *, row_number() over (partition by source order by row) as place from rejected) where place <= $first
+order by source, row
+"""
+
+
+class SourceFile(NamedTuple):
+    """A file that is read, what it is, and how its columns are named."""
+
+    name: str
+    means: str
+    file: RawFile
+
+
+class RoleLine(NamedTuple):
+    """One of our columns: what it means, whether it must be there, the file's column for it and what stands there."""
+
+    role: str
+    means: str
+    needed: bool
+    column: str
+    constant: str
+    samples: str
+
+
+def data(visit: PageVisit) -> Reply:
+    """The screen."""
+    chapter, last_ms = None, None
+    with Store(visit.server.settings.work) as store:
+        if Health.has(store):
+            chapter, last_ms = tell_health(Health.load(store)), Span.load(store).last_ms
+            health = Health.load(store)
+    config = visit.server.config
+    return Screen("data.html", pick("Data", "数据"), {
+        "lead": chapter.lead if chapter else "", "blocks": chapter.blocks if chapter else [], "last_ms": last_ms,
+        "warnings": (*health.warnings, *health.notes) if chapter else (), "aside": aside(visit) if chapter else {},
+        "sources": sources(visit), "own": config is None or config.data.source == "files", "config": config is not None,
+        "tables": {name: NAMES[name].in_(spoken()) for name in RAW}, "kinds": ",".join(KINDS),
+        "job": visit.shared.jobs.running or visit.shared.jobs.last("run"),
+        "margin": config.value.margin_rate if config else None, "consent": bool(config and config.consent.default),
+    })  # fmt: skip
+
+
+def aside(visit: PageVisit) -> dict[str, list[dict[str, Any]]]:
+    """The first rows that were set aside, by their source."""
+
+    def make(job: Any) -> dict[str, list[dict[str, Any]]]:
+        if not job.store.has("rejected"):
+            return {}
+        rows = fetch(job.store.table("rejected").query("rejected", bind(ASIDE, first=FIRST)))
+        return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
+
+    found: dict[str, list[dict[str, Any]]] = visit.shared.once("aside", make, "notes/health.json")
+    return found
+
+
+def sources(visit: PageVisit) -> list[SourceFile]:
+    """The files of promolift.toml; none where the data come from elsewhere."""
+    config = visit.server.config
+    named: list[tuple[str, RawFile | None]] = [(name, getattr(config.data, name)) for name in RAW] if config else []
+    named += [(f"events{place}", file) for place, file in enumerate(config.data.more_events, 2)] if config else []
+    return [SourceFile(name, NAMES[name.rstrip("0123456789")].in_(spoken()), file) for name, file in named if file]
+
+
+def the_source(visit: PageVisit) -> SourceFile:
+    """The one that the path names."""
+    found = next((each for each in sources(visit) if each.name == visit.params["name"]), None)
+    if found is None:
+        raise Refused("file_unknown", pick("No such file is read.", "没有读入这个文件。"))
+    return found
+
+
+def upload(visit: PageVisit) -> Reply:
+    """A piece of a file; once it is whole, what its columns mean is guessed, and a person looks at it."""
+    config, name = visit.server.config, visit.query.get("table", "events")
+    if name not in RAW:
+        raise Refused("table_unknown", pick("Say what the file holds.", "请选择文件内容。"))
+    if config is not None and config.data.source != "files":
+        en = "These are the demo's own data. For yours, start `promolift serve` in an empty folder."
+        raise Refused("demo_data", pick(en, "这是演示数据。要用自己的数据，请在空文件夹中运行`promolift serve`。"))
+    if config is None and name != "events":
+        raise Refused("events_first", pick("Send what customers did first.", "请先上传客户行为文件。"))
+    path = visit.received(visit.shared.file.absolute().parent / "uploads", KINDS)
+    if path is None:
+        return Screen("", "", {"taken": len(visit.piece)}, whole=False)
+    if config is None:
+        init({"events": path}, visit.shared.file, force=False)
+        visit.server.config = load_config(visit.shared.file)
+    else:
+        keep(visit, name, taken(visit, name, path))
+    visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"{name} {path.name}"))
+    en = "The file is there. Look at what its columns are taken to mean, then run."
+    return Redirect(f"/data/{name}", SaidNote(pick(en, "文件已上传。请确认各列的含义，然后运行。")))
+
+
+def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
+    """A new file in the place of the one there is: its mapping where the columns are there, else a guess."""
+    old: RawFile | None = getattr(visit.shared.config.data, name)
+    with Store(visit.server.settings.work) as store:
+        if old is not None and not old.header:
+            columns = open_file(store.connection, path, store.root / "tmp").columns
+            if old.join or all(
+                source in columns for role in old.mapping.columns for source in old.mapping.sources(role)
+            ):
+                return old.model_copy(update={"path": str(path)})
+        files = {"events": Path(visit.shared.config.data.events.path), name: path}
+        found = next(part for part in guess_all(store, files) if part.name == name and not part.inside)
+    return RawFile(path=str(path), mapping=found.mapping)
+
+
+def keep(visit: PageVisit, name: str, file: RawFile) -> None:
+    """Write a file and its mapping into the settings; paths start at their folder."""
+    place = name.removeprefix("events")
+
+    def parts(config: Config) -> dict[str, Any]:
+        if not place.isdigit():
+            return {"data": {name: plain(visit, file)}}
+        more = [*config.data.more_events]
+        more[int(place) - 2] = file
+        return {"data": {"more_events": [plain(visit, each) for each in more]}}
+
+    visit.shared.change(parts)
+
+
+def plain(visit: PageVisit, file: RawFile) -> dict[str, Any]:
+    """As promolift.toml has it."""
+    whole, folder = file.model_dump(mode="json", exclude_defaults=True), visit.shared.file.absolute().parent
+    for each in (whole, *whole.get("join", ())):
+        each["path"] = os.path.relpath(each["path"], folder)
+    return whole
+
+
+def mapping(visit: PageVisit) -> Reply:
+    """What the columns of a file are taken to mean."""
+    source = the_source(visit)
+    with Store(visit.server.settings.work) as store:
+        sample = opened(store, source.file).sample(200)
+    found = source.file.mapping
+    lines = [role_line(role, means, found, sample) for role, means in ROLES[found.table].items()]
+    data = {
+        "source": source,
+        "lines": lines,
+        "columns": sample.columns,
+        "notes": found.notes,
+        "said": tried(visit, source),
+    }
+    return Screen("data_map.html", source.name, data)
+
+
+def opened(store: Store, file: RawFile) -> RawTable:
+    """The rows of a file as it lies there."""
+    return open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
+
+
+def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) -> RoleLine:
+    """A role with the first values of its column."""
+    columns = found.sources(role)
+    held: list[Any] = []
+    if columns and columns[0] in sample:
+        held = sample[columns[0]].drop_nulls().cast(pl.String, strict=False).head(3).to_list()
+    shown = pick(", ", "、").join(clip(each, 24) for each in held if each)
+    constant = found.constants.get(role, "")
+    return RoleLine(role, means, role in NEEDED[found.table], SEVERAL.join(columns), constant, shown)
+
+
+def stated(visit: PageVisit, source: SourceFile, said: Mapping[str, str]) -> room.Mapping:
+    """The mapping that the form states; how times and money are written is read anew where their columns changed."""
+    old = source.file.mapping
+    columns: dict[str, str | tuple[str, ...]] = {}
+    for role in ROLES[old.table]:
+        names = tuple(filter(None, said.get(f"role.{role}", "").split(SEVERAL)))
+        if names:
+            columns[role] = names[0] if len(names) == 1 else names
+    values: dict[str, Any] = old.model_dump(exclude={"columns", "notes"}) | {"columns": columns}
+    values["constants"] = {role: text for role, text in old.constants.items() if role not in columns}
+    if columns != old.columns:
+        with Store(visit.server.settings.work) as store:
+            sample = opened(store, source.file).sample()
+        fixed = {role: name for role, name in columns.items() if isinstance(name, str)}
+        rest = set(sample.columns) - set(fixed.values())
+        guess = room.explained_mapping(old.table, sample, old.zone, old.currency, rest, {}, fixed).mapping
+        if columns.get("time") != old.columns.get("time"):
+            values |= {name: getattr(guess, name) for name in ("time_format", "time_origin")}
+    return room.Mapping.parse(values, source.name)
+
+
+def tried(visit: PageVisit, source: SourceFile, found: room.Mapping | None = None) -> room.Counts | None:
+    """What becomes of the first rows by a mapping; None where its rows are joined with those of other files."""
+    file = source.file if found is None else source.file.model_copy(update={"mapping": found})
+    if file.join:
+        return None
+    clean = CLEANERS.get("exposures" if file.mapping.table == "promotions" else file.mapping.table, room.clean_events)
+    with Store(visit.server.settings.work) as store:
+        rows = opened(store, file).rows.limit(TRIED)
+        file.mapping.check_columns([each for each in rows.columns if each != "_row"], source.name)
+        with clean(room.order_lines(rows, file.mapping), file.mapping, visit.shared.config.data.rules).staged(
+            store.staged
+        ) as judged:
+            return judged.counts()
+
+
+def try_mapping(visit: PageVisit) -> Reply:
+    """While somebody chooses: what would become of the rows. Nothing is kept."""
+    source = the_source(visit)
+    return Screen("data_try.html", "", {"said": tried(visit, source, stated(visit, source, visit.query))}, whole=False)
+
+
+def keep_mapping(visit: PageVisit) -> Reply:
+    """Keep what the columns mean."""
+    source = the_source(visit)
+    new = stated(visit, source, visit.form)
+    tried(visit, source, new)
+    keep(visit, source.name, source.file.model_copy(update={"mapping": new}))
+    visit.change(lambda db, now_ms: visit.note(
+        db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
+    return Redirect("/data", SaidNote(pick("Kept. Run to read the files by it.", "已保存。运行后即按此读入。")))
+
+
+def shop(visit: PageVisit) -> Reply:
+    """What no file says: the shop's name and margin, and whether who never answered agreed to be sent offers."""
+    try:
+        margin = float(visit.text("margin", 20)) / 100
+    except ValueError:
+        raise Refused("margin_wrong", pick("Give the margin in percent.", "请输入毛利率（百分比）。")) from None
+    parts = {"shop": {"name": visit.text("name", 60)}, "value": {"margin_rate": margin},
+             "consent": {"default": visit.form.get("consent") == "yes"}}  # fmt: skip
+    visit.shared.change(lambda _: parts)
+    visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.shop", "promolift.toml", None, parts))
+    return Redirect("/data", SaidNote(pick("Kept. Run to plan by it.", "已保存。运行后即按此计划。")))
+
+
+def run(visit: PageVisit) -> Reply:
+    """All from the files to the plan, in the background; what did not change is not done again."""
+    if visit.shared.config.data.source == "files" and not sources(visit):
+        raise Refused("no_files", pick("Send a file first.", "请先上传文件。"))
+    visit.shared.jobs.start("run", {}, visit.visitor.name)
+    return Redirect("/data")
+
+
+DOORS = (
+    PageRoute("GET", "/data", data),
+    PageRoute("POST", "/data/upload", upload, "editor"),
+    PageRoute("POST", "/data/run", run, "editor"),
+    PageRoute("POST", "/data/shop", shop, "approver"),
+    PageRoute("GET", "/data/{name}", mapping),
+    PageRoute("GET", "/data/{name}/try", try_mapping, "editor"),
+    PageRoute("POST", "/data/{name}", keep_mapping, "editor"),
+)

@@ -1,0 +1,207 @@
+"""Tests of releases: a question, its arms and how small a difference they would show; what the running one shows."""
+
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+from promolift.console.screens.plan import manifest
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.errors import PromoError
+from promolift.learn.experiment import HOLDOUT, Design
+from promolift.learn.power import PastDays, Power, power
+from promolift.pages.blocks import Figure
+from promolift.pages.experiment import (
+    answer_words,
+    arm_name,
+    experiment_blocks,
+    headline_words,
+    outcome_name,
+    power_words,
+)
+from promolift.results.chinese import kept
+from promolift.results.job import Job
+from promolift.serve.models import ExperimentIn
+from promolift.serve.problems import ApiError
+from promolift.serve.routes import admin, experiments
+from promolift.serve.things import KeptTest, MadeRelease
+from promolift.serve.verdicts import judged_by
+from promolift.store.ledger_schema import Refused
+from promolift.words import Cash, days, pick
+
+ARMS, LEAST_DAYS = ("a", "b", "c"), 7
+
+
+class PowerLine(NamedTuple):
+    """What a test of so many days would show, in words."""
+
+    found: Power
+    smallest: str
+
+
+def tests(visit: PageVisit) -> Reply:
+    """The running test with what it shows, drafts, and those of the past."""
+    known = experiments.experiments(visit.call, visit.campaign_id).data
+    running = visit.campaign().experiment
+    now = next((each for each in known if running and each.experiment.design.name == running.design.name), None)
+    others = [each for each in known if each is not now]
+    data = {"now": now, "drafts": [each for each in others if each.begun_ms is None], "name": arm_name,
+            "past": [each for each in others if each.begun_ms is not None], "two_eyes": two_eyes(visit)}  # fmt: skip
+    return shown(visit, "tests.html", pick("Tests", "测试"), data, now)
+
+
+def one(visit: PageVisit) -> Reply:
+    """A test of the past."""
+    known = experiments.experiments(visit.call, visit.campaign_id).data
+    named = next((each for each in known if each.experiment.design.name == visit.params["name"]), None)
+    if named is None or named.begun_ms is None:
+        raise ApiError(404, "not_found", pick("There is no such test.", "没有这个测试。"))
+    return shown(visit, "tests_one.html", question(named), {"now": named, "name": arm_name}, named)
+
+
+def shown(visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None) -> Screen:
+    """A page with what a test shows."""
+    blocks, result, why = [], None, ""
+    if test is not None:
+        design = judged_by(test.experiment.design)
+        try:
+            result = experiments.ended_experiment(visit.call, visit.campaign_id, design.name)
+            cash = Cash(visit.shared.shop.currency)
+            blocks = experiment_blocks(result.model_dump(), design.primary, test.begun_ms or 0, cash)
+        except PromoError as error:
+            why = kept(str(error))
+        data |= {"question": question(test), "outcome": outcome_name(design.primary), "design": design}
+    head = result.verdicts[0] if result and result.verdicts else None
+    data |= {
+        "result": result, "why": why, "blocks": blocks, "answer": answer_words(head["answer"]) if head else "",
+        "headline": headline_words(head, Cash(visit.shared.shop.currency)) if head else "",
+        "because": kept(head["why"]) if head else "", "rule": kept(head["rule"]) if head else "",
+        "ratio": kept(result.sample_ratio) if result else "", "left": days(result.days_left) if result else "",
+        "winner": result.winner if result else None,
+    }  # fmt: skip
+    return Screen(template, title, data, {each.id: each.spec for each in blocks if isinstance(each, Figure)})
+
+
+def question(test: KeptTest) -> str:
+    """What it asks; its name where nothing was written."""
+    return test.experiment.question or test.experiment.design.name
+
+
+def two_eyes(visit: PageVisit) -> bool:
+    """Whether somebody else must start a draft."""
+    return visit.server.settings.console.two_eyes
+
+
+def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
+    """The test that the form describes. Refused, or a ValidationError, where it describes none."""
+    releases = {arm: given[arm] for arm in ARMS if given.get(arm)}
+    if not releases:
+        raise Refused("arms_missing", pick("Choose a release for at least one arm.", "请至少为一个分组选择发布。"))
+    held, control = given.get("holdout") or "0.1", given.get("control") or HOLDOUT
+    if control == HOLDOUT and held == "0":
+        en = "Nothing to compare with: hold customers out, or compare with arm a."
+        raise Refused("arms_missing", pick(en, "没有可比较的对象：请留出对照客户，或与分组a比较。"))
+    values = {
+        "name": given.get("name") or f"test_{token_hex(4)}", "primary": given.get("outcome", "value_cents"),
+        "arms": dict.fromkeys(releases, 1 / len(releases)), "holdout_share": held, "control": control,
+        "planned_customers": given.get("planned") or 2,
+    }  # fmt: skip
+    design = judged_by(Design.parse(values, pick("the test", "测试")))
+    return ExperimentIn(design=design, releases=releases, question=given.get("question", "")[:300])
+
+
+def new(visit: PageVisit) -> Reply:
+    """The wizard; `?part=power` is what follows the choice of arms."""
+    with visit.read() as db:
+        made = [name for name, each in MadeRelease.all(db).items() if each.campaign_id == visit.campaign_id]
+    releases = [name for name in sorted(made) if manifest(visit, name)]
+    given = {"a": visit.campaign().release or ""} | dict(visit.query)
+    data: dict[str, Any] = {"releases": releases, "given": given, "arms": ARMS, "lines": [], "why": ""}
+    data |= {"live": visit.campaign().release, "outcome": outcome_name(given.get("outcome", "value_cents"))}
+    try:
+        data["lines"] = lines(visit, asked(visit, given).design)
+    except (PromoError, ValueError) as error:
+        data["why"] = str(error)
+    part = visit.query.get("part") == "power"
+    template = "tests_power.html" if part else "tests_new.html" if releases else "tests_none.html"
+    return Screen(template, pick("New test", "新测试"), data, whole=not part)
+
+
+def lines(visit: PageVisit, design: Design) -> list[PowerLine]:
+    """How small a difference shows after so many days, by the shop's own past; nothing where there is no log."""
+    if visit.server.config is None:
+        return []
+
+    def make(job: Job) -> tuple[PastDays, ...]:
+        return experiments.shop_past(job.store)
+
+    past: tuple[PastDays, ...] = visit.shared.once("past", make, "notes/span.json")
+    cash = Cash(visit.shared.shop.currency)
+    return [PowerLine(each, power_words(each, design.primary, cash)) for each in power(past, design)]
+
+
+def save(visit: PageVisit) -> Reply:
+    """Keep it as a draft."""
+    if not visit.text("question", 300):
+        raise Refused("question_missing", pick("Write what the test is to answer.", "请写下测试要回答的问题。"))
+    experiments.draft(visit.call, visit.campaign_id, asked(visit, dict(visit.form)))
+    return Redirect("/tests", SaidNote(pick("Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")))
+
+
+def drafted(visit: PageVisit) -> KeptTest:
+    """The test that the path names."""
+    with visit.read() as db:
+        found = KeptTest.find(db, KeptTest.named(visit.campaign_id, visit.params["name"]))
+    if found is None:
+        raise ApiError(404, "not_found", pick("There is no such test.", "没有这个测试。"))
+    return found
+
+
+def start(visit: PageVisit) -> Reply:
+    """Split customers from the next decision on."""
+    test = drafted(visit)
+    if test.begun_ms is not None or visit.campaign().experiment:
+        raise Refused("test_running", pick("Stop the running test first.", "请先停止正在进行的测试。"))
+    if two_eyes(visit) and test.by == visit.visitor.actor:
+        raise Refused("own_draft", pick("Somebody else must start your draft.", "您的草稿须由其他人启动。"))
+    experiments.put_experiment(visit.call, visit.campaign_id, test.experiment)
+    return Redirect("/tests", SaidNote(pick("Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")))
+
+
+def pause(visit: PageVisit) -> Reply:
+    """Serve everybody from the campaign's release, and go on later with the same arms."""
+    running, wanted = visit.campaign().experiment, visit.form.get("paused") == "yes"
+    if running is None:
+        raise Refused("experiment_unknown", "this campaign has no experiment")
+    experiments.put_experiment(visit.call, visit.campaign_id, running.model_copy(update={"paused": wanted}))
+    said = pick("Paused: everybody is served from the campaign's release.", "已暂停：所有客户都由当前发布决策。")
+    return Redirect("/tests", SaidNote(said if wanted else pick("Resumed with the same arms.", "已按原分组恢复。")))
+
+
+def stop(visit: PageVisit) -> Reply:
+    """End it; its verdict stays."""
+    experiments.stop_experiment(visit.call, visit.campaign_id)
+    return Redirect("/tests", SaidNote(pick("Stopped. What it showed stays below.", "已停止，结果保留在下方。")))
+
+
+def win(visit: PageVisit) -> Reply:
+    """Decide everybody from the winner's release, and end the test. Refused unless a winner is shown."""
+    running = visit.campaign().experiment
+    found = experiments.experiment(visit.call, visit.campaign_id)
+    release = running.releases.get(found.winner or "") if running else None
+    if release is None:
+        raise Refused("no_winner", pick("No release is shown to be better.", "尚未证实哪个发布更好。"))
+    admin.activate(visit.call, release)
+    experiments.stop_experiment(visit.call, visit.campaign_id)
+    said = pick(f"{release} decides for everybody now.", f"现在由{release}为所有客户决策。")
+    return Redirect("/tests", SaidNote(said))
+
+
+DOORS = (
+    PageRoute("GET", "/tests", tests),
+    PageRoute("GET", "/tests/new", new),
+    PageRoute("GET", "/tests/{name}", one),
+    PageRoute("POST", "/tests/draft", save, "editor"),
+    PageRoute("POST", "/tests/pause", pause, "approver"),
+    PageRoute("POST", "/tests/stop", stop, "approver"),
+    PageRoute("POST", "/tests/win", win, "approver"),
+    PageRoute("POST", "/tests/{name}/start", start, "approver"),
+)

@@ -1,0 +1,323 @@
+"""The menu: what the shop is willing to give, in words and at its worst; drafts, approval, versions, proposals."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from promolift import message
+from promolift.console.screens.words import pool_of
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.currency import currency_digits
+from promolift.errors import PromoError
+from promolift.message import Known
+from promolift.offer import MenuItem
+from promolift.offer.menu import make_offer
+from promolift.results.plan import Plan, PlanNote
+from promolift.serve.menu import MenuDraft, MenuVersion, as_stated, versions
+from promolift.store.ledger_schema import Refused
+from promolift.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
+from promolift.words import Cash, pick, spoken
+
+ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words(en="one product", zh="一件商品")}
+OPEN = ("draft", "asked")
+TRIED = 40  # texts of the pool that are tried for a preview
+MONEY = ("amount_cents", "price_cents", "max_discount_cents", "worth_cents")
+LINE_MONEY = ("min_spend_cents", "send_cost_cents", "benefit_cost_cents")
+TYPES = {
+    "percent_off": Words(en="a percentage off", zh="打折"),
+    "amount_off": Words(en="an amount off", zh="满减"),
+    "free_shipping": Words(en="free delivery", zh="免运费"),
+    "fixed_price": Words(en="a fixed price", zh="一口价"),
+    "buy_x_get_y": Words(en="buy some, get some", zh="买赠"),
+    "gift": Words(en="a gift", zh="赠品"),
+    "points": Words(en="points", zh="积分"),
+    "exchange": Words(en="an item at a price", zh="换购"),
+    "reminder": Words(en="a reminder, nothing given", zh="提醒（不给优惠）"),
+}
+
+
+class OfferCard(NamedTuple):
+    """A line of the menu in words; `worst` is what one use costs at most, `given` what the plan does with it."""
+
+    line: MenuItem
+    words: str
+    worst: str
+    given: dict[str, Any] | None
+    live: bool
+
+
+class Printed(NamedTuple):
+    """A line as it is printed in a language: in a few words, and a message of it."""
+
+    language: Language
+    words: str
+    message: str
+
+
+def offers(visit: PageVisit) -> Reply:
+    """The screen."""
+    config = visit.shared.config
+    given, planned = plan_of(visit)
+    release = visit.campaign().release
+    live = set(visit.server.decider.ensure(release).menu) if release else set()
+    with visit.read() as db:
+        drafts = {name: each for name, each in MenuDraft.all(db).items() if each.status in OPEN}
+        old = versions(db)
+    known = {line.id for line in config.menu}
+    return Screen("offers.html", pick("Offers", "优惠"), {
+        "cards": [card(visit, line, given, live) for line in config.menu],
+        "proposed": [card(visit, line, given, live) for line in planned if line.id not in known],
+        "drafts": [
+            {"id": name, "card": card(visit, each.line, given, live)} | each.to_json() for name, each in drafts.items()
+        ],
+        "versions": [{"number": number, **each.to_json()} for number, each in old.items()],
+        "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": release,
+        "types": {name: means.in_(spoken()) for name, means in TYPES.items()},
+        "two_eyes": visit.server.settings.console.two_eyes, "me": visit.visitor.name,
+    })  # fmt: skip
+
+
+class Planned(NamedTuple):
+    """What the plan gives of each menu line, and the lines it knows."""
+
+    given: dict[str, dict[str, Any]]
+    menu: Sequence[MenuItem]
+
+
+def plan_of(visit: PageVisit) -> Planned:
+    """Of the work folder's plan; nothing where there is none."""
+
+    def make(job: Any) -> Planned:
+        if not PlanNote.has(job.store):
+            return Planned({}, ())
+        plan = Plan.load(job.store)
+        return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu)
+
+    found: Planned = visit.shared.once("menu lines", make, "tables/policies.parquet")
+    return found
+
+
+def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> OfferCard:
+    """One line."""
+    shop = visit.shared.shop
+    on = on_what(line)
+    words = message.line_words(line.benefit, line.min_spend_cents, shop.currency, spoken(), on)
+    worst = line.worst_cents
+    said = Cash(shop.currency)(worst) if worst is not None else pick("no bound", "没有上限")
+    return OfferCard(line, words, said, given.get(line.id), line.id in live)
+
+
+def on_what(line: MenuItem) -> Words | None:
+    """What it is on, for print."""
+    if line.covers:
+        return message.label(AND.join(line.covers), "product" if line.scope == "product" else "category")
+    return ONE.get(line.scope)
+
+
+def printed(visit: PageVisit, line: MenuItem) -> list[Printed]:
+    """As customers read it, in both languages."""
+    shop, covers = visit.shared.shop, AND.join(line.covers) or ("" if line.scope == "all" else line.scope)
+    now = datetime.fromtimestamp(visit.now_ms / 1000, ZoneInfo(shop.zone))
+    offer = make_offer(line, covers, line.scope, on_what(line), now, shop.currency)
+    texts = pool_of(visit).usable(visit.shared.config.message.approve).texts
+    found = []
+    for language in ("zh", "en"):
+        written = ""
+        for text in [each for each in texts if each.language == language and each.angle == "generic"][:TRIED]:
+            try:
+                written = message.write(offer, Known(), language, text.draft).text
+                break
+            except PromoError:
+                continue
+        found.append(Printed(language, message.offer_words(offer, language), written))
+    return found
+
+
+def edit(visit: PageVisit) -> Reply:
+    """The form of a line: a new one, one that is there, or one that the plan proposed."""
+    wanted, lines = visit.query.get("line", ""), {}
+    if wanted:
+        lines = {line.id: line for line in (*plan_of(visit).menu, *visit.shared.config.menu)}
+        if wanted not in lines:
+            raise Refused("line_unknown", pick("There is no such line.", "没有这一条优惠。"))
+    line = lines.get(wanted)
+    kind: Any = visit.query.get("type") or (line.benefit.type if line else "percent_off")
+    if kind not in TYPES:
+        raise Refused("type_unknown", pick("Choose what the customer gets.", "请选择优惠类型。"))
+    values = flat(visit, line) if line and line.benefit.type == kind else {}
+    values |= {name: each for name, each in visit.query.items() if name not in ("line", "type", "format")}
+    data = {"kind": kind, "types": {name: means.in_(spoken()) for name, means in TYPES.items()}, "line": wanted,
+            "fields": (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())), "needs": BENEFIT_NEEDS.get(kind, ()),
+            "values": values, "segments": [each.name for each in visit.shared.config.segment]}  # fmt: skip
+    if line and values.get("id") == line.id:
+        data |= {"printed": printed(visit, line), "card": card(visit, line, {}, set()), "why": ""}
+    return Screen("offers_edit.html", pick("An offer", "优惠"), data)
+
+
+def flat(visit: PageVisit, line: MenuItem) -> dict[str, str]:
+    """A line as its form has it: money in whole units of the currency, shares in percent, lists with commas."""
+    digits, found = currency_digits(visit.shared.shop.currency), dict[str, str]()
+    stated = as_stated(line)
+    for name, value in ({**stated, **stated["benefit"]}).items():
+        if name in MONEY + LINE_MONEY and value is not None:
+            found[name] = f"{value / 10**digits:.{digits}f}"
+        elif name == "supplier_share":
+            found[name] = f"{100 * value:g}"
+        elif name == "item":
+            found |= {"item_en": value["en"], "item_zh": value["zh"]}
+        elif isinstance(value, list):
+            found[name] = ", ".join(value)
+        elif name not in ("benefit", "type"):
+            found[name] = str(value)
+    return found
+
+
+def line_of(visit: PageVisit, said: Any) -> MenuItem:
+    """The line that a form states. Refused with the first thing that cannot be."""
+    kind: Any = said.get("type", "")
+    digits = currency_digits(visit.shared.shop.currency)
+    given = {name: " ".join(str(value).split()) for name, value in said.items() if str(value).strip()}
+
+    def number(name: str, times: float = 1.0) -> float | str:
+        try:
+            return float(given[name].replace(",", ".")) * times
+        except ValueError:
+            return given[name]  # the settings say what is wrong with it
+
+    benefit: dict[str, Any] = {"type": kind}
+    for name in (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())):
+        if name in given:
+            plain = name in ("base", "product_id")
+            benefit[name] = given[name] if plain else number(name, 10.0**digits if name in MONEY else 1.0)
+    if {"item_en", "item_zh"} & given.keys():
+        benefit["item"] = {"en": given.get("item_en", ""), "zh": given.get("item_zh", "")}
+    line: dict[str, Any] = {"benefit": benefit}
+    line |= {name: given[name] for name in ("id", "scope", "activation") if name in given}
+    line |= {name: number(name, 10.0**digits) for name in LINE_MONEY if name in given}
+    line |= {
+        name: [each.strip() for each in given[name].split(",")] for name in ("covers", "segments") if name in given
+    }
+    line |= {name: given[name] == "True" for name in ("members", "online_only") if name in given}
+    if "valid_days" in given:
+        line["valid_days"] = number("valid_days")
+    if "supplier_share" in given:
+        line["supplier_share"] = number("supplier_share", 0.01)
+    try:
+        return MenuItem.model_validate(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        text: str = first["msg"].removeprefix("Value error, ")
+        raise Refused("line_wrong", f"{where}: {text}" if where else text) from None
+
+
+def preview(visit: PageVisit) -> Reply:
+    """While somebody types: the printed words, and what it costs at worst. Nothing is kept."""
+    try:
+        line = line_of(visit, visit.query)
+        data: dict[str, Any] = {"printed": printed(visit, line), "card": card(visit, line, {}, set()), "why": ""}
+    except PromoError as error:
+        data = {"printed": [], "card": None, "why": str(error)}
+    return Screen("offers_preview.html", "", data, whole=False)
+
+
+def save(visit: PageVisit) -> Reply:
+    """Keep a line as a draft; the menu stays as it is until somebody says yes."""
+    line, name = line_of(visit, visit.form), f"mdr_{token_hex(6)}"
+    printed(visit, line)
+
+    def do(db: Connection, now_ms: int) -> None:
+        MenuDraft(line=line, status="draft", by=visit.visitor.name, note=visit.text("note", 200)).keep(db, name, now_ms)
+        visit.note(db, now_ms, "menu.draft", line.id, None, as_stated(line))
+
+    visit.change(do)
+    return Redirect("/offers", SaidNote(pick("Kept as a draft below.", "已保存为草稿，列在下方。")))
+
+
+def say(visit: PageVisit) -> Reply:
+    """Ask about a draft, say yes or no to it, or drop it."""
+    name, said = visit.params["draft"], visit.form.get("said", "")
+    status = {"ask": "asked", "yes": "approved", "no": "rejected", "drop": "rejected"}.get(said)
+    if status is None:
+        raise Refused("said_nothing", pick("Say yes or no.", "请选择批准或拒绝。"))
+    if said in ("yes", "no"):
+        visit.need("approver")
+    why = visit.text("why", 200)
+    if said == "no" and not why:
+        raise Refused("why_missing", pick("Say why, in a few words; it is kept.", "请简单说明原因，会被记录。"))
+
+    def do(db: Connection, now_ms: int) -> None:
+        draft = MenuDraft.find(db, name)
+        if draft is None or draft.status not in OPEN:
+            raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+        if said == "drop" and draft.by != visit.visitor.name:
+            visit.need("approver")
+        if said == "yes":
+            visit.need_other_eyes(draft.by)
+            lines = {line.id: line for line in visit.shared.config.menu} | {draft.line.id: draft.line}
+            serve(visit, db, now_ms, tuple(lines.values()), draft.line.id)
+        more = {"status": status, "said_by": visit.visitor.name, "note": why or draft.note}
+        draft.model_copy(update=more).keep(db, name, now_ms)
+        visit.note(db, now_ms, f"menu.{status}", draft.line.id, {"by": draft.by}, {"why": why} if why else None)
+
+    visit.change(do)
+    en = {"ask": "It stands on everybody's Today now.", "yes": "On the menu. Plans made from now on may give it."}
+    zh = {"ask": "已出现在大家的“今日”页面。", "yes": "已加入菜单，之后的计划可以使用。"}
+    return Redirect("/offers", SaidNote(pick(en.get(said, "Left out."), zh.get(said, "已不采用。"))))
+
+
+def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, ...], changed: str) -> None:
+    """Another menu: into the settings, and as a version. The first keeps what was there before, too."""
+    before, old = visit.shared.config.menu, versions(db)
+    if not old:
+        MenuVersion(menu=before, by="promolift.toml", changed="", ts_ms=now_ms).keep(db, "1", now_ms)
+    visit.shared.change(lambda _: {"menu": [as_stated(line) for line in menu]})
+    number = max(old, default=1) + 1
+    MenuVersion(menu=menu, by=visit.visitor.name, changed=changed, ts_ms=now_ms).keep(db, str(number), now_ms)
+
+
+def retire(visit: PageVisit) -> Reply:
+    """Take a line off the menu; releases that have it go on with it."""
+    name = visit.params["line"]
+
+    def do(db: Connection, now_ms: int) -> None:
+        menu = visit.shared.config.menu
+        left = tuple(line for line in menu if line.id != name)
+        if len(left) == len(menu):
+            raise Refused("line_unknown", pick("There is no such line.", "没有这一条优惠。"))
+        serve(visit, db, now_ms, left, f"- {name}")
+        visit.note(db, now_ms, "menu.retire", name, None, None)
+
+    visit.change(do)
+    en = "Off the menu. The release that decides now keeps it until another is activated."
+    return Redirect("/offers", SaidNote(pick(en, "已从菜单移除。当前发布在换用新发布前仍保留它。")))
+
+
+def restore(visit: PageVisit) -> Reply:
+    """The menu as it was in an earlier version, as a new one."""
+
+    def do(db: Connection, now_ms: int) -> None:
+        old = versions(db).get(int(visit.params["number"]) if visit.params["number"].isdecimal() else -1)
+        if old is None:
+            raise Refused("version_unknown", pick("There is no such version.", "没有这个版本。"))
+        serve(visit, db, now_ms, old.menu, f"= {visit.params['number']}")
+        visit.note(db, now_ms, "menu.restore", visit.params["number"], None, None)
+
+    visit.change(do)
+    return Redirect("/offers", SaidNote(pick("The menu is as it was then.", "菜单已恢复到该版本。")))
+
+
+DOORS = (
+    PageRoute("GET", "/offers", offers),
+    PageRoute("GET", "/offers/edit", edit),
+    PageRoute("GET", "/offers/preview", preview, "editor"),
+    PageRoute("POST", "/offers/save", save, "editor"),
+    PageRoute("POST", "/offers/drafts/{draft}", say, "editor"),
+    PageRoute("POST", "/offers/lines/{line}/retire", retire, "approver"),
+    PageRoute("POST", "/offers/versions/{number}", restore, "approver"),
+)

@@ -1,0 +1,120 @@
+"""What the offers earned: by month, against the holdout and what was predicted; notes on days, and days left out."""
+
+import asyncio
+import csv
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from promolift.console.view import act
+from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.pages.blocks import Figure
+from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
+from promolift.results.chinese import kept
+from promolift.results.job import midnight_ms
+from promolift.serve.routes import admin, notes
+from promolift.serve.routes.notes import AnnotationIn
+from promolift.serve.routes.summary import last_learned
+from promolift.store.ledger_schema import AUDIT, Refused
+from promolift.words import Cash, days, pick
+
+MARKED = ("release.activate", "release.rollback", "campaign.put", "experiment.put", "experiment.pause",
+          "experiment.stop", "text.approve", "text.reject")  # fmt: skip
+LISTED, STARTS_S = 40, 10.0
+
+
+def results(visit: PageVisit) -> Reply:
+    """The screen; `?part=run` is how the run of learning stands, looked at again while it runs."""
+    run = admin.learning(visit.call, visit.campaign_id) if visit.campaign().release else {"status": "never"}
+    state = {"run": run | {"why": kept(run.get("why") or "")}}
+    if visit.query.get("part") == "run":
+        return Screen("results_run.html", pick("Learning", "学习"), state, whole=False)
+    found, cash, shop = last_learned(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency), visit.shared.shop
+    kept_notes, changed = notes.annotations(visit.call).data, changes(visit)
+    data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found)}
+    figures = {}
+    if found and "months" in found:
+        left_out = [
+            LeftOut(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
+            for each in kept_notes if each.excluded
+        ]  # fmt: skip
+        blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
+        figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
+        ratio = found["sample_ratio"]
+        data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
+                 "rule": kept(found["rule"]), "ratio": ratio | {"rule": kept(ratio["rule"])},
+                 "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
+    return Screen("results.html", pick("Results", "成效"), data, figures)
+
+
+def changes(visit: PageVisit) -> list[TimedChange]:
+    """What was changed of the campaign, and what people noted; the latest first, numbered as the chart has them."""
+    wanted = select(AUDIT.c.ts_ms, AUDIT.c.action, AUDIT.c.subject, AUDIT.c.actor).where(AUDIT.c.action.in_(MARKED))
+    with visit.read() as db:
+        rows = db.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(LISTED)).all()
+    zone = visit.shared.shop.zone
+    found = [TimedChange(row.ts_ms, f"{row.actor}: {act(row.action)} {row.subject}") for row in rows]
+    found += [TimedChange(midnight_ms(each.first, zone), each.text) for each in notes.annotations(visit.call).data]
+    ordered = sorted(found, key=lambda each: each.ts_ms)
+    return [each._replace(place=place) for place, each in enumerate(ordered, 1)][::-1]
+
+
+def learn(visit: PageVisit) -> Reply:
+    """Read what came of the decisions so far, in a process of its own; a page loaded again knows how it stands."""
+    if not visit.campaign().release:
+        raise Refused("release_missing", pick("No release decides yet.", "还没有启用的发布。"))
+    starting = visit.server.scheduler.start(visit.campaign_id)
+    asyncio.run_coroutine_threadsafe(starting, visit.shared.loop).result(STARTS_S)
+    visit.change(lambda db, now_ms: visit.note(db, now_ms, "job.start", "learn"))
+    return Redirect("/results", SaidNote(pick("Learning has begun.", "学习已开始。")))
+
+
+def annotate(visit: PageVisit) -> Reply:
+    """Note something of some days; leaving them out of results is for who may approve."""
+    excluded = visit.form.get("excluded") == "yes"
+    if excluded:
+        visit.need("approver")
+    first = visit.text("first", 10)
+    values = {"first": first, "last": visit.text("last", 10) or first, "text": visit.text("text", 300)}
+    notes.annotate(visit.call, AnnotationIn.model_validate(values | {"excluded": excluded}))
+    said = pick("Noted. Days that are left out count in neither group from the next run of learning on.",
+                "已记录。被排除的日期从下一次学习起不计入任何一组。")  # fmt: skip
+    return Redirect("/results", SaidNote(said))
+
+
+def take_back(visit: PageVisit) -> Reply:
+    """Forget a note."""
+    named = visit.params["annotation_id"]
+    if any(each.annotation_id == named and each.excluded for each in notes.annotations(visit.call).data):
+        visit.need("approver")
+    notes.forget_annotation(visit.call, named)
+    return Redirect("/results", SaidNote(pick("The note is gone.", "标注已删除。")))
+
+
+def export(visit: PageVisit) -> Reply:
+    """All numbers as JSON, or what each month and week earned as a table."""
+    found = last_learned(visit.call, visit.campaign_id)
+    if found is None:
+        raise Refused("results_missing", "nothing was learned yet")
+    if visit.query.get("kind") == "json":
+        return Download(json.dumps(found, ensure_ascii=False, indent=1).encode(), "results.json")
+    text, parts = io.StringIO(), [(name, end) for name in ("alone", "so_far") for end in ("value", "low", "high")]
+    writer = csv.writer(text)
+    writer.writerow(("period", "first_ms", "customers", "held_out", *(f"{name}_{end}_cents" for name, end in parts)))
+    for period in ("months", "weeks"):
+        for each in found.get(period, ()):
+            amounts = [(each[name] or {}).get(end) for name, end in parts]
+            writer.writerow((period[:-1], each["first_ms"], each["n"], each["held"], *amounts))
+    return Download(b"\xef\xbb\xbf" + text.getvalue().encode(), "results.csv", "text/csv")
+
+
+DOORS = (
+    PageRoute("GET", "/results", results),
+    PageRoute("GET", "/results/export", export),
+    PageRoute("POST", "/results/learn", learn, "editor"),
+    PageRoute("POST", "/results/annotate", annotate, "editor"),
+    PageRoute("POST", "/results/notes/{annotation_id}/take-back", take_back, "editor"),
+)

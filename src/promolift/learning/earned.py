@@ -1,0 +1,126 @@
+"""A judged policy in; what it earned month by month, what that hangs on, what other policies would have earned, out.
+
+Legend: N customers in the order of `Slots`, A actions, the last is no offer.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.errors import SupportError
+from promolift.learn.experiment import HOLDOUT, WHOLE
+from promolift.learn.lift import boundary
+from promolift.learn.release import summarise
+from promolift.learn.support import require, unseen_mass, weigh
+from promolift.learning.evidence import Evidence
+from promolift.learning.judge import JudgedEvidence, compared, metric_of
+from promolift.learning.next import doubly_robust, policy_of, recalibrate
+from promolift.results.learned import Drivers, EarnedIn, LabPolicy, Ranged
+
+Floats = NDArray[np.float64]
+
+
+def earned_in(evidence: Evidence, arm: str, every: str, zone: str) -> Iterator[EarnedIn]:
+    """What windows that began in each period added over the holdout, alone and together with all before; `every` is
+    1mo or 1w. A period in which nothing can be compared has no amount. The sums so far may be read at any of them.
+    """
+    begun = pl.from_epoch("start_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    windows = evidence.joined.windows.filter(pl.col("arm").is_in([arm, HOLDOUT]))
+    windows = windows.with_columns(period=begun.dt.truncate(every).dt.epoch("ms"))
+    planned = evidence.decisions.filter(pl.col("holdout").is_not_null())["customer_id"].n_unique()
+    for period in windows["period"].unique().sort():
+        own, past = (windows.filter(rule) for rule in (pl.col("period") == period, pl.col("period") <= period))
+        done = past["customer_id"].n_unique() / planned
+        alone, so_far = added(evidence, arm, own, 1.0), added(evidence, arm, past, done)
+        sizes = own.group_by("arm").agg(pl.col("customer_id").n_unique())
+        n = dict(sizes.iter_rows())
+        yield EarnedIn(int(period), n.get(arm, 0), n.get(HOLDOUT, 0), alone, so_far)
+
+
+def added(evidence: Evidence, arm: str, windows: pl.DataFrame, progress: float) -> Ranged | None:
+    """What all customers of the arm together added over the holdout in these windows; None where that is not known."""
+    rows = windows.group_by("customer_id", "arm").agg(pl.col("value").sum(), pl.col("value_before").first())
+    sizes = dict(rows.group_by("arm").len().iter_rows())
+    if min(sizes.get(arm, 0), sizes.get(HOLDOUT, 0)) < evidence.settings.least:
+        return None
+    found = compared(rows, arm, metric_of(evidence))
+    if found is None:
+        return None
+    reach = boundary(progress, evidence.settings.alpha) * found.se
+    return Ranged(*(found.units * end for end in (found.lift, found.lift - reach, found.lift + reach)))
+
+
+def drivers(judged: JudgedEvidence) -> Drivers:
+    """Customers x those who were given an offer x those of them who used a coupon x what each of those added."""
+    slots, customers = judged.evidence.slots, judged.evidence.customers
+    got = pl.DataFrame({"customer_id": slots.customer_id, "given": slots.action_N < slots.prob_NA.shape[1] - 1})
+    mine = customers.filter(pl.col("arm") == judged.arm).join(got, on="customer_id", how="inner").filter("given")
+    used = int((mine["coupon_cents"].fill_null(0) > 0).sum())
+    return Drivers(judged.verdict.n_arm, mine.height, used, judged.verdict.total)
+
+
+class AskedPolicy(NamedTuple):
+    """A policy that never ran: its name, and the probability of every action N x A."""
+
+    name: str
+    prob_NA: Floats
+
+
+def policies(judged: JudgedEvidence) -> Iterator[AskedPolicy]:
+    """Probabilities N x A of each policy that is asked about, nobody held out; the one in force first."""
+    slots, share = judged.evidence.slots, judged.evidence.release.holdout_share
+    now = slots.prob_NA.copy()
+    now[:, -1] -= share
+    yield AskedPolicy("in force", now / (1 - share))
+    half = slots.prob_NA.copy()  # every offer half as likely costs half: the money that `policy_of` takes
+    half[:, :-1] /= 2
+    half[:, -1] = 1 - half[:, :-1].sum(axis=1)
+    learned = recalibrate(slots, np.ones(len(slots), dtype=bool), share, judged.evidence.settings)
+    policy = policy_of(replace(slots, prob_NA=half), learned, share, judged.evidence.release.explore)
+    yield AskedPolicy("half the money", policy.prob_NA)
+    closed = slots.offer_NK < 0
+    for name, worst_NK in (("cheapest for all", slots.cost_NK), ("largest gain for all", -slots.gain_NK)):
+        prob = np.zeros_like(slots.prob_NA)
+        best = np.where(closed, np.inf, worst_NK).argmin(axis=1)
+        prob[np.arange(len(slots)), np.where(closed.all(axis=1), prob.shape[1] - 1, best)] = 1.0
+        yield AskedPolicy(name, prob)
+    open_NA = slots.prob_NA > 0
+    yield AskedPolicy("at random", open_NA / open_NA.sum(axis=1, keepdims=True))
+
+
+def valued(judged: JudgedEvidence, asked: AskedPolicy) -> LabPolicy:
+    """Doubly robust, from the logged propensities; `why` says what the log cannot tell."""
+    slots, prob = judged.evidence.slots, asked.prob_NA
+    weight = prob[np.arange(len(slots)), slots.action_N] / slots.logged_N
+    support = weigh(weight, unseen_mass(slots.action_N, prob, slots.prob_NA))
+    try:
+        require(support, 0.0, judged.evidence.settings.guardrails.min_effective)
+    except SupportError as error:
+        return LabPolicy(asked.name, None, support.effective, str(error))
+    none = np.zeros_like(prob)
+    none[:, -1] = 1.0
+    value = summarise(doubly_robust(slots, prob) - doubly_robust(slots, none), weight)
+    return LabPolicy(asked.name, Ranged(value.value, *value.interval), support.effective, "")
+
+
+def earned_numbers(judged: JudgedEvidence, zone: str) -> dict[str, object]:
+    """All of it as learn.json has it, with segments and drift line by line."""
+    evidence, arm = judged.evidence, judged.arm
+    segments = [v for v in judged.main.verdicts if v.arm == arm and v.segment != WHOLE]
+    return {
+        "months": [asdict(each) for each in earned_in(evidence, arm, "1mo", zone)],
+        "weeks": [asdict(each) for each in earned_in(evidence, arm, "1w", zone)],
+        "drivers": asdict(drivers(judged)),
+        "lab": [asdict(valued(judged, asked)) for asked in policies(judged)],
+        "segments": [
+            {"segment": v.segment, "n": v.n_arm, "held": v.n_control, "gain": v.lift.lift if v.lift else None,
+             "low": v.low, "high": v.high, "p": v.p_adjusted, "answer": v.answer, "why": v.why}
+            for v in segments
+        ],
+        "drifts": [vars(each) for each in judged.drifts],
+        "not_looked_at": [each._asdict() for each in judged.unseen_drifts],
+    }  # fmt: skip

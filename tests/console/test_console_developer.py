@@ -1,0 +1,137 @@
+"""Keys, webhooks, requests and events in the browser: shown once, revoked at once, tried without a trace."""
+
+import json
+import shlex
+
+import pytest
+from console_helpers import Shop
+from serve_helpers import Api
+
+
+def made(shop: Shop, scope: str = "decide") -> str:
+    """A new key, as the page shows it once."""
+    page = shop.person("admin").post("/developer/keys", 200, name="till <b>1</b>", scope=scope).text
+    assert "<b>1</b>" not in page
+    return page.split('<code class="link">')[1].split("<")[0]
+
+
+def test_a_key_is_shown_once_works_and_is_revoked_at_once(shop: Shop) -> None:
+    key, admin = made(shop), shop.person("admin")
+    assert key not in admin.get("/developer")
+    (line,) = [each for each in admin.json("/developer")["keys"] if each["name"].startswith("till")]
+    assert (line["scope"], line["last_used_ms"]) == ("decide", None)
+    till = Api(shop.api.client, key)
+    till("POST", "/v1/decisions", {"customer_id": "u001"})
+    (line,) = [each for each in admin.json("/developer")["keys"] if each["name"].startswith("till")]
+    assert line["last_used_ms"]
+    admin.post(f"/developer/keys/{line['key_id']}/revoke")
+    till("POST", "/v1/decisions", {"customer_id": "u001"}, status=401)
+    said = shop.api("GET", "/v1/audit?limit=1000")["data"]
+    assert [row["actor"] for row in said if row["action"] == "key.revoke"] == ["person admin"]
+
+
+def test_when_a_key_came_last_survives_the_server(shop: Shop) -> None:
+    key = made(shop)
+    Api(shop.api.client, key)("POST", "/v1/decisions", {"customer_id": "u001"})
+    used = dict(shop.server.used)
+    shop.server.tend_keys()
+    assert shop.server.used == {}
+    kept = {each["key_id"]: each["last_used_ms"] for each in shop.api("GET", "/v1/keys")["data"]}
+    assert used
+    assert all(kept[key_id] >= ms for key_id, ms in used.items())
+
+
+def test_only_an_admin_makes_and_changes(shop: Shop) -> None:
+    approver = shop.person("approver")
+    key = approver.json("/developer")["keys"][0]["key_id"]
+    for path in (
+        "/developer/keys",
+        f"/developer/keys/{key}/revoke",
+        "/developer/webhooks",
+        "/developer/webhooks/whk_1",
+    ):
+        approver.post(path, 403, name="x", scope="admin", said="delete")
+    assert not approver.json("/developer")["keys"][0]["revoked"]
+    shop.person("admin").post("/developer/keys", 422, name="x", scope="everything")
+    shop.person("admin").post("/developer/keys", 422, name="", scope="write")
+
+
+def test_no_webhook_leads_into_the_own_network_or_to_a_script(shop: Shop) -> None:
+    admin = shop.person("admin")
+    for url in ("https://127.0.0.1/hook", "javascript:alert(1)", "http://example.com/hook"):
+        admin.post("/developer/webhooks", 422, url=url, **{"on.release.activated": "yes"})
+    admin.post("/developer/webhooks", 422, url="https://example.com/hook")  # it must hear of something
+    assert admin.json("/developer")["hooks"] == []
+
+
+def test_messages_are_listed_with_their_tries_and_sent_again(shop: Shop) -> None:
+    from promolift.serve.outbox import Hook, post
+    from promolift.serve.security import seal
+
+    def make(db: object, some: list[None]) -> list[None]:
+        hook = Hook(url="https://shop.test/<i>", events=("release.activated",), secret=seal(shop.server.secret, "s"))
+        hook.keep(db, "whk_1", 1)  # type: ignore[arg-type]
+        post(db, "webhook", "whk_1", {"type": "release.activated", "data": {"x": "<b>"}}, 2**45)  # type: ignore[arg-type]
+        return some
+
+    shop.server.ledger.write(make)
+    admin = shop.person("admin")
+    (hook,) = admin.json("/developer")["hooks"]
+    assert [(each["status"], each["attempts"]) for each in hook["sent"]] == [("waiting", 0)]
+    page = admin.get("/developer")
+    assert "<i>" not in page
+    admin.post("/developer/webhooks/whk_1", said="test")
+    assert len(admin.json("/developer")["hooks"][0]["sent"]) == 2
+    admin.post("/developer/webhooks/whk_1", said="replay")
+    admin.post("/developer/webhooks/whk_1", 422, said="nonsense")
+    admin.post("/developer/webhooks/whk_1", said="delete")
+    assert admin.json("/developer")["hooks"] == []
+
+
+def test_every_request_of_the_api_has_an_example_in_three_languages(shop: Shop) -> None:
+    viewer = shop.person("viewer")
+    names = viewer.json("/developer")["operations"]
+    assert len(names) > 50
+    for name in names:
+        said = viewer.client.get("/console/developer/request", params={"operation": name, "format": "json"}).json()
+        assert said["chosen"]["name"] == name
+        compile(said["snippets"]["Python"], name, "exec")
+        assert shlex.split(said["snippets"]["curl"].replace("\\\n", " "))[:3] == ["curl", "-X", name.split()[0]]
+
+
+def test_the_example_of_a_decision_works_as_it_stands(shop: Shop) -> None:
+    said = shop.person("viewer").json("/developer/request?operation=POST%20/v1/decisions")
+    assert shop.api("POST", "/v1/decisions", json.loads(said["chosen"]["body"]))["offer_id"]
+
+
+def test_what_is_typed_stays_one_argument_of_the_shell(shop: Shop) -> None:
+    evil = {
+        "operation": "POST /v1/decisions",
+        "of": "POST /v1/decisions",
+        "body": json.dumps({"customer_id": "'; rm -rf / #"}),
+    }
+    said = shop.person("viewer").client.get("/console/developer/request", params=evil | {"format": "json"}).json()
+    words = shlex.split(said["snippets"]["curl"].replace("\\\n", " "))
+    assert json.loads(words[-1]) == {"customer_id": "'; rm -rf / #"}
+    broken = shop.person("viewer").client.get("/console/developer/request", params=evil | {"body": "{"}).text
+    assert "The body is no JSON" in broken
+
+
+@pytest.mark.parametrize(
+    ("text", "taken", "aside"),
+    [
+        ({"type": "track", "event": "Product Viewed", "userId": "u001", "messageId": "m1"}, 1, 0),
+        ({"batch": [{"type": "track", "event": "x", "userId": "u001", "messageId": "m1"}, {"type": "track"}]}, 1, 1),
+        ([1, None], 0, 2),
+    ],
+)
+def test_events_are_tried_without_a_trace(shop: Shop, text: object, taken: int, aside: int) -> None:
+    viewer = shop.person("viewer")
+    said = viewer.client.post(
+        "/console/developer/events?format=json",
+        data={"token": viewer.token, "events": json.dumps(text)},
+        headers={"sec-fetch-site": "same-origin"},
+    ).json()
+    assert (len(said["read"]), len(said["rejected"])) == (taken, aside)
+    assert viewer.json("/developer")["taken"] == viewer.json("/developer")["aside"] == []
+    viewer.post("/developer/events", 422, events="{")

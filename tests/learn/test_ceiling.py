@@ -1,0 +1,51 @@
+"""What all that is given costs at most: kept though costs are expected wrongly and who looks cheapest comes first."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.steps.arms import ceiling_of, priced
+
+GROUPS, EACH, ORDER = 4, 300, 800.0
+
+
+def arms(looks: np.ndarray) -> pl.DataFrame:
+    """A line for everybody in four groups: by their own past it would cost what it `looks`, by the group's draws 80."""
+    n = GROUPS * EACH
+    return pl.DataFrame(
+        {
+            "customer_id": [f"c{i:04d}" for i in range(n)], "menu_id": "all-10", "cost_cents": looks,
+            "group": [f"g{i % GROUPS}" for i in range(n)], "arm_cost": 80.0, "arm_cost_se": 28.0, "net_cents": 40.0,
+            "depth": 0.1, "basket_mean_cents": ORDER / 0.1, "amount_cents": None, "level": "assumed",
+        },
+        schema_overrides={"amount_cents": pl.Float64},
+    )  # fmt: skip
+
+
+def test_who_looks_cheapest_is_not_taken_at_their_word() -> None:
+    """Two thirds look as if they cost nothing; where the budget pays for a part of all it would be they."""
+    looks = np.where(np.arange(GROUPS * EACH) % 3 == 0, 240.0, 0.0)
+    cheap = priced(arms(looks)).filter(pl.col("cost_cents") == 0)
+    assert cheap["cost_now"].unique().to_list() == [40.0]
+    assert cheap["gain_now"].unique().to_list() == [20.0]  # and are no bargain by it
+    assert ceiling_of(cheap) > 80.0 * cheap.height  # what they truly cost, as everybody of their group
+
+
+@pytest.mark.parametrize("level", ["assumed", "randomised"])
+def test_the_ceiling_is_kept_in_all_but_one_of_a_thousand(level: str) -> None:
+    """Costs are wrong by what is doubted of them, all groups alike where they are assumed, each by itself where they
+    were drawn; and everybody orders as they like, baskets differing."""
+    rng = np.random.default_rng(1)
+    given = priced(arms(np.full(GROUPS * EACH, 80.0))).with_columns(level=pl.lit(level))
+    most, broken, repeats = ceiling_of(given), 0, 4000
+    for _ in range(repeats):
+        wrong = rng.normal(0, 28.0, 1 if level == "assumed" else GROUPS)
+        rate = np.maximum(80.0 + np.resize(wrong, GROUPS), 0.0) / ORDER
+        orders = rng.poisson(rate.sum() * EACH)
+        broken += float(rng.exponential(ORDER, orders).sum()) > most
+    assert broken / repeats < 0.004
+    assert most < 2.5 * 80.0 * given.height
+
+
+def test_nothing_given_costs_nothing() -> None:
+    assert ceiling_of(priced(arms(np.full(GROUPS * EACH, 80.0))).clear()) == 0.0

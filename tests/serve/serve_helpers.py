@@ -59,7 +59,7 @@ def planned(folder: Path, **plan_settings: Any) -> Config:
         store.save_json("response", response.to_dict())
         listed = offer.list_candidates(_profiles(), _targets(), config.menu, OfferRules(), _resting())
         rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.Offered(plan.Parts.of(rows), "assumed", config.menu))
+        made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         write_words(store, made)
     return config
 

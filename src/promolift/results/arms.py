@@ -6,6 +6,7 @@ import polars as pl
 
 from promolift.deliver import LineEffect
 from promolift.results.base import Note
+from promolift.results.chinese import kept
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.words import count, listed, money, pick, share
@@ -155,7 +156,7 @@ def _group(group: DrawnGroup, currency: str) -> str:
     treated, none = count(group.treated), count(group.none)
     return pick(
         f"{least} among {group.group} ({arms}: {treated} against {none} with none)",
-        f"{group.group}：{least}（{arms}：{treated}位，对照{none}位）",
+        f"{kept(group.group)}：{least}（{arms}：{treated}位，对照{none}位）",
     )
 
 

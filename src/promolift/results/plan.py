@@ -20,6 +20,7 @@ from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
 from promolift.results.chinese import kept
+from promolift.results.tables import Among
 from promolift.settings import Settings
 from promolift.sql import fetch
 from promolift.store import Store
@@ -412,6 +413,10 @@ class Plan:
     def candidates(self) -> pl.DataFrame:
         """PLANNED: a row per customer and offer."""
         return self._kept("candidates")
+
+    def open_to(self, among: Among) -> pl.DataFrame:
+        """Candidates of some customers that may be given, those for nothing left out."""
+        return fetch(among.rows(self.store.table("candidates").filter("eligible and offer_id <> 'none'")))
 
     @cached_property
     def targets(self) -> pl.DataFrame:

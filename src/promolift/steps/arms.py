@@ -18,7 +18,7 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
-from promolift.steps.parts import Parts, Recorded, Shelf, recorded
+from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
@@ -187,7 +187,7 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
 
 
 def plan_arms(
-    job: Job, at: Moments, rows: Parts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
+    job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
     shelf: Shelf,
 ) -> ArmPlan:  # fmt: skip
     """What is known to pay is given, what may pay is drawn, within the budget; everybody's record."""
@@ -209,7 +209,7 @@ def plan_arms(
 
 
 def _drawn(
-    job: Job, at: Moments, rows: Parts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
+    job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
     budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: Shelf,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
@@ -246,10 +246,10 @@ def _drawn(
         update={"policy_id": "trial", "price": 0.0, "explore": 1.0 if tested.height else 0.0,
                 "explore_where": "nothing pays", "effects": known}
     )  # fmt: skip
-    told = numbers.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="left")
+    known_now = numbers.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="left")
 
     def draw(mine: pl.DataFrame) -> Settled:
-        marked = _marked(mine, told)
+        marked = _marked(mine, known_now)
         return Settled(marked, deliver.records(Board.of(marked, consent), own_terms, at.asof))
 
     made = recorded(map(draw, rows), shelf, "test")
@@ -261,9 +261,9 @@ def _drawn(
            how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
 
 
-def _marked(rows: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+def _marked(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the numbers of their line and group, what is given or drawn, and why all others are closed."""
-    marked = rows.join(told, on=["customer_id", "offer_id"], how="left", maintain_order="left")
+    marked = rows.join(known_now, on=["customer_id", "offer_id"], how="left", maintain_order="left")
     open_ = pl.col("open_as").is_not_null()
     none = pl.col("offer_id") == "none"
     why = (

@@ -13,13 +13,13 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Parts:
+class CustomerParts:
     """A table in parts of whole customers, each read whenever it is come to, so that one lies in memory at a time."""
 
     reads: tuple[Callable[[], pl.DataFrame], ...]
 
     @classmethod
-    def of(cls, *frames: pl.DataFrame) -> "Parts":
+    def of(cls, *frames: pl.DataFrame) -> "CustomerParts":
         """Frames that are in memory already."""
         return cls(tuple(partial(_same, frame) for frame in frames))
 
@@ -31,9 +31,9 @@ class Parts:
         """How many there are."""
         return len(self.reads)
 
-    def then(self, change: Change) -> "Parts":
+    def then(self, change: Change) -> "CustomerParts":
         """The same with each part changed, whenever it is read."""
-        return Parts(tuple(partial(_changed, read, change) for read in self.reads))
+        return CustomerParts(tuple(partial(_changed, read, change) for read in self.reads))
 
     def together(self, change: Change) -> pl.DataFrame:
         """What the change leaves of each part, in one frame."""
@@ -59,10 +59,10 @@ class Shelf:
         """Keep a part of the table `name`."""
         self.frames[f"{name} {part:05}"] = frame
 
-    def parts(self, name: str) -> Parts:
+    def parts(self, name: str) -> CustomerParts:
         """The table of that name."""
         keys = sorted(key for key in self.frames if key.rpartition(" ")[0] == name)
-        return Parts(tuple(partial(self.frames.__getitem__, key) for key in keys))
+        return CustomerParts(tuple(partial(self.frames.__getitem__, key) for key in keys))
 
 
 class Recorded(NamedTuple):
@@ -70,8 +70,8 @@ class Recorded(NamedTuple):
     that were decided for, by customer; and customer_id, offer_id and holdout of everybody.
     """
 
-    rows: Parts
-    decisions: Parts
+    rows: CustomerParts
+    decisions: CustomerParts
     chosen: pl.DataFrame
     given: pl.DataFrame
 

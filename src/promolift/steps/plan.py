@@ -30,12 +30,11 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
-from promolift.sql import fetch
 from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
-from promolift.steps.parts import Parts, Recorded, Shelf, recorded
+from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import of_lines, value, with_proposals
-from promolift.steps.targets import Scene, list_replays
+from promolift.steps.targets import CandidateScene, list_replays
 from promolift.tables import Z95
 from promolift.words import speaking
 
@@ -53,10 +52,10 @@ class Offered(NamedTuple):
     the candidates as a test may open them where that is more: those of weaker evidence, too.
     """
 
-    rows: Parts
+    rows: CustomerParts
     floor: Level
     menu: tuple[offer.MenuItem, ...]
-    for_test: Parts | None = None
+    for_test: CustomerParts | None = None
 
 
 class Audience(NamedTuple):
@@ -98,7 +97,7 @@ def offered(job: Job, at: Moments, shelf: Shelf, share: float) -> Offered:
     Lines beyond the menu are chosen by a `share` of the customers.
     """
     job.tell("plan", 0.1, "candidate offers")
-    known, scene = approved(job.store, job.config.plan.campaign), Scene(job, at)
+    known, scene = approved(job.store, job.config.plan.campaign), CandidateScene(job, at)
     made = candidates(scene, Among(share=share))
     size, seen = 0, list[pl.DataFrame]()
     for number, part in enumerate([EVERYBODY] if share == 1 else job.profiled.parts):
@@ -117,7 +116,7 @@ def offered(job: Job, at: Moments, shelf: Shelf, share: float) -> Offered:
     return Offered(known_well.then(lambda rows: with_risk(rows, job.config.plan.risk)), floor, made.menu, for_test)
 
 
-def candidates(scene: Scene, among: Among = EVERYBODY, found: NewLines | None = None) -> MenuCandidates:
+def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines | None = None) -> MenuCandidates:
     """Customers' candidate offers with their effects, those beyond the menu included: of lines `found` before, else of
     the ones that are worth having for these customers.
     """
@@ -168,10 +167,9 @@ def private(job: Job, targets: pl.DataFrame) -> list[str]:
 
 def free_candidates(job: Job, among: Among = EVERYBODY) -> pl.DataFrame:
     """Open candidates of those who may be written to and are not held out: what the budget is spent on."""
-    free = Plan.load(job.store).decided("customer_id", "holdout").filter(pl.col("holdout").eq(False))["customer_id"]
-    listed = job.store.table("candidates").filter("eligible and offer_id <> 'none'")
-    rows = fetch(among.rows(listed))
-    return rows.filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
+    plan = Plan.load(job.store)
+    free = plan.decided("customer_id", "holdout").filter(pl.col("holdout").eq(False))["customer_id"]
+    return plan.open_to(among).filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
 
 
 def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
@@ -220,7 +218,7 @@ def decide(job: Job, at: Moments, some: Offered, shelf: Shelf | None = None) -> 
     return Plan.keep(job.store, note, Tables(records.rows, records.chosen, records.decisions, frontier))
 
 
-def ruled(rows: Parts, rules: Sequence[StrategicRule]) -> Parts:
+def ruled(rows: CustomerParts, rules: Sequence[StrategicRule]) -> CustomerParts:
     """Candidates with the strategic rules applied; what a pin has to outbid is that of everybody."""
     if not rules:
         return rows
@@ -273,7 +271,7 @@ def first_test(
     return None
 
 
-def audience_of(job: Job, rows: Parts, terms: ReleaseTerms) -> Audience:
+def audience_of(job: Job, rows: CustomerParts, terms: ReleaseTerms) -> Audience:
     """Who may be given an offer, and which are open to them; gains as the choice takes them."""
     people = rows.together(lambda part: part.select(pl.col("customer_id").unique()))["customer_id"]
     consent = consents(job, people)
@@ -283,7 +281,7 @@ def audience_of(job: Job, rows: Parts, terms: ReleaseTerms) -> Audience:
     return audience._replace(free=weighed(rows, audience, limits_of(job)))
 
 
-def weighed(rows: Parts, audience: Audience, limits: allocate.ShopLimits) -> pl.DataFrame:
+def weighed(rows: CustomerParts, audience: Audience, limits: allocate.ShopLimits) -> pl.DataFrame:
     """What is open to those who may be given an offer, as `Audience.free`."""
     columns = dict.fromkeys((*WEIGHED, *(column for limit in limits.stated for column in limit.where), "units"))
     plain = not limits.stated and limits.category_share >= 1
@@ -315,7 +313,7 @@ def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.D
 
 
 def rule_costs(
-    job: Job, rows: Parts, audience: Audience, budget: int, found: allocate.AllocatedOffers
+    job: Job, rows: CustomerParts, audience: Audience, budget: int, found: allocate.AllocatedOffers
 ) -> tuple[RuleCost, ...]:
     """What each strategic rule costs: the gain of the best plan without it, less that of the best with all of them.
 

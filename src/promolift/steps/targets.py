@@ -56,7 +56,7 @@ MOST_BASKETS, MOST_ORDERS, BASKET_DAYS = 8, 400_000, 364  # of one customer, of 
 
 
 @dataclass(frozen=True)
-class Scene:
+class CandidateScene:
     """What candidates are made from; what all of them share is read once, when it is first needed."""
 
     job: Job

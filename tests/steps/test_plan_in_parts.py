@@ -68,7 +68,7 @@ def test_shards_give_the_plan_of_all_at_once(
 def test_lines_beyond_the_menu_are_chosen_by_some_and_offered_to_all(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = with_plan(job, "grid", budget_cents=20_000)
     monkeypatch.setattr(plan, "WHOLE", 100)
-    monkeypatch.setattr(evaluate, "WHOLE", 100)
+    monkeypatch.setattr(evaluate, "COMPARED", 100)
     run(mine, ["plan", "message", "evaluate", "report"], again=True)
     made, stated = Plan.load(job.store), {item.id for item in mine.config.menu}
     beyond = {item.id for item in made.note.menu} - stated

@@ -1,6 +1,6 @@
 """A shop's work folder in; the Story that its report tells out: no figure is made here, they are gathered and named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -96,18 +96,22 @@ def _tell_story(job: Job) -> Story:
     forecast = forecasts_of(job, at, local)
     unforecast = None if forecast else ForecastNote.load(store).missing
     said, shown = Messages.load(store), cards(job, at, local)
-    spend, tastes = list[pl.DataFrame](), list[pl.DataFrame]()
-    for part in job.profiled.parts:  # as long as the candidates
-        affinities = job.profiled.affinities(at.asof, among=part)
-        spend.append(affinities.select("customer_id", "expected_cents"))
-        tastes.append(named(job, affinities, names))
+    spend = list[pl.DataFrame]()
+
+    def bought() -> Iterator[pl.DataFrame]:
+        for part in job.profiled.parts:  # all at once they are as long as the candidates
+            rows = job.profiled.affinities(at.asof, among=part)
+            spend.append(rows.group_by("customer_id").agg(pl.col("expected_cents").sum()))
+            yield named(job, rows, names)
+
+    tastes = Tastes.of(bought())
     unchecked = {name: kept(why) for name, why in found.unchecked.items()}
     return replace(
         of_plan,
         customers=Customers.of(
             job.profiled.profiles(at.asof), pl.concat(spend), [card.given.customer_id for card in shown]
         ),
-        tastes=Tastes.of(pl.concat(tastes)),
+        tastes=tastes,
         week=week(job),
         forecast=forecast,
         names=local,

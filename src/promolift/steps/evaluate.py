@@ -12,7 +12,9 @@ from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
 from promolift.results.tables import Among
 from promolift.steps import checks, redeem
-from promolift.steps.plan import WHOLE, free_candidates, limits_of
+from promolift.steps.plan import free_candidates, limits_of
+
+COMPARED = 10_000  # customers by whom policies are compared: of more, so many are drawn by hash
 
 
 def run(job: Job) -> None:
@@ -55,7 +57,7 @@ def policies(job: Job) -> pl.DataFrame:
     """
     store = job.store
     halves = effects.halves(store)
-    share = min(1.0, WHOLE / max(job.profiled.size, 1))
+    share = min(1.0, COMPARED / max(job.profiled.size, 1))
     free, kept = free_candidates(job, some := Among(share=share)), Plan.load(store)
     budget, profiles = share * kept.note.budget_cents, job.profiled.profiles(moments(job).asof, some)
     if not (halves or kept.note.terms.explore):

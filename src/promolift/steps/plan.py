@@ -39,7 +39,7 @@ from promolift.tables import Z95
 from promolift.words import speaking
 
 KEY = ["customer_id", "offer_id"]
-WHOLE = 10_000  # customers of whom all candidates, about a hundred of a kilobyte each, may lie in memory at once
+WHOLE = 3_000  # customers of whom all candidates, with a search beyond the menu 300 kB each, are in memory at once
 TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
 WEIGHED = (
     "customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "boost_cents", "scope", "target", "menu_id",

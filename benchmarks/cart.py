@@ -55,7 +55,7 @@ def drawn_promotion(draw: random.Random, name: str) -> Promotion:
         "gift": {"product_id": "g", "quantity": draw.randint(1, 2), "worth_cents": draw.choice((0, 300))},
         "free_shipping": {"max_discount_cents": most},
         "points": {"points": draw.randint(1, 500), "worth_cents": draw.choice((0, 120))},
-        "exchange": {"product_id": f"p{draw.randrange(6)}", "price_cents": draw.randrange(800), "quantity": draw.randint(1, 2)},
+        "exchange": {"product_id": f"p{draw.randrange(6)}", "price_cents": draw.randint(1, 800), "quantity": draw.randint(1, 2)},
     }[kind]  # fmt: skip
     scope = draw.choice(("basket", "category", "product"))
     names = [f"{scope[0]}{k}" for k in range(3 if scope == "category" else 6)]

@@ -35,7 +35,7 @@ from promolift.profile.encoder_data import (
     incidence,
     popularity,
 )
-from promolift.profile.encoder_forecast import LearnedEncoder, weighed
+from promolift.profile.encoder_forecast import LearnedEncoder, crossed, look_back, weighed
 from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
 from promolift.sources.complete_journey import complete_journey_folder
 
@@ -205,7 +205,9 @@ def ordered(model: LearnedEncoder, h: Histories, end: float) -> LearnedEncoder:
     """The encoder with the trees beside it, learned before the last 8 weeks and weighed on them, as the product does."""
     started, start = time.process_time(), end - 7 * WEEKS
     trees = fit_basket(h, start)
-    note = weighed(model, trees, h, popularity(h, end), start)
+    back = look_back(model, trees, h, popularity(h, end), start)
+    halves = hash_units("halves", [h.customers[c] for c in back.customer_A]) < 0.5
+    note = weighed(back, crossed(back, halves), len(h.item_L))
     say("trees of the next basket, training and weighing", time.process_time() - started, "CPU s", len(h.customers))
     say("weight of the trees, held-back weeks", note.weight, "share", note.n)
     if not note.weight:

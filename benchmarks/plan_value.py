@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 from promolift.closed_loop import budget_of, stated
-from promolift.profile import forecast
+from promolift.profile import purchases
 from promolift.shop import Shop
 from promolift.simulate.living import GIVEN, MONTH, LivingGoods, LivingMarket
 from promolift.simulate.truth import expected
@@ -89,7 +89,7 @@ def one(name: str, seed: int, customers: int) -> dict[str, Earned]:
         made["forecaster"] = truth(world, planned(world, Path(folder) / "all", "none"))
         made["grid"] = truth(world, planned(world, Path(folder) / "all", "grid"))
         (Path(folder) / "few").mkdir()
-        without = patch.multiple(forecast, LEAST_ROWS=NEVER, _shifts=lambda *_: (0.0, 0.0, 0.0))
+        without = patch.multiple(purchases, LEAST_ROWS=NEVER, _shifts=lambda *_: (0.0, 0.0, 0.0))
         with without:
             made[COUNTS] = truth(world, planned(world, Path(folder) / "few", "none"))
     return made

@@ -4,7 +4,7 @@
     python benchmarks/purchases.py --quick    # one small simulated shop
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The doors are those of `promolift profile`:
-`affinities`, `fit_forecast`, `forecast`. Rows: what a customer had bought before the moment; whether they bought it again
+`affinities`, `forecast`. Rows: what a customer had bought before the moment; whether they bought it again
 within 28 days. Nothing later than the moment is learned from. Errors by customer.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from promolift import learn, profile, run
-from promolift.profile.forecast import GROUPS, groups
+from promolift.profile.purchases import GROUPS, groups
 from promolift.results.job import Job, moments
 from promolift.simulate import SimulationSettings, simulate
 from promolift.sql import DAY_MS
@@ -51,14 +51,14 @@ def judge(shards: list[profile.Shard], asof: int, data: str) -> None:
     rows = pl.concat(parts)
     before = rows.filter(pl.col("asof_ms") <= asof)
     facts = profile.together([profile.target_facts(before)])
-    made = profile.fit_forecast(before, facts, asof, WINDOW)
+    made = profile.forecast(profile.PurchaseHistories(before, facts), asof, SETTINGS)
     now = before.filter((pl.col("asof_ms") == asof) & pl.col("bought"))
     later = rows.filter((pl.col("asof_ms") == asof + WINDOW) & (pl.col("last_ms") >= asof))
     hit = now.join(later.select("customer_id", "target", hit=pl.lit(True)), on=["customer_id", "target"], how="left",
                    maintain_order="left")["hit"].fill_null(False).to_numpy()  # fmt: skip
-    ours, counts = (table["buy_prob"].to_numpy() for table in (made.forecast(now, facts), now))
+    ours, counts = (table["buy_prob"].to_numpy() for table in (made.expect(profile.PurchaseHistories(now, facts)), now))
     who, n, peer = now["customer_id"].to_list(), now.height, "counts alone"
-    say("weight of the trees", made.note.trees_weight, None, "share", None, n, data)
+    say("weight of the trees", made.note.weight, None, "share", None, n, data)
     y = hit.astype(int)
     auc, auc_c = (learn.auc(y, prob, who) for prob in (ours, counts))
     say("AUC", auc.value, (auc.high - auc.low) / 3.92, "", (peer, auc_c.value), n, data)

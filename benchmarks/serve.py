@@ -1,6 +1,6 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
-    python benchmarks/serve.py [--quick] [--rounds N] [--wrk wrk] [--only startup,agreement,throughput,plain,payments,mixed,webhooks,words,events,money]
+    python benchmarks/serve.py [--quick] [--rounds N] [--wrk wrk] [--only startup,agreement,throughput,plain,payments,carts,mixed,webhooks,words,events,money]
         [--ledger postgresql+psycopg://user@host/a_database_that_is_emptied]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
@@ -63,6 +63,14 @@ FORK = multiprocessing.get_context("forkserver")
 LAG = 400  # reservations between one and its confirmation: more than are under way at once
 PLAIN: list[bool] = []  # not empty: servers run on asyncio and h11, pure Python
 SHARED: list[str] = []  # not empty: the URL of the database that all ledgers are in, in place of SQLite files
+CART = {"shipping_cents": 499, "lines": [
+    {"line_id": str(k), "product_id": f"p{k}", "category": f"c{k % 3}", "quantity": 1 + k % 3, "price_cents": 999 + 100 * k}
+    for k in range(5)]}  # fmt: skip
+IN_CART = {  # joint with one another, so that every set of them is compared
+    "fifth": {"benefit": {"type": "percent_off", "percent": 20}, "scope": "category", "covers": ["c1"]},
+    "five": {"benefit": {"type": "amount_off", "amount_cents": 500}, "min_spend_cents": 5000},
+    "third": {"benefit": {"type": "buy_x_get_y", "buy": 2, "get": 1}},
+}
 CLIENT = """
 import http.client, json, sys
 port, key, first, last, size = int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
@@ -99,6 +107,9 @@ request = function()
     wrk.headers["Idempotency-Key"] = string.format("%d %d", os.getenv("START"), sent)
   end
   at = (at + 7919) % CUSTOMERS
+  if kind == "carts" then
+    return wrk.format(nil, nil, nil, string.format('{"customer_id": "u%05d", LINES}', at))
+  end
   return wrk.format(nil, nil, nil, string.format('{"customer_id": "u%05d", "campaign_id": "CAMPAIGN"}', at))
 end
 done = function(summary, latency)
@@ -108,6 +119,7 @@ done = function(summary, latency)
 end
 """.replace("CUSTOMERS", str(CUSTOMERS))
     .replace("CAMPAIGN", CAMPAIGN)
+    .replace("LINES", json.dumps(CART)[1:-1])
     .replace("LAG", str(LAG))
 )
 
@@ -398,6 +410,35 @@ def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
          peer="goal (at most)", peer_value=1.5)  # fmt: skip
     value, se = ratio(at["keyed"], at["decisions"])
     show("decisions with an Idempotency-Key over those without", value, "ratio", rounds, se=se)
+
+
+def carts(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
+    """Carts of 5 lines under 3 joint promotions beside decisions, at 64 connections."""
+    shop = Shop(folder)
+    for name, body in IN_CART.items():
+        kept = body | {"campaign_id": CAMPAIGN, "stacking": {"joint": True}}
+        assert shop("PUT", f"/v1/promotions/{name}", kept)["http"] == 200
+    asked = {"customer_id": "u00001"} | CART
+    assert len(shop("POST", "/v1/carts:price", asked)["applied"]) == 3
+    urls = {"decisions": "/v1/decisions", "carts": "/v1/carts:price"}
+    rate: dict[str, list[float]] = {name: [] for name in urls}
+    cost: dict[str, list[float]] = {name: [] for name in urls}
+    for turn in range(rounds + 1):
+        for name, path in urls.items():
+            before = cpu_s(shop.process)
+            found = load(wrk, f"http://127.0.0.1:{shop.port}{path}", 64, seconds, shop.key, name)
+            if turn:  # the first round warms up
+                rate[name].append(found["n"] / found["us"] * 1e6)
+                cost[name].append((cpu_s(shop.process) - before) / found["n"])
+    shop.stop()
+    at, cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost))
+    for name in urls:
+        show(f"{name}, requests a second at 64 connections", at[name], "1/s", rounds)
+        show(f"{name}, CPU of a request", 1e6 * cpu[name], "us", rounds)
+    for name, top, bottom in (("carts over decisions", at["carts"], at["decisions"]),
+                              ("the same by CPU seconds", cpu["decisions"], cpu["carts"])):  # fmt: skip
+        value, se = ratio(top, bottom)
+        show(name, value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=0.8)
 
 
 def mixed(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
@@ -787,7 +828,7 @@ def main() -> None:
     asked = options.parse_args()
     chosen = (
         asked.only
-        or f"startup,agreement,throughput,{'' if asked.quick else 'plain,'}payments,mixed,webhooks,words,events,money"
+        or f"startup,agreement,throughput,{'' if asked.quick else 'plain,'}payments,carts,mixed,webhooks,words,events,money"
     )
     SHARED[:] = [asked.ledger] if asked.ledger else []
     FORK.set_forkserver_preload(["promolift.serve.main"])
@@ -800,6 +841,7 @@ def main() -> None:
             "throughput": lambda place: throughput(place, asked.wrk, rounds, seconds),
             "plain": lambda place: throughput(place, asked.wrk, rounds, seconds, plain=True),
             "payments": lambda place: payments(place, asked.wrk, rounds, seconds),
+            "carts": lambda place: carts(place, asked.wrk, rounds, seconds),
             "mixed": lambda place: mixed(place, asked.wrk, rounds, seconds),
             "startup": lambda place: startup(place, 20_000 if asked.quick else 1_000_000),
             "webhooks": lambda place: webhooks(place, 2000 if asked.quick else 20_000),
@@ -808,7 +850,7 @@ def main() -> None:
             "money": lambda place: last_units(place, 1 if asked.quick else 50),
         }
         for name in chosen.split(","):
-            if name in ("throughput", "plain", "payments", "mixed") and not shutil.which(asked.wrk):
+            if name in ("throughput", "plain", "payments", "carts", "mixed") and not shutil.which(asked.wrk):
                 print(json.dumps({"skipped": name, "why": f"no {asked.wrk}; install it or name it with --wrk"}))
                 continue
             with copy_of(folder) as place:

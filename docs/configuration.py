@@ -69,7 +69,8 @@ class Book:
     def part(self, path: str, whole: bool = False) -> str:
         """What the example says under `path`, ready to be copied; with what lies below it if `whole`."""
         if self.is_json:
-            return json.dumps({path: self.values[path]}) if path else self.text.strip()
+            top = path.partition(".")[0]
+            return json.dumps({top: self.values[top]}) if path else self.text.strip()
         under = f"{path}." if whole else path
         return "\n\n".join(
             text for name, text in _blocks(self.text) if name == path or (whole and name.startswith(under))
@@ -193,12 +194,8 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
         return in_words(parts[0], (*rules, *(rule for part in parts[1:] for rule in getattr(part, "metadata", [part]))))
     if origin is Literal:
         return "one of " + ", ".join(f"`{part}`" for part in parts)
-    if origin is Annotated:
-        return in_words(parts[0], rules)
     if origin is tuple:
         return "list of " + _several(parts[0])
-    if origin is Annotated:
-        return in_words(parts[0], rules)
     if origin is dict:
         return f"for each name {in_words(parts[1])}"
     if origin is not None:
@@ -217,6 +214,8 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
 def _several(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "any of " + ", ".join(f"`{part}`" for part in get_args(kind))
+    if get_origin(kind) is Annotated:
+        return in_words(kind).replace("number", "numbers", 1)
     return {str: "texts", int: "whole numbers"}[kind]
 
 

@@ -6,6 +6,7 @@ most refusals are answered before any library of the models is loaded.
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -434,14 +435,19 @@ def decide(
     config: Path, work: Path,
     file: Annotated[Path, option("File to write: .parquet or .csv.", "--out", "-o")],
     segment: Annotated[str | None, option("A segment of promolift.toml; left out: everybody.")] = None,
+    beside: Annotated[
+        list[Path] | None,
+        option("Work folder of another campaign's plan; one decides for each customer. Repeatable.", "--beside"),
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
     """Decide for all customers of a segment at once by the plan, as the server decides for one, and write a file."""
     from promolift.results.decide import write_decisions
     from promolift.run import Job
 
     settings = settings_of(config)
-    with stores.Store(work) as store, showing() as tell:
-        return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file)
+    with ExitStack() as opened, showing() as tell:
+        store, *others = (opened.enter_context(stores.Store(each)) for each in (work, *(beside or ())))
+        return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file, others)
 
 
 @verb(app.command("next"))
@@ -459,7 +465,7 @@ def learn(
     decisions: Annotated[Given, option("Decision records; default: the work folder's.")] = None,
     events: Annotated[Given, option("Clean events since then; default: the work folder's.")] = None,
     window_days: Annotated[float, option("Days after a decision in which its outcome counts.")] = 28,
-    auto: Annotated[bool, option("Write release.json if the guardrails accept the proposal.", "--auto")] = False,
+    auto: Annotated[bool, option("Write release.json if nothing speaks against the draws.", "--auto")] = False,
 ) -> "StepSummary | None":
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
     if context.invoked_subcommand is not None:
@@ -478,7 +484,7 @@ def proposed(config: Path, work: Path, learned: Path) -> "proposal.Where":
 
 @verb(learning.command("show"))
 def show_proposal(config: Path, work: Path, learned: Path) -> "StepSummary":
-    """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
+    """Say what the proposal changes, what it is expected to add, what speaks against it, and what is approved now."""
     return proposal.show(proposed(config, work, learned))
 
 

@@ -216,6 +216,14 @@ class PlanSettings(Settings):
         "are drawn at random for groups of customers, as many as learning is worth and the budget pays; what has been "
         "shown to pay is given, what loses is closed. With true `limits` must be left out.",
     )
+    priority: int = Field(
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Where several campaigns have an offer that pays for one customer, the higher priority goes "
+        "first, then the offer that is worth more.",
+        examples=[10],
+    )
     sure: float = Field(
         default=0.8,
         gt=0.5,

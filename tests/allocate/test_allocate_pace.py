@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from drawn import cases
 from promolift.allocate import solve, trace
 from promolift.allocate.core import choose
-from promolift.allocate.pace import Forecast, Pace
+from promolift.allocate.pace import DayForecast, Pace
 from promolift.errors import InputError
 
 N = 3000
@@ -23,7 +23,7 @@ def customers(n, seed, stretch=1.0):
 
 def forecast(budget):
     gain, cost = customers(4000, 1)
-    return Forecast.of(trace(gain, cost), 4000, budget, N)
+    return DayForecast.of(trace(gain, cost), 4000, budget, N)
 
 
 def play(day, budget, gain, cost, moments):
@@ -77,6 +77,6 @@ def test_no_day_passes_its_budget(moments, budget, seed):
 def test_an_impossible_forecast_or_moment_is_named():
     curve = trace(np.ones((2, 1)), np.ones((2, 1)))
     with pytest.raises(InputError, match="rise from 0 to 1"):
-        Forecast.of(curve, 2, 1.0, 10, np.array([0.0, 0.8, 0.5, 1.0]))
+        DayForecast.of(curve, 2, 1.0, 10, np.array([0.0, 0.8, 0.5, 1.0]))
     with pytest.raises(InputError, match="outside 0 to 1"):
-        Pace().reprice(Forecast.of(curve, 2, 1.0, 10), 1.5)
+        Pace().reprice(DayForecast.of(curve, 2, 1.0, 10), 1.5)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift import allocate
+from promolift.allocate.frame import ShopLimits
 from promolift.allocate.settings import StrategicRule
 from promolift.allocate.strategic import floors, with_rules
 from promolift.errors import ConfigError
@@ -121,3 +122,43 @@ def test_a_pinned_offer_is_not_left_out_for_one_that_just_fits_without_it() -> N
     )
     chosen = planned(frame, [StrategicRule(name="p", rule="pin", menu=("a",), segments=("m",))], 98)
     assert sorted(chosen["customer_id"]) == ["c1", "c2"]
+
+
+def many(customers: int = 300) -> pl.DataFrame:
+    """Customers who gain less and less from each cent; the first third are members, for whom line a loses a little."""
+    rows = [
+        (f"c{n:03d}", f"off_{line}", line, gain, cost, ["m"] if n < customers // 3 else [], True, None)
+        for n in range(customers)
+        for line, gain, cost in (("a", -1.0 if n < customers // 3 else 5.0, 10.0), ("b", 60.0 - n / 10, 20.0))
+    ]
+    names = ["customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "segments", "eligible", "why_not"]
+    types = {"segments": pl.List(pl.String), "why_not": pl.String}
+    return pl.DataFrame(rows, names, orient="row", schema_overrides=types)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        StrategicRule(name="p", rule="pin", menu=("a",), segments=("m",)),
+        StrategicRule(name="b", rule="boost", menu=("a",), boost_cents=80.0),
+        StrategicRule(name="x", rule="exclude", menu=("b",), segments=("m",)),
+    ],
+)
+def test_the_curve_is_of_the_plans_under_the_rules_and_has_no_gain_that_they_made_up(rule: StrategicRule) -> None:
+    ruled = with_rules(many(), [rule]).filter("eligible")
+    line = ShopLimits(1.0, ()).curve(ruled, 2000.0, 0)
+    for budget, gain, price in line.select("budget_cents", "gain_cents", "price").iter_rows():
+        chosen = planned(many(), [rule], budget)
+        assert gain == pytest.approx(chosen["gain_cents"].sum(), abs=1.0)
+        assert -0.2 <= price <= 3.1  # of own gains: no offer earns more than 60 for its 20
+    if rule.rule != "exclude":
+        assert line["choice_price"].max() > 3.1  # what decisions are paced by has what the rule adds
+
+
+def test_the_price_of_a_least_share_is_what_a_percentage_point_more_costs() -> None:
+    def best(share: float) -> allocate.AllocatedOffers:
+        rule = StrategicRule(name="s", rule="at_least", menu=("a",), share=share)
+        return allocate.plan(many(), 3000.0, floors([rule]))
+
+    ten_points = best(0.45).gain_cents - best(0.55).gain_cents
+    assert best(0.5).allocation.multipliers["s"] / 10 == pytest.approx(ten_points, rel=0.05)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from console_helpers import CONFIG, PASSWORD, Shop, opened
-from serve_helpers import free_port
+from serve_helpers import derived, free_port
 
 from promolift.console.people import begin
 from promolift.console.screens import NAV
@@ -34,7 +34,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY), pytes
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
-SCREENS = [item.path for item in NAV] + ["/account", "/customers/one?id=u001"]
+SCREENS = [item.path for item in NAV] + [
+    "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
+]  # fmt: skip
 
 
 class Site:
@@ -78,9 +80,9 @@ def fresh(folder: Path) -> Iterator[Site]:
     yield from running(folder, demo=False)
 
 
-def running(folder: Path, demo: bool) -> Iterator[Site]:
-    """A server at an address, and a browser."""
-    with opened(folder, demo=demo) as shop:
+def running(folder: Path, demo: bool, file: Path | None = None) -> Iterator[Site]:
+    """A server at an address, and a browser; with a `file` that is not there yet and no folder, a shop of nothing."""
+    with opened(folder, CONFIG if folder.exists() else None, demo, file) as shop:
         config = configured(shop.app, "127.0.0.1", free_port())
         config.lifespan = "off"  # the test client keeps it
         listener = Listener(config)
@@ -174,9 +176,7 @@ def test_a_rejected_release_is_rolled_back_in_two_clicks_and_decisions_change(si
     api, campaign = site.shop.api, CONFIG.plan.campaign
     live = api("GET", f"/v1/campaigns/{campaign}")["release"]
     made = site.shop.server.decider.ensure(live)
-    from promolift.serve.release import derive
-
-    other = derive(site.shop.server.settings.work, live, made.terms.model_copy(update={"price": 1e6}))
+    other = derived(site.shop.server.settings.work, live, made.terms.model_copy(update={"price": 1e6}))
     api("POST", f"/v1/releases/{other}:activate")
     with Store(site.folder) as store:
         who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)
@@ -209,3 +209,108 @@ def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
     assert page.locator("h1").inner_text() == "Today"
     assert [cookie["httpOnly"] for cookie in page.context.cookies()] == [True]
     assert page.evaluate("document.cookie") == ""
+
+
+def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_files: Path) -> None:
+    for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
+        page = fresh.page("admin")
+        page.goto("/console/data")
+        page.locator("input[type=file]").set_input_files(own_files / "events.csv")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("h1")).to_have_text("events", timeout=60_000)  # it is read and guessed at
+        said = page.locator("#tried")
+        before = said.inner_text()
+        page.locator("select[name='role.customer_id']").select_option("sku")
+        expect(said).not_to_have_text(before, timeout=30_000)
+        page.locator("select[name='role.customer_id']").select_option("user_id")
+        page.get_by_role("button", name="Keep this").click()
+        assert "Kept" in page.locator(".said").inner_text()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator(".job progress").wait_for(timeout=60_000)
+        page.reload()
+        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
+        page.get_by_role("button", name="Stop").click()
+        assert fresh.faults == []
+
+
+def test_an_offer_is_previewed_as_it_is_typed_and_put_on_the_menu(folder: Path, tmp_path: Path) -> None:
+    for site in running(folder, True, tmp_path / "promolift.toml"):
+        page = site.page("approver")
+        page.goto("/console/offers")
+        page.get_by_role("link", name="Add an offer").click()
+        page.get_by_role("link", name="an amount off").click()
+        page.locator("input[name=amount_cents]").fill("5")
+        expect(page.locator("#preview")).to_contain_text("above the amount")
+        page.locator("input[name=min_spend_cents]").fill("45")
+        expect(page.locator("#preview")).to_contain_text("$5 off from $45 up")
+        page.get_by_role("button", name="Keep as a draft").click()
+        page.get_by_role("button", name="Approve").click()
+        assert page.locator(".offer-cards h3", has_text="$5 off from $45 up").count() == 1
+        assert site.faults == []
+
+
+def test_a_request_is_built_as_it_is_typed(site: Site) -> None:
+    page = site.page("viewer")
+    page.goto("/console/developer")
+    page.locator("textarea[name=body]").fill('{"customer_id": "c-77"}')
+    expect(page.locator("#snippets pre").first).to_contain_text("c-77")
+    assert site.faults == []
+
+
+def test_a_test_is_drafted_started_and_stopped(site: Site) -> None:
+    page = site.page("approver")
+    page.goto("/console/")
+    page.get_by_role("link", name="Tests", exact=True).click()
+    page.get_by_role("link", name="New test").click()
+    page.get_by_label("What should the test answer?").fill("Do offers pay?")
+    before = page.locator("#power").inner_text()
+    page.get_by_label("share of customers who buy").check()  # the table of what would show follows
+    expect(page.locator("#power")).not_to_have_text(before)
+    page.get_by_role("button", name="Save as a draft").click()
+    page.locator("summary", has_text="Start").click()
+    page.get_by_role("button", name="Yes, start").click()
+    expect(page.locator(".state.live")).to_have_text("running")
+    campaign = CONFIG.plan.campaign
+    assert site.shop.api("POST", "/v1/decisions", {"customer_id": "u007"})["variant"] in ("a", "holdout")
+    page.get_by_text("Stop the test").click()
+    page.get_by_role("button", name="Stop now").click()
+    assert site.shop.api("GET", f"/v1/campaigns/{campaign}")["experiment"] is None
+    page.get_by_role("link", name="Do offers pay?").click()
+    assert page.locator("h1").inner_text() == "A past test"
+    assert site.faults == []
+
+
+def test_days_are_left_out_and_every_page_says_so(site: Site) -> None:
+    page = site.page("approver")
+    page.goto("/console/results")
+    page.get_by_label("First day").fill("2026-03-03")
+    page.get_by_label("What happened").fill("Site down")
+    page.get_by_label("Leave these days out").check()
+    page.get_by_role("button", name="Note it").click()
+    page.get_by_role("link", name="Today").click()
+    assert "2026-03-03: Site down" in page.locator("main").inner_text()
+    assert site.faults == []
+
+
+def test_a_trial_is_sent_and_its_columns_are_looked_at(site: Site, tmp_path: Path) -> None:
+    rows = [f"m{n},{'letter' if n % 2 else 'none'},{n % 7},{10 + n % 5}" for n in range(40)]
+    (tmp_path / "spring.csv").write_text("\n".join(["member,arm,age,spend", *rows]), encoding="utf-8")
+    page = site.page("editor")
+    page.goto("/console/trials")
+    page.locator("input[type=file]").set_input_files(tmp_path / "spring.csv")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_url("**/trials/spring/columns")
+    assert page.get_by_label("arm", exact=True).input_value() == "treatment"
+    assert page.get_by_label("member").input_value() == "ignore"
+    assert serious(page) == []
+    page.get_by_role("button", name="Read the trial").click()  # no outcome was named: it says so, here
+    assert "no outcome" in page.locator(".said.bad").inner_text()
+    assert site.faults == []
+
+
+def test_who_the_customers_are_is_drawn_below_the_list(site: Site) -> None:
+    page = site.page("viewer")
+    page.goto("/console/customers")
+    page.locator("#figure-customers-map .chart svg").wait_for()
+    assert serious(page) == []
+    assert site.faults == []

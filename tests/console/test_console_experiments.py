@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from console_helpers import CONFIG, Shop, opened
+from serve_helpers import derived
 from sqlalchemy import insert
 
 from promolift.learn.experiment import assign
-from promolift.serve.release import derive
+from promolift.serve import verdicts
 from promolift.serve.things import KeptTest
 from promolift.sql import DAY_MS
 from promolift.store.ledger_schema import DECISIONS, EVENTS
@@ -31,7 +32,7 @@ def another(shop: Shop) -> str:
     """A second release of the campaign."""
     release = shop.api("GET", HERE)["release"]
     terms = shop.server.decider.ensure(release).terms
-    other = derive(shop.server.settings.work, release, terms.model_copy(update={"price": terms.price + 1}))
+    other = derived(shop.server.settings.work, release, terms.model_copy(update={"price": terms.price + 1}))
     shop.api("POST", f"/v1/releases/{other}:activate")
     shop.api("POST", f"{HERE}:rollback")
     return other
@@ -132,6 +133,20 @@ def test_what_is_shown_is_what_came_and_the_winner_decides_for_all(live: Shop) -
     assert live.api("GET", HERE)["release"] == other
     assert live.api("GET", HERE)["experiment"] is None
     assert live.api("GET", f"{HERE}/experiments")["data"][0]["ended_ms"]
+
+
+def test_where_many_decisions_are_read_the_page_comes_first(live: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, approver = drafted(live), live.person("approver")
+    approver.post(f"/tests/{name}/start")
+    came(live, name, more_cents=1500)
+    here = approver.json("/tests")["result"]
+    monkeypatch.setattr(verdicts, "MANY", 100)
+    page = approver.json("/tests")
+    assert (page["reading"], page["result"]) == (True, None)
+    assert f"/console/tests/{name}?part=shown" in approver.get("/tests")
+    there = approver.json(f"/tests/{name}?part=shown")["result"]  # read in a process of its own
+    assert there["verdicts"][0]["lift"] == pytest.approx(here["verdicts"][0]["lift"])
+    assert "Make the winner decide" in approver.get(f"/tests/{name}?part=shown")
 
 
 def test_a_broken_guardrail_and_groups_are_said(live: Shop, folder: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from console_helpers import CONFIG, Shop, opened
+from serve_helpers import derived
 from sqlalchemy import insert
 
 from promolift.results.plan import Plan
 from promolift.serve.clock import wall_ms
-from promolift.serve.release import derive
 from promolift.sql import DAY_MS
 from promolift.store import Store
 from promolift.store.ledger_money import period_key
@@ -166,7 +166,7 @@ def test_a_release_is_rolled_back_here_too(live: Shop) -> None:
     approver = live.person("approver")
     assert "Roll back now" not in approver.get("/live")
     first = live.api("GET", f"/v1/campaigns/{CAMPAIGN}")["release"]
-    other = derive(
+    other = derived(
         live.server.settings.work, first, live.server.decider.ensure(first).terms.model_copy(update={"price": 1e6})
     )
     live.api("POST", f"/v1/releases/{other}:activate")

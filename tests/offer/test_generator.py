@@ -5,14 +5,20 @@ import polars as pl
 import pytest
 
 from promolift.errors import SupportError
-from promolift.offer.market import Layout, Market, market_from, read_accepted
 from promolift.offer.proposals import PROPOSALS
 from promolift.tables import CANDIDATES
 
 pytest.importorskip("torch")
-from promolift.offer.generator import GeneratorSettings, OfferGenerator, fit_generator
+from promolift.offer.generator import (
+    GeneratorSettings,
+    Market,
+    OfferGenerator,
+    fit_generator,
+    market_from,
+    read_accepted,
+)
 
-N, LAYOUT = 40, Layout((10, 20, 30), (7, 14), ("app", "store"))
+N, PERCENTS = 40, (10, 20, 30)
 SLOTS = (("category", "tea"), ("category", "fuel"), ("product", "p1"), ("all", None))
 SMALL = GeneratorSettings(steps=25, batch=16, hidden=12, pack=2)
 
@@ -27,9 +33,9 @@ def market(customers: list[int] | None = None, **changes: object) -> Market:
     open_[:, 1:, 2] = False
     x = np.array([[np.sin(i), np.cos(i)] for i in who])
     parts = {
-        "customer_ids": tuple(f"C{i:02d}" for i in who), "slots": SLOTS, "slot_NS": slot, "x_NF": x,
+        "percents": PERCENTS, "customer_ids": tuple(f"C{i:02d}" for i in who), "slots": SLOTS, "slot_NS": slot,
+        "x_NF": x,
         "item_NSI": np.tile(np.eye(4)[None], (n, 1, 1)), "open_NSD": open_,
-        "bought_NS": np.tile([True, True, False, False], (n, 1)),
         "basket_N": np.full(n, 4000.0), "kind_K": np.array([True, True, False]),
     } | changes  # fmt: skip
     return Market(**parts)  # type: ignore[arg-type]
@@ -38,11 +44,11 @@ def market(customers: list[int] | None = None, **changes: object) -> Market:
 def accepted(rows: int = 160) -> pl.DataFrame:
     """Three in four took 10 % off fuel because of tea; one in four, 5.00 off 50.00."""
     coupon = {
-        "scope": "category", "target": "fuel", "because": "tea", "benefit": "percent_off", "percent": 10,
-        "amount_cents": 0, "min_spend_cents": 0, "valid_days": 14, "channel": "store", "hour": 17,
+        "scope": "category", "target": "fuel", "benefit": "percent_off", "percent": 10, "amount_cents": 0,
+        "min_spend_cents": 0,
     }  # fmt: skip
     amount = coupon | {"scope": "all", "target": None, "benefit": "amount_off", "percent": 0} | {
-        "amount_cents": 500, "min_spend_cents": 5000, "because": None,
+        "amount_cents": 500, "min_spend_cents": 5000,
     }  # fmt: skip
     made = [(amount if i % 4 == 0 else coupon) | {"customer_id": f"C{(i * 7) % N:02d}"} for i in range(rows)]
     return pl.DataFrame(made, schema=PROPOSALS.schema)
@@ -50,7 +56,7 @@ def accepted(rows: int = 160) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def made() -> OfferGenerator:
-    return fit_generator(market(), accepted(), LAYOUT, SMALL)
+    return fit_generator(market(), accepted(), SMALL)
 
 
 def test_accepted_offers_are_read_by_hand() -> None:
@@ -59,10 +65,9 @@ def test_accepted_offers_are_read_by_hand() -> None:
     ]  # nobody; B has no tea; no such slot; no such benefit  # fmt: skip
     base = accepted(2).row(1, named=True)
     rows = pl.DataFrame([*accepted(2).to_dicts(), *(base | change for change in strange)], schema=PROPOSALS.schema)
-    read = read_accepted(rows, market(), LAYOUT)
-    assert (read.who_A.tolist(), read.slot_A.tolist(), read.because_A.tolist()) == ([0, 7], [3, 1], [-1, 0])
-    assert (read.kind_A.tolist(), read.percent_A.tolist(), read.valid_A.tolist()) == ([1, 0], [0, 0], [1, 1])
-    assert (read.channel_A.tolist(), read.hour_A.tolist()) == ([1, 1], [17, 17])
+    read = read_accepted(rows, market())
+    assert (read.who_A.tolist(), read.slot_A.tolist()) == ([0, 7], [3, 1])
+    assert (read.kind_A.tolist(), read.percent_A.tolist()) == ([1, 0], [0, 0])
     assert read.money_A2[0] == pytest.approx([(0.1 - 0.02) / 0.48, (1.25 - 0.5) / 2.5])
 
 
@@ -77,8 +82,6 @@ def test_nothing_forbidden_is_ever_drawn(made: OfferGenerator) -> None:
     assert (money["scope"] == "all").all()
     assert money["min_spend_cents"].is_between(2000, 12_000).all()
     assert (money["amount_cents"] / money["min_spend_cents"]).is_between(0.019, 0.501).all()
-    assert not drawn.filter(pl.col("because") == pl.col("target")).height
-    assert drawn["because"].is_in(["tea", "fuel"]).sum() + drawn["because"].null_count() == drawn.height
 
 
 def test_a_customers_draws_hang_on_nobody_else(made: OfferGenerator) -> None:
@@ -91,16 +94,16 @@ def test_a_customers_draws_hang_on_nobody_else(made: OfferGenerator) -> None:
 
 
 def test_the_same_seed_trains_the_same_generator(made: OfferGenerator) -> None:
-    again = fit_generator(market(), accepted(), LAYOUT, SMALL)
+    again = fit_generator(market(), accepted(), SMALL)
     assert again.record == made.record
     assert again.propose(market(), 3).equals(made.propose(market(), 3))
-    other = fit_generator(market(), accepted(), LAYOUT, SMALL.model_copy(update={"seed": 1}))
+    other = fit_generator(market(), accepted(), SMALL.model_copy(update={"seed": 1}))
     assert other.record != made.record
 
 
 def test_offers_are_drawn_as_they_were_accepted() -> None:
     knobs = SMALL.model_copy(update={"steps": 150, "hidden": 24, "batch": 32})
-    drawn = fit_generator(market(), accepted(), LAYOUT, knobs).propose(market(), 8)
+    drawn = fit_generator(market(), accepted(), knobs).propose(market(), 8)
 
     def share(target: str, percent: int) -> float:
         return float(((drawn["target"] == target) & (drawn["percent"] == percent)).fill_null(False).mean())  # type: ignore[arg-type]
@@ -111,7 +114,7 @@ def test_offers_are_drawn_as_they_were_accepted() -> None:
 
 def test_too_few_accepted_offers_are_refused() -> None:
     with pytest.raises(SupportError, match="80 accepted offers"):
-        fit_generator(market(), accepted(80), LAYOUT, SMALL)
+        fit_generator(market(), accepted(80), SMALL)
 
 
 def test_a_market_is_read_from_candidates() -> None:
@@ -127,12 +130,11 @@ def test_a_market_is_read_from_candidates() -> None:
         {"customer_id": ["B", "A"], "orders_expected": [1.0, None], "basket_mean_cents": [None, 50.0],
          "price_sensitivity": [0.1, 0.2], "online": [True, None]}
     )  # fmt: skip
-    found = market_from(CANDIDATES.conform(pl.DataFrame(rows)), people, LAYOUT, frozenset({"percent_off"}))
+    found = market_from(CANDIDATES.conform(pl.DataFrame(rows)), people, PERCENTS, frozenset({"percent_off"}))
     assert found.customer_ids == ("A", "B")
     assert found.slots == (("category", "oil"), ("category", "tea"))
     assert found.slot_NS.tolist() == [[0, -1], [0, 1]]
     assert found.open_NSD[1].tolist() == [[False, True, False], [True, False, False]]
     assert found.item_NSI[1, :, 3].tolist() == [0, 1]  # tea was bought
-    assert found.bought_NS.tolist() == [[False, False], [False, True]]
     assert found.x_NF[:, 4:].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
     assert np.isnan(found.basket_N[1])

@@ -52,7 +52,7 @@ NO_REST = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
 def proposal(**terms: object) -> dict[str, object]:
     return {
         "customer_id": "A", "scope": "category", "target": "tea", "benefit": "percent_off", "percent": 15,
-        "amount_cents": 0, "min_spend_cents": 0, "valid_days": 14,
+        "amount_cents": 0, "min_spend_cents": 0,
     } | terms  # fmt: skip
 
 
@@ -61,14 +61,14 @@ def table(*rows: dict[str, object]) -> pl.DataFrame:
 
 
 def test_a_proposal_is_funded_as_the_menu_line_of_its_scope_and_by_nobody_else() -> None:
-    tea, everything = lines(table(proposal(), proposal(scope="all", target=None)), MENU)[::-1]
+    tea, everything = lines(table(proposal(), proposal(scope="all", target=None)), MENU, 14)[::-1]
     assert (tea.id, tea.supplier_share, tea.send_cost_cents, tea.activation) == ("pr-category-15-14d", 0.5, 2, "code")
     assert (everything.scope, everything.supplier_share, everything.send_cost_cents) == ("all", 0.0, 2)
 
 
 def test_a_benefit_that_the_shop_does_not_give_is_refused() -> None:
     with pytest.raises(InputError, match="free_shipping is not on the shop's menu"):
-        lines(table(proposal(scope="all", target=None, benefit="free_shipping", percent=0)), MENU)
+        lines(table(proposal(scope="all", target=None, benefit="free_shipping", percent=0)), MENU, 14)
 
 
 def test_candidates_are_those_proposed_and_closed_by_the_same_rules() -> None:
@@ -80,7 +80,7 @@ def test_candidates_are_those_proposed_and_closed_by_the_same_rules() -> None:
         proposal(scope="all", target=None, percent=5),
     )
     people = OfferInputs(PROFILES, TARGETS, NO_REST)
-    rows, items = propose_candidates(asked, MENU, people, OfferRules(margin_floor=0.1))
+    rows, items = propose_candidates(asked, MENU, people, OfferRules(margin_floor=0.1), 14)
     CANDIDATES.check(rows)
     got = {(r["customer_id"], r["menu_id"], r["target"]): r["why_not"] for r in rows.iter_rows(named=True)}
     assert set(got) == {
@@ -95,16 +95,17 @@ def test_candidates_are_those_proposed_and_closed_by_the_same_rules() -> None:
 def test_different_terms_never_share_an_id() -> None:
     amount = {"scope": "all", "target": None, "benefit": "amount_off", "percent": 0}
     changes: tuple[dict[str, object], ...] = (
-        {}, {"percent": 25}, {"valid_days": 7}, {"scope": "product"}, {"scope": "all", "target": None},
+        {}, {"percent": 25}, {"scope": "product"}, {"scope": "all", "target": None},
         amount | {"amount_cents": 500, "min_spend_cents": 4000},
         amount | {"amount_cents": 400, "min_spend_cents": 5000},
     )  # fmt: skip
     asked = table(*(proposal(**change) for change in changes))
-    assert with_ids(asked)["menu_id"].n_unique() == asked.height
+    ids = pl.concat([with_ids(asked, days)["menu_id"] for days in (7, 14)])
+    assert ids.n_unique() == 2 * asked.height
 
 
 def test_a_proposal_prints_as_an_offer() -> None:
-    (item,) = lines(table(proposal()), MENU)
+    (item,) = lines(table(proposal()), MENU, 14)
     starts = datetime(2026, 3, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
     offer = make_offer(item, "tea", "category", Words(zh="茶", en="tea"), starts, "CNY")
     assert (offer.benefit.percent, offer.menu_id, offer.expires.day) == (15, "pr-category-15-14d", 14)

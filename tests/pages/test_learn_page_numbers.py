@@ -9,11 +9,13 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from judged_shop import START, case, claimed, judged, losing
+from promolift.deliver import LineEffect
+from promolift.learning.arms import LearnedArms, arm_release
 from promolift.learning.judge import JudgedEvidence
-from promolift.learning.next import next_release
 from promolift.pages.learning import page_of
-from promolift.results.learned import LearnedPolicy
+from promolift.results.learned import LearnedPolicy, NextRelease, Ranged
 from promolift.sql import DAY_MS
+from promolift.tables import Z95
 from promolift.words import count, date, days, money, number, share
 
 CURRENCY = "USD"
@@ -21,21 +23,22 @@ cash = partial(money, currency=CURRENCY)
 MONEY = (
     "Verdict.total", "Verdict.total_low", "Verdict.total_high", "Verdict.low", "Verdict.high", "Lift.lift",
     "Lift.control", "Look.total", "Look.low", "Look.high", "Ranged.value", "Ranged.low", "Ranged.high",
-    "Quintile.predicted", "Quintile.realised", "Quintile.low", "Quintile.high", "Value.value", "Value.interval",
-    "predicted", "shown",
+    "Quintile.predicted", "Quintile.realised", "Quintile.low", "Quintile.high", "LineEffect.cost_cents",
+    "LineEffect.net_cents", "LineEffect.window_cents", "predicted", "shown",
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | {
+    "net_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (share,),
     "share": (share,), "explore": (share,), "holdout_share": (share,), "window_days": (days,),
     "Look.days": (number, days), "effective": (count,),
 }  # fmt: skip
 PLAIN = dict.fromkeys(("Verdict.low", "Verdict.high", "Lift.lift", "Lift.control"), (number,))  # of orders
-CHANCE, EVEN, BELOW = "1 / logged propensity", "the expectation of 1 ±", "lower bound is below 0"  # words of the page
+CHANCE = "1 / logged propensity"  # words of the page
 
 
 def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
     """The typed results behind the first screen and each chapter."""
     found, then = learned.judged, learned.next
-    verdict, ratio = found.verdict, then.recalibration
+    verdict = found.verdict
     predicted, gain = {"predicted": found.predicted}, verdict.lift.lift if verdict.lift else None
     shares = {"explore": found.release.explore, "holdout_share": found.release.holdout_share}
     window = {"window_days": found.window_days}
@@ -47,19 +50,16 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
         ],
         "verdict": [found.main, found.why],
         "days": [found.looks, verdict.n_arm],
-        "calibration": [
-            found.quintiles, found.calibration, ratio.whole, ratio.measured, ratio.measured_se,
-            found.prior_sd, EVEN,
-        ],
+        "calibration": [found.quintiles, found.calibration],
         "trust": [
             found.weights, found.outcome_counts, found.decision_counts, found.changed_arm, shares,
             CHANCE,
         ],
         "drift": [found.drifts, found.unseen_drifts],
-        "next": [then, ratio.offers, BELOW],
+        "next": [then, *(said(each) for each in (then.release.effects if then else ()))],
         "todo": [
-            {"Lift.lift": gain, "shown": found.shown}, predicted, shares, verdict.why, then.why, found.drifts,
-            then.release.policy_version, found.outcome_counts.get("open window"),
+            {"Lift.lift": gain, "shown": found.shown}, predicted, shares, verdict.why, found.drifts,
+            then and [then.expected, then.why, then.release.policy_version], found.outcome_counts.get("open window"),
         ],
     }  # fmt: skip
     held = {name: Figures(CURRENCY, FORMS, some) for name, some in results.items()}
@@ -67,8 +67,36 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
     return held
 
 
+def said(effect: LineEffect) -> dict[str, object]:
+    """What stands on the page of one line and group beside its own fields: the ends of its intervals, and what it adds
+    before its cost."""
+    ends = {"net_cents": "net_se_cents", "window_cents": "window_se_cents", "visits": "visits_se"}
+    return {
+        f"{side}.{name}": getattr(effect, name) + Z95 * side * getattr(effect, se)
+        for name, se in ends.items()
+        for side in (-1, 1)
+    } | {"LineEffect.net_cents": effect.net_cents + effect.cost_cents}  # fmt: skip
+
+
 def told(found: JudgedEvidence) -> LearnedPolicy:
-    return LearnedPolicy(found, next_release(found, cash), CURRENCY, "Shop", False, False)
+    return LearnedPolicy(found, following(found), CURRENCY, "Shop", False, False)
+
+
+def following(found: JudgedEvidence) -> NextRelease | None:
+    """What draws might have taught here; where nothing was explored there are none."""
+    if not found.release.explore:
+        return None
+    effects = tuple(
+        LineEffect(
+            arm=arm, group="all customers", net_cents=net, net_se_cents=23.0, window_cents=net / 3,
+            window_se_cents=11.0,
+            cost_cents=17.0, pays=0.87, state=state, share=0.5, n_arm=123, n_none=456, visits=0.21, visits_se=0.07,
+            evidence="randomised",
+        )
+        for arm, net, state in (("cut-10", 31.0, "give"), ("cut-20", -7.0, "test"))
+    )  # fmt: skip
+    learned = LearnedArms(effects, Ranged(19.0, 3.0, 35.0), 2, 84, 987)
+    return arm_release(found, learned, cash)
 
 
 def two_weeks() -> JudgedEvidence:
@@ -108,7 +136,7 @@ PLANTED = [
     ("money", ("first screen", "verdict", "days", "calibration", "next", "todo")),
     ("count", ("first screen", "verdict", "days", "calibration", "trust", "next")),
     ("share", ("trust", "todo")),
-    ("number", ("verdict", "days", "calibration", "trust", "next")),
+    ("number", ("verdict", "days", "trust", "next")),
 ]
 
 

@@ -13,7 +13,7 @@ from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth, weakest
 from promolift.results.figures import Histogram, bars, sample
 from promolift.results.learned import Ranged
-from promolift.results.plan import Assumption, Luck, Point
+from promolift.results.plan import Assumption, Luck, Point, RuleCost, rule_text
 from promolift.results.predictions import (
     AVERAGE,
     COUPONS,
@@ -257,6 +257,20 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
     assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
     beyond = figure(budget.tell(small_story(frontier=FRONTIER, half=half)).blocks, "frontier").finding
     assert "twice" not in beyond
+
+
+def test_what_each_strategic_rule_costs_is_a_row() -> None:
+    rules = (
+        RuleCost(name="launch", rule="pin", given=12, able=20, cost_cents=450.0),
+        RuleCost(name="wide", rule="at_least", given=15, able=90, cost_cents=300.0, price=200_000.0),
+    )
+    block = budget.tell(small_story({"strategic": rules}, frontier=FRONTIER)).blocks[-1]
+    assert isinstance(block, Block)
+    assert block.data["grid"].rows == [
+        ["launch", "pin", "12", "20", "$4.50", ""],
+        ["wide", "at least", "15", "90", "$3.00", "$20.00"],
+    ]
+    assert rule_text(rules[1], "USD").endswith("One percentage point more would cost $20.00.")
 
 
 def test_the_luck_in_a_plan_is_told() -> None:

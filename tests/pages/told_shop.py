@@ -12,7 +12,6 @@ from promolift import effect
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.profile import MemberNote
-from promolift.profile.settings import BasketNote
 from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.forecasts import (
     Alike,
@@ -91,8 +90,8 @@ def describe(store: Store, seed: int) -> None:
     ).keep(store)  # fmt: skip
     NoModel(redemption="no coupons were redeemed before the check").keep(store)
     Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
-    known = {"rows": 5000, "counts_loss": 0.44, "trees_loss": 0.43, "lead": 0.01, "lead_low": 0.006, "lead_high": 0.014}
-    member = MemberNote(asof_ms=0, trees_weight=0.75, why="the trees lose less on the last window", **known)
+    known = {"n": 5000, "alone": 0.44, "lead": 0.01, "lead_low": 0.006, "lead_high": 0.014}
+    member = MemberNote(weight=0.75, why="the trees lose less on the last window", **known)
     PurchaseMembers(at_check=member, at_plan=member).keep(store)
     main = measured(response(store), rng)
     keep_responses(store, main, [half(main, rng) for _ in range(2)])
@@ -165,9 +164,9 @@ def forecast(store: Store, seed: int) -> None:
             ),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
             lead=FigureRange(value=0.021, low=0.009, high=0.033),
-            basket=BasketNote(
-                day=20_000.0, weight=0.75, why="they rank the next baskets better", n=103, alone=0.341, lead=0.011,
-                lead_low=0.003, lead_high=0.019,
+            basket=MemberNote(
+                weight=0.75, why="they rank the next baskets better", n=103, alone=0.341, lead=0.011, lead_low=0.003,
+                lead_high=0.019,
             ),
             reliability=Reliability(
                 model="an item in the next basket",

@@ -20,8 +20,8 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     h = shop()
     shared = popularity(h, END)
     with pytest.raises(SupportError, match="50 needed"):
-        encoder_forecast.calibrate(model, h, shared, END - 28)
-    line = encoder_forecast.calibrate(model, h, shared, END - 56)
+        encoder_forecast.look_back(model, "", h, shared, END - 28)
+    line = encoder_forecast.calibrated(encoder_forecast.look_back(model, "", h, shared, END - 56), 0.0)
     money = "${:.2f}".format
     said = next(model.forecast(h, shared, np.arange(90), np.full(90, END - 56)))
     told = encoder_forecast.tell(model, line, h, said, encoder_forecast.Voice(money))
@@ -55,3 +55,27 @@ def test_a_rhythm_is_told_with_what_is_due():
         "Buys soap every 9 days, overdue by 3.",
         None,
     ]
+
+
+def test_each_half_is_weighed_and_calibrated_by_the_other():
+    """Trees help the first half of the customers and harm the second: neither may choose for itself."""
+    from promolift.profile.encoder_forecast import Lookback, Usual, crossed, weighed
+
+    n, first = 200, np.arange(200) < 100
+    rng = np.random.default_rng(3)
+    gain = np.where(first[:, None], np.linspace(0.2, 0.6, 5), np.linspace(0.6, 0.2, 5)) + 0.01 * rng.normal(size=(n, 5))
+    zero, bought = np.zeros(n), rng.random((n, 5, 3)) < np.where(first, 0.9, 0.1)[:, None, None]
+    back = Lookback(
+        day=20_000.0, usual=Usual(1.0, 0.5, 1.0), customer_A=np.arange(n), churn_A=zero, gone_A=zero > 0, deal_A=zero,
+        own_A=zero, deals_A=zero, spend_A=zero + 1, spent_A=zero + 1, orders_A=zero + 1, visits_A=zero + 1,
+        who_N=np.arange(n), gain_NW=gain, habit_N=zero, size_N=zero, log_NWR=np.zeros((n, 5, 3), np.float32),
+        bought_NWR=bought,
+    )  # fmt: skip
+    found = crossed(back, first)
+    assert found.gain_N == pytest.approx(np.r_[gain[first, 0], gain[~first, 4]])
+    assert found.prob_R[:300] == pytest.approx(0.1, abs=0.05)  # what the second half bought
+    assert found.prob_R[300:] == pytest.approx(0.9, abs=0.05)
+    note = weighed(back, found, 77)
+    assert note.lead == pytest.approx((found.gain_N - found.alone_N).mean())
+    assert note.lead_high < 0
+    assert (note.n, note.judged_ms, note.log_rows) == (n, 20_000 * 86_400_000, 77)

@@ -6,21 +6,23 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.profile import forecast
-from promolift.profile.forecast import (
+from promolift.profile import purchases
+from promolift.profile.purchases import (
     GROUPS,
-    PurchaseForecaster,
-    fit_forecast,
+    Forecast,
+    PurchaseHistories,
+    forecast,
     groups,
     learned_moments,
     target_facts,
     together,
 )
-from promolift.profile.settings import MemberNote
+from promolift.profile.settings import MemberNote, ProfileSettings
 from promolift.sql import DAY_MS
 from promolift.tables import AFFINITIES
 
-WINDOW, ASOF = 28 * DAY_MS, 20_000 * DAY_MS
+SETTINGS = ProfileSettings()
+WINDOW, ASOF = SETTINGS.window_days * DAY_MS, 20_000 * DAY_MS
 MOMENTS = [ASOF, *learned_moments(ASOF, WINDOW)]
 
 
@@ -61,13 +63,17 @@ def facts(table: pl.DataFrame) -> pl.DataFrame:
     return together([target_facts(table)])
 
 
+def past(table: pl.DataFrame) -> PurchaseHistories:
+    return PurchaseHistories(table, facts(table))
+
+
 def test_the_trees_find_what_counts_leave():
     table = rows()
-    made = fit_forecast(table, facts(table), ASOF, WINDOW)
-    assert made.note.trees_weight >= 0.75
+    made = forecast(past(table), ASOF, SETTINGS)
+    assert made.note.weight >= 0.75
     assert made.note.lead_low > 0
     now = table.filter(pl.col("asof_ms") == ASOF)
-    told = made.forecast(now, facts(table))
+    told = made.expect(PurchaseHistories(now, facts(table)))
     due = now["due_in_days"].to_numpy() < 0
     prob = told["buy_prob"].to_numpy()
     assert prob[due].mean() > 0.45
@@ -87,16 +93,17 @@ def test_what_happens_after_the_moment_changes_nothing():
         asof_ms=pl.lit(ASOF + WINDOW), last_ms=pl.lit(ASOF + 1)
     )
     base, other, more = (
-        fit_forecast(each, facts(table), ASOF, WINDOW) for each in (table, later, pl.concat([table, ahead]))
+        forecast(PurchaseHistories(each, facts(table)), ASOF, SETTINGS)
+        for each in (table, later, pl.concat([table, ahead]))
     )
     assert base == other == more
 
 
 def test_with_few_rows_the_counts_forecast_and_say_why():
     table = rows(60)
-    made = fit_forecast(table, facts(table), ASOF, WINDOW)
+    made = forecast(past(table), ASOF, SETTINGS)
     assert made.trees is None
-    assert made.note.trees_weight == 0.0
+    assert made.note.weight == 0.0
     assert "480 rows in a window of the past" in made.note.why
 
 
@@ -108,36 +115,46 @@ def test_counts_that_are_right_are_left_alone():
     right = right.with_columns(
         (pl.col("asof_ms") - WINDOW + moved - (moved == 0).cast(pl.Int64) * WINDOW).alias("last_ms")
     )
-    made = fit_forecast(right, facts(right), ASOF, WINDOW)
-    assert made.note.trees_weight == 0.0
+    made = forecast(past(right), ASOF, SETTINGS)
+    assert made.note.weight == 0.0
     assert made.note.why == "the counts alone are within one standard error"
     assert np.abs(made.shift).max() < 0.1
 
 
 def test_trees_that_did_not_pay_are_not_fitted_in_the_next_runs(monkeypatch: pytest.MonkeyPatch):
     table = rows()
-    first = fit_forecast(table, facts(table), ASOF, WINDOW).note
-    lost = first.model_copy(update={"trees_weight": 0.0, "judged_ms": ASOF - WINDOW})
+    first = forecast(past(table), ASOF, SETTINGS).note
+    lost = first.model_copy(update={"weight": 0.0, "judged_ms": ASOF - WINDOW})
     fitted: list[int] = []
 
     def fit(*_: object) -> str:
         fitted.append(1)
         raise AssertionError("fitted")
 
-    monkeypatch.setattr(forecast, "_fit", fit)
-    made = fit_forecast(table, facts(table), ASOF, WINDOW, earlier_note=lost)
-    assert (made.note, made.trees, fitted) == (lost.model_copy(update={"asof_ms": ASOF}), None, [])
+    monkeypatch.setattr(purchases, "_fit", fit)
+    made = forecast(past(table), ASOF, SETTINGS, lost)
+    assert (made.note, made.trees, fitted) == (lost, None, [])
     for changed in (
-        {"judged_ms": ASOF - 3 * WINDOW}, {"judged_ms": None}, {"window_ms": 7}, {"rows": first.rows // 2},
-        {"trees_weight": 0.5}, {"judged_ms": ASOF + 1},
+        {"judged_ms": ASOF - 3 * WINDOW}, {"judged_ms": None}, {"log_rows": first.n // 2},
+        {"weight": 0.5}, {"judged_ms": ASOF + 1},
     ):  # fmt: skip
         with pytest.raises(AssertionError, match="fitted"):
-            fit_forecast(table, facts(table), ASOF, WINDOW, earlier_note=lost.model_copy(update=changed))
+            forecast(past(table), ASOF, SETTINGS, lost.model_copy(update=changed))
+
+
+def test_trees_that_lose_on_the_window_they_were_not_chosen_on_get_no_weight():
+    table = rows()
+    last = learned_moments(ASOF, WINDOW)[0]
+    turned = pl.when(pl.col("asof_ms") == last).then(-pl.col("due_in_days")).otherwise("due_in_days")
+    odd = table.with_columns(turned.alias("due_in_days"), pl.lit(0.0).alias("recency_days"))
+    note = forecast(past(odd), ASOF, SETTINGS).note
+    assert (note.weight, note.why) == (0.0, "the trees lose more on the last window")
+    assert note.lead_high < 0
 
 
 def test_a_group_that_goes_its_own_way_is_moved():
     table = rows(60, 2.0)
-    made = fit_forecast(table, facts(table), ASOF, WINDOW)
+    made = forecast(past(table), ASOF, SETTINGS)
     assert GROUPS[0] == "new"
     assert made.shift[0] > 0.5 > made.shift[1]
     assert abs(made.shift[2]) < 0.1
@@ -162,8 +179,8 @@ def test_any_division_of_the_customers_gives_the_same_facts():
 
 def test_what_a_group_wants_is_added_to_its_own_log_odds():
     table = rows(60).filter(pl.col("asof_ms") == ASOF)
-    note = MemberNote(asof_ms=ASOF, trees_weight=0.0, why="", rows=0)
-    said = PurchaseForecaster(note, None, (1.0, 0.0, 0.0)).forecast(table, facts(table))
+    note = MemberNote(weight=0.0, why="", n=0)
+    said = Forecast(note, None, (1.0, 0.0, 0.0)).expect(PurchaseHistories(table, facts(table)))
     new = table["orders"].to_numpy() == 2
     prob = said["buy_prob"].to_numpy()
     assert prob[new] == pytest.approx(1 / (1 + np.exp(-np.log(0.3 / 0.7) - 1)))

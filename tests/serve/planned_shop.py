@@ -11,7 +11,7 @@ import polars as pl
 
 from promolift import effect
 from promolift.config import Config
-from promolift.deliver import Recalibration, ReleaseTerms
+from promolift.deliver import ReleaseTerms
 from promolift.offer import MenuItem
 from promolift.results.approved import approve
 from promolift.results.job import Job
@@ -121,16 +121,14 @@ def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:
     store.save("redemption_odds", odds.filter(pl.Series(rng.random(cells) < 0.6)))
 
 
-def planned_shop(
-    folder: Path, seed: int, config: Config, learned: Recalibration | None = None, explore: float = 0.0
-) -> Config:
-    """A work folder with a finished plan and its messages; `learned` and `explore` come from an approved release."""
+def planned_shop(folder: Path, seed: int, config: Config, explore: float = 0.0) -> Config:
+    """A work folder with a finished plan and its messages; `explore` comes from an approved release."""
     with Store(folder) as store:
         drawn_shop(store, seed)
-        if learned is not None or explore:
+        if explore:
             terms = ReleaseTerms(
                 campaign_id=config.plan.campaign, policy_id="plan", policy_version="3", price=0.0, seed=seed,
-                holdout_share=config.plan.holdout_share, recalibration=learned, explore=explore,
+                holdout_share=config.plan.holdout_share, explore=explore,
             )  # fmt: skip
             approve(store, terms)
         job = Job(config, store, lambda *_: None)

@@ -1,6 +1,7 @@
 """A small planned shop that can be checked by hand, and a client of a server over it."""
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,13 @@ from starlette.testclient import TestClient
 
 from promolift import effect, offer
 from promolift.config import Config
+from promolift.deliver import ReleaseTerms
 from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.serve.app import create
+from promolift.serve.release import named, read_manifest
 from promolift.serve.settings import ServeSettings
 from promolift.steps import plan
 from promolift.store import Store
@@ -36,17 +39,19 @@ MENU = tuple(
 )
 
 
-def settings(**plan_settings: Any) -> Config:
+def settings(menu: tuple[MenuItem, ...] = MENU, **plan_settings: Any) -> Config:
     """promolift.toml of the shop."""
     shown = {"campaign": CAMPAIGN, "budget_cents": 4000, "holdout_share": 0.2, "asof": "2026-01-05"} | plan_settings
     data = {"source": "complete-journey"}
     consent = {"default": True}
-    return Config(data=data, menu=MENU, plan=shown, consent=consent, shop={"name": "Shop", "zone": "UTC"})  # type: ignore[arg-type]
+    return Config(data=data, menu=menu, plan=shown, consent=consent, shop={"name": "Shop", "zone": "UTC"})  # type: ignore[arg-type]
 
 
-def planned(folder: Path, **plan_settings: Any) -> Config:
-    """A work folder with a finished plan."""
-    config = settings(**plan_settings)
+def planned(
+    folder: Path, targets: tuple[str, ...] = TARGETS, menu: tuple[MenuItem, ...] = MENU, **plan_settings: Any
+) -> Config:
+    """A work folder with a finished plan, with offers on these targets."""
+    config = settings(menu, **plan_settings)
     with Store(folder) as store:
         job = Job(config, store, lambda *_: None)
         store.save_json("span", {"first_ms": 1_700_000_000_000, "last_ms": 1_767_000_000_000})
@@ -57,7 +62,8 @@ def planned(folder: Path, **plan_settings: Any) -> Config:
         store.save("products", catalogue.with_columns(type=pl.lit(None, pl.String), cost_cents=pl.lit(100)))
         response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
         store.save_json("response", response.to_dict())
-        listed = offer.list_candidates(_profiles(), _targets(), config.menu, OfferRules(), _resting())
+        on = _targets().filter(pl.col("target").is_in(targets))
+        listed = offer.list_candidates(_profiles(), on, config.menu, OfferRules(), _resting())
         rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         write_words(store, made)
@@ -110,7 +116,7 @@ class Api:
         sent = {"authorization": f"Bearer {self.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
         reply = self.client.request(method, path, json=body, headers=sent)
         assert status is None or reply.status_code == status, (reply.status_code, reply.text)
-        return json.loads(reply.text) if "json" in reply.headers.get("content-type", "") else reply
+        return json.loads(reply.text) if reply.headers.get("content-type", "").endswith("json") else reply
 
     def decide(self, customer: str, **more: Any) -> Any:
         """A decision."""
@@ -122,9 +128,9 @@ class Api:
         return self.client.app.server
 
 
-def coded(api: Api, first: int = 0, last: int = 20, offer: str = "off_x") -> None:
+def coded(api: Api, first: int = 0, last: int = 20, offer: str = "off_x", campaign: str = CAMPAIGN) -> None:
     """Codes C0, C1, ... of an offer, given to nobody in particular: each may be redeemed once."""
-    row = {"campaign_id": CAMPAIGN, "offer_id": offer, "status": "issued", "stocked": 0}
+    row = {"campaign_id": campaign, "offer_id": offer, "status": "issued", "stocked": 0}
     rows = [row | {"code": f"C{n}"} for n in range(first, last)]
     api.server.ledger.write(lambda db, some: [db.execute(insert(CODES), rows) and None for _ in some])
 
@@ -155,3 +161,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def derived(work: Path, base: str, terms: ReleaseTerms) -> str:
+    """A release with the files of another one under other terms; its id."""
+    home = work / "serve" / "releases"
+    text = read_manifest(home / base, base).model_copy(update={"terms": terms}).text()
+    if not (home / named(text)).exists():
+        shutil.copytree(home / base, home / named(text))
+        (home / named(text) / "manifest.json").write_text(text, "utf-8")
+    return named(text)

@@ -11,7 +11,6 @@ from serve_helpers import Api, released, serving
 
 from promolift.allocate import Limit, kept
 from promolift.config import Config
-from promolift.deliver import Recalibration
 from promolift.results.plan import PlanNote
 from promolift.store import Store
 
@@ -75,14 +74,11 @@ def planned_at(folder: Path, seed: int) -> Path:
 
 
 def test_a_plan_from_an_approved_release_is_served_as_it_was_planned_draws_included(tmp_path: Path) -> None:
-    first = planned_shop(tmp_path / "first", 3, varied(3))
-    often = offered(tmp_path / "first")["offer_id"].mode().sort()[0]
-    learned = Recalibration(ratio=0.8, low=0.5, high=1.1, offers={often: 1.4}, closed=("off_save-5",))
-    planned_shop(tmp_path / "second", 3, first, learned, explore=0.2)
-    with Store(tmp_path / "second") as store:
+    config = planned_shop(tmp_path, 3, varied(3), explore=0.2)
+    with Store(tmp_path) as store:
         reasons = store.frame("decisions")["reason"].to_list()
     assert "exploration: drawn by hash to learn from it" in reasons
-    assert differing(tmp_path / "second", first) == []
+    assert differing(tmp_path, config) == []
 
 
 @pytest.mark.parametrize("limit", ["count[target=tea] <= 6", "count[target=bread] >= 4"])

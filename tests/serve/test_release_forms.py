@@ -9,16 +9,16 @@ import pytest
 
 pytest.importorskip("fastapi")
 from planned_shop import planned_shop, shop_config
-from serve_helpers import CAMPAIGN, planned, released, serving
+from serve_helpers import CAMPAIGN, planned, released, serving, settings
 
-from promolift import deliver
 from promolift.config import Config
 from promolift.errors import InputError, StepError, SupportError
-from promolift.results.approved import approve
+from promolift.results.approved import approve, approved
 from promolift.results.job import Job
 from promolift.results.plan import Plan, Tables
+from promolift.run import fingerprint
 from promolift.serve.learning import read_decisions
-from promolift.serve.release import build, derive, load, named
+from promolift.serve.release import build, load, named
 from promolift.serve.things import Task
 from promolift.steps import plan as step
 from promolift.store import Store
@@ -67,19 +67,20 @@ def test_a_changed_file_is_noticed(folder: Path) -> None:
         load(folder, release_id)
 
 
-def test_what_was_learned_multiplies_the_frozen_gains_and_asks_no_model(folder: Path) -> None:
+def test_a_newly_approved_release_makes_the_plan_anew_and_no_step_before_it() -> None:
+    config = settings()
+    assert fingerprint(config, "effect", "approved") == fingerprint(config, "effect")
+    assert len({fingerprint(config, "plan", each) for each in ("", "one", "two")}) == 3
+
+
+def test_an_approved_release_of_another_campaign_is_not_taken_over_and_old_factors_are_left_out(folder: Path) -> None:
     with Store(folder) as store:
-        base = build(store)
-    before = load(folder, base)
-    half = deliver.Recalibration(ratio=0.5, low=0.4, high=0.6)
-    after = load(folder, derive(folder, base, before.terms.model_copy(update={"recalibration": half})))
-    who = next(iter(before.place))
-    pairs = zip(before.rows.options(before.span(who)), after.rows.options(after.span(who)), strict=True)
-    for one, other in pairs:
-        assert (other.gain_cents, other.cost_cents) == (0.5 * one.gain_cents, one.cost_cents)
-    third = load(folder, derive(folder, base, before.terms.model_copy(update={"price": 9.0})))
-    assert third.rows.options(third.span(who)) == before.rows.options(before.span(who))
-    assert (third.terms.price, third.release_id != base) == (9.0, True)
+        terms = Plan.load(store).note.terms
+        approve(store, terms)
+        assert approved(store, CAMPAIGN) == terms
+        assert approved(store, "cmp_other") is None
+        store.save_json("release", terms.model_dump(mode="json") | {"recalibration": {"ratio": 0.5}})
+        assert approved(store, CAMPAIGN) == terms
 
 
 def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_customer_may_ask(

@@ -265,20 +265,17 @@ def test_quiet_hours_close_loud_channels_by_the_customers_clock(api: Api, folder
     always = {"start": 0, "end": 0}
     api("PUT", POLICY, {"policy": {"quiet": always}})
     assert api.decide(who, channel="sms")["offer_id"] != "none"  # from 0 to 0 is never
-    from promolift.serve.settings import QuietHours
+    from promolift.serve.settings import Policy, QuietHours
 
     assert [QuietHours(start=22, end=8).quiet(h) for h in (21, 22, 3, 8)] == [False, True, True, False]
     for zone, quiet in (("Asia/Shanghai", (8, 9)), ("UTC", (0, 1))):
         rule = {"start": quiet[0], "end": quiet[1]}
         api("PUT", POLICY, {"policy": {"quiet": rule}})
         midnight = 1_767_571_200_000  # 2026-01-05 00:00 UTC, 8:00 in Shanghai
-        asks = [type("A", (), {"customer_id": who, "zone": zone, "channel": c})() for c in ("sms", "site")]
-        release = next(iter(api.server.decider.releases.values()))
-        policy = type("P", (), {"quiet": QuietHours(**rule)})()
-        known = closed_rules.Facts({}, {}, {})
-        assert list(closed_rules._quiet(release, policy, asks[:1], known, midnight)) == [who]
-        assert not closed_rules._quiet(release, policy, asks[1:], known, midnight)
-        assert not closed_rules._quiet(release, policy, asks[:1], known, midnight + 3_600_000)
+        policy = Policy(quiet=QuietHours(**rule))
+        assert closed_rules._quiet(policy, "sms", midnight, zone)
+        assert not closed_rules._quiet(policy, "site", midnight, zone)
+        assert not closed_rules._quiet(policy, "sms", midnight + 3_600_000, zone)
 
 
 def test_a_used_up_budget_and_an_empty_stock_close_offers(api: Api, folder: Path) -> None:

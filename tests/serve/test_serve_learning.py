@@ -1,27 +1,24 @@
-"""The server learns beside its requests, proposes and never releases unasked; a swap drops no request."""
+"""The server learns beside its requests, proposes and changes nothing that is live; a swap drops no request."""
 
 import asyncio
 import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import polars as pl
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
-from sqlalchemy import Connection, select, update
+from serve_helpers import CAMPAIGN, PEOPLE, Api, derived, released, serving
+from sqlalchemy import select, update
 
-from promolift import deliver
 from promolift.config import Config
-from promolift.learn.release import propose
+from promolift.deliver import LineEffect
 from promolift.results.approved import approved
-from promolift.serve.learning import HeardEvent, answer, learn, outcomes, read_decisions
-from promolift.serve.record import spell_out
-from promolift.serve.release import derive
+from promolift.results.learned import NO_DRAWS
+from promolift.serve.learning import HeardEvent, answer, outcomes, read_decisions
 from promolift.serve.schedule import Scheduler
 from promolift.serve.things import Learned, Task
 from promolift.store import Store
@@ -29,8 +26,11 @@ from promolift.store.ledger_schema import DECISIONS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 DAY = 86_400_000
-RULES = {"window_days": 7, "before_days": 7, "least": 3, "guardrails": {"min_effective": 2, "max_loss": 1e9}}
-STRICT = {"min_effective": 1e6}
+RULES = {"window_days": 7, "before_days": 7, "least": 3}
+EFFECT = LineEffect(
+    arm="cut-10", group="all customers", net_cents=5.0, net_se_cents=1.0, window_cents=2.0, window_se_cents=1.0,
+    cost_cents=1.0, pays=0.99, state="give", share=1.0, n_arm=30, n_none=30, evidence="randomised",
+)  # fmt: skip
 PAID_MORE = 9.0
 
 
@@ -83,53 +83,35 @@ def learned(api: Api) -> Any:
     return shown
 
 
-def test_a_run_proposes_a_release_that_waits_for_a_person_and_the_plan_follows_them(lived: Api, folder: Path) -> None:
-    before = lived("GET", POLICY)["release"]
-    found = learned(lived)
-    assert found["status"] == "proposed", found["why"]
-    assert lived("GET", POLICY)["release"] == before  # nothing goes live by itself
-    (proposed,) = [each for each in lived("GET", "/v1/releases")["data"] if each.get("status") == "proposed"]
-    assert proposed["release_id"] == found["release_id"]
-    assert "multiplied by" in proposed["proposal"]["changes"][0]
-    assert proposed["proposal"]["based_on"] == before
-    lived("POST", f"/v1/releases/{found['release_id']}:activate")
-    made = lived.decide("u01")
-    assert made["release_id"] == found["release_id"]
-    assert lived("GET", f"/v1/decisions/{made['decision_id']}:replay")["same"]
-    with Store(folder) as store:
-        kept = approved(store, CAMPAIGN)
-    assert kept is not None
-    assert kept.recalibration is not None
-    assert kept.policy_version.endswith("-next")
-    assert lived("POST", f"{POLICY}:rollback")["release"] == before
-    with Store(folder) as store:
-        assert approved(store, CAMPAIGN) is None
-    actors = {row["action"]: row["actor"] for row in lived("GET", "/v1/audit")["data"]}
-    assert actors["release.propose"] == "learning"
-    assert (folder / "serve" / "learn" / CAMPAIGN / "learn.html").is_file()
-
-
-@pytest.mark.parametrize("lived", [{"release": True}], indirect=True)
-def test_only_where_the_settings_say_so_a_proposal_within_the_guardrails_goes_live(
-    here: None, lived: Api, monkeypatch: pytest.MonkeyPatch
+def test_what_was_decided_is_judged_in_a_process_of_its_own_and_without_draws_nothing_is_proposed(
+    lived: Api, folder: Path
 ) -> None:
-    monkeypatch.setattr("promolift.learning.next.hindrances", lambda _: [])
-    good = "promolift.learning.next.propose"
-    monkeypatch.setattr(good, lambda *given: replace(propose(*given), accepted=True))
-    found = learned(lived)
-    assert found["status"] == "released", found["why"]
-    assert lived("GET", POLICY)["release"] == found["release_id"]
-    again = learned(lived)  # from the same decisions
-    assert (again["status"], "went live" in again["why"]) == ("nothing proposed", True)
-
-
-@pytest.mark.parametrize("lived", [{"release": True, "settings": RULES | {"guardrails": STRICT}}], indirect=True)
-def test_a_proposal_outside_the_guardrails_waits_even_then(here: None, lived: Api) -> None:
     before = lived("GET", POLICY)["release"]
     found = learned(lived)
-    assert found["status"] == "proposed"
-    assert "needed" in found["why"]
+    assert (found["status"], found["why"]) == ("nothing proposed", NO_DRAWS)
     assert lived("GET", POLICY)["release"] == before
+    assert (folder / "serve" / "learn" / CAMPAIGN / "learn.html").is_file()
+    assert not (folder / "serve" / "learn" / CAMPAIGN / "proposal.json").exists()
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("trusted", [False, True])
+def test_what_draws_taught_waits_for_the_next_plan_or_is_approved_where_that_is_allowed(
+    shop: tuple[Path, Config], folder: Path, alone: bool, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def child(self: Scheduler, _: str) -> Learned:
+        terms = self.server.decider.ensure(before).terms.model_copy(update={"effects": (EFFECT,)})
+        return Learned(release=terms, why="it pays", within_guardrails=trusted)
+
+    monkeypatch.setattr(Scheduler, "_child", child)
+    with serving(folder, shop[1], learn={"release": alone}) as api:
+        before = released(api)
+        found = learned(api)
+        assert found["status"] == ("approved" if alone and trusted else "proposed")
+        assert ("promolift learn approve --out" in found["why"]) != (alone and trusted)
+        assert api("GET", POLICY)["release"] == before  # who gets what is a plan's work
+    with Store(folder) as store:
+        assert (approved(store, CAMPAIGN) is not None) == (alone and trusted)
 
 
 def test_where_nothing_can_be_told_the_reason_is_kept_and_nothing_is_proposed(here: None, api: Api) -> None:
@@ -171,51 +153,32 @@ def test_a_run_starts_by_itself_once_in_so_many_hours(
     assert len(runs) == 1 if hours > 1 else len(runs) >= 3
 
 
-def test_decisions_carry_what_their_release_had_learned_to_the_next_run(api: Api, folder: Path) -> None:
+def test_decisions_carry_the_effects_of_their_release_to_the_next_run_and_to_no_answer(api: Api, folder: Path) -> None:
     base = api("GET", POLICY)["release"]
     terms = api.server.decider.ensure(base).terms
-    again = deliver.Recalibration(ratio=0.5, low=0.4, high=0.6)
     api.decide("u02")
-    next_ = derive(folder, base, terms.model_copy(update={"recalibration": again, "policy_version": "2"}))
+    next_ = derived(folder, base, terms.model_copy(update={"effects": (EFFECT,), "policy_version": "2"}))
     api("POST", f"/v1/releases/{next_}:activate")
     api.decide("u01")
     with api.server.ledger.read() as db:
         frame = read_decisions(db, Task(ledger="", work=folder, campaign_id=CAMPAIGN))
         short = db.execute(select(DECISIONS.c.terms)).scalars().all()
-    assert not any("ratio" in each for each in short)  # not in every record
-    found = [json.loads(each)["recalibration"] for each in frame["terms"]]
-    assert [each and each["ratio"] for each in found] == [None, 0.5]
+    assert not any("net_cents" in each for each in short)  # not in every record
+    found = [[each["arm"] for each in json.loads(text)["effects"]] for text in frame["terms"]]
+    assert found == [[], ["cut-10"]]
     rows = pl.read_csv(api("GET", "/v1/exports/decisions.csv").content)  # what `promolift learn --decisions` reads
-    assert [json.loads(each)["recalibration"] for each in rows["terms"]] == found
-
-
-def test_what_is_learned_is_put_on_top_of_what_is_live(here: None, lived: Api, folder: Path) -> None:
-    base = lived("GET", POLICY)["release"]
-    first = learned(lived)["release_id"]
-    ratio = lived.server.decider.ensure(first).terms.recalibration.ratio
-    half = deliver.Recalibration(ratio=0.5, low=0.5, high=0.5)
-    terms = lived.server.decider.ensure(base).terms.model_copy(update={"recalibration": half})
-    other = derive(folder, base, terms)
-
-    def change(db: Connection, some: list[None]) -> list[None]:
-        for who in PEOPLE:  # the lists stay those of the decisions, as if that release had made them
-            spell_out(db, who, lived.server.decider.ensure)
-        for decision_id, kept in db.execute(select(DECISIONS.c.decision_id, DECISIONS.c.terms)).all():
-            made_by = json.dumps(json.loads(kept) | {"recalibration": half.model_dump()})
-            mine = update(DECISIONS).where(DECISIONS.c.decision_id == decision_id)
-            db.execute(mine.values(release_id=other, terms=made_by))
-        return some
-
-    lived.server.ledger.write(change)
-    found = learn(Task(ledger=lived.server.settings.ledger_url, work=folder, campaign_id=CAMPAIGN,
-                       settings=lived.server.settings.learn.settings))  # fmt: skip
-    assert found.release.recalibration.ratio == pytest.approx(0.5 * ratio)
+    assert [len(json.loads(each)["effects"]) for each in rows["terms"]] == [0, 1]
+    with Store(folder) as store:
+        assert approved(store, CAMPAIGN) is not None  # what is live is what the next plan starts from
+    api("POST", f"{POLICY}:rollback")
+    with Store(folder) as store:
+        assert approved(store, CAMPAIGN) is None
 
 
 def test_no_request_is_dropped_while_releases_are_swapped_and_rolled_back(api: Api, folder: Path) -> None:
     first = api("GET", POLICY)["release"]
     terms = api.server.decider.ensure(first).terms.model_copy(update={"price": 9.0, "policy_version": "2"})
-    second = derive(folder, first, terms)
+    second = derived(folder, first, terms)
     answers: list[tuple[int, str | None, str]] = []
     stop = threading.Event()
 

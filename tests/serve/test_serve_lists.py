@@ -1,7 +1,9 @@
 """Lists: every row once whatever the page size, filters that hold; codes looked up, validated and blocked."""
 
+import json
 from typing import Any
 
+import polars as pl
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 
 
@@ -61,9 +63,32 @@ def test_a_code_is_validated_without_being_held_and_can_be_blocked(api: Api) -> 
     assert api("POST", "/v1/codes:block", {"codes": ["C9", "strange"]}, 404)["code"] == "code_unknown"
 
 
+def test_codes_are_exported_as_files_page_by_page_and_can_be_brought_back(api: Api) -> None:
+    coded(api, 0, 7)
+    api("POST", f"/v1/campaigns/{CAMPAIGN}/codes", {"offer_id": "off_y", "codes": ["=HYPER", "茶-1"]})
+    wanted = f"campaign_id={CAMPAIGN}&limit=4"
+    found, cursor = [], ""
+    while True:
+        reply = api("GET", f"/v1/exports/codes.jsonl?{wanted}&cursor={cursor}")
+        found += [json.loads(line) for line in reply.text.splitlines()]
+        if not (cursor := reply.headers["x-next"]):
+            break
+    assert found == pages(api, f"/v1/codes?campaign_id={CAMPAIGN}", 3)
+    assert {row["code"] for row in found} == {f"C{n}" for n in range(7)} | {"=HYPER", "茶-1"}
+    stock = api("GET", "/v1/exports/codes.csv?status=stock&offer_id=off_y").content
+    assert pl.read_csv(stock)["code"].to_list() == ["茶-1", "=HYPER"]
+    shown = api("GET", "/v1/exports/codes.csv?status=stock&spreadsheet=true").text
+    assert "'=HYPER" in shown
+    listed = pl.read_csv(stock)["code"].to_list()
+    again = api("POST", f"/v1/campaigns/{CAMPAIGN}/codes", {"offer_id": "off_y", "codes": listed})
+    assert again == {"added": 0, "left": 2}
+    api("GET", "/v1/exports/codes.csv?cursor=nonsense", status=422)
+    assert api("GET", "/v1/exports/codes.csv?status=none").text.startswith("code,campaign_id,offer_id")
+
+
 def test_a_key_of_the_till_validates_and_lists_nothing(api: Api) -> None:
     till = Api(api.client, api("POST", "/v1/keys", {"scope": "decide", "name": "till"}, 201)["key"])
     till("POST", "/v1/codes:validate", {"code": "x", "customer_id": "u01"})
-    for path in ("decisions", "redemptions", "customers", "codes"):
+    for path in ("decisions", "redemptions", "customers", "codes", "exports/codes.csv"):
         till("GET", f"/v1/{path}", status=403)
     till("POST", "/v1/codes:block", {"codes": ["x"]}, 403)

@@ -104,13 +104,14 @@ def check_books(ledger: Ledger, strict: bool = True) -> None:
     with ledger.read() as db:
         limits = {(row["campaign_id"], row["limit_id"]): row for row in db.execute(select(LIMITS)).mappings()}
         held, spent = Counter[object](), Counter[object]()
-        columns = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}
+        columns = {"customer": "customer_id", "natural_person": "person"}
         for row in db.execute(select(REDEMPTIONS)).mappings():
             for name, limit in limits.items():
-                if name[0] != row["campaign_id"] or limit["offer_id"] not in ("", row["offer_id"]):
+                if name[0] not in ("*", row["campaign_id"]) or limit["offer_id"] not in ("", row["offer_id"]):
                     continue
                 period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-                cell, one = (*name, row[columns[limit["per"]]], period), limit["metric"] == "redemptions"
+                whose = name[0] if limit["per"] == "campaign" else row[columns[limit["per"]]]
+                cell, one = (*name, whose, period), limit["metric"] == "redemptions"
                 if row["status"] == "reserved":
                     held[cell] += 1 if one else row["reserved_cents"]
                 elif row["status"] == "confirmed":

@@ -1,4 +1,6 @@
-"""A server that is killed while carts are held: every cart is whole or not there, and no campaign spends too much."""
+"""A server that is killed while carts are held: every cart is whole or not there, and neither a campaign nor all of
+them together nor a customer spends too much.
+"""
 
 import os
 import subprocess
@@ -13,10 +15,12 @@ from ledger_helpers import NOW, add, check_books, limit, open_ledger
 from sqlalchemy import select
 
 from promolift.serve.things import Campaign
+from promolift.store.ledger_money import ALL_CAMPAIGNS
 from promolift.store.ledger_schema import LIMITS, REDEMPTIONS
 
 RUNS = int(os.environ.get("PROMOLIFT_KILLS", "2"))  # each of three lives; a long run takes 50
-CAMPAIGNS = {"spring": 40_003, "tea": 9_001, "delivery": 9_007}
+CAMPAIGNS = {"spring": 40_003, "tea": 25_001, "delivery": 11_007}
+TOGETHER, EACH = 30_001, 4_503  # of all campaigns, in all and per customer: less than the campaigns' own
 HELD = """
 import asyncio, random, sys
 from pathlib import Path
@@ -64,6 +68,8 @@ asyncio.run(main())
 def test_a_killed_server_holds_whole_carts_and_keeps_every_budget(tmp_path: Path, run: int) -> None:
     with open_ledger(tmp_path) as ledger:
         rows = [limit(f"l-{name}", cents, campaign_id=name) for name, cents in CAMPAIGNS.items()]
+        rows.append(limit("together", TOGETHER, campaign_id=ALL_CAMPAIGNS))
+        rows.append(limit("each", EACH, campaign_id=ALL_CAMPAIGNS, per="customer"))
         add(ledger, LIMITS, *rows)
         ledger.write(lambda db, some: [[Campaign().keep(db, name, NOW) for name in CAMPAIGNS] and None for _ in some])
     carts: dict[str, set[str]] = {}
@@ -92,10 +98,14 @@ def test_a_killed_server_holds_whole_carts_and_keeps_every_budget(tmp_path: Path
                 kept = list(db.execute(select(REDEMPTIONS)).mappings())
         known = {row["redemption_id"] for row in kept}
         assert all(held <= known for held in carts.values())  # what was acknowledged is there
-        spent = Counter[str]()
+        spent, by = Counter[str](), Counter[str]()
         for row in kept:
             spent[row["campaign_id"]] += row["reserved_cents"]
+            by[row["customer_id"]] += row["reserved_cents"]
         assert all(spent[name] <= cents for name, cents in CAMPAIGNS.items())
+        assert spent.total() <= TOGETHER
+        assert max(by.values()) <= EACH
         whole = Counter(row["order_id"] for row in kept)
         assert all(whole[order] == len(held) for order, held in carts.items())  # no promotion of a cart alone
-    assert len(carts) > 150
+    assert len(carts) > 130
+    assert spent.total() > 0.8 * TOGETHER  # the shared limit was what held

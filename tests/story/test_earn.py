@@ -13,7 +13,7 @@ from promolift.learning.run import LearnSettings, Request, run_learn
 from promolift.results.approved import approved
 from promolift.results.arms import DrawNote
 from promolift.results.plan import Plan
-from promolift.serve.schedule import for_the_next_plan
+from promolift.serve.schedule import keep
 from promolift.serve.things import Learned
 from promolift.shop import Shop
 from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
@@ -49,7 +49,9 @@ def heard(folder: Path, settings: Config, decisions: pl.DataFrame, events: pl.Da
     clean.write_parquet(folder / "heard.parquet")
     files = (folder / "decisions.parquet", folder / "heard.parquet")
     request = Request(*files, folder / "work", folder / "served", settings, LearnSettings())
-    return run_learn(request, lambda *_: None).proposal
+    found = run_learn(request, lambda *_: None).proposal
+    assert found is not None
+    return found
 
 
 def waits(folder: Path, settings: Config, proposal: Proposed) -> bool:
@@ -59,7 +61,7 @@ def waits(folder: Path, settings: Config, proposal: Proposed) -> bool:
     states = []
     for alone in (False, True):
         server: Any = SimpleNamespace(settings=SimpleNamespace(work=other, learn=SimpleNamespace(release=alone)))
-        run = for_the_next_plan(server, settings.plan.campaign, found)
+        run = keep(server, settings.plan.campaign, found)
         with Store(other) as store:
             states.append((run.status, approved(store, settings.plan.campaign) is not None))
     return states == [("proposed", False), ("approved", True)]
@@ -103,6 +105,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         Request(None, None, folder / "work", folder / "learned", settings, LearnSettings()), lambda *_: None
     )
     look()
+    assert learned.proposal is not None
     approve(Where(settings, folder / "work", folder / "learned"))
     look()
     with Shop.of(settings, folder / "work") as shop:

@@ -109,6 +109,11 @@ def test_strategic_rules_are_kept_and_their_cost_is_the_gain_without_them_less_t
     assert 0.0 <= pinned.note.gap < 1.0
     assert pinned.note.bound_cents >= pinned.note.planned_cents - 1e-6
     assert f"Rule members first (pin): {mine.height} such offers" in str(pinned)
+    assert pinned.note.worth == pinned.note.price
+    assert abs(pinned.note.worth) <= pinned.note.gain_cents / pinned.note.cost_cents + 0.5  # a pin is worth no more
+    at_own = pinned.curve.at(pinned.note.budget_cents)
+    assert at_own is not None
+    assert at_own.gain_cents == pytest.approx(pinned.note.planned_cents, rel=0.05)
     wide = shop.with_settings(strategic=rules[1:]).plan()
     share = wide.chosen.filter(pl.col("menu_id") == "all-10").height / wide.chosen.height
     assert share >= 0.95

@@ -5,17 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
-from judged_shop import START, Case, case, claimed, judged, losing
-from promolift import deliver
+from judged_shop import START, Case, case, judged, losing
 from promolift.cli import main
 from promolift.errors import InputError, SupportError
-from promolift.hashing import hash_units
+from promolift.learning.arms import hindrances
 from promolift.learning.judge import JudgedEvidence
-from promolift.learning.next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
 from promolift.sql import DAY_MS
 from promolift.store import Store
 
@@ -41,14 +38,6 @@ def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: JudgedEv
     assert 0 < found.looks[0].total < last.total
 
 
-def test_two_ways_to_value_the_policy_in_force_agree(found: JudgedEvidence) -> None:
-    proposal = next_release(found, str).proposal
-    assert proposal is not None
-    assert found.verdict.lift is not None
-    by_weights = proposal.value.value - proposal.lead.value  # of nobody held out; the other by the holdout
-    assert by_weights == pytest.approx(found.verdict.lift.lift, rel=0.15)
-
-
 def test_margin_is_revenue_less_goods_and_a_refund_takes_both_back(shop: Case, found: JudgedEvidence) -> None:
     bought = shop.events.filter(ts_ms=shop.events["ts_ms"].max()).head(1)
     refund = bought.with_columns(kind=pl.lit("refund"), ts_ms=pl.col("ts_ms") + 1)
@@ -65,39 +54,11 @@ def test_every_decision_and_event_is_accounted_for(shop: Case, found: JudgedEvid
     assert sum(joined.decision_counts.values()) == shop.decisions.height
 
 
-@pytest.mark.parametrize("factor", [0.5, 3.0])
-def test_what_was_promised_is_measured_against_what_came(shop: Case, factor: float) -> None:
-    each = judged(claimed(shop, factor))
-    learned = recalibrate(each.evidence.slots, np.ones(len(each.evidence.slots), bool), 0.3, each.evidence.settings)
-    assert learned.measured is not None
-    assert learned.measured_se is not None
-    assert abs(learned.measured - 1 / factor) < 2.5 * learned.measured_se
-    assert sorted((1.0, learned.measured, learned.whole.ratio))[1] == learned.whole.ratio
-    assert learned.whole.ratio != learned.measured
-    assert learned.closed == ()
-
-
 def test_calibration_compares_each_quintile_with_its_own_holdout(found: JudgedEvidence) -> None:
     assert len(found.quintiles) == 5
     assert [f.predicted for f in found.quintiles] == sorted(f.predicted for f in found.quintiles)
     assert sum(f.inside for f in found.quintiles) >= 4
     assert found.quintiles[-1].realised > found.quintiles[0].realised
-
-
-def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: JudgedEvidence, shop: Case) -> None:
-    slots = found.evidence.slots
-    wanted = []
-    for opened in shop.decisions["candidates"]:
-        best = max(opened, key=lambda row: row["gain_cents"])  # the price is 0
-        wanted.append(slots.offers.index(best["offer"]) if best["gain_cents"] > 0 else -1)
-    assert planned_offer(slots, 0.3).tolist() == wanted
-    assert -1 in wanted
-
-
-def test_without_evidence_nothing_closes_and_the_factor_stays_one(found: JudgedEvidence) -> None:
-    nobody = np.zeros(len(found.evidence.slots), bool)
-    learned = recalibrate(found.evidence.slots, nobody, 0.3, found.evidence.settings)
-    assert (learned.measured, learned.whole.ratio, learned.closed) == (None, 1.0, ())
 
 
 @pytest.mark.parametrize(("holdout", "explore"), [(0.1, 0.0), (0.25, 0.4), (0.5, 0.05)])
@@ -110,31 +71,7 @@ def test_holdout_and_exploration_are_read_from_the_probabilities(holdout: float,
 def test_a_holdout_by_an_unknown_salt_is_not_handed_on_by_a_machine() -> None:
     each = judged(case(400, holdout_salt="secret"), least=2)
     assert not each.evidence.salt_known
-    assert "salt" in next_release(each, str).why
-
-
-def test_the_policy_that_is_valued_is_the_one_that_would_decide() -> None:
-    each = judged(case(1000, price=0.5)).evidence
-    slots, old = each.slots, each.release
-    learned = recalibrate(slots, np.ones(len(slots), bool), 0.3, each.settings)
-    prob, price, floor = policy_of(slots, learned, 0.3, old.explore)
-    assert price > 0
-    gain, k = new_gain(slots, learned), slots.offer_NK.shape[1]
-    candidates = pl.DataFrame(
-        {
-            "customer_id": np.repeat(slots.customer_id.to_numpy(), k),
-            "offer_id": np.array(slots.offers)[slots.offer_NK.ravel()],
-            "gain_cents": gain.ravel(),
-            "cost_cents": slots.cost_NK.ravel(),
-        }
-    )
-    consent = pl.DataFrame({"customer_id": slots.customer_id, "may_send": True, "reason": None})
-    release = old.model_copy(update={"price": price, "explore": floor, "holdout_share": 0.0})
-    said = [[row["prob"] for row in opened] for opened in
-            deliver.decide(candidates, consent, release, START)["candidates"]]  # fmt: skip
-    np.testing.assert_allclose(prob, np.array(said), atol=1e-12)
-    spent = (prob[:, :-1] * slots.cost_NK).sum()
-    assert spent <= (slots.prob_NA[:, :-1] * slots.cost_NK).sum() / 0.7 * (1 + 1e-9)
+    assert "salt" in "".join(hindrances(each))
 
 
 @pytest.fixture(scope="module")
@@ -159,59 +96,37 @@ def run(folder: Path, *more: str) -> Path:
     return out
 
 
-def test_a_losing_policy_is_called_so_and_its_successor_stops_it(files: tuple[Case, Path]) -> None:
+def test_a_losing_policy_is_called_so_and_without_draws_nothing_is_proposed(files: tuple[Case, Path]) -> None:
     shop, folder = files
     (folder / "out").mkdir()
-    (folder / "out/release.json").touch()
-    out = run(folder)
-    written, proposal = (json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("learn", "proposal"))
+    for name in ("release.json", "proposal.json"):
+        (folder / "out" / name).touch()
+    out = run(folder, "--auto")
+    written = json.loads((out / "learn.json").read_text("utf-8"))
     assert written["answer"] == "lower"
     assert written["low"] < shop.truth < written["high"]
     assert shop.truth < 0
-    assert proposal["release"]["recalibration"]["closed"]
-    assert proposal["lead_interval"][0] > 0
-    assert proposal["within_guardrails"]
-    assert proposal["status"] == "waiting for a person"
-    assert not (out / "release.json").exists()  # yesterday's answer must not pass for today's
+    assert written["proposal"] is None
+    gone = ("release.json", "proposal.json")  # yesterday's answer must not pass for today's
+    assert not any((out / name).exists() for name in gone)
     page = (out / "learn.html").read_text("utf-8")
-    assert all(title in page for title in ("Did the offers earn", "What to do next", "Stop the offers"))
+    said = ("Did the offers earn", "What to do next", "Stop the offers", "keeps what every plan draws")
+    assert all(each in page for each in said)
 
 
-def test_auto_releases_within_the_guardrails_and_says_so(files: tuple[Case, Path]) -> None:
-    out = run(files[1], "--auto")
-    release = json.loads((out / "release.json").read_text("utf-8"))
-    recalibration = release.pop("recalibration")
-    assert deliver.ReleaseTerms(**release).policy_version == "2"
-    assert recalibration["ratio"] < 0.5
-    assert json.loads((out / "proposal.json").read_text("utf-8"))["status"] == "accepted by auto"
-
-
-def test_the_verb_reads_settings_answers_as_json_and_its_proposal_can_be_approved(
+def test_the_verb_reads_settings_and_answers_as_json(
     files: tuple[Case, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = files[1] / "promolift.toml"
     config.write_text('[data]\nsource = "complete-journey"\n[plan]\ncampaign = "spring"\n', encoding="utf-8")
-    out = run(files[1], "--config", str(config), "--json")
+    run(files[1], "--config", str(config), "--json")
     printed = json.loads(capsys.readouterr().out)
-    assert printed["proposal"] == json.loads((out / "proposal.json").read_text("utf-8"))
+    assert printed["proposal"] is None
     assert "text" not in printed
-    with pytest.raises(SystemExit) as end:
-        main(["learn", "approve", "-c", str(config), "--work", str(files[1] / "work"), "--out", str(out)])
-    assert not end.value.code
-    with Store(files[1] / "work") as store:
-        assert store.load_json("release") == printed["proposal"]["release"]
     with pytest.raises(SystemExit) as end:
         main(["learn", "--config", str(files[1] / "nowhere.toml")])
     assert end.value.code == 2
     assert "nowhere.toml: no such file" in capsys.readouterr().err
-
-
-def test_without_exploration_nothing_is_valued_and_auto_releases_nothing() -> None:
-    each = judged(case(1500, 0.0, 0.3))
-    proposed = next_release(each, str)
-    assert (proposed.proposal, proposed.accepted) == (None, False)
-    assert "no exploration was logged" in proposed.why
-    assert proposed.release.explore == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +149,7 @@ def test_what_cannot_be_known_is_refused_with_the_remedy(shop: Case, fault: Any,
 def test_where_costs_are_unknown_revenue_is_judged_and_no_machine_accepts(shop: Case) -> None:
     each = judged(replace(shop, products=shop.products.head(3)))
     assert each.evidence.measure == "revenue"
-    assert "only revenue" in next_release(each, str).why
+    assert "only revenue" in "".join(hindrances(each))
     rated = judged(replace(shop, products=shop.products.head(0)), rate=0.4)
     assert (rated.evidence.measure, "stated margin rate" in rated.evidence.why) == ("margin", True)
 
@@ -243,7 +158,7 @@ def test_customers_lost_from_an_arm_take_every_answer_back(shop: Case) -> None:
     lost = shop.decisions.filter(~(pl.col("holdout") & (pl.int_range(pl.len()) % 3 == 0)))
     each = judged(replace(shop, decisions=lost))
     assert (each.verdict.answer, each.verdict.evidence) == ("cannot say", "assumed")
-    assert not next_release(each, str).accepted
+    assert hindrances(each)
 
 
 def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case) -> None:
@@ -263,14 +178,4 @@ def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case
     assert early.looks[-1].low == pytest.approx(early.verdict.total_low)
     changed = judged(replace(two, events=two.events.with_columns(revenue_cents=less)))
     assert {d.kind: d.drifted for d in changed.drifts}["effects"]
-    assert "effects have drifted" in next_release(changed, str).why
-
-
-def test_luck_is_not_counted_as_skill(found: JudgedEvidence) -> None:
-    slots = found.evidence.slots
-    half = hash_units("learn half", slots.customer_id) < 0.5
-    plain = crossed(slots, 0.3, 0.3, found.evidence.settings)
-    lucky = replace(slots, reward_N=slots.reward_N - 1e5 * (half & ~slots.held_N))  # the offers ruin this half
-    changed = crossed(lucky, 0.3, 0.3, found.evidence.settings)
-    assert (changed[half] == plain[half]).all()
-    assert (changed[~half, :-1] == 0).all()
+    assert "effects have drifted" in "".join(hindrances(changed))

@@ -10,8 +10,7 @@ import pytest
 
 from promolift.cli import main
 from promolift.config import ShopSettings
-from promolift.deliver import ReleaseTerms
-from promolift.deliver.decide import Recalibration
+from promolift.deliver import LineEffect, ReleaseTerms
 from promolift.learning import proposal as room
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.privacy import ConsentSettings
@@ -22,11 +21,15 @@ from promolift.store import Store
 CAMPAIGN = "spring"
 CONFIG = f'[data]\nsource = "complete-journey"\n[plan]\ncampaign = "{CAMPAIGN}"\n[shop]\ncurrency = "USD"\n'
 TERMS = ReleaseTerms(campaign_id=CAMPAIGN, policy_id="plan", policy_version="1", price=0.5, seed=1, holdout_share=0.1)
+EFFECT = LineEffect(
+    arm="all-10", group="all customers", net_cents=42.0, net_se_cents=16.0, window_cents=20.0, window_se_cents=9.0,
+    cost_cents=8.0, pays=0.99, state="give", share=1.0, n_arm=300, n_none=300, evidence="randomised",
+)  # fmt: skip
 NEXT = TERMS.model_copy(
     update={
         "policy_version": "2",
         "seed": 2,
-        "recalibration": Recalibration(ratio=0.8, low=0.6, high=1.0, closed=("x",)),
+        "effects": (EFFECT,),
     }
 )
 
@@ -60,9 +63,9 @@ def propose(folder: Path, **changed: Any) -> Proposed:
     with Store(folder / "work") as store:
         mark = plan_mark(store)
     values = {
-        "release": NEXT, "changes": ("predicted gains are multiplied by 0.80",), "within_guardrails": True,
-        "why": "adds 5 per decision", "expected_per_customer": 42.0, "expected_interval": (10.0, 74.0),
-        "lead_per_customer": 5.0, "lead_interval": (1.0, 9.0), "plan": mark,
+        "release": NEXT, "kind": "release", "changes": ("all-10 for all customers: given",),
+        "within_guardrails": True, "why": "it has been shown to pay", "expected_per_customer": 42.0,
+        "expected_interval": (10.0, 74.0), "plan": mark,
         "status": "waiting for a person",
     }  # fmt: skip
     return Proposed(**(values | changed)).write(folder / "out")
@@ -91,15 +94,27 @@ Capture = pytest.CaptureFixture[str]
 def test_show_says_what_changes_what_it_is_worth_and_what_is_approved(shop: Path, capsys: Capture) -> None:
     assert call(shop, "show") == 0
     said = capsys.readouterr().err
-    for part in ("waiting for a person", "predicted gains are multiplied by 0.80", "+$0.42", "$0.10", "$0.74",
-                 "+$0.05", "within them", "adds 5 per decision", "Approved now: nothing",
-                 "promolift learn approve"):  # fmt: skip
+    for part in ("A proposal to release in", "waiting for a person", "all-10 for all customers: given", "+$0.42",
+                 "$0.10", "$0.74", "nothing speaks against the draws", "it has been shown to pay",
+                 "Approved now: nothing", "promolift learn approve"):  # fmt: skip
         assert part in said, part
     assert call(shop, "approve") == 0
     assert call(shop, "show", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["approved"]["policy_version"] == "2"
     assert said["proposal"]["status"] == "approved by a person"
+
+
+@pytest.mark.parametrize("kind", ["test", "stop"])
+def test_what_is_expected_to_lose_is_shown_as_a_test_or_a_stop_and_never_as_a_release(
+    shop: Path, capsys: Capture, kind: str
+) -> None:
+    propose(shop, kind=kind, expected_per_customer=-5.0, expected_interval=(-9.0, -1.0))
+    assert call(shop, "show") == 0
+    said = capsys.readouterr().err
+    assert "to release" not in said
+    assert {"test": "A test, no release,", "stop": "A proposal to stop"}[kind] in said
+    assert "$0.05" in said
 
 
 def test_approving_keeps_the_release_marks_the_proposal_and_names_the_next_command(shop: Path, capsys: Capture) -> None:
@@ -146,9 +161,8 @@ def test_rejecting_leaves_the_release_in_force(shop: Path, capsys: Capture) -> N
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"within_guardrails": False, "why": "only 12 effective decisions"}, "only 12 effective decisions"),
-        ({"lead_interval": (-9.0, -1.0)}, "earns less than the policy in force"),
-        ({"expected_interval": (-9.0, -1.0)}, "earns less than no offers"),
+        ({"within_guardrails": False, "why": "the sample ratio is broken"}, "the sample ratio is broken"),
+        ({"expected_per_customer": -5.0}, "earns less than no offers"),
         ({"plan": None}, "without the plan of this work folder"),
     ],
 )

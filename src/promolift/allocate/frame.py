@@ -49,6 +49,11 @@ class AllocatedOffers:
         """Expected cost of the plan."""
         return self.allocation.cost
 
+    @property
+    def added_cents(self) -> float:
+        """What strategic rules added to the gains of what is chosen, before the choice."""
+        return float(self.chosen["boost_cents"].sum()) if "boost_cents" in self.chosen.columns else 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class CandidateMatrix:
@@ -67,6 +72,12 @@ class CandidateMatrix:
         everything = Mask(np.ones(1, np.bool_), np.ones(self.codes, np.bool_))
         return solve_rows(self.rows, stack_rules(check_budget(budget), limits, self.masks, everything), seed)
 
+    def offers(self, candidates: pl.DataFrame, found: Allocation) -> AllocatedOffers:
+        """The rows that an allocation chose of the candidates that were spread."""
+        took = np.flatnonzero(found.choice_N >= 0)
+        rows = self.row_NK[took, found.choice_N[took]].tolist() if len(took) else []
+        return AllocatedOffers(candidates[rows], found, found.budget)
+
 
 def plan(
     candidates: pl.DataFrame, budget_cents: float, limits: Sequence[Limit] = (), *, seed: int = 0
@@ -78,25 +89,22 @@ def plan(
     InputError names the first impossible row, BudgetError an impossible budget or the limits that cannot all hold.
     """
     grid = spread(candidates, limits)
-    found = grid.solve(budget_cents, limits, seed)
-    took = np.flatnonzero(found.choice_N >= 0)
-    rows = grid.row_NK[took, found.choice_N[took]].tolist() if len(took) else []
-    return AllocatedOffers(candidates[rows], found, found.budget)
+    return grid.offers(candidates, grid.solve(budget_cents, limits, seed))
 
 
 def at_budgets(
     candidates: pl.DataFrame, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
-) -> list[Allocation | None]:
-    """The allocation of `plan` at each budget under its limits, which differ from one another in their bounds alone.
+) -> list[AllocatedOffers | None]:
+    """`plan` at each budget under its limits, which differ from one another in their bounds alone.
 
     None where the limits cannot all hold at that budget.
     """
     if not budgets:
         return []
-    grid, found = spread(candidates, limits(budgets[0])), list[Allocation | None]()
+    grid, found = spread(candidates, limits(budgets[0])), list[AllocatedOffers | None]()
     for budget in budgets:
         try:
-            found.append(grid.solve(budget, limits(budget), seed))
+            found.append(grid.offers(candidates, grid.solve(budget, limits(budget), seed)))
         except BudgetError:
             found.append(None)
     return found
@@ -267,20 +275,34 @@ class ShopLimits(NamedTuple):
         own = sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
         return found.price + self.category_share * own
 
-    def curve(self, candidates: pl.DataFrame, seed: int) -> pl.DataFrame:
-        """FRONTIER: the best plan at each budget under the same limits, solved point by point where there are any."""
+    def curve(self, candidates: pl.DataFrame, budget_cents: float, seed: int) -> pl.DataFrame:
+        """FRONTIER: the best plan at each budget under the same limits, solved point by point where there are any: one
+        of them is the plan's own.
+
+        With `boost_cents`, what strategic rules add to gains before the choice, the curve has the gains without it;
+        its price is what the next budget adds to them for each cent more, and `choice_price` that of the choice.
+        """
         if candidates.is_empty():
             return pl.DataFrame(schema=FRONTIER)
+        boosted = "boost_cents" in candidates.columns
+        if boosted:
+            candidates = candidates.with_columns(pl.col("gain_cents") + pl.col("boost_cents").fill_null(0.0))
         whole = frontier(candidates)
         top = whole["cost_cents"].to_numpy().max()
-        if (self.category_share >= 1 and not self.stated) or top <= 0:
+        if (self.category_share >= 1 and not self.stated and not boosted) or top <= 0:
             return whole.select(list(FRONTIER))
         steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
-        budgets = (top * steps).round().astype(int).tolist()
+        budgets = sorted({*(top * steps).round().astype(int).tolist(), min(round(budget_cents), round(top))})
         solved = at_budgets(candidates, budgets, lambda budget: self.at(candidates, budget), seed=seed)
         rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
-        for budget, found in zip(budgets, solved, strict=True):
-            if found is None:  # so little money cannot keep a limit that says at least
+        for budget, some in zip(budgets, solved, strict=True):
+            if some is None:  # so little money cannot keep a limit that says at least
                 continue
-            rows.append((float(budget), found.gain, found.cost, self.worth(found), found.treated, found.bound))
-        return pl.DataFrame(rows, schema=FRONTIER, orient="row")
+            found, added = some.allocation, some.added_cents
+            treated, bound = found.treated, found.bound - added
+            rows.append((float(budget), found.gain - added, found.cost, self.worth(found), treated, bound))
+        line = pl.DataFrame(rows, schema=FRONTIER, orient="row")
+        if not boosted:
+            return line
+        next_gain, next_cents = (pl.col(name).diff().shift(-1) for name in ("gain_cents", "budget_cents"))
+        return line.with_columns(price=(next_gain / next_cents).fill_null(0.0), choice_price=pl.col("price"))

@@ -21,7 +21,7 @@ DOUBT_SPEND = 0.02  # of the budget: how much evidence the forecast of spend cou
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class DayForecast:
     """Budget, arrivals and their cumulative share at H + 1 equal steps of the day; spend per arrival by price."""
 
     budget: float
@@ -33,7 +33,7 @@ class Forecast:
     @staticmethod
     def of(
         curve: pl.DataFrame, customers: int, budget: float, arrivals: float, share_H: Floats | None = None
-    ) -> "Forecast":
+    ) -> "DayForecast":
         """From a curve (columns cost and price, see `trace`) over `customers` like those expected.
 
         `share_H` rises from 0 to 1; left out, arrivals are even. InputError if it does not, BudgetError for no budget.
@@ -44,7 +44,7 @@ class Forecast:
         if not budget > 0 or not arrivals > 0 or not customers > 0:
             raise BudgetError(f"forecast: budget {budget}, arrivals {arrivals}, customers {customers} must be above 0")
         table = curve.sort("cost")
-        return Forecast(budget, arrivals, share, table["cost"].to_numpy() / customers, table["price"].to_numpy())
+        return DayForecast(budget, arrivals, share, table["cost"].to_numpy() / customers, table["price"].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Pace:
         """Where the day stands once `seen` customers, decided at the price of `now`, took offers of this cost."""
         return Pace(self.spent + cost, self.seen + seen, self.expected + seen * now.expected, now.price)
 
-    def reprice(self, forecast: Forecast, moment: float) -> "PriceNow":
+    def reprice(self, forecast: DayForecast, moment: float) -> "PriceNow":
         """The price at `moment`, set so that what is left lasts."""
         if not 0 <= moment <= 1:
             raise InputError(f"pace: moment {moment} is outside 0 to 1")

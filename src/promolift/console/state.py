@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -88,13 +89,12 @@ class Console:
 
     @property
     def config(self) -> Config:
-        """promolift.toml. Refused where the server was started without."""
+        """promolift.toml. Refused where there is none yet."""
         if self.server.config is None:
             en = (
-                "The server was started without promolift.toml, so it knows releases and no shop. Start it in the "
-                "shop's folder, or with --config."
+                "Nothing is known of the shop yet: send its file on the screen Data, or start the server in its folder."
             )
-            zh = "服务器启动时没有promolift.toml，因此看不到店铺数据。请在店铺文件夹中启动，或用--config指定。"
+            zh = "还没有店铺数据：请在“数据”页面上传文件，或在店铺文件夹中启动服务器。"
             raise Refused("no_config", pick(en, zh))
         return self.server.config
 
@@ -103,6 +103,14 @@ class Console:
         with self._changing:
             self.server.config = change_settings(self.file, self.config, parts(self.config))
             return self.server.config
+
+    def lately(self, name: Any, make: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What `make` gave in the last so many seconds; one makes it while others wait."""
+        with self._making[name]:
+            kept, now_s = self._kept.get(name), monotonic()
+            if kept is None or now_s - kept.mark > seconds:
+                kept = self._kept[name] = _Kept(now_s, make())
+            return kept.value
 
     def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
         """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.

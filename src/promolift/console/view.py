@@ -24,7 +24,7 @@ from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
 from promolift.terms import Words
-from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol
+from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -93,8 +93,6 @@ STATES = {
     "draft": Words(en="draft", zh="草稿"),
     "asked": Words(en="waits for a yes", zh="等待批准"),
     "approved": Words(en="approved", zh="已批准"),
-    "proposed": Words(en="proposed by learning", zh="学习提出"),
-    "superseded": Words(en="superseded", zh="已被取代"),
     "frozen": Words(en="frozen", zh="已冻结"),
     "judged": Words(en="passed by the judge", zh="评审通过"),
     "edited": Words(en="written by a person", zh="人工撰写"),
@@ -166,6 +164,7 @@ def asset(name: str) -> str:
 @lru_cache
 def _templates() -> Environment:
     made = environment("promolift.console", "promolift.pages")
+    made.filters["upper_first"] = upper_first
     made.globals |= {
         "asset": asset,
         "date": date,

@@ -5,26 +5,26 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "Recalibration", "ReleaseTerms", "code",
-    "decide", "decide_options", "export_rows", "in_holdout", "normalise", "plan_rows", "recalibrated", "records",
-    "replay", "unique_codes", "verdicts",
+    "Bid", "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "ReleaseTerms", "SendSlot", "arbitrate",
+    "arbitrated", "code", "decide", "decide_options", "draw_send", "export_rows", "in_holdout", "next_at", "normalise",
+    "plan_rows", "records", "replay", "unique_codes", "verdicts",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from promolift.deliver.arbitrate import Bid, arbitrate, arbitrated
     from promolift.deliver.batch import Board, Drawn, decide, records
     from promolift.deliver.codes import CodeKey, code, normalise, unique_codes
     from promolift.deliver.decide import (
         Choice,
         LineEffect,
         Option,
-        Recalibration,
         ReleaseTerms,
         decide_options,
         in_holdout,
-        recalibrated,
         replay,
         verdicts,
     )
     from promolift.deliver.files import export_rows, plan_rows
+    from promolift.deliver.send import SendSlot, draw_send, next_at
 else:
     lazy(__name__)

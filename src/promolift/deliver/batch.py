@@ -79,6 +79,20 @@ class Board:
         cost_NK[self.who_O, self.slot_O] = rows["cost_cents"].to_numpy()
         return choose(gain_NK, cost_NK, price).astype(np.int64)
 
+    def bids(self, terms: ReleaseTerms) -> pl.DataFrame:
+        """customer_id and a `Bid` of everybody on the board: what this campaign has for them."""
+        best = self.open.filter(pl.Series(self.slot_O == self.best(terms.price)[self.who_O]))
+        worth = pl.col("gain_cents") - pl.col("charge_cents") - terms.price * pl.col("cost_cents")
+        mine = best.select("who", pl.col("offer").alias("offer_id"), worth.alias("worth_cents"))
+        everybody = pl.DataFrame({"who": np.arange(len(self.people)), "customer_id": self.people})
+        return everybody.join(mine, on="who", how="left", maintain_order="left").select(
+            "customer_id",
+            pl.lit(terms.campaign_id).alias("campaign_id"),
+            pl.lit(terms.priority, pl.Int64).alias("priority"),
+            pl.col("offer_id").fill_null(NONE),
+            pl.col("worth_cents").fill_null(0.0),
+        )
+
     def offers(self, slot_N: Ints) -> pl.DataFrame:
         """customer_id and offer_id of those whose slot is none of -1."""
         given = self.open.filter(pl.Series(self.slot_O == slot_N[self.who_O]))

@@ -6,100 +6,16 @@ nobody else's rows, so one request, a shard and a whole batch (batch.py) give th
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from promolift.allocate import choose
 from promolift.errors import InputError
 from promolift.hashing import hash_int, hash_unit
 from promolift.settings import Settings
-
-WHY = "closed by what was learned: its gain may be below 0"
-SPREAD = ("gain_se_cents", "caution_cents")  # scaled by the size of the factor
-
-
-class Recalibration(Settings):
-    """What predicted gains are multiplied by: `offers` by a factor of their own, all others by `ratio`.
-
-    `low` and `high` are the 95 % interval of `ratio`; offers that are `closed` are given to nobody.
-    """
-
-    ratio: float = 1.0
-    low: float = 1.0
-    high: float = 1.0
-    offers: dict[str, float] = Field(default_factory=dict)
-    closed: tuple[str, ...] = ()
-
-    def factor(self, offer_id: str) -> float:
-        """What the predicted gain of an offer is multiplied by."""
-        return self.offers.get(offer_id, self.ratio)
-
-    def then(self, later: Self) -> Self:
-        """Both after each other: `later` was learned on gains that this one had changed already."""
-        names = sorted({*self.offers, *later.offers})
-        return self.model_copy(
-            update={
-                "ratio": self.ratio * later.ratio,
-                "low": min(self.ratio * later.low, self.ratio * later.high),
-                "high": max(self.ratio * later.low, self.ratio * later.high),
-                "offers": {name: self.factor(name) * later.factor(name) for name in names},
-                "closed": tuple(sorted({*self.closed, *later.closed})),
-            }
-        )
-
-    def since(self, earlier: Self | None) -> Self | None:
-        """What was learned after `earlier`, for gains that were multiplied by it: `earlier.then(it)` is this one.
-
-        None where nothing was. A gain that was multiplied by 0 stays 0.
-        """
-        if earlier is None or earlier == self:
-            return None if earlier == self else self
-
-        def over(late: float, early: float) -> float:
-            return late / early if early else 0.0
-
-        names = sorted({*self.offers, *earlier.offers})
-        return self.model_copy(
-            update={
-                "ratio": over(self.ratio, earlier.ratio),
-                "low": over(self.low, earlier.ratio),
-                "high": over(self.high, earlier.ratio),
-                "offers": {name: over(self.factor(name), earlier.factor(name)) for name in names},
-            }
-        )
-
-
-def recalibrated(candidates: pl.DataFrame, learned: Recalibration | None) -> pl.DataFrame:
-    """CANDIDATES with their gains, errors and caution multiplied and the closed offers closed.
-
-    What an offer costs does not change, so `added_cents`, the gain before its cost, follows the gain; what caution
-    takes off the gain is part of `charge_cents`, which follows it.
-    """
-    if learned is None:
-        return candidates
-    offer = pl.col("offer_id")
-    given = offer != "none"
-    own = offer.replace_strict(learned.offers, default=learned.ratio, return_dtype=pl.Float64)
-    factor = pl.when(given).then(own if learned.offers else pl.lit(learned.ratio)).otherwise(1.0)
-    known = candidates.columns
-    more = pl.col("caution_cents").fill_null(0.0) * (factor.abs() - 1)
-    rows = candidates.with_columns(
-        pl.col("gain_cents") * factor,
-        *(pl.col(name) * factor.abs() for name in SPREAD if name in known),
-        *([pl.col("charge_cents") + more] if {"charge_cents", "caution_cents"} <= set(known) else []),
-    )
-    if {"added_cents", "gain_cents", "cost_cents"} <= set(rows.columns):
-        rows = rows.with_columns((pl.col("gain_cents") + pl.col("cost_cents")).alias("added_cents"))
-    closed = given & offer.is_in(list(learned.closed)) & pl.col("eligible")
-    return rows.with_columns(
-        pl.when(closed).then(pl.lit(WHY)).otherwise(pl.col("why_not")).alias("why_not"),
-        (pl.col("eligible") & ~closed).alias("eligible"),
-    )
-
 
 NONE = "none"
 UNKNOWN = "its gain or cost is not known"
@@ -115,7 +31,8 @@ class LineEffect(Settings):
 
     `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost. `pays` is the
     probability that it is worth more than none. `visits` is how many more purchase days the window had by the draws
-    alone. `give`: to the whole group; `test`: drawn on `share` of it; `closed`.
+    alone. `give`: to the whole group; `test`: drawn on `share` of it; `closed`. `aimed`: it was drawn, and is given,
+    only among those of the group for whom the response model expected a gain.
     """
 
     arm: str
@@ -133,6 +50,7 @@ class LineEffect(Settings):
     share: float = Field(default=0.0, ge=0, le=1)
     n_arm: int = 0
     n_none: int = 0
+    aimed: bool = False
     evidence: Literal["randomised", "adjusted", "assumed"]
 
 
@@ -143,8 +61,8 @@ class ReleaseTerms(Settings):
     customers get no offer, the same ones as long as `holdout_salt` stays. `explore`: with this probability a customer
     gets a uniform draw from their open offers and `none`, so that each has a known propensity of at least
     explore / (K + 1); where `explore_where` says so, only those for whom nothing pays at the price draw.
-    `recalibration` is what was learned of the gains: whoever hands candidates to `decide` applies it (`recalibrated`).
-    `effects` are what draws have taught of each menu line by group; the plan's gains are these.
+    Where several campaigns meet, one of a higher `priority` goes first. `effects` are what draws have taught of each
+    menu line by group; the plan's gains are these.
     """
 
     campaign_id: str = Field(min_length=1)
@@ -155,9 +73,15 @@ class ReleaseTerms(Settings):
     holdout_salt: str = "holdout"
     holdout_share: float = Field(default=0.0, ge=0, lt=1)
     explore: float = Field(default=0.0, ge=0, le=1)
-    recalibration: Recalibration | None = None
     explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
+    priority: int = 0
     effects: tuple[LineEffect, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_factors(cls, values: Any) -> Any:
+        """Terms of earlier versions may hold factors on predicted gains, which draws have replaced."""
+        return {k: v for k, v in values.items() if k != "recalibration"} if isinstance(values, dict) else values
 
     def explored(self, pays: bool) -> float:
         """The share drawn at random of a customer for whom an offer pays at the price, or none does."""

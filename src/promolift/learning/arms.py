@@ -3,21 +3,20 @@ follows from it, out. Windows that are over are pooled; a customer who stands in
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from promolift.config import Config
 from promolift.deliver import LineEffect
-from promolift.learn.ahead import Ahead, features, fit_ahead, value_between
+from promolift.learn.ahead import EVERYBODY, Ahead, features, fit_ahead, value_between
 from promolift.learn.arms import Draws, effects
 from promolift.learning.judge import JudgedEvidence
-from promolift.learning.next import after
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
-from promolift.results.learned import Factor, MeasuredFactors, NextRelease
+from promolift.results.learned import NextRelease, Ranged
 from promolift.results.plan import Plan
 from promolift.results.shop import Span
 from promolift.sql import DAY_MS
@@ -31,9 +30,11 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class LearnedArms:
-    """What the draws of `windows` campaign windows say, over `horizon_days`."""
+    """What the draws of `windows` campaign windows say, over `horizon_days`, and what following it is `expected` to add
+    per customer of the groups."""
 
     effects: tuple[LineEffect, ...]
+    expected: Ranged
     windows: int
     horizon_days: int
     customers: int
@@ -55,7 +56,9 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     if drawn is None or cells is None:
         return None
     job = Job(config, store, quiet)
-    at, kept = moments(job), drawn.filter(pl.col("campaign_id") == config.plan.campaign)
+    at, aimed = moments(job), bool(cells["aimed"].any())
+    # what draws among the likeliest to gain say is not said of whole groups, nor the other way round
+    kept = drawn.filter((pl.col("campaign_id") == config.plan.campaign) & (pl.col("aimed") == aimed))
     end = pl.col("ts_ms") + pl.col("window_days") * DAY_MS
     kept = sent(kept).filter(end <= (at.asof if served is None else served.asof_ms))
     if served is not None:
@@ -72,13 +75,33 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
         sales = sales.sort("customer_id", "day")
     ahead = fit_ahead(sales.filter(pl.col("day") < 0), 0, spans_of(job))  # knows no offer that was drawn
     rows = pl.concat([came_of(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)])
+    spread = pl.col("group").replace_strict(ahead.sd, default=ahead.sd.get(EVERYBODY, 0.0), return_dtype=pl.Float64)
+    cells = cells.with_columns(pl.when(pl.col("sd") > 0).then("sd").otherwise(spread).alias("sd"))
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
     found = effects(draws_of(rows, names["arm"], names["group"]), numbered(cells))
     plan = Plan.load(store).note
     tests = kept.filter(pl.col("arms").list.len() > 0)["ts_ms"].n_unique()
     rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
-    return LearnedArms(done, kept["ts_ms"].n_unique(), ahead.spans.horizon, kept["customer_id"].n_unique())
+    return LearnedArms(
+        done, expected_of(done, cells, rules.held), kept["ts_ms"].n_unique(), ahead.spans.horizon,
+        kept["customer_id"].n_unique(),
+    )  # fmt: skip
+
+
+def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float) -> Ranged:
+    """What giving and testing by these effects adds per customer of all groups, with its 95 % interval: all of them
+    may err together."""
+    sizes = dict(zip(cells.select("arm", "group").iter_rows(), cells["customers"], strict=True))
+    tests = [each.group for each in found if each.state == "test"]
+    value = doubt = 0.0
+    for each in found:
+        drawn = each.share / (tests.count(each.group) + 1) if each.state == "test" else float(each.state == "give")
+        given = (1 - held) * drawn * sizes.get((each.arm, each.group), 0)
+        value, doubt = value + given * each.net_cents, doubt + given * each.net_se_cents
+    everybody = float(cells.group_by("group").agg(pl.col("customers").max())["customers"].sum()) or 1.0
+    mean, reach = value / everybody, Z95 * doubt / everybody
+    return Ranged(mean, mean - reach, mean + reach)
 
 
 def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
@@ -153,19 +176,11 @@ def _steadied(rows: pl.DataFrame, value: str, past: str) -> np.ndarray:
     return (rows[value] - slope * rows[past]).to_numpy()
 
 
-def arm_release(
-    judged: JudgedEvidence, learned: LearnedArms, hindrances: list[str], say: Callable[[float], str]
-) -> NextRelease:
+def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[float], str]) -> NextRelease:
     """The release whose plan goes by what was learned. It is refused where the draw itself cannot be trusted."""
     old = judged.evidence.release
-    release = old.model_copy(
-        update={
-            "policy_version": after(old.policy_version),
-            "seed": old.seed + 1,
-            "effects": learned.effects,
-            "recalibration": None,
-        }
-    )
+    changed = {"policy_version": after(old.policy_version), "seed": old.seed + 1, "effects": learned.effects}
+    release = old.model_copy(update=changed)
     given, tested = ([e for e in learned.effects if e.state == state] for state in ("give", "test"))
     if given:
         what = f"{len(given)} menu lines are given to groups for which they have been shown to pay"
@@ -173,12 +188,33 @@ def arm_release(
         what = "no menu line has been shown to pay yet; what may still pay is tested further"
     else:
         what = "nothing pays and nothing more is worth learning: no offers are given any more"
-    why = "; ".join(hindrances) or what
+    against = hindrances(judged)
+    why = "; ".join(against) or what
+    gains = given and learned.expected.value > 0
+    kind: Literal["release", "test", "stop"] = "release" if gains else "test" if given or tested else "stop"
     seen = f"{learned.windows} windows and {learned.customers} customers"
     head = f"learned from {seen}, value over {learned.horizon_days} days"
     changes = (head, *(arm_words(each, say) for each in shown(learned.effects)))
-    one = Factor(1.0, 1.0, 1.0, len(judged.evidence.slots))
-    return NextRelease(release, MeasuredFactors(None, None, one, {}, ()), changes, None, not hindrances, why)
+    return NextRelease(release, kind, learned.expected, changes, not against, why)
+
+
+def after(version: str) -> str:
+    """The version that follows; versions never change."""
+    return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
+
+
+def hindrances(judged: JudgedEvidence) -> list[str]:
+    """Why a machine may not accept, whatever the figures say."""
+    found = []
+    if not judged.main.ratio.ok:
+        found.append("the sample ratio is broken, so no figure of these decisions can be trusted")
+    if not judged.evidence.salt_known:
+        found.append("the holdout was not drawn by the salt that is known, so the next one could not be the same")
+    if judged.evidence.measure != "margin":
+        found.append("only revenue was measured, and more revenue can be less profit")
+    found += [f"{each.kind} have drifted: {each.action}" for each in judged.drifts
+              if each.drifted and each.kind == "effects"]  # fmt: skip
+    return found
 
 
 def shown(found: tuple[LineEffect, ...]) -> list[LineEffect]:

@@ -4,24 +4,26 @@ Legend: N customers in the order of `Slots`, A actions, the last is no offer.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from promolift.allocate import choose, solve
 from promolift.errors import SupportError
 from promolift.learn.experiment import HOLDOUT, WHOLE
 from promolift.learn.lift import boundary
-from promolift.learn.release import summarise
+from promolift.learn.off_policy import EstimatorParts, dr
 from promolift.learn.support import require, unseen_mass, weigh
-from promolift.learning.evidence import Evidence
+from promolift.learning.evidence import Evidence, Slots
 from promolift.learning.judge import JudgedEvidence, compared, metric_of
-from promolift.learning.next import doubly_robust, policy_of, recalibrate
 from promolift.results.learned import Drivers, EarnedIn, LabPolicy, Ranged
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
+LEAST_EFFECTIVE = 100.0  # logged decisions, counted by their weights, that must bear on a policy
 
 
 def earned_in(evidence: Evidence, arm: str, every: str, zone: str) -> Iterator[EarnedIn]:
@@ -76,12 +78,7 @@ def policies(judged: JudgedEvidence) -> Iterator[AskedPolicy]:
     now = slots.prob_NA.copy()
     now[:, -1] -= share
     yield AskedPolicy("in force", now / (1 - share))
-    half = slots.prob_NA.copy()  # every offer half as likely costs half: the money that `policy_of` takes
-    half[:, :-1] /= 2
-    half[:, -1] = 1 - half[:, :-1].sum(axis=1)
-    learned = recalibrate(slots, np.ones(len(slots), dtype=bool), share, judged.evidence.settings)
-    policy = policy_of(replace(slots, prob_NA=half), learned, share, judged.evidence.release.explore)
-    yield AskedPolicy("half the money", policy.prob_NA)
+    yield AskedPolicy("half the money", within(slots, half_the_money(slots, share), judged.evidence.release.explore))
     closed = slots.offer_NK < 0
     for name, worst_NK in (("cheapest for all", slots.cost_NK), ("largest gain for all", -slots.gain_NK)):
         prob = np.zeros_like(slots.prob_NA)
@@ -98,13 +95,56 @@ def valued(judged: JudgedEvidence, asked: AskedPolicy) -> LabPolicy:
     weight = prob[np.arange(len(slots)), slots.action_N] / slots.logged_N
     support = weigh(weight, unseen_mass(slots.action_N, prob, slots.prob_NA))
     try:
-        require(support, 0.0, judged.evidence.settings.guardrails.min_effective)
+        require(support, 0.0, LEAST_EFFECTIVE)
     except SupportError as error:
         return LabPolicy(asked.name, None, support.effective, str(error))
     none = np.zeros_like(prob)
     none[:, -1] = 1.0
-    value = summarise(doubly_robust(slots, prob) - doubly_robust(slots, none), weight)
-    return LabPolicy(asked.name, Ranged(value.value, *value.interval), support.effective, "")
+    more = doubly_robust(slots, prob) - doubly_robust(slots, none)
+    value, reach = float(more.mean()), Z95 * float(more.std(ddof=1)) / len(more) ** 0.5
+    return LabPolicy(asked.name, Ranged(value, value - reach, value + reach), support.effective, "")
+
+
+def half_the_money(slots: Slots, holdout_share: float) -> float:
+    """Half of what the logged policy is expected to cost with nobody held out."""
+    cost = (slots.prob_NA[:, :-1] * np.nan_to_num(slots.cost_NK)).sum()
+    return float(cost) / (1 - holdout_share) / 2
+
+
+def within(slots: Slots, budget: float, share: float) -> Floats:
+    """Probabilities N x A of the plan that so much money pays by the logged gains, as deliver/ decides: the largest
+    gain - charge - price x cost above 0, and with the explored share an even draw, which takes half of it at most."""
+    open_NK, cost = ~np.isnan(slots.gain_NK), np.nan_to_num(slots.cost_NK)
+    actions = open_NK.sum(axis=1) + 1
+    even = float((np.where(open_NK, cost, 0.0).sum(axis=1) / actions).sum())
+    floor = min(share, budget / (2 * even)) if even > 0 else share
+    net = slots.gain_NK - np.nan_to_num(slots.charge_NK)
+    rest = max(budget - floor * even, 0.0) / (1 - floor) if floor < 1 else 0.0
+    # who is tied at the price takes the cheaper offer: so a bit more than it
+    slot = choose(net, np.where(open_NK, cost, np.nan), solve(net, cost, rest).price * (1 + 1e-9))
+    rows, none = np.arange(len(slots)), open_NK.shape[1]
+    prob: Floats = np.hstack([open_NK, np.ones((len(slots), 1), bool)]) * (floor / actions)[:, None]
+    prob[rows, np.where(slot >= 0, slot, none)] += 1 - floor
+    return prob
+
+
+def doubly_robust(slots: Slots, policy_NA: Floats) -> Floats:
+    """What each customer is worth under a policy, from what was logged."""
+    rows, model = np.arange(len(slots)), rewards(slots)
+    given_N = policy_NA[rows, slots.action_N] / slots.logged_N
+    fit_N, direct_N = model[rows, slots.action_N], (policy_NA * model).sum(axis=1)
+    return dr(EstimatorParts(slots.reward_N, given_N, fit_N, direct_N))
+
+
+def rewards(slots: Slots) -> Floats:
+    """What each action is believed to be worth: the weeks before for the level, the logged prediction for the gain."""
+    held = slots.held_N
+    before = slots.before_N - slots.before_N[held].mean()
+    square = float((before[held] ** 2).sum())
+    slope = float((before[held] * slots.reward_N[held]).sum()) / square if square > 0 else 0.0
+    base = slots.reward_N[held].mean() + slope * before
+    model: Floats = base[:, None] + np.hstack([np.nan_to_num(slots.gain_NK), np.zeros((len(slots), 1))])
+    return model
 
 
 def earned_numbers(judged: JudgedEvidence, zone: str) -> dict[str, object]:

@@ -20,7 +20,6 @@ from promolift.deliver import ReleaseTerms, in_holdout
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.experiment import HOLDOUT
 from promolift.learn.join import Joined, JoinSettings, join_outcomes
-from promolift.learn.release import Guardrails
 from promolift.results.plan import Plan, PlanNote
 from promolift.settings import Settings
 from promolift.sources.files import open_file
@@ -49,7 +48,7 @@ where e.customer_id in (select customer_id from decided)
 
 
 class LearnSettings(Settings):
-    """How decisions are judged, and what the next release is made from; see [learning.md](learning.md)."""
+    """How decisions are judged; see [learning.md](learning.md)."""
 
     window_days: float = Field(
         default=28.0,
@@ -69,19 +68,7 @@ class LearnSettings(Settings):
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5, description="Error rate of verdicts and intervals: 0.05 for intervals of 95 %."
     )
-    prior_sd: float = Field(
-        default=0.5,
-        gt=0,
-        description="Before any outcome the realised gain is expected to be 1 ± this times the predicted one.",
-    )
-    explore: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="Share of decisions that the next release draws at random, where the last one drew none.",
-    )
     looks: int = Field(default=14, ge=1, description="Moments of the window at which the page draws the gain so far.")
-    guardrails: Guardrails = Guardrails()
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,6 @@ def judge(evidence: Evidence, profiles: ThenAndNow | None) -> JudgedEvidence:
         why=evidence.why,
         asof_ms=evidence.asof_ms,
         window_days=settings.window_days,
-        prior_sd=settings.prior_sd,
         outcome_counts=joined.outcome_counts,
         decision_counts=joined.decision_counts,
         changed_arm=joined.changed_arm,

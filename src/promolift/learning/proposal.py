@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from promolift.config import Config
 from promolift.deliver import ReleaseTerms
@@ -19,6 +19,7 @@ from promolift.errors import ConfigError, InputError, StepError
 from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
 from promolift.results.job import StepSummary
+from promolift.results.learned import KINDS, NextRelease
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.standing import Standing, standing
 from promolift.settings import Settings
@@ -33,21 +34,20 @@ Status = Literal["waiting for a person", "accepted by auto", "approved by a pers
 class Proposed(Settings):
     """What stands in proposal.json. Values are per customer, in minor units, with their 95 % interval.
 
-    `plan` is the mark of the plan in the work folder when it was learned, None if there was none. `decided_at`, `note`
+    `kind` is what following it would be: a `release` only where it is expected to gain by its own figures, a `test`
+    that may be expected to lose for what it teaches, or a `stop`. `plan` is the mark of the plan in the work folder
+    when it was learned, None if there was none. `decided_at`, `note`
     and `replaced` (the release that was approved before) are written when a person decides.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
     release: ReleaseTerms
+    kind: Literal["release", "test", "stop"]
     changes: tuple[str, ...]
     within_guardrails: bool
     why: str
-    factors: dict[str, dict[str, float | int]] = Field(default_factory=dict)
-    expected_per_customer: float | None = None
-    expected_interval: Interval | None = None
-    lead_per_customer: float | None = None
-    lead_interval: Interval | None = None
-    effective_decisions: float | None = None
+    expected_per_customer: float
+    expected_interval: Interval
     plan: str | None = None
     status: Status
     decided_at: str | None = None
@@ -82,11 +82,21 @@ class Proposed(Settings):
 
     def doubts(self) -> tuple[str, ...]:
         """What speaks against approving it, in its own figures."""
-        found = [] if self.within_guardrails else [f"it is outside the guardrails: {self.why}"]
-        for interval, than in ((self.lead_interval, "the policy in force"), (self.expected_interval, "no offers")):
-            if interval is not None and interval.high < 0:
-                found.append(f"its own 95 % interval says that it earns less than {than}")
+        found = [] if self.within_guardrails else [f"the draws cannot be trusted: {self.why}"]
+        if self.kind == "release" and self.expected_per_customer < 0:
+            found.append("by its own figures it earns less than no offers")
         return tuple(found)
+
+
+def proposed(found: NextRelease, plan: str | None, status: Status) -> Proposed:
+    """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
+    value, low, high = found.expected.value, found.expected.low, found.expected.high
+    values = {
+        "release": found.release.model_dump(mode="json"),  # every field said, so that the file says it
+        "kind": found.kind, "changes": found.changes, "within_guardrails": found.accepted, "why": found.why,
+        "expected_per_customer": value, "expected_interval": (low, high), "plan": plan, "status": status,
+    }  # fmt: skip
+    return Proposed.parse(values, "proposal")
 
 
 @dataclass(frozen=True)
@@ -239,29 +249,19 @@ def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
 def _lines(at: Where, found: Proposed) -> list[str]:
     say = partial(money, currency=at.config.shop.currency, sign=True)
     release = found.release
-    loses = found.expected_per_customer is not None and found.expected_per_customer < 0
-    what = "What was computed, and is not proposed since it would lose, is" if loses else "Proposal"
-    lines = [f"{what} in {at.out / FILE}: {found.status}{f', {found.decided_at}' if found.decided_at else ''}."]
+    when = f", {found.decided_at}" if found.decided_at else ""
+    lines = [f"{KINDS[found.kind]} in {at.out / FILE}: {found.status}{when}."]
     lines.append(f"For campaign {release.campaign_id}, as version {release.policy_version}. What changes:")
     lines += [f"- {change}" for change in found.changes]
-    for name, value, interval in (
-        ("Expected over no offers", found.expected_per_customer, found.expected_interval),
-        ("Lead over the policy in force", found.lead_per_customer, found.lead_interval),
-    ):
-        if value is None or interval is None:
-            lines.append(f"{name}: not known.")
-        else:
-            lines.append(
-                f"{name}: {say(value)} per customer (95 % interval {say(interval.low)} to {say(interval.high)})."
-            )
-    return [*lines, f"Guardrails: {'within them' if found.within_guardrails else 'OUTSIDE them'}. Why: {found.why}."]
+    low, high = (say(end) for end in found.expected_interval)
+    lines.append(f"Expected over no offers: {say(found.expected_per_customer)} per customer ({low} to {high}, 95 %).")
+    trust = "nothing speaks against the draws" if found.within_guardrails else "the draws CANNOT be trusted"
+    return [*lines, f"Why: {found.why}; {trust}."]
 
 
 def _learned(release: ReleaseTerms) -> str:
-    learned = release.recalibration
-    if learned is None:
-        return ""
-    return f" (predicted gains x {learned.ratio:.2f}, {len(learned.closed)} offers closed)"
+    states = [each.state for each in release.effects]
+    return f" ({states.count('give')} lines given by group, {states.count('test')} tested)" if states else ""
 
 
 def _now() -> str:

@@ -1,9 +1,9 @@
-"""Decisions and what happened since in; a verdict, its page, and a proposal for the next release out.
+"""Decisions and what happened since in; a verdict, its page, and what to plan next out.
 
 out/learn.html     the page
 out/learn.json     the same in numbers
-out/proposal.json  the next release, for a person to approve (see proposal.py)
-out/release.json   only with `auto`, and only if the guardrails accept the proposal
+out/proposal.json  what follows from kept draws, for a person to approve (see proposal.py)
+out/release.json   only with `auto`, and only if nothing speaks against the draws
 """
 
 import json
@@ -21,8 +21,7 @@ from promolift.errors import StepError
 from promolift.learning.earned import earned_numbers
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.learning.judge import ThenAndNow, judge, numbers_of
-from promolift.learning.next import hindrances, learned_release, next_release, proposed
-from promolift.learning.proposal import Proposed, plan_mark, write_whole
+from promolift.learning.proposal import FILE, Proposed, Status, plan_mark, proposed, write_whole
 from promolift.pages import render_page
 from promolift.pages.learning import page_of, summary_text
 from promolift.progress import Tell
@@ -51,9 +50,9 @@ class Request:
 
 @dataclass(frozen=True)
 class LearnResult:
-    """What was learned: the proposal, and the findings in figures and words."""
+    """What was learned: the proposal, None where no draws are kept, and the findings in figures and words."""
 
-    proposal: Proposed
+    proposal: Proposed | None
     summary: StepSummary
 
 
@@ -77,13 +76,13 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         if store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
             served = None if own else Served(evidence.decisions, evidence.outcomes, evidence.asof_ms)
             arms = learn_arms(store, config, served)
-        stands = standing(config, store, waiting=True) if store is not None and config is not None and own else None
+        stands = standing(config, store, arms is not None) if store is not None and config is not None and own else None
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")
     say = partial(money, currency=currency)
-    following = next_release(judged, say) if arms is None else arm_release(judged, arms, hindrances(judged), say)
+    following = None if arms is None else arm_release(judged, arms, say)
     earned = earned_numbers(judged, config.shop.zone if config else "UTC")
-    released = request.auto and following.accepted
+    released = request.auto and following is not None and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
     done = _write(request.out, learned, earned, mark)
     if stands is None or released:
@@ -135,12 +134,16 @@ def _profiles(store: Store | None, evidence: Evidence) -> ThenAndNow | None:
 def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: str | None) -> LearnResult:
     """Write the files; `mark` is that of the plan which the work folder had."""
     out.mkdir(parents=True, exist_ok=True)
-    proposal = proposed(learned.next, mark, "accepted by auto" if learned.released else "waiting for a person")
-    numbers = numbers_of(learned.judged) | earned | {"proposal": proposal.to_json()}
-    texts = {"learn.json": numbers, "proposal.json": proposal.to_json()}
-    (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
-    if learned.released:
-        texts["release.json"] = learned_release(learned.next).model_dump(mode="json")
+    status: Status = "accepted by auto" if learned.released else "waiting for a person"
+    proposal = None if learned.next is None else proposed(learned.next, mark, status)
+    numbers = numbers_of(learned.judged) | earned | {"proposal": None if proposal is None else proposal.to_json()}
+    texts: dict[str, dict[str, object]] = {"learn.json": numbers}
+    for name in ("release.json", FILE):  # an older one would pass for the answer to these decisions
+        (out / name).unlink(missing_ok=True)
+    if proposal is not None:
+        texts[FILE] = proposal.to_json()
+        if learned.released:
+            texts["release.json"] = proposal.release.model_dump(mode="json")
     for name, value in texts.items():
         write_whole(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
     page = out / "learn.html"

@@ -1,6 +1,6 @@
 """Customers, what each could be offered and offers they accepted in; a network that draws offers like those out.
 
-    G(noise, customer, products) -> benefit, percent or amount, threshold, product, companion, validity, channel, hour
+    G(noise, customer, products) -> product, benefit, percent or amount and threshold
 
 A conditional WGAN-GP (Gulrajani et al. 2017): the critic separates accepted (customer, product, offer) triples from
 drawn ones, `pack` rows at a time against mode collapse (PacGAN, Lin et al. 2018). Discrete parts are drawn by the
@@ -8,25 +8,29 @@ straight-through Gumbel-softmax (Jang et al. 2017), amounts and thresholds are b
 pays, the effect model says.
 
 Legend: N customers, S slots (products, categories, everything) of a customer, B batch, F customer features, I features
-of a slot, U uniform numbers, K benefits, D percents, V validities, C channels, A accepted offers. Deterministic given
+of a slot, U uniform numbers, K benefits, D percents, A accepted offers. Deterministic given
 seed, data and machine; needs the extra `deep`.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from promolift.errors import SupportError
 from promolift.hashing import hash_int
-from promolift.offer.market import HOURS, KINDS, REWARD, SPEND, Accepted, Floats, Ints, Layout, Market, read_accepted
 from promolift.offer.proposals import PROPOSALS
 from promolift.settings import Settings
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+KINDS = ("percent_off", "amount_off", "free_shipping")
 LEAST = 100  # accepted offers; fewer teach nothing
 NOISE, TEMPERATURE, PENALTY = 16, 0.7, 10.0
 
@@ -43,18 +47,146 @@ class GeneratorSettings(Settings):
     seed: int = 0
 
 
+class Between(NamedTuple):
+    """The least and the most that a drawn number may be."""
+
+    low: float
+    high: float
+
+
+REWARD = Between(0.02, 0.5)  # amount as a share of the threshold
+SPEND = Between(0.5, 3.0)  # threshold in mean baskets
+
+
+@dataclass(frozen=True)
+class Market:
+    """Customers and what could be offered to each. `open_NSD`: which percents are legal, none where a slot is empty.
+
+    `slots`: (scope, target) of each number in `slot_NS` (-1: empty). `all_NS`: slots that cover everything, where
+    amounts and free delivery live; `kind_K`: benefits the shop gives; `percents`: what may be printed.
+    """
+
+    percents: tuple[int, ...]
+    customer_ids: tuple[str, ...]
+    slots: tuple[tuple[str, str | None], ...]
+    slot_NS: Ints
+    x_NF: Floats
+    item_NSI: Floats
+    open_NSD: NDArray[np.bool_]
+    basket_N: Floats
+    kind_K: NDArray[np.bool_]
+
+    @property
+    def all_NS(self) -> NDArray[np.bool_]:
+        """True where a slot covers everything."""
+        everything = np.array([scope == "all" for scope, _ in self.slots] + [False])
+        found: NDArray[np.bool_] = everything[self.slot_NS]
+        return found
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Accepted offers: customer, slot, codes of benefit and percent, and reward and spend in [0, 1]."""
+
+    who_A: Ints
+    slot_A: Ints
+    kind_A: Ints
+    percent_A: Ints
+    money_A2: Floats
+
+
+def read_accepted(accepted: pl.DataFrame, market: Market) -> Accepted:
+    """`accepted` has PROPOSALS' columns; rows about customers or products outside of the market are left out.
+
+    A percent that is not printed becomes the nearest.
+    """
+    number = {who: n for n, who in enumerate(market.customer_ids)}
+    place = [{s: i for i, s in enumerate(row) if s >= 0} for row in market.slot_NS.tolist()]
+    slot_number = {slot: s for s, slot in enumerate(market.slots)}
+    percents = np.array(market.percents)
+    found = []
+    for row in accepted.iter_rows(named=True):
+        n = number.get(row["customer_id"])
+        at = None if n is None else place[n].get(slot_number.get((row["scope"], row["target"]), -1))
+        if n is None or at is None or row["benefit"] not in KINDS:
+            continue
+        spend = row["min_spend_cents"]
+        found.append(
+            (
+                n, at, KINDS.index(row["benefit"]), int(np.argmin(np.abs(percents - row["percent"]))),
+                _unit(row["amount_cents"] / max(spend, 1), REWARD),
+                _unit(spend / max(float(np.nan_to_num(market.basket_N[n])), 1.0), SPEND),
+            )
+        )  # fmt: skip
+    table = np.array(found, dtype=np.float64).reshape(-1, 6)
+    who, slot, kind, percent = table[:, :4].T.astype(np.int64)
+    return Accepted(who, slot, kind, percent, table[:, 4:])
+
+
+def _unit(value: float, bounds: Between) -> float:
+    return float(np.clip((value - bounds.low) / (bounds.high - bounds.low), 0.0, 1.0))
+
+
+def market_from(grid: pl.DataFrame, people: pl.DataFrame, percents: tuple[int, ...], kinds: frozenset[str]) -> Market:
+    """The market of CANDIDATES of percentages and of `people` (what `list_candidates` calls profiles).
+
+    A slot is a target of the customer. What is not known of them has a flag of its own.
+    """
+    rows = grid.filter(
+        (pl.col("benefit") == "percent_off") & pl.col("customer_id").is_in(people["customer_id"].implode())
+    )
+    names = rows.select("scope", "target").unique().sort("scope", "target", nulls_last=True).with_row_index("number")
+    key = ["customer_id", "scope", "target"]
+    ids = tuple(rows["customer_id"].unique().sort())
+    what = ("base_cents", "buy_prob", "margin_rate", "bought")
+    slots = rows.sort(key).unique(key, keep="first").sort(key).select(*key, *what)
+    slots = slots.with_columns(
+        pl.int_range(pl.len()).over("customer_id").alias("s"), (pl.col("customer_id").rle_id()).alias("n")
+    ).join(names, on=["scope", "target"], how="left", nulls_equal=True, maintain_order="left")
+    n, s = slots["n"].to_numpy(), slots["s"].to_numpy()
+    shape = (len(ids), int(s.max()) + 1 if s.size else 1)
+    slot = np.full(shape, -1, dtype=np.int64)
+    slot[n, s] = slots["number"].to_numpy()
+    item = np.zeros((*shape, 7))
+    item[n, s] = slots.select(
+        pl.col("base_cents").fill_null(0.0).log1p(), pl.col("buy_prob", "margin_rate").fill_null(0.0),
+        pl.col("bought").fill_null(False).cast(pl.Float64),
+        *((pl.col("scope") == one).cast(pl.Float64).alias(one) for one in ("category", "product", "all")),
+    ).to_numpy()  # fmt: skip
+    cells = rows.join(slots.select(*key, "n", "s"), on=key, nulls_equal=True)
+    percent = (100 * cells["depth"]).round().cast(pl.Int64).replace_strict(
+        percents, range(len(percents)), default=-1, return_dtype=pl.Int64
+    )  # fmt: skip
+    cells = cells.with_columns(percent.alias("d")).filter(pl.col("d") >= 0)
+    at = tuple(cells[name].to_numpy() for name in "nsd")
+    wide = (*shape, len(percents))
+    open_ = np.zeros(wide, dtype=bool)
+    open_[at] = cells["eligible"].to_numpy()
+    known = pl.DataFrame({"customer_id": ids}).join(people, on="customer_id", how="left", maintain_order="left")
+    return Market(
+        percents, ids, tuple(names.select("scope", "target").iter_rows()), slot, _features(known), item, open_,
+        known["basket_mean_cents"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        np.array([kind in kinds for kind in KINDS]),
+    )  # fmt: skip
+
+
+def _features(people: pl.DataFrame) -> Floats:
+    numbers = people.select(
+        pl.col("orders_expected", "basket_mean_cents").log1p(), "price_sensitivity", pl.col("online").cast(pl.Float64)
+    ).cast(pl.Float64)  # fmt: skip
+    filled = numbers.with_columns(pl.all().fill_null(pl.all().mean())).fill_null(0.0)
+    features: Floats = np.hstack([filled.to_numpy(), numbers.select(pl.all().is_null().cast(pl.Float64)).to_numpy()])
+    return features
+
+
 @dataclass(frozen=True)
 class Parts:
     """Drawn offers: one-hot rows (smoothed backwards, hard forwards) and two bounded numbers."""
 
     slot_BS: Tensor
-    because_BS: Tensor  # all 0: no reason given
     kind_BK: Tensor
     percent_BD: Tensor
     money_B2: Tensor  # reward and spend, each in [0, 1] of its bounds
-    valid_BV: Tensor
-    channel_BC: Tensor
-    hour_BH: Tensor
 
     def at(self, rows: Ints) -> "Parts":
         """Some of the offers."""
@@ -62,12 +194,11 @@ class Parts:
 
     def encode(self, item_BSI: Tensor) -> Tensor:
         """What the critic sees, a row an offer; parts that the benefit does not use are 0."""
-        goods = [torch.einsum("bs,bsi->bi", one, item_BSI) for one in (self.slot_BS, self.because_BS)]
+        goods = torch.einsum("bs,bsi->bi", self.slot_BS, item_BSI)
         percent = self.percent_BD * self.kind_BK[:, :1]
         reward = self.money_B2[:, :1] * self.kind_BK[:, 1:2]
         spend = self.money_B2[:, 1:] * (1 - self.kind_BK[:, :1])
-        rest = [self.kind_BK, percent, reward, spend, self.valid_BV, self.channel_BC, self.hour_BH]
-        return torch.cat([*goods, self.because_BS.sum(1, keepdim=True), *rest], dim=1)
+        return torch.cat([goods, self.kind_BK, percent, reward, spend], dim=1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +209,6 @@ class Crowd:
     item_BSI: Tensor
     open_BSD: Tensor
     kind_BSK: Tensor
-    bought_BS: Tensor
 
     def at(self, rows: Ints) -> "Crowd":
         """Some of them."""
@@ -88,52 +218,40 @@ class Crowd:
 class Generator(nn.Module):
     """One pass: who they are and the noise -> which product -> all other terms, knowing the product."""
 
-    def __init__(self, features: int, items: int, layout: Layout, H: int) -> None:
+    def __init__(self, features: int, items: int, percents: int, H: int) -> None:
         """Untrained weights for this many features of customers and slots."""
         super().__init__()
         self.body = nn.Sequential(nn.Linear(features + NOISE, H), nn.ReLU(), nn.Linear(H, H))
         self.key, self.aim = nn.Linear(items, H), nn.Linear(H, 1)
         self.more = nn.Sequential(nn.Linear(H + items, H), nn.ReLU(), nn.Linear(H, H), nn.ReLU())
-        self.reason, self.no_reason, self.money = nn.Linear(H, 1), nn.Linear(H, 1), nn.Linear(H, 2)
-        self.widths = {
-            "kind": len(KINDS), "percent": len(layout.percents), "valid": len(layout.valid_days),
-            "channel": len(layout.channels), "hour": HOURS,
-        }  # fmt: skip
+        self.money = nn.Linear(H, 2)
+        self.widths = {"kind": len(KINDS), "percent": percents}
         self.heads = nn.ModuleDict({name: nn.Linear(H, width) for name, width in self.widths.items()})
 
     def uniforms(self, slots: int) -> int:
         """How many uniform numbers one offer takes."""
-        return NOISE + slots + (slots + 1) + sum(self.widths.values())
+        return NOISE + slots + sum(self.widths.values())
 
     def forward(self, u_BU: Tensor, seen: Crowd) -> Parts:
         """Offers for the batch; a pure function of the uniform numbers, the customers and their products."""
         S = seen.item_BSI.shape[1]
-        z, g_slot, g_why, *g_rest = torch.split(u_BU, [NOISE, S, S + 1, *self.widths.values()], dim=1)
+        z, g_slot, g_kind, g_percent = torch.split(u_BU, [NOISE, S, *self.widths.values()], dim=1)
         h_BH = self.body(torch.cat([seen.x_BF, torch.special.ndtri(z)], dim=1))
         key_BSH = self.key(seen.item_BSI)
         score_BS = self.aim(torch.relu(h_BH[:, None] + key_BSH))[:, :, 0]
         slot_BS = _pick(score_BS, seen.open_BSD.any(2), g_slot)
         m_BH = self.more(torch.cat([h_BH, torch.einsum("bs,bsi->bi", slot_BS, seen.item_BSI)], dim=1))
-        why_BS = self.reason(torch.relu(m_BH[:, None] + key_BSH))[:, :, 0]
-        may_BS, none_B1 = seen.bought_BS & (slot_BS.detach() < 0.5), self.no_reason(m_BH)
-        may = torch.cat([may_BS, torch.ones_like(none_B1).bool()], 1)
-        because = _pick(torch.cat([why_BS, none_B1], 1), may, g_why)
-        allowed = {
-            "kind": torch.einsum("bs,bsk->bk", slot_BS.detach(), seen.kind_BSK.float()) > 0.5,
-            "percent": torch.einsum("bs,bsd->bd", slot_BS.detach(), seen.open_BSD.float()) > 0.5,
-        }
-        rest = [
-            _pick(head(m_BH), allowed.get(name), g) for (name, head), g in zip(self.heads.items(), g_rest, strict=True)
-        ]
-        kind, percent, valid, channel, hour = rest
-        money_B2 = torch.sigmoid(self.money(m_BH))
-        return Parts(slot_BS, because[:, :-1], kind, percent, money_B2, valid, channel, hour)
+        drawn = slot_BS.detach()
+        kinds = torch.einsum("bs,bsk->bk", drawn, seen.kind_BSK.float()) > 0.5
+        percents = torch.einsum("bs,bsd->bd", drawn, seen.open_BSD.float()) > 0.5
+        kind_BK = _pick(self.heads["kind"](m_BH), kinds, g_kind)
+        percent_BD = _pick(self.heads["percent"](m_BH), percents, g_percent)
+        return Parts(slot_BS, kind_BK, percent_BD, torch.sigmoid(self.money(m_BH)))
 
 
-def _pick(logit: Tensor, allowed: Tensor | None, u: Tensor) -> Tensor:
+def _pick(logit: Tensor, allowed: Tensor, u: Tensor) -> Tensor:
     """Straight-through Gumbel-softmax among what is allowed."""
-    if allowed is not None:
-        logit = logit.masked_fill(~allowed, -1e9)
+    logit = logit.masked_fill(~allowed, -1e9)
     smoothed = torch.softmax((logit - torch.log(-torch.log(u))) / TEMPERATURE, dim=1)
     hard = one_hot(smoothed.argmax(1), smoothed.shape[1]).to(smoothed.dtype)
     return hard + smoothed - smoothed.detach()
@@ -158,16 +276,15 @@ class Scale:
         x = (market.x_NF[at_B] - self.x_2F[0]) / self.x_2F[1]
         item = np.where(full[:, :, None], (market.item_NSI[at_B] - self.item_2I[0]) / self.item_2I[1], 0.0)
         kind = market.kind_K & (market.all_NS[at_B][:, :, None] | np.array([True, False, False]))
-        numbers = (torch.from_numpy(a.astype(np.float32)) for a in (np.clip(x, -5, 5), np.clip(item, -5, 5)))
+        x_BF, item_BSI = (torch.from_numpy(np.clip(a, -5, 5).astype(np.float32)) for a in (x, item))
         open_BSD = market.open_NSD[at_B] & full[:, :, None]
-        return Crowd(*numbers, *(torch.from_numpy(a) for a in (open_BSD, kind, market.bought_NS[at_B] & full)))
+        return Crowd(x_BF, item_BSI, torch.from_numpy(open_BSD), torch.from_numpy(kind))
 
 
 @dataclass(frozen=True)
 class OfferGenerator:
     """A trained generator. `record`: losses by step."""
 
-    layout: Layout
     scale: Scale
     record: tuple[dict[str, float], ...]
     model: Generator = field(repr=False)
@@ -189,53 +306,45 @@ class OfferGenerator:
         return pl.concat(frames) if frames else PROPOSALS.empty()
 
     def _frame(self, market: Market, who: Ints, parts: Parts) -> pl.DataFrame:
-        one_hots = ("slot_BS", "because_BS", "kind_BK", "percent_BD", "valid_BV", "channel_BC", "hour_BH")
-        code = {name: getattr(parts, name).argmax(1).numpy() for name in one_hots}
-        slot = market.slot_NS[who, code["slot_BS"]]
-        why = np.where(parts.because_BS.sum(1).numpy() > 0.5, market.slot_NS[who, code["because_BS"]], -1)
+        slot_B, kind, percent = (one.argmax(1).numpy() for one in (parts.slot_BS, parts.kind_BK, parts.percent_BD))
+        slot = market.slot_NS[who, slot_B]
         low, high = np.array([REWARD.low, SPEND.low]), np.array([REWARD.high, SPEND.high])
         reward, spend = (low + parts.money_B2.numpy() * (high - low)).T
-        kind = code["kind_BK"]
         asked = np.where(kind == 0, 0, np.rint(spend * np.nan_to_num(market.basket_N[who]))).astype(np.int64)
-        return pl.DataFrame(
-            {
-                "customer_id": [market.customer_ids[n] for n in who],
-                "scope": [market.slots[s][0] for s in slot],
-                "target": pl.Series([market.slots[s][1] for s in slot], dtype=pl.String),
-                "because": pl.Series([market.slots[s][1] if s >= 0 else None for s in why], dtype=pl.String),
-                "benefit": [KINDS[k] for k in kind],
-                "percent": np.where(kind == 0, np.array(self.layout.percents)[code["percent_BD"]], 0),
-                "amount_cents": np.where(kind == 1, np.rint(reward * asked), 0).astype(np.int64),
-                "min_spend_cents": asked,
-                "valid_days": np.array(self.layout.valid_days)[code["valid_BV"]],
-                "channel": [self.layout.channels[c] for c in code["channel_BC"]],
-                "hour": code["hour_BH"],
-            },
-            schema=PROPOSALS.schema,
+        return PROPOSALS.conform(
+            pl.DataFrame(
+                {
+                    "customer_id": [market.customer_ids[n] for n in who],
+                    "scope": [market.slots[s][0] for s in slot],
+                    "target": pl.Series([market.slots[s][1] for s in slot], dtype=pl.String),
+                    "benefit": [KINDS[k] for k in kind],
+                    "percent": np.where(kind == 0, np.array(market.percents)[percent], 0),
+                    "amount_cents": np.where(kind == 1, np.rint(reward * asked), 0).astype(np.int64),
+                    "min_spend_cents": asked,
+                }
+            )
         )
 
 
-def fit_generator(
-    market: Market, accepted: pl.DataFrame, layout: Layout, settings: GeneratorSettings | None = None
-) -> OfferGenerator:
+def fit_generator(market: Market, accepted: pl.DataFrame, settings: GeneratorSettings | None = None) -> OfferGenerator:
     """Train on `accepted` (PROPOSALS' columns). SupportError where fewer than 100 of them lie in the market."""
     settings = settings or GeneratorSettings()
-    table = read_accepted(accepted, market, layout)
+    table = read_accepted(accepted, market)
     if len(table.who_A) < LEAST:
         raise SupportError(f"offer generator: {len(table.who_A)} accepted offers lie in the market; {LEAST} are needed")
     scale = Scale.of(market)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_int("offer generator", settings.seed) % 2**63)
-        model = Generator(market.x_NF.shape[1], market.item_NSI.shape[2], layout, settings.hidden)
+        model = Generator(market.x_NF.shape[1], market.item_NSI.shape[2], len(market.percents), settings.hidden)
         crowd = scale.crowd(market, np.arange(len(market.customer_ids)))
-        record = _train(model, crowd, table.who_A, _parts_of(table, crowd, layout), settings)
-    return OfferGenerator(layout, scale, tuple(record), model.eval().requires_grad_(False))
+        record = _train(model, crowd, table.who_A, _parts_of(table, crowd), settings)
+    return OfferGenerator(scale, tuple(record), model.eval().requires_grad_(False))
 
 
 def _train(model: Generator, crowd: Crowd, who_A: Ints, real: Parts, S: GeneratorSettings) -> list[dict[str, float]]:
     """Critic and generator in turn; a row of losses every twentieth of the way."""
     rng = np.random.default_rng(hash_int("offer batches", S.seed))
-    width = crowd.x_BF.shape[1] + 2 * crowd.item_BSI.shape[2] + sum(model.widths.values()) + 3
+    width = crowd.x_BF.shape[1] + crowd.item_BSI.shape[2] + sum(model.widths.values()) + 2
     critic = nn.Sequential(
         nn.Linear(S.pack * width, 2 * S.hidden), nn.LeakyReLU(0.2), nn.Linear(2 * S.hidden, S.hidden),
         nn.LeakyReLU(0.2), nn.Linear(S.hidden, 1),
@@ -283,14 +392,9 @@ def _slope_penalty(critic: nn.Module, true: Tensor, fake: Tensor) -> Tensor:
     return penalty
 
 
-def _parts_of(table: Accepted, crowd: Crowd, layout: Layout) -> Parts:
+def _parts_of(table: Accepted, crowd: Crowd) -> Parts:
     """Accepted offers as the generator would have drawn them."""
-    slots = crowd.bought_BS.shape[1]
-    widths = (slots, len(KINDS), len(layout.percents), len(layout.valid_days), len(layout.channels), HOURS)
-    codes = (table.slot_A, table.kind_A, table.percent_A, table.valid_A, table.channel_A, table.hour_A)
-    slot, kind, percent, valid, channel, hour = (
-        one_hot(torch.from_numpy(code), width).float() for code, width in zip(codes, widths, strict=True)
-    )
-    because = one_hot(torch.from_numpy(table.because_A + 1), slots + 1)[:, 1:].float()
-    money = torch.from_numpy(table.money_A2).float()
-    return Parts(slot, because, kind, percent, money, valid, channel, hour)
+    _, slots, percents = crowd.open_BSD.shape
+    pairs = ((table.slot_A, slots), (table.kind_A, len(KINDS)), (table.percent_A, percents))
+    slot, kind, percent = (one_hot(torch.from_numpy(code), width).float() for code, width in pairs)
+    return Parts(slot, kind, percent, torch.from_numpy(table.money_A2).float())

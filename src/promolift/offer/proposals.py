@@ -20,17 +20,13 @@ PROPOSALS = Table(
         Column("customer_id", Text, "who", required=True),
         Column("scope", Text, "all, category or product", required=True),
         Column("target", Text, "the category or product it covers; missing for everything"),
-        Column("because", Text, "what they bought that it goes with (cross-sell); missing where nothing"),
         Column("benefit", Text, "percent_off, amount_off or free_shipping", required=True),
         Column("percent", Int, "percent off; 0 for the other benefits", "percent", required=True, low=0, high=100),
         Column("amount_cents", Int, "amount off; 0 for the other benefits", "minor units", required=True, low=0),
         Column("min_spend_cents", Int, "spend it asks for", "minor units", required=True, low=0),
-        Column("valid_days", Int, "how long it lasts", "days", required=True, low=1),
-        Column("channel", Text, "where to show it; missing where the shop has one way"),
-        Column("hour", Int, "local hour to show it", "hour", low=0, high=23),
     ),
 )
-TERMS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents", "valid_days")
+TERMS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents")
 
 
 def line_id(scope: str, benefit: str, percent: int, amount_cents: int, min_spend_cents: int, valid_days: int) -> str:
@@ -44,7 +40,7 @@ def line_id(scope: str, benefit: str, percent: int, amount_cents: int, min_spend
     return f"{head}-{valid_days}d"
 
 
-def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem]) -> list[MenuItem]:
+def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem], valid_days: int) -> list[MenuItem]:
     """One menu line for each kind of offer among the proposals, in order of id.
 
     Who pays, how it is redeemed and what telling costs is as in the first menu line of the same benefit and scope. A
@@ -53,7 +49,7 @@ def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem]) -> list[MenuItem]:
     """
     PROPOSALS.check(proposals)
     terms = proposals.select(TERMS).unique().sort(TERMS)
-    made = [_line(row, menu) for row in terms.iter_rows(named=True)]
+    made = [_line(row | {"valid_days": valid_days}, menu) for row in terms.iter_rows(named=True)]
     return sorted(made, key=lambda item: item.id)
 
 
@@ -77,10 +73,12 @@ def _line(terms: dict[str, Any], menu: Sequence[MenuItem]) -> MenuItem:
     )
 
 
-def with_ids(proposals: pl.DataFrame) -> pl.DataFrame:
+def with_ids(proposals: pl.DataFrame, valid_days: int) -> pl.DataFrame:
     """Proposals with the `menu_id` of each."""
     return proposals.with_columns(
-        pl.struct(TERMS).map_elements(lambda row: line_id(**row), return_dtype=pl.String).alias("menu_id")
+        pl.struct(TERMS)
+        .map_elements(lambda row: line_id(**row, valid_days=valid_days), return_dtype=pl.String)
+        .alias("menu_id")
     )
 
 
@@ -114,18 +112,18 @@ class MenuCandidates(NamedTuple):
 
 
 def propose_candidates(
-    proposals: pl.DataFrame, menu: Sequence[MenuItem], people: OfferInputs, rules: OfferRules
+    proposals: pl.DataFrame, menu: Sequence[MenuItem], people: OfferInputs, rules: OfferRules, valid_days: int
 ) -> MenuCandidates:
     """The lines and the rows of the proposals, open or closed by the same rules as the menu's.
 
     A proposal whose terms the menu already has is left to the menu.
     """
     known = {_terms(item) for item in menu}
-    items = [item for item in lines(proposals, menu) if _terms(item) not in known]
+    items = [item for item in lines(proposals, menu, valid_days) if _terms(item) not in known]
     rows = list_candidates(people.profiles, people.targets, items, rules, people.resting).filter(
         pl.col("menu_id") != "none"
     )
-    wanted = with_ids(proposals).select("customer_id", "menu_id", "target").unique()
+    wanted = with_ids(proposals, valid_days).select("customer_id", "menu_id", "target").unique()
     rows = rows.join(wanted, on=["customer_id", "menu_id", "target"], how="semi", nulls_equal=True)
     return MenuCandidates(rows, tuple(items))
 
@@ -137,13 +135,12 @@ def _terms(item: MenuItem) -> tuple[object, ...]:
 def grid_lines(settings: OfferProposalSettings, menu: Sequence[MenuItem], scopes: Sequence[str]) -> list[MenuItem]:
     """A menu line for every printable percentage on every scope in `scopes`."""
     terms = [
-        {"customer_id": "", "scope": scope, "target": None, "because": None, "benefit": "percent_off",
-         "percent": percent, "amount_cents": 0, "min_spend_cents": 0, "valid_days": settings.valid_days,
-         "channel": None, "hour": None}
+        {"customer_id": "", "scope": scope, "target": None, "benefit": "percent_off", "percent": percent,
+         "amount_cents": 0, "min_spend_cents": 0}
         for scope in scopes
         for percent in settings.print.percents
     ]  # fmt: skip
-    return lines(pl.DataFrame(terms, schema=PROPOSALS.schema), menu)
+    return lines(pl.DataFrame(terms, schema=PROPOSALS.schema), menu, settings.valid_days)
 
 
 def keep_best(valued: pl.DataFrame, price: float, per_line: int) -> pl.DataFrame:

@@ -80,25 +80,9 @@ class PrintRules(Settings):
     max_threshold_cents: int = Field(
         default=100_000, ge=1, description="The largest threshold that may be printed, in minor units."
     )
-    max_share: float = Field(
-        default=0.5, gt=0, lt=1, description="The most a reduction may take off the price, one on the shelf included."
-    )
-    stack: bool = Field(default=True, description="Whether a coupon may come on top of a reduction on the shelf.")
-    valid_days: tuple[int, ...] = Field(
-        default=(7, 14, 28), description="Lengths of validity that drafts may have, in days, rising."
-    )
-    channels: tuple[str, ...] = Field(
-        default=("store", "app", "web", "sms", "email"),
-        description="Channels that drafts may name, as the logs write them. The plan does not keep them.",
-    )
-    first_hour: int = Field(
-        default=8, ge=0, le=23, description="First local hour that drafts may name. The plan does not keep it."
-    )
-    last_hour: int = Field(
-        default=20, ge=0, le=23, description="Last local hour that drafts may name. The plan does not keep it."
-    )
+    max_share: float = Field(default=0.5, gt=0, lt=1, description="The most a reduction may take off the price.")
 
-    @field_validator("percents", "amounts_cents", "valid_days")
+    @field_validator("percents", "amounts_cents")
     @classmethod
     def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if not values or values[0] <= 0 or any(a >= b for a, b in pairwise(values)):

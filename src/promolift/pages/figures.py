@@ -141,7 +141,10 @@ def calibration(
     Rates are drawn against the diagonal; amounts, which have an `axis`, one below the other.
     """
     if axis is not None:
-        marks = [Mark(say(p), y, low, high, (count(n),), "main", f"predicted {say(p)}") for p, y, low, high, n in bins]
+        marks = [
+            Mark(say(p), y, low, high, (count(n),), "main", pick("predicted ", "预测") + say(p))
+            for p, y, low, high, n in bins
+        ]
         return forest(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
     axes = {
         name: Axis(word, "share").spec

@@ -16,7 +16,7 @@ from promolift.pages.figures import (
     headline,
     next_steps,
 )
-from promolift.results.learned import JudgedPolicy, LearnedPolicy, Ranged
+from promolift.results.learned import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy, Ranged
 from promolift.tables import Z95
 from promolift.words import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
 
@@ -47,7 +47,7 @@ def page_of(learned: LearnedPolicy) -> Page:
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
         bigs=_bigs(judged, cash),
         chapters=[
-            _verdict(judged, cash), _days(judged, cash), _calibration(learned, cash), _trust(judged), _drift(judged),
+            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged), _drift(judged),
             _next(learned, cash), next_steps(todo(learned)),
         ],
         currency=learned.currency,
@@ -134,8 +134,8 @@ def _days(judged: JudgedPolicy, cash: Cash) -> Chapter:
     return Chapter("days", "Day by day", title, lead, [figure])
 
 
-def _calibration(learned: LearnedPolicy, cash: Cash) -> Chapter:
-    judged, ratio, held = learned.judged, learned.next.recalibration, learned.judged.calibration
+def _calibration(judged: JudgedPolicy, cash: Cash) -> Chapter:
+    held = judged.calibration
     blocks: list[Figure | Block] = []
     if judged.measure != "margin" or not judged.quintiles:
         why = "too few customers with a predicted gain in each arm"
@@ -152,10 +152,6 @@ def _calibration(learned: LearnedPolicy, cash: Cash) -> Chapter:
                 "quintile is compared with those held back out of the same one.", evidence=_badge(judged), wide=True,
             )
         )  # fmt: skip
-        if ratio.measured is not None:
-            text = f"Realised / predicted over all: {number(ratio.measured)} ± {number(ratio.measured_se)} (s.e.); "
-            text += f"with the expectation of 1 ± {number(judged.prior_sd)} it becomes {number(ratio.whole.ratio)} "
-            blocks.append(note(text + f"({ends(ratio.whole.low, ratio.whole.high, number)})."))
     lead = "The predicted gain stands in each decision; the holdout says what came."
     return Chapter("calibration", "Calibration", "Was the prediction right?", lead, blocks)
 
@@ -203,43 +199,18 @@ def _drift(judged: JudgedPolicy) -> Chapter:
 
 
 def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
-    following, proposal = learned.next, learned.next.proposal
+    following, title = learned.next, "What should be planned next?"
+    lead = "Nothing goes live by itself: a person approves, or --auto where nothing speaks against the draws."
+    if following is None:
+        return Chapter("next", "Next release", title, lead, [gap("what to plan next", NO_DRAWS)])
     blocks: list[Figure | Block] = [sentences("What would change", following.changes)]
     if drawn := [each for each in following.release.effects if each.n_arm]:
         blocks.append(_drawn_effects(drawn, cash))
-    if proposal is None:
-        blocks.append(gap("what the next release would earn", following.why))
-    else:
-        value, lead = proposal.value, proposal.lead
-        marks = [
-            Mark("over no offers", value.value, *value.interval),
-            Mark("over the policy in force", lead.value, *lead.interval, tone="bad"),
-        ]
-        how = (
-            "Doubly robust, from the logged propensities; each half of the customers decided by what the other taught. "
-        )
-        figure = forest(
-            "next", "Expected gain of the next release",
-            f"It is expected to add {cash(value.value)} per customer and window over no offers.",
-            Axis(f"{learned.judged.measure} per customer", "money"), ("compared", "adds per customer"), marks, cash,
-            how=f"{how}Worth {count(value.effective)} even decisions.", evidence=_badge(learned.judged), wide=True,
-        )  # fmt: skip
-        blocks.append(figure)
-    state = "Accepted by the guardrails" if following.accepted else "Not accepted by the guardrails"
-    blocks.append(note(f"{state}: {following.why}. {_fate(learned)}", "good" if following.accepted else "warn"))
-    shown = sorted(following.recalibration.offers.items(), key=lambda item: (-item[1].n, item[0]))[:20]
-    if shown:
-        rows = [
-            [name, number(f.ratio), ends(f.low, f.high, number), count(f.n),
-             "closed" if name in following.recalibration.closed else "open"]
-            for name, f in shown
-        ]  # fmt: skip
-        text = (
-            "Realised / predicted, shrunk towards all offers together; an offer closes when its lower bound is below 0."
-        )
-        blocks.append(table("Offers", ["offer", "factor", INTERVAL, "customers", "next"], rows, text, words=(4,)))
-    lead_text = "Nothing goes live by itself: a person approves, or the stated guardrails do."
-    return Chapter("next", "Next release", "What should be released next?", lead_text, blocks)
+    worth = following.expected
+    expected = f"{cash(worth.value)} per customer ({ends(worth.low, worth.high, cash)})"
+    state = f"{KINDS[following.kind]}: {following.why}. By its own figures it adds {expected} over no offers."
+    tone: Tone = "good" if following.accepted and following.kind == "release" else "warn"
+    return Chapter("next", "Next release", title, lead, [*blocks, note(f"{state} {_fate(learned)}", tone)])
 
 
 def _drawn_effects(drawn: Sequence[LineEffect], cash: Cash) -> Block:
@@ -286,7 +257,7 @@ def todo(learned: LearnedPolicy) -> list[str]:
     if verdict.answer == "higher":
         rows = [f"Keep the offers: they add {cash(verdict.lift.lift if verdict.lift else None)} per customer."]
     elif verdict.answer == "lower":
-        rows = ["Stop the offers: they cost more than they bring. Plan again with the factors of this page."]
+        rows = ["Stop the offers: they cost more than they bring."]
     elif judged.shown is not None:
         rows = [
             f"Go on measuring: a test of this size shows gains from {cash(judged.shown)} per customer on; "
@@ -294,20 +265,16 @@ def todo(learned: LearnedPolicy) -> list[str]:
         ]
     else:
         rows = [f"Go on measuring: {verdict.why}."]
-    if following.proposal is None:
-        rows.append(upper_first(following.why) + ".")
-    elif following.proposal.value.value < 0:
-        rows.append(
-            "No release is proposed: by its own figures the next one would lose "
-            f"{cash(-following.proposal.value.value)} per customer. Plan with plan.trial = true: the plan then tests "
-            "what pays, and gives nothing else."
-        )
+    if following is None:
+        rows.append(upper_first(NO_DRAWS) + ".")
     elif learned.released:
-        rows.append("The next release was accepted; `promolift learn` judges it again.")
+        rows.append("What follows from it was accepted; `promolift learn` judges it again.")
     else:
-        would = "The guardrails would accept it" if following.accepted else f"The guardrails refuse it: {following.why}"
         version = following.release.policy_version
-        rows.append(f"Look at the proposal for version {version} (`promolift learn show`). {would}.")
+        rows.append(
+            f"{KINDS[following.kind]} waits as version {version} (`promolift learn show`): {following.why}; by its own "
+            f"figures it adds {cash(following.expected.value)} per customer over no offers."
+        )
     if waiting := judged.outcome_counts.get("open window", 0):
         rows.append(f"Come back when the open windows are over: {count(waiting)} events wait for that.")
     rows += [f"{upper_first(each.kind)}, {each.what}: {each.action}." for each in judged.drifts if each.drifted]

@@ -88,15 +88,11 @@ def tell_plan(job: Job) -> Story:
     )  # fmt: skip
 
 
-def _tell_story(job: Job) -> Story:
-    at, store, plan = moments(job), job.store, Plan.load(job.store)
-    found, of_plan = Evaluation.load(store), tell_plan(job)
+def tell_customers(job: Job, shown: Sequence[str] = ()) -> Story:
+    """The plan's part of the story, and who the shop's customers are, those `shown` by name."""
+    at, plan = moments(job), Plan.load(job.store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
-    local = local_names(job)
-    forecast = forecasts_of(job, at, local)
-    unforecast = None if forecast else ForecastNote.load(store).missing
-    said, shown = Messages.load(store), cards(job, at, local)
-    spend = list[pl.DataFrame]()
+    of_plan, spend = tell_plan(job), list[pl.DataFrame]()
 
     def bought() -> Iterator[pl.DataFrame]:
         for part in job.profiled.parts:  # all at once they are as long as the candidates
@@ -105,14 +101,26 @@ def _tell_story(job: Job) -> Story:
             yield named(job, rows, names)
 
     tastes = Tastes.of(bought())
+    return replace(
+        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), pl.concat(spend), shown),
+        tastes=tastes, week=week(job),
+        missing=dict(of_plan.missing) | {
+            "discount_share": UNREDUCED.in_(spoken()),
+            "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
+        },
+    )  # fmt: skip
+
+
+def _tell_story(job: Job) -> Story:
+    at, store, plan = moments(job), job.store, Plan.load(job.store)
+    found, local = Evaluation.load(store), local_names(job)
+    forecast = forecasts_of(job, at, local)
+    unforecast = None if forecast else ForecastNote.load(store).missing
+    said, shown = Messages.load(store), cards(job, at, local)
+    of_customers = tell_customers(job, [card.given.customer_id for card in shown])
     unchecked = {name: kept(why) for name, why in found.unchecked.items()}
     return replace(
-        of_plan,
-        customers=Customers.of(
-            job.profiled.profiles(at.asof), pl.concat(spend), [card.given.customer_id for card in shown]
-        ),
-        tastes=tastes,
-        week=week(job),
+        of_customers,
         forecast=forecast,
         names=local,
         predictions=found.predictions,
@@ -126,12 +134,10 @@ def _tell_story(job: Job) -> Story:
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),
-        missing={
-            "offers": of_plan.missing["offers"],
-            "cards": of_plan.missing["offers"],
+        missing={name: of_customers.missing[name] for name in ("offers", "discount_share", "tastes")}
+        | {
+            "cards": of_customers.missing["offers"],
             "predictions": unchecked.get("purchases", pick("there is too little to check", "可检验的数据太少")),
-            "discount_share": UNREDUCED.in_(spoken()),
-            "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
         }
         | ({"forecast": kept(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,

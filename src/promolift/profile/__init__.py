@@ -7,10 +7,11 @@ from promolift.lazy import lazy
 __all__ = [
     "MOST_ROWS",
     "STEPS",
+    "Forecast",
     "ForecastSettings",
     "MemberNote",
     "ProfileSettings",
-    "PurchaseForecaster",
+    "PurchaseHistories",
     "Segment",
     "Shard",
     "Shared",
@@ -18,7 +19,7 @@ __all__ = [
     "attributes",
     "describe",
     "find_segments",
-    "fit_forecast",
+    "forecast",
     "interests",
     "learned_moments",
     "profile",
@@ -31,17 +32,18 @@ __all__ = [
 
 if TYPE_CHECKING:
     from promolift.profile.affinity import affinities, interests
-    from promolift.profile.forecast import (
+    from promolift.profile.meanings import describe, sentence
+    from promolift.profile.passes import STEPS
+    from promolift.profile.profiles import attributes, profile, reasons
+    from promolift.profile.purchases import (
         MOST_ROWS,
-        PurchaseForecaster,
-        fit_forecast,
+        Forecast,
+        PurchaseHistories,
+        forecast,
         learned_moments,
         target_facts,
         together,
     )
-    from promolift.profile.meanings import describe, sentence
-    from promolift.profile.passes import STEPS
-    from promolift.profile.profiles import attributes, profile, reasons
     from promolift.profile.segments import Segment, find_segments, segment_counts
     from promolift.profile.settings import ForecastSettings, MemberNote, ProfileSettings
     from promolift.profile.shared import Shard, Shared

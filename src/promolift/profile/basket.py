@@ -43,7 +43,6 @@ OPTIONS = {
     "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1,
 }  # fmt: skip
 ROUNDS = 120
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trees in the order, the encoder having the rest
 
 
 class Rows(NamedTuple):

@@ -7,7 +7,7 @@ before and in the window, R their 40 likeliest items, A all customers who came b
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 
 from promolift.errors import InputError, SupportError
-from promolift.profile.basket import WEIGHTS, BasketRanker, BasketView
+from promolift.profile.basket import BasketRanker, BasketView
 from promolift.profile.counters import COUNTERS, count
 from promolift.profile.encoder import (
     EDGES,
@@ -34,8 +34,9 @@ from promolift.profile.encoder import (
     points_at,
 )
 from promolift.profile.encoder_data import IDEAL, TOP, Bools, Catalogue, Days, Floats, Histories, Ints, Popularity
-from promolift.profile.settings import BasketNote
-from promolift.tables import Z95
+from promolift.profile.members import WEIGHTS, least_weight, paired
+from promolift.profile.settings import MemberNote
+from promolift.sql import DAY_MS
 
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
@@ -189,50 +190,106 @@ class Voice:
         return item if self.names is None else self.names.get(item)
 
 
-def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> FittedForecast:
-    """From what the customers known at `day` did in the 56 days after it. Raises SupportError below 50 customers."""
-    customers = np.flatnonzero(h.before(np.arange(len(h.customers)), np.full(len(h.customers), day)) > h.start_C[:-1])
-    if len(customers) < LEAST or day + DAYS > h.day_V.max() + 1:
+@dataclass(frozen=True)
+class Lookback:
+    """The 56 days after a moment: what was expected of the A customers known before it, and what came.
+
+    Of the N of them who came, in `who_N` by their place among the A: at each weight W of the trees (members.py; one
+    without trees) NDCG@10 of the next basket, the log shares of the likeliest items and whether these were in it;
+    NDCG@10 by `habit`, and the log of the usual basket size. `churn_A`, `deal_A` and `own_A` are log odds.
+    """
+
+    day: float
+    usual: "Usual"
+    customer_A: Ints
+    churn_A: Days
+    gone_A: Bools
+    deal_A: Days
+    own_A: Days
+    deals_A: Days
+    spend_A: Days
+    spent_A: Days
+    orders_A: Days
+    visits_A: Days
+    who_N: Ints
+    gain_NW: Days
+    habit_N: Days
+    size_N: Days
+    log_NWR: Floats
+    bought_NWR: Bools
+
+
+def look_back(model: LearnedEncoder, trees: str, h: Histories, shared: Popularity, day: float) -> Lookback:
+    """One pass over the customers known at `day`, by an encoder that learned before it, and trees that did ("": none).
+
+    Raises SupportError below 50 customers.
+    """
+    everyone = np.arange(len(h.customers))
+    first_C, end_C = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
+    asked = np.flatnonzero(first_C > h.start_C[:-1])
+    if len(asked) < LEAST or day + DAYS > h.day_V.max() + 1:
         raise SupportError(
-            f"encoder: {len(customers)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed"
+            f"encoder: {len(asked)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed"
         )
     usual = usual_at(h, day)
-    parts = [_outcomes(h, said, usual) for said in model.forecast(h, shared, customers, np.full(len(customers), day))]
-    x = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return FittedForecast(
-        item=_plane(np.stack([x["item"], x["size"]], axis=1), x["bought"]),
-        churn=_line(x["churn"], x["gone"]),
-        deal=_plane(np.stack([x["deal"], x["own"]], axis=1)[x["came"]], x["deals"][x["came"]]),
-        spend=float(x["spent"].sum() / max(x["spend"].sum(), 1e-9)),
-        orders=float(x["visits"].sum() / max(x["orders"].sum(), 1e-9)),
-        usual=usual,
-    )
+    ranker = BasketRanker(trees, 1.0, BasketView.of(h, day)) if trees else None
+    popular = np.argsort(-np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items)), kind="stable")
+    batches = model.forecast(h, shared, asked, np.full(len(asked), day))
+    parts = [_outcomes(h, said, usual, ranker, popular, end_C) for said in batches]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return Lookback(day=day, usual=usual, customer_A=asked, who_N=np.flatnonzero(~found["gone_A"]), **found)
 
 
-def _outcomes(h: Histories, said: ForecastBatch, usual: Usual) -> dict[str, NDArray[np.float64]]:
-    """Predictions and what came, per point; items only of those who came, their 40 likeliest."""
+def _outcomes(
+    h: Histories, said: ForecastBatch, usual: Usual, ranker: BasketRanker | None, popular: Ints, end_C: Ints
+) -> dict[str, NDArray[Any]]:
+    """One batch of a Lookback."""
     p = said.points
-    end = h.before(p.customer_P, p.day_P + DAYS)
-    came = end > p.visit_P
-    next_P = np.minimum(p.visit_P, len(h.day_V) - 1)
-    log_PI, total_V = log_share(said.logit_PI), np.r_[0.0, np.cumsum(h.spend_V, dtype=np.float64)]
-    top_PT = np.argsort(-log_PI, axis=1)[:, :40]
-    bought = np.stack([np.isin(top, h.items_of(v)) for top, v in zip(top_PT, next_P, strict=True)])
+    end_P = end_C[p.customer_P]
+    came = end_P > p.visit_P
+    next_P, total_V = np.minimum(p.visit_P, len(h.day_V) - 1), np.r_[0.0, np.cumsum(h.spend_V, dtype=np.float64)]
+    alone_NI, baskets = log_share(said.logit_PI)[came], [h.items_of(v) for v in p.visit_P[came]]
+    orders = [alone_NI]
+    if ranker is not None:
+        gain_NI = ranker.log_gain(h, p.customer_P[came])
+        orders += [log_share(w * gain_NI + (1 - w) * alone_NI) for w in WEIGHTS[1:]]
+    top_WNR = [np.argsort(-order, axis=1, kind="stable")[:, :LIKELIEST] for order in orders]
+    bought_WNR = [np.array([np.isin(*each) for each in zip(top, baskets, strict=True)]).reshape(top.shape)
+                  for top in top_WNR]  # fmt: skip
+    gains = [[ndcg(*each) for each in zip(top, baskets, strict=True)] for top in top_WNR]
+    pairs = zip(p.customer_P[came], p.visit_P[came], baskets, strict=True)
     return {
-        "item": np.take_along_axis(log_PI, top_PT, 1)[came].ravel().astype(np.float64),
-        "size": np.repeat(own_size(h, said, usual.size)[came], top_PT.shape[1]),
-        "bought": bought[came].ravel().astype(np.float64),
-        "churn": _logit(said.churn_P),
-        "gone": (~came).astype(np.float64),
-        "deal": _logit(said.deal_P),
-        "own": own_deals(h, said, usual.deal),
-        "deals": h.deal_V[next_P].astype(np.float64),
-        "came": came,
-        "spend": said.spend_PK[:, COLUMN] * level(h, said, usual.spend),
-        "spent": total_V[end] - total_V[p.visit_P],
-        "orders": said.orders_PK[:, COLUMN].astype(np.float64),
-        "visits": (end - p.visit_P).astype(np.float64),
+        "churn_A": _logit(said.churn_P),
+        "gone_A": ~came,
+        "deal_A": _logit(said.deal_P),
+        "own_A": own_deals(h, said, usual.deal),
+        "deals_A": h.deal_V[next_P].astype(np.float64),
+        "spend_A": said.spend_PK[:, COLUMN] * level(h, said, usual.spend),
+        "spent_A": total_V[end_P] - total_V[p.visit_P],
+        "orders_A": said.orders_PK[:, COLUMN].astype(np.float64),
+        "visits_A": (end_P - p.visit_P).astype(np.float64),
+        "gain_NW": np.array(gains).T,
+        "habit_N": np.array([ndcg(habit(h, c, v, popular), basket) for c, v, basket in pairs]),
+        "size_N": own_size(h, said, usual.size)[came],
+        "log_NWR": np.stack([np.take_along_axis(o, top, 1) for o, top in zip(orders, top_WNR, strict=True)], axis=1),
+        "bought_NWR": np.stack(bought_WNR, axis=1),
     }
+
+
+def calibrated(back: Lookback, weight: float, mine_A: Bools | None = None) -> FittedForecast:
+    """From what the customers `mine_A` (all without it) did, next baskets in the order with trees of this weight."""
+    mine_A = np.ones(len(back.gone_A), np.bool_) if mine_A is None else mine_A
+    mine_N, came_A = mine_A[back.who_N], mine_A & ~back.gone_A
+    log_NR, bought_NR = (x[mine_N, WEIGHTS.index(weight)] for x in (back.log_NWR, back.bought_NWR))
+    size_R = np.repeat(back.size_N[mine_N], log_NR.shape[1])
+    return FittedForecast(
+        item=_plane(np.stack([log_NR.ravel().astype(np.float64), size_R], axis=1), bought_NR.ravel().astype(float)),
+        churn=_line(back.churn_A[mine_A], back.gone_A[mine_A].astype(np.float64)),
+        deal=_plane(np.stack([back.deal_A, back.own_A], axis=1)[came_A], back.deals_A[came_A]),
+        spend=float(back.spent_A[mine_A].sum() / max(back.spend_A[mine_A].sum(), 1e-9)),
+        orders=float(back.visits_A[mine_A].sum() / max(back.orders_A[mine_A].sum(), 1e-9)),
+        usual=back.usual,
+    )
 
 
 def log_share(logit_PI: Floats) -> Floats:
@@ -474,9 +531,12 @@ def near_map(state_ND: Floats, seed: int = 1) -> Floats:
 
 @dataclass(frozen=True)
 class Backtest:
-    """NDCG@10 of the first basket by the encoder and by habit; probabilities and what came true; who stayed away."""
+    """NDCG@10 of the first basket by the order kept, by the encoder alone and by habit; probabilities and what came
+    true; who stayed away. Weight and calibration of each half of the customers are the other half's.
+    """
 
     gain_N: Days
+    alone_N: Days
     habit_N: Days
     prob_R: Days
     bought_R: Bools
@@ -485,75 +545,44 @@ class Backtest:
     gone_A: Bools
 
 
-def crossed(model: LearnedEncoder, h: Histories, shared: Popularity, day: float, first_C: Bools) -> Backtest:
-    """The window of 56 days from `day` on, the half `first_C` calibrated on the other and the other way round."""
-    sides = [h.of(np.flatnonzero(first_C)), h.of(np.flatnonzero(~first_C))]
-    lines = [calibrate(model, side, shared, day) for side in reversed(sides)]
-    one, two = (backtest(model, line, side, shared, day) for line, side in zip(lines, sides, strict=True))
-    two = replace(two, customer_R=two.customer_R + len(one.gain_N))
-    return Backtest(**{name: np.concatenate([value, getattr(two, name)]) for name, value in one.__dict__.items()})
+def crossed(back: Lookback, first_A: Bools) -> Backtest:
+    """How the window was forecast, the half `first_A` by the other and the other way round."""
+    parts: list[dict[str, NDArray[Any]]] = []
+    for mine_A in (first_A, ~first_A):
+        mine_N = mine_A[back.who_N]
+        w = _chosen(back, ~mine_N)
+        fitted = calibrated(back, WEIGHTS[w], ~mine_A)
+        log_NR = back.log_NWR[mine_N, w]
+        by_size_N = fitted.item.second * back.size_N[mine_N]
+        line = LogitLine(fitted.item.intercept, 1.0)
+        parts.append({
+            "gain_N": back.gain_NW[mine_N, w], "alone_N": back.gain_NW[mine_N, 0], "habit_N": back.habit_N[mine_N],
+            "prob_R": _probability(line, fitted.item.first * log_NR + by_size_N[:, None]).ravel(),
+            "bought_R": back.bought_NWR[mine_N, w].ravel(),
+            "customer_R": np.repeat(back.who_N[mine_N], log_NR.shape[1]),
+            "churn_A": _probability(fitted.churn, back.churn_A[mine_A]), "gone_A": back.gone_A[mine_A],
+        })  # fmt: skip
+    return Backtest(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def backtest(model: LearnedEncoder, fitted: FittedForecast, h: Histories, shared: Popularity, day: float) -> Backtest:
-    """The window of 56 days from `day` on."""
-    everyone = np.arange(len(h.customers))
-    first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
-    asked = np.flatnonzero(first > h.start_C[:-1])
-    bought_I = np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items))
-    popular = np.argsort(-bought_I, kind="stable")
-    gains, habits, probs, right, stay = [], [], [], [], []
-    for said in model.forecast(h, shared, asked, np.full(len(asked), day)):
-        came = end[said.points.customer_P] > first[said.points.customer_P]
-        prob_PI = item_probs(fitted, h, said)
-        top_PT = np.argsort(-prob_PI, axis=1, kind="stable")[:, :LIKELIEST]
-        for c, top, prob_I in zip(said.points.customer_P[came], top_PT[came], prob_PI[came], strict=True):
-            basket = h.items_of(first[c])
-            gains.append(ndcg(top, basket))
-            habits.append(ndcg(habit(h, c, first[c], popular), basket))
-            probs.append(prob_I[top])
-            right.append(np.isin(top, basket))
-        stay.append((churn_probs(fitted, said), ~came))
-    size = [len(row) for row in right]
-    return Backtest(
-        gain_N=np.array(gains),
-        habit_N=np.array(habits),
-        prob_R=np.concatenate(probs),
-        bought_R=np.concatenate(right),
-        customer_R=np.repeat(np.arange(len(size)), size),
-        churn_A=np.concatenate([row[0] for row in stay]),
-        gone_A=np.concatenate([row[1] for row in stay]),
-    )
+def _chosen(back: Lookback, mine_N: Bools) -> int:
+    """The place in WEIGHTS of the trees' weight by the next baskets of these customers; 0 where they are few."""
+    gain_NW = back.gain_NW[mine_N]
+    return least_weight(-gain_NW, np.arange(len(gain_NW))) if len(gain_NW) >= LEAST else 0
 
 
-def weighed(model: LearnedEncoder, trees: str, h: Histories, shared: Popularity, day: float) -> BasketNote:
-    """The trees' share in the order of next baskets, from those of the 56 days after a moment that they never saw.
-
-    The least share within one standard error of the best; 0 where the encoder alone does as well.
-    """
-    ranker, gains = BasketRanker(trees, 1.0, BasketView.of(h, day)), list[list[float]]()
-    everyone = np.arange(len(h.customers))
-    first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
-    came = np.flatnonzero((first > h.start_C[:-1]) & (end > first))
-    for said in model.forecast(h, shared, came, np.full(len(came), day)):
-        who, alone_PI = said.points.customer_P, log_share(said.logit_PI)
-        gain_PI = ranker.log_gain(h, who)
-        for c, alone, gain in zip(who, alone_PI, gain_PI, strict=True):
-            basket, orders = h.items_of(first[c]), [w * gain + (1 - w) * alone for w in WEIGHTS]
-            gains.append([ndcg(np.argsort(-order, kind="stable")[:TOP], basket) for order in orders])
-    gain_NW = np.array(gains).reshape(-1, len(WEIGHTS))
-    n = len(gain_NW)
+def weighed(back: Lookback, found: Backtest, log_rows: int) -> MemberNote:
+    """The trees' weight in the order of next baskets by all who came; their lead where the other half chose it."""
+    n, at = len(back.who_N), _chosen(back, np.ones(len(back.who_N), np.bool_))
+    judged = {"n": n, "judged_ms": round(back.day * DAY_MS), "log_rows": log_rows}
     if n < LEAST:
-        return BasketNote(day=day, weight=0.0, why=f"{n} next baskets in the window; {LEAST} are needed", n=n)
-    behind_NW = gain_NW[:, [int(gain_NW.mean(axis=0).argmax())]] - gain_NW
-    error_W = behind_NW.std(axis=0, ddof=1) / n**0.5
-    at = int(np.flatnonzero(behind_NW.mean(axis=0) <= error_W)[0])
-    lead_N = gain_NW[:, at] - gain_NW[:, 0]
-    half = Z95 * float(lead_N.std(ddof=1)) / n**0.5
-    alone, lead = float(gain_NW[:, 0].mean()), float(lead_N.mean())
+        return MemberNote(weight=0.0, why=f"{n} next baskets in the window; {LEAST} are needed", **judged)
+    lead = paired(found.gain_N - found.alone_N, np.arange(n))
     why = "the encoder alone is within one standard error" if at == 0 else "they rank the next baskets better"
-    return BasketNote(
-        day=day, weight=WEIGHTS[at], why=why, n=n, alone=alone, lead=lead, lead_low=lead - half, lead_high=lead + half
-    )
+    return MemberNote(
+        weight=WEIGHTS[at], why=why, alone=float(found.alone_N.mean()), lead=lead.mean,
+        lead_low=lead.mean - lead.half, lead_high=lead.mean + lead.half, **judged,
+    )  # fmt: skip
 
 
 def ndcg(ranked: Ints, basket: Ints) -> float:

@@ -53,32 +53,13 @@ class ForecastSettings(Settings):
 
 
 class MemberNote(Settings):
-    """Which members forecast as of a moment, and why: mean log losses on the last window, over `rows`, by customer.
+    """What trees weigh beside a simpler member of a forecast, and why.
 
-    `lead` is how much less the trees lose than the counts alone, with its 95 % interval; None where none were learned.
-    `judged_ms` is the moment as of which the trees were judged: an earlier run's where they did not pay then.
+    `alone` is what the simpler member does on `n` rows (log loss of purchases, NDCG@10 of next baskets); `lead` how
+    much better both are there at a weight that other rows chose, with its 95 % interval: None where nothing was tried.
+    `judged_ms` is the moment as of which they were judged, an earlier run's where they did not pay then, on `log_rows`.
     """
 
-    asof_ms: int
-    trees_weight: float
-    why: str
-    rows: int
-    counts_loss: float | None = None
-    trees_loss: float | None = None
-    lead: float | None = None
-    lead_low: float | None = None
-    lead_high: float | None = None
-    judged_ms: int | None = None
-    window_ms: int | None = None
-
-
-class BasketNote(Settings):
-    """The trees' share in the order of next baskets beside the encoder, and why: NDCG@10 of `n` held-back ones.
-
-    `lead` is over the encoder alone, paired by customer, with its 95 % interval. `day`: the moment they were judged at.
-    """
-
-    day: float
     weight: float
     why: str
     n: int
@@ -86,3 +67,5 @@ class BasketNote(Settings):
     lead: float | None = None
     lead_low: float | None = None
     lead_high: float | None = None
+    judged_ms: int | None = None
+    log_rows: int = 0

@@ -1,4 +1,4 @@
-"""The release that a person, or the guardrails, approved; kept in the work folder for the plans that follow."""
+"""The release that was approved; kept in the work folder for the plans that follow."""
 
 import json
 
@@ -28,10 +28,10 @@ def forget(store: Store) -> None:
 
 
 def taken_over(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:
-    """A plan's own terms, with what was learned before it: version, draws, the share of random ones, recalibration."""
+    """A plan's own terms, with what was learned before it: version, draws, the share of random ones, effects."""
     if found is None:
         return own
-    names = ("policy_version", "seed", "holdout_salt", "explore", "recalibration", "effects")
+    names = ("policy_version", "seed", "holdout_salt", "explore", "effects")
     return own.model_copy(update={name: getattr(found, name) for name in names})
 
 

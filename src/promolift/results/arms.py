@@ -49,7 +49,10 @@ class DrawNote(Note):
 
 def all_draws(store: Store) -> pl.DataFrame | None:
     """Every window's draws of every campaign, a row per customer, oldest first; None before the first."""
-    return store.frame("draws") if store.has("draws") else None
+    if not store.has("draws"):
+        return None
+    drawn = store.frame("draws")
+    return drawn if "aimed" in drawn.columns else drawn.with_columns(aimed=pl.lit(False))  # none aimed before
 
 
 def add_draws(store: Store, rows: pl.DataFrame, customer_ids: pl.Series) -> None:
@@ -76,7 +79,10 @@ def purge_draws(store: Store, before_ms: int) -> int:
 
 def kept_cells(store: Store) -> pl.DataFrame | None:
     """What the plan expects of each arm in each group, a row per cell; None where it drew none."""
-    return store.frame("arms") if store.has("arms") else None
+    if not store.has("arms"):
+        return None
+    cells = store.frame("arms")
+    return cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
 
 
 def draw_words(note: DrawNote, currency: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import polars as pl
 
-from promolift.profile.settings import BasketNote
+from promolift.profile.settings import MemberNote
 from promolift.results.base import Note
 from promolift.results.figures import finite, quantile, sample, typed
 from promolift.results.predictions import Reliability, Scored
@@ -97,7 +97,7 @@ class Checked(Settings):
     epochs: tuple[EpochFigures, ...]
     ndcg: Ndcg
     lead: FigureRange
-    basket: BasketNote
+    basket: MemberNote
     reliability: Reliability | None
     stays_away: Predicted
 
@@ -114,7 +114,7 @@ class Checked(Settings):
         )
 
 
-def _trees(note: BasketNote) -> tuple[Scored, ...]:
+def _trees(note: MemberNote) -> tuple[Scored, ...]:
     """What the trees add to the encoder's order, at the weight that they were given; nothing where there are none."""
     if note.lead is None:
         return ()

@@ -5,12 +5,11 @@ Money is in minor units of the currency, an interval is the 95 % one.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from promolift.deliver import ReleaseTerms
 from promolift.learn.drift import Drift
 from promolift.learn.experiment import WHOLE, Analysis, Verdict
-from promolift.learn.release import Proposal
 from promolift.learn.support import Support
 
 
@@ -115,10 +114,9 @@ class NotLookedAt(NamedTuple):
 class JudgedPolicy:
     """What the outcomes say of the policy that a `release` put in force; no customer's row is in it.
 
-    `measure` is margin or revenue, `why` how it was counted; events were read up to `asof_ms`. Before any outcome the
-    realised gain was expected to be 1 +/- `prior_sd` times the predicted one. Events and decisions are counted by what
-    became of them, `changed_arm` counts decisions that would have moved a customer. `predicted` is the gain per
-    customer that was expected, `shown` the smallest that this test shows in 4 of 5 cases.
+    `measure` is margin or revenue, `why` how it was counted; events were read up to `asof_ms`. Events and decisions are
+    counted by what became of them, `changed_arm` counts decisions that would have moved a customer. `predicted` is the
+    gain per customer that was expected, `shown` the smallest that this test shows in 4 of 5 cases.
     """
 
     release: ReleaseTerms
@@ -126,7 +124,6 @@ class JudgedPolicy:
     why: str
     asof_ms: int
     window_days: float
-    prior_sd: float
     outcome_counts: Mapping[str, int]
     decision_counts: Mapping[str, int]
     changed_arm: int
@@ -167,50 +164,35 @@ class JudgedPolicy:
         return Coverage.of(each.inside for each in self.quintiles)
 
 
-@dataclass(frozen=True)
-class Factor:
-    """Realised / predicted gain after shrinkage, with its 95 % interval; `n` customers spoke for it."""
-
-    ratio: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class MeasuredFactors:
-    """`whole` for every offer without an own entry; `closed` are offers whose lower bound lies below 0."""
-
-    measured: float | None
-    measured_se: float | None
-    whole: Factor
-    offers: dict[str, Factor]
-    closed: tuple[str, ...]
-
-    def factor(self, offer: str) -> Factor:
-        """What the predicted gain of an offer is multiplied by."""
-        return self.offers.get(offer, self.whole)
+KINDS = {"release": "A proposal to release", "test": "A test, no release,", "stop": "A proposal to stop"}
+NO_DRAWS = (
+    "nothing is learned from these decisions for the next plan: the work folder has no draws of theirs whose window is "
+    "over (they were made elsewhere, or by an earlier version that kept none); plan with `promolift run` in the shop's "
+    "own work folder, which keeps what every plan draws, and run `promolift learn` there when its window is over"
+)
 
 
 @dataclass(frozen=True)
 class NextRelease:
-    """The next release. `proposal` is missing where the logs cannot value it, for the reason in `why`."""
+    """The release that follows. `expected` is what giving and testing by it adds per customer over the horizon by its
+    own figures: only what is expected to gain is a `release`; a `test` may be expected to lose, and says what for;
+    `stop` gives nobody anything. `accepted` unless something speaks against the draws, for the reason in `why`."""
 
     release: ReleaseTerms
-    recalibration: MeasuredFactors
+    kind: Literal["release", "test", "stop"]
+    expected: Ranged
     changes: tuple[str, ...]
-    proposal: Proposal | None
     accepted: bool
     why: str
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedPolicy:
-    """A policy that was judged and the release that follows; `released`: `auto` was asked for and the guardrails
-    accepted."""
+    """A policy that was judged and the release that follows, None without draws; `released`: `auto` was asked for and
+    nothing spoke against it."""
 
     judged: JudgedPolicy
-    next: NextRelease
+    next: NextRelease | None
     currency: str | None
     shop: str | None
     auto: bool

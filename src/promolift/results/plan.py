@@ -25,7 +25,7 @@ from promolift.settings import Settings
 from promolift.sql import fetch
 from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
-from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
+from promolift.words import Cash, as_html, bracket, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
 CURVE = "What the best plan earns with each budget, in minor units:"
@@ -74,8 +74,8 @@ class Point(Settings):
 
 
 class RuleCost(Settings):
-    """What a strategic rule costs: expected gain without it less with it; `price` is what one more unit of its share
-    costs. `given` offers are such, `able` customers can get one.
+    """What a strategic rule costs: expected gain without it less with it. `given` offers are such, `able` customers can
+    get one. `price` is the limit's: what one more of its share costs (0.01 of it one percentage point).
     """
 
     name: str
@@ -218,13 +218,12 @@ def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     """The one figure that the report, the console and the command line give for the plan.
 
     A trial, a plan with draws in it, or one for nobody has no part in the comparison of policies: it stands as it was
-    made. Where gains were learned or taken with caution, the plan is not the one compared, and only the share that was
-    luck is taken off its own.
+    made. Where gains were taken with caution, the plan is not the one compared, and only the share that was luck is
+    taken off its own.
     """
     if luck is None or plan.drawn or plan.terms.explore or not plan.treated or luck.naive_cents <= 0:
         return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
-    own = plan.terms.recalibration is not None or plan.risk != "none"
-    factor = plan.gain_cents / luck.naive_cents if own else 1.0
+    factor = plan.gain_cents / luck.naive_cents if plan.risk != "none" else 1.0
     return Headline(
         gain_cents=factor * luck.checked_cents, low_cents=factor * luck.low_cents, high_cents=factor * luck.high_cents,
         promised_cents=plan.gain_cents,
@@ -260,27 +259,21 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
                 "营销同意：没有表态的客户也可以联系，由设置consent.default的人负责。",
             )
         )
-    if (learned := plan.terms.recalibration) is not None:
-        between = ends(learned.low, learned.high, "{:.2f}".format)
-        own, closed = len(learned.offers), len(learned.closed)
-        lines.append(
-            pick(
-                f"learned from the decisions before: predicted gains x {learned.ratio:.2f} ({between}), {own} offers "
-                f"with a factor of their own, {closed} closed",
-                f"从之前的决策中学到：预期收益乘以{learned.ratio:.2f}（{between}），{own}种优惠有自己的系数，关闭{closed}种",
-            )
-        )
     return "\n".join(lines)
 
 
 def rule_text(found: RuleCost, currency: str) -> str:
     """What a strategic rule did and costs, in a sentence."""
-    cost, given = Cash(currency)(found.cost_cents), f"{found.given:,}"
-    return pick(
+    cash, given = Cash(currency), f"{found.given:,}"
+    cost, point = cash(found.cost_cents), cash(found.price / 100)
+    text = pick(
         f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "
         f"{cost} of expected gain.",
         f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
     )
+    if found.price:
+        text += pick(f" One percentage point more would cost {point}.", f"占比再高1个百分点，少赚{point}。")
+    return text
 
 
 RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}

@@ -178,6 +178,12 @@ class Profiled:
         """PROFILES of all moments."""
         return self.store.frame("profiles")
 
+    @property
+    def yearly(self) -> pl.DataFrame:
+        """customer_id, asof_ms, revenue_52w_cents of all moments."""
+        rows: pl.DataFrame = self.store.table("profiles").project("customer_id, asof_ms, revenue_52w_cents").pl()
+        return rows
+
     def profiles(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
         """PROFILES as of one moment."""
         return self._at("profiles", asof_ms, among=among)

@@ -6,6 +6,32 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 
+class SendAnswer(TypedDict):
+    """On which channel to send an offer and when (RFC 3339), and how probable both were."""
+
+    channel: str
+    send_at: str
+    propensity: float
+
+
+class CampaignBid(TypedDict):
+    """What a campaign had for a customer: its best open offer, and what that is worth after the price of its cost."""
+
+    campaign_id: str
+    priority: int
+    offer_id: str
+    worth_cents: float
+
+
+class Considered(TypedDict):
+    """The campaigns that met, and why the one of the decision decides: only one had an offer that pays, priority,
+    value, name (first id of equal ones), or nothing pays.
+    """
+
+    why: str
+    campaigns: list[CampaignBid]
+
+
 class DecisionAnswer(TypedDict):
     """An answered decision: without a record (`decision_id` is None) it says "no offer" and why."""
 
@@ -25,6 +51,8 @@ class DecisionAnswer(TypedDict):
     offer: Mapping[str, Any] | None
     message: str | None
     code: str | None
+    send: NotRequired[SendAnswer]  # where `channels` was asked for and an offer is given
+    considered: NotRequired[Considered]  # where several campaigns met
     language: NotRequired[str]
     title: NotRequired[str | None]
     angle: NotRequired[str | None]  # the reason that the message gives

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, case, func, literal_column, select
 
+from promolift.deliver import SendSlot, next_at
 from promolift.serve.events import lines
 from promolift.serve.release import LiveRelease
-from promolift.serve.settings import Live, Policy
+from promolift.serve.settings import Live, Policy, Sending
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import used_up
 from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, Members, Query
@@ -43,7 +44,7 @@ LATELY = Query(
     .where(BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE)
 )  # fmt: skip
 GIVEN = Query(
-    select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
+    select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms, DECISIONS.c.channel)
     .where(DECISIONS.c.customer_id.op("in")(PEOPLE), DECISIONS.c.ts_ms > SINCE)
     .where(DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
 )
@@ -134,6 +135,7 @@ class Closed:
     targets: dict[str, str] = field(default_factory=dict)  # customer, PAIR, target
     pairs: dict[str, str] = field(default_factory=dict)  # customer, PAIR, offer
     all: str | None = None
+    slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # where an offer may be sent, of those who asked
 
     def touched(self) -> set[str] | None:
         """The customers to whom something is closed; None for everybody."""
@@ -179,10 +181,19 @@ def closed_now(
         closed.targets |= {who + PAIR + target: "bought it lately" for target in _targets(release, bought)}
     if policy.live.looks:
         _close_lately(closed, release, policy.live, lately, people, now_ms)
-    if policy.caps:
-        closed.customers |= _capped(db, policy, people, now_ms)
-    if policy.quiet:
-        closed.customers |= _quiet(release, policy, asks, known, now_ms)
+    given = _given(db, policy, people, now_ms) if policy.caps else {}
+    for ask in asks:
+        who, moments = ask.customer_id, given.get(ask.customer_id, ())
+        said = known.said.get(who)
+        zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
+        if ask.channels and policy.sending:
+            closed.slots[who] = _slots(policy, policy.sending, ask, moments, zone, now_ms)
+            no_slot = "no channel is open: quiet hours, caps, or none of those that are sent on"
+            why = _capped(policy, None, moments, now_ms) or (None if closed.slots[who] else no_slot)
+        else:
+            why = _capped(policy, ask.channel, moments, now_ms) or _quiet(policy, ask.channel, now_ms, zone)
+        if why:
+            closed.customers[who] = why
     return closed
 
 
@@ -209,27 +220,50 @@ def _close_lately(
             closed.targets.setdefault(who + PAIR + target, f"not looked at in the last {rule.minutes:g} minutes")
 
 
-def _capped(db: Connection, policy: Policy, people: Sequence[str], now_ms: int) -> dict[str, str]:
-    """Customers who had as many offers as a cap allows, over all campaigns."""
+class OfferGiven(NamedTuple):
+    """When an offer of any campaign was given, and on which channel."""
+
+    ts_ms: int
+    channel: str | None
+
+
+def _given(db: Connection, policy: Policy, people: Sequence[str], now_ms: int) -> dict[str, list[OfferGiven]]:
+    """What customers were given, over all campaigns, as long ago as a cap counts."""
     longest = now_ms - round(max(cap.days for cap in policy.caps) * DAY_MS)
-    moments = defaultdict(list)
-    for who, ts_ms in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
-        moments[who].append(ts_ms)
-    return {
-        who: f"frequency cap: {cap.offers} offers in {cap.days:g} days"
-        for who in people
-        for cap in policy.caps
-        if sum(ts > now_ms - round(cap.days * DAY_MS) for ts in moments[who]) >= cap.offers
-    }
+    given = defaultdict[str, list[OfferGiven]](list)
+    for who, ts_ms, channel in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
+        given[who].append(OfferGiven(ts_ms, channel))
+    return given
 
 
-def _quiet(release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, now_ms: int) -> dict[str, str]:
-    """Customers asked for on a quiet channel while it is night where they are."""
-    rule, quiet = policy.quiet, {}
-    assert rule is not None
-    for ask in asks:
-        said = known.said.get(ask.customer_id)
-        zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
-        if ask.channel in rule.channels and rule.quiet(datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone)).hour):
-            quiet[ask.customer_id] = f"quiet hours: {rule.start}:00 to {rule.end}:00 on {ask.channel}"
-    return quiet
+def _capped(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> str | None:
+    """Why a customer who was `given` so many offers gets no more on a channel; None: on any."""
+    for cap in policy.caps:
+        if cap.channel not in (None, channel):
+            continue
+        since_ms = now_ms - round(cap.days * DAY_MS)
+        if sum(one.ts_ms > since_ms and cap.channel in (None, one.channel) for one in given) >= cap.offers:
+            where = f" on {cap.channel}" if cap.channel else ""
+            return f"frequency cap: {cap.offers} offers in {cap.days:g} days{where}"
+    return None
+
+
+def _quiet(policy: Policy, channel: str, ts_ms: int, zone: str) -> str | None:
+    """Why nothing is sent on a channel at a moment: it is night where the customer is."""
+    rule = policy.quiet
+    if rule and channel in rule.channels and rule.quiet(datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(zone)).hour):
+        return f"quiet hours: {rule.start}:00 to {rule.end}:00 on {channel}"
+    return None
+
+
+def _slots(
+    policy: Policy, sending: Sending, ask: Any, given: Sequence[OfferGiven], zone: str, now_ms: int
+) -> list[SendSlot]:
+    """When an offer may be sent on which of the channels that reach the customer, the usual one first."""
+    slots = [
+        SendSlot(one.channel, next_at(hour, now_ms, zone))
+        for one in sending.channels
+        if one.channel in ask.channels and not _capped(policy, one.channel, given, now_ms)
+        for hour in one.hours
+    ]
+    return [slot for slot in slots if not _quiet(policy, slot.channel, slot.send_ms, zone)]

@@ -30,10 +30,11 @@ ALLOWED = b"access-control-allow-origin"
 
 @dataclass(slots=True)
 class RequestContext:
-    """What a route may know of the request: its id, whose key it came with, and its body in one piece."""
+    """What a route may know of the request: its id, its headers, whose key it came with, and its body in one piece."""
 
     request_id: str
-    key: Key
+    headers: Mapping[bytes, bytes]
+    key: Key = NOBODY
     body: bytes = b""
 
 
@@ -50,9 +51,10 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, status = perf_counter(), 500
-        context = RequestContext(f"req_{START}{next(NUMBER):08x}", NOBODY)
+        headers = dict(scope["headers"])
+        context = RequestContext(f"req_{START}{next(NUMBER):08x}", headers)
         extra = {b"x-request-id": context.request_id.encode(), **SECURE}
-        origin = dict(scope["headers"]).get(b"origin") if scope["path"] in EVENT_PATHS else None
+        origin = headers.get(b"origin") if scope["path"] in EVENT_PATHS else None
         if origin is not None:
             extra |= self._shared_with(origin)
         begun = False
@@ -66,7 +68,6 @@ class Guard:
 
         scope["promolift"] = context
         try:
-            headers = dict(scope["headers"])
             if scope["method"] == "OPTIONS" and origin is not None:
                 await _preflight(extra)(scope, receive, sending)
                 return
@@ -78,8 +79,9 @@ class Guard:
             if endpoint is None:
                 await self.app(scope, _replay(context.body, receive), sending)
             else:
-                reply = await endpoint(Request(scope))
-                await reply(scope, receive, sending)
+                answer = await endpoint(Request(scope))
+                status, begun = answer.status, True
+                await answer.send(send, extra.items())
         except Exception as error:
             if not isinstance(error, PromoError | ValidationError):
                 LOG.error("request failed", exc_info=error, extra={"request_id": context.request_id})

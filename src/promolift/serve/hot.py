@@ -1,7 +1,8 @@
 """The paths with the most traffic, as plain Starlette endpoints: decisions, events and money."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
@@ -22,15 +23,34 @@ from promolift.serve.record import lists
 from promolift.serve.server import Server
 from promolift.store.ledger_schema import Refused
 
-Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 KEY, KEY_LENGTH = b"idempotency-key", 255
-TYPES = frozenset({"application/json", "text/plain", ""})
-EVENT_TYPES = TYPES | {"application/x-www-form-urlencoded", "application/octet-stream"}  # what libraries say of gzip
+TYPES = frozenset({b"application/json", b"text/plain", b""})
+EVENT_TYPES = TYPES | {b"application/x-www-form-urlencoded", b"application/octet-stream"}  # what libraries say of gzip
 SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
 SAID = itemgetter(*SHOWN)
-EMPTY: Mapping[str, object] = dict.fromkeys((*SHOWN, "code"))
+EMPTY: Mapping[str, Any] = dict.fromkeys((*SHOWN, "code", "send_ms", "considered"))
 FLAG = TypeAdapter(bool)
+
+
+class HotAnswer(NamedTuple):
+    """An answer in JSON: an ASGI application, and shorter ways to send it."""
+
+    status: int
+    text: bytes
+
+    async def send(self, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Send it with more headers."""
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.text)), *more]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.text})
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        """Send it."""
+        await self.send(send)
+
+
+Endpoint = Callable[[Request], Awaitable[HotAnswer]]
 
 
 class HotRoute(NamedTuple):
@@ -61,7 +81,7 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
 
 
 def _money(server: Server, name: str, step: redeem.Step) -> Endpoint:
-    async def money(request: Request) -> ASGIApp:
+    async def money(request: Request) -> HotAnswer:
         body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
         if isinstance(body, ReserveIn) and not (body.decision_id or body.code):
             raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
@@ -79,18 +99,18 @@ def _money(server: Server, name: str, step: redeem.Step) -> Endpoint:
 
 def _key(request: Request) -> str | None:
     """What its Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
-    key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
+    key = request.scope["promolift"].headers.get(KEY)
     if key is None:
         return None
     if not 0 < len(key) <= KEY_LENGTH:
         raise wrong_field("wrong header", "idempotency-key", f"1 to {KEY_LENGTH} characters")
-    return f"{request.url.path}\n{key}"
+    return f"{request.scope['path']}\n{key.decode('latin-1')}"
 
 
 def _decisions(server: Server) -> Endpoint:
-    async def decisions(request: Request) -> ASGIApp:
+    async def decisions(request: Request) -> HotAnswer:
         asked = DecisionIn.model_validate(_read(_body(request)))
-        ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
+        ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone, asked.channels)
         named = _key(request)
         if named is None:
             return _reply(shown(server, await server.decide(ask), asked), 200)
@@ -104,8 +124,20 @@ def _decisions(server: Server) -> Endpoint:
 def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
     """A decision without its words; without a record it says "no offer" and why."""
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    record: Mapping[str, object] = answer.record or {**EMPTY, **given}
-    return dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    record: Mapping[str, Any] = answer.record or {**EMPTY, **given}
+    shown = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    return shown | met(record)
+
+
+def met(record: Mapping[str, Any]) -> dict[str, object]:
+    """What a record says of the moment of sending, and of the campaigns that met, where it says anything."""
+    found: dict[str, object] = {}
+    if (send_ms := record["send_ms"]) is not None:
+        send_at = datetime.fromtimestamp(send_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        found["send"] = {"channel": record["channel"], "send_at": send_at, "propensity": record["send_prob"]}
+    if record["considered"] is not None:
+        found["considered"] = from_json(record["considered"])
+    return found
 
 
 def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
@@ -130,7 +162,7 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 
 
 def _events(server: Server, kind: str | None) -> Endpoint:
-    async def receive(request: Request) -> ASGIApp:
+    async def receive(request: Request) -> HotAnswer:
         body = _read(_body(request, EVENT_TYPES))
         if not isinstance(body, dict):
             raise wrong_field("send a JSON object", "", "an event, or a batch of them, is a JSON object")
@@ -150,30 +182,22 @@ def _events(server: Server, kind: str | None) -> Endpoint:
             raise wrong_field("wrong parameter", "dry_run", "true or false") from None
         new = len(parsed.events) if dry else await server.keep(parsed)
         # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
-        agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")
+        agent = request.scope["promolift"].headers.get(b"user-agent", b"")
         return _reply(parsed.answer(new, dry), 200 if agent.startswith(b"analytics-python/") else 202)
 
     return receive
 
 
-def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
-    text = to_json(body)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
-
-    async def answer(_: Scope, __: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": text})
-
-    return answer
+def _reply(body: Mapping[str, object], status: int) -> HotAnswer:
+    return HotAnswer(status, to_json(body))
 
 
-def _body(request: Request, types: frozenset[str] = TYPES) -> bytes:
+def _body(request: Request, types: frozenset[bytes] = TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
-    for name, value in request.scope["headers"]:
-        kind = value.decode("latin-1").partition(";")[0].strip().lower() if name == b"content-type" else ""
-        if kind not in types:
-            raise ApiError(415, "content_type", "send application/json")
-    body: bytes = request.scope["promolift"].body
+    context = request.scope["promolift"]
+    if context.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in types:
+        raise ApiError(415, "content_type", "send application/json")
+    body: bytes = context.body
     return body
 
 

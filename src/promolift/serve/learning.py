@@ -19,6 +19,7 @@ from promolift.config import ShopSettings
 from promolift.currency import currency_digits
 from promolift.errors import PromoError, SupportError
 from promolift.learning.run import Request, run_learn
+from promolift.results.learned import NO_DRAWS
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
 from promolift.serve.events import lines
@@ -56,11 +57,13 @@ def learn(task: Task) -> Learned:
         engine.dispose()
     request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
     try:
-        proposal = run_learn(request, lambda *_: None).proposal.to_json()
+        proposal = run_learn(request, lambda *_: None).proposal
     finally:
         for file in (decisions, events):  # they name customers, who may ask to be forgotten
             file.unlink(missing_ok=True)
-    return Learned.model_validate({name: proposal[name] for name in Learned.model_fields if name in proposal})
+    if proposal is None:
+        return Learned(why=NO_DRAWS)
+    return Learned(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)
 
 
 def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str) -> pl.DataFrame:
@@ -71,7 +74,7 @@ def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str) -> pl
 
 
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
-    """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included.
+    """The campaign's decisions that the shop got in time, with the terms they were made by.
 
     Those whose release is gone say nothing of their offers and are left out. SupportError if there are no others.
     """

@@ -7,19 +7,20 @@ them.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift import deliver
-from promolift.allocate.pace import Forecast, Pace, PriceNow
+from promolift.allocate.pace import DayForecast, Pace, PriceNow
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
@@ -29,7 +30,8 @@ from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, Now, closed_now, facts, recent
 from promolift.serve.events import BY_PAGE
 from promolift.serve.record import Row
-from promolift.serve.release import NOBODY, LiveRelease, ReleaseRows, Slate, load
+from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate, load
+from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
@@ -49,9 +51,10 @@ class Ask:
     """One request. `given_up` is set by the caller when it no longer waits: then nothing is decided."""
 
     customer_id: str
-    campaign_id: str | None = None
+    campaign_id: str | Sequence[str] | None = None  # None: all that are live
     channel: str = "site"
     zone: str | None = None
+    channels: Sequence[str] = ()
     given_up: bool = False
 
 
@@ -92,9 +95,10 @@ class Running:
     def terms(self, release: LiveRelease) -> GroupTerms:
         """The release's terms with the policy and the experiment's holdout."""
         version = f"{release.release_id}.{self.state.policy_version}"
-        changed: dict[str, str | float] = {"campaign_id": self.campaign_id, "policy_version": version}
-        if self.state.policy.explore is not None:
-            changed["explore"] = self.state.policy.explore
+        changed: dict[str, Any] = {"campaign_id": self.campaign_id, "policy_version": version}
+        for name in ("explore", "priority"):
+            if (own := getattr(self.state.policy, name)) is not None:
+                changed[name] = own
         if self.state.test:
             design = self.state.test.design
             changed |= {"holdout_share": design.holdout_share, "holdout_salt": design.holdout_salt}
@@ -110,16 +114,55 @@ class Group(NamedTuple):
     release_id: str
 
 
-class DecidedGroup(NamedTuple):
-    """What was decided of some customers before it is kept: rows of `decisions`, the answers, what was known of them,
-    the meter of a paced campaign, and what each offer costs.
+class Weighed(NamedTuple):
+    """What a campaign has for one customer, and what it decided: worth and cost are those of the open offers."""
+
+    slate: Slate
+    worth: Floats
+    cost: Floats
+    choice: deliver.Choice
+
+
+@dataclass(frozen=True)
+class DecidedGroup:
+    """What was decided of some customers before it is kept: by whom, the answers, what was known of them, the meter of
+    a paced campaign, and what was weighed.
     """
 
-    rows: list[Row]
+    group: Group
+    release: LiveRelease
+    terms: deliver.ReleaseTerms
     answers: dict[str, Answer]
     known: Facts
     meter: "Meter | None"
-    paid: list[float]
+    weighed: dict[str, Weighed]
+
+    @property
+    def rows(self) -> list[Row]:
+        """For `decisions`."""
+        return [each.record for each in self.answers.values() if each.record]
+
+    @property
+    def paid(self) -> float:
+        """What the offers given cost."""
+        each = (self.weighed[who] for who in self.answers)
+        return sum(float(one.cost[one.choice.slot]) for one in each if one.choice.slot >= 0)
+
+    def bid(self, who: str) -> deliver.Bid:
+        """What it has for a customer, before anything is drawn."""
+        slate, worth, cost, choice = self.weighed[who]
+        name, priority, best = self.group.campaign.campaign_id, self.terms.priority, choice.best
+        if best < 0:
+            return deliver.Bid(name, priority, NONE, 0.0)
+        net = float(worth[best] - self.terms.price * cost[best])
+        return deliver.Bid(name, priority, _offer(self.release, slate, best), net)
+
+
+class Round(NamedTuple):
+    """What was decided together: the groups to keep, and the answers in the order of the asks."""
+
+    groups: list[DecidedGroup]
+    answers: list[Answer]
 
 
 class Decider:
@@ -166,23 +209,71 @@ class Decider:
             self.releases = {name: one for name, one in self.releases.items() if name in needed or name not in old}
 
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
-        """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
-        now_ms = self.clock.next_ms()
+        """Decide all of `asks` and record it. Two requests for one customer and the same campaigns share one decision;
+        of other campaigns they are decided one after the other, so that caps count the first.
+        """
+        answers: dict[int, Answer] = {}
+        left: Sequence[int] = range(len(asks))
+        while left:
+            first: dict[str, object] = {}
+            here = [
+                at
+                for at in left
+                if first.setdefault(asks[at].customer_id, asks[at].campaign_id) == asks[at].campaign_id
+            ]
+            now_ms = self.clock.next_ms()
+            made = self._decided(db, [asks[at] for at in here], now_ms, self._loaded)
+            for group in made.groups:
+                self._keep(db, group, now_ms)
+            answers |= zip(here, made.answers, strict=True)
+            left = [at for at in left if at not in answers] if len(here) < len(left) else ()
+        return [answers[at] for at in range(len(asks))]
+
+    def _loaded(self, release_id: str) -> LiveRelease | None:
+        """A release that is in memory; None for one that is not, which is loaded beside the requests."""
+        release = self.releases.get(release_id)
+        if release is None:
+            self._load_soon(release_id)
+        return release
+
+    def _decided(
+        self, db: Connection, asks: Sequence[Ask], now_ms: int, release_of: Callable[[str], LiveRelease | None]
+    ) -> Round:
+        """What is decided of each, by reading alone. Of several campaigns one decides (`deliver.arbitrate`)."""
         running = self._running(db)
+        meeting = [_meeting(ask, running) for ask in asks]
         groups: dict[Group, dict[str, Ask]] = {}
-        places: list[Answer | Group] = []
-        for ask in asks:
-            campaign = _campaign(ask, running)
-            if isinstance(campaign, Answer):
-                places.append(campaign)
-                continue
-            places.append(group := campaign.group(ask.customer_id))
-            groups.setdefault(group, {}).setdefault(ask.customer_id, ask)
-        done = {group: self._group(db, group, mine, now_ms) for group, mine in groups.items()}
-        return [
-            place if isinstance(place, Answer) else done[place][ask.customer_id]
-            for ask, place in zip(asks, places, strict=True)
-        ]
+        for ask, found in zip(asks, meeting, strict=True):
+            for group in found.groups:
+                groups.setdefault(group, {}).setdefault(ask.customer_id, ask)
+        together = Counter[str]()  # customers of each campaign, whatever their arm: they share its budget
+        for group, mine in groups.items():
+            together[group.campaign.campaign_id] += len(mine)
+        made = {
+            group: self._settled(db, group, release, mine, now_ms, together[group.campaign.campaign_id])
+            for group, mine in groups.items()
+            if (release := release_of(group.release_id))
+        }
+        rivals = {ask.customer_id: found.groups for ask, found in zip(asks, meeting, strict=True) if found.groups[1:]}
+        for who, some in rivals.items():
+            if len(there := [made[group] for group in some if group in made]) > 1:
+                _settle_rivals(who, there)
+        answers = {who: answer for each in made.values() for who, answer in each.answers.items()}
+        return Round(
+            list(made.values()),
+            [
+                answers.get(ask.customer_id, found.without) if found.groups else found.without
+                for ask, found in zip(asks, meeting, strict=True)
+            ],
+        )
+
+    def _keep(self, db: Connection, made: DecidedGroup, now_ms: int) -> None:
+        """Record what was decided, with its codes and what it cost."""
+        if rows := made.rows:
+            if made.meter:
+                made.meter.count(db, made.paid, len(rows), now_ms)
+            self._give_codes(db, made.release, rows, made.known, now_ms)
+            KEEP.many(db, rows)
 
     def _running(self, db: Connection) -> dict[str, Running | None]:
         """All campaigns as they stand, None for those that do not decide; read anew where they were changed."""
@@ -196,32 +287,14 @@ class Decider:
         self._campaigns = found
         return {id_: campaign for id_, (_, campaign) in found.items()}
 
-    def _group(self, db: Connection, group: Group, asks: dict[str, Ask], now_ms: int) -> dict[str, Answer]:
-        release = self.releases.get(group.release_id)
-        if release is None:
-            self._load_soon(group.release_id)
-            return {who: Answer(NONE, "release: still being loaded") for who in asks}
-        made = self._settled(db, group, release, asks, now_ms)
-        if made.meter:
-            made.meter.count(db, sum(made.paid), len(made.rows), now_ms)
-        self._give_codes(db, release, made.rows, made.known, now_ms)
-        KEEP.many(db, made.rows)
-        return made.answers
-
     def dry(self, db: Connection, ask: Ask) -> Answer:
         """What would be decided now; nothing is kept, no code is given, no budget used. For a reading connection."""
-        campaign = _campaign(ask, self._running(db))
-        if isinstance(campaign, Answer):
-            return campaign
-        group = campaign.group(ask.customer_id)
-        release = self.ensure(group.release_id)
-        made = self._settled(db, group, release, {ask.customer_id: ask}, self.clock.now_ms())
-        return made.answers[ask.customer_id]
+        return self._decided(db, [ask], self.clock.now_ms(), self.ensure).answers[0]
 
     def _settled(
-        self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int
-    ) -> "DecidedGroup":
-        """What is decided of each, by reading alone."""
+        self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int, together: int
+    ) -> DecidedGroup:
+        """What one campaign decides of each, by reading alone; so many `together` share what is left of its budget."""
         campaign, arm, release_id = group
         people, policy = sorted(asks), campaign.state.policy
         known = facts(db, campaign.campaign_id, people)
@@ -229,7 +302,7 @@ class Decider:
         closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
-        slates = meter.close(release.rows, slates) if meter else slates
+        slates = meter.close(release.rows, slates, together) if meter else slates
         terms, changed = campaign.terms(release)
         if meter:
             terms = terms.model_copy(update={"price": meter.price})
@@ -237,20 +310,21 @@ class Decider:
         places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
         worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
         decided = deliver.verdicts(people, worth, cost, refusals, terms, now_ms)
-        paid = [float(mine[each.slot]) for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
         test = campaign.state.test
         shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
             "candidates": None, "ineligible": None, "seed": terms.seed, "release_id": release_id,
             "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0, "code": None,
-            "experiment_id": test.design.name if test else None,
+            "experiment_id": test.design.name if test else None, "send_ms": None, "send_prob": None, "considered": None,
         }  # fmt: skip
-        rows = [_row(shared, release, slate, each) for slate, each in zip(slates, decided, strict=True)]
-        answers = {
-            row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms, lately.get(row["customer_id"]))
-            for row in rows
-        }
-        return DecidedGroup(rows, answers, known, meter, paid)
+        weighed = dict(zip(people, map(Weighed, slates, worth, cost, decided), strict=True))
+        answers = {}
+        for who, (slate, *_, choice) in weighed.items():
+            row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)
+            if who in closed.slots:
+                row |= _sent(closed.slots[who], policy, row, terms.seed)
+            answers[who] = Answer(row["offer_id"], row["reason"], row, terms, lately.get(who))
+        return DecidedGroup(group, release, terms, answers, known, meter, weighed)
 
     def _give_codes(self, db: Connection, release: LiveRelease, rows: list[Row], known: Facts, now_ms: int) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""
@@ -281,7 +355,7 @@ class Meter:
 
     campaign_id: str
     starts_ms: int
-    forecast: Forecast
+    forecast: DayForecast
     pace: Pace
     now: PriceNow
 
@@ -296,17 +370,17 @@ class Meter:
         pacing = campaign.state.policy.pacing
         if pacing is None or not pacing.starts_ms <= now_ms <= pacing.ends_ms:
             return None
-        kept = get(db, "pace", campaign.campaign_id) or {}
-        pace = Pace(**kept["pace"]) if kept.get("starts_ms") == pacing.starts_ms else Pace()
-        curve = release.frontier.select(pl.col("cost_cents").alias("cost"), "price")
+        pace = _pace(db, campaign.campaign_id, pacing.starts_ms)
+        by = "choice_price" if "choice_price" in release.frontier.columns else "price"  # with what rules add
+        curve = release.frontier.select(pl.col("cost_cents").alias("cost"), pl.col(by).alias("price"))
         budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
-        forecast = Forecast.of(curve, able, budget, pacing.arrivals)
+        forecast = DayForecast.of(curve, able, budget, pacing.arrivals)
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
         return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
 
-    def close(self, rows: ReleaseRows, slates: Sequence[Slate]) -> list[Slate]:
-        """Close what costs more than each of these customers may take of what is left: it is never passed."""
-        most, why = (self.forecast.budget - self.pace.spent) / len(slates), "the budget of the paced time is spent"
+    def close(self, rows: ReleaseRows, slates: Sequence[Slate], together: int) -> list[Slate]:
+        """Close what costs more than each of so many customers may take of what is left: it is never passed."""
+        most, why = (self.forecast.budget - self.pace.spent) / together, "the budget of the paced time is spent"
         return [
             rows.close(each, lambda at: why if rows.cost_O[at] > most else None)
             if (rows.cost_O[each.at_O] > most).any()
@@ -316,8 +390,14 @@ class Meter:
 
     def count(self, db: Connection, cost: float, seen: int, now_ms: int) -> None:
         """Add what `seen` decisions cost, and keep it with them."""
-        pace = self.pace.after(cost, seen, self.now)
+        pace = _pace(db, self.campaign_id, self.starts_ms).after(cost, seen, self.now)  # other arms counted, too
         put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
+
+
+def _pace(db: Connection, campaign_id: str, starts_ms: int) -> Pace:
+    """Where the paced time that began then stands."""
+    kept = get(db, "pace", campaign_id) or {}
+    return Pace(**kept["pace"]) if kept.get("starts_ms") == starts_ms else Pace()
 
 
 def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
@@ -345,11 +425,33 @@ def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> l
     return found
 
 
+def _offer(release: LiveRelease, slate: Slate, slot: int) -> str:
+    """The offer in a slot of a slate."""
+    return release.rows.name(slate.at_O.start + slot if isinstance(slate.at_O, slice) else slate.at_O[slot])
+
+
+def _sent(slots: Sequence[deliver.SendSlot], policy: Policy, row: Row, seed: int) -> Row:
+    """Columns of a row that say on which channel and when its offer is sent; without an offer nothing is."""
+    if row["offer_id"] == NONE or policy.sending is None:
+        return {"channel": None}
+    slot, prob = deliver.draw_send(slots, policy.sending.explore, seed, row["decision_id"])
+    return {**slot._asdict(), "send_prob": prob}
+
+
+def _settle_rivals(who: str, rivals: Sequence[DecidedGroup]) -> None:
+    """One of the campaigns decides for a customer and says why; the others have no part in it."""
+    bids = [each.bid(who) for each in rivals]
+    won, why = deliver.arbitrate(bids)
+    for at, each in enumerate(rivals):
+        if at != won:
+            del each.answers[who]
+    record = rivals[won].answers[who].record
+    assert record is not None
+    record["considered"] = to_json({"why": why, "campaigns": [each._asdict() for each in bids]}).decode()
+
+
 def _row(shared: Row, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> Row:
-    at_O, slot = slate.at_O, decided.slot
-    offer = NONE
-    if slot >= 0:
-        offer = release.rows.name(at_O.start + slot if isinstance(at_O, slice) else at_O[slot])
+    offer = _offer(release, slate, decided.slot) if decided.slot >= 0 else NONE
     return {
         **shared,
         "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
@@ -384,16 +486,20 @@ def last_moment(db: Connection) -> int:
     return db.execute(select(DECISIONS.c.ts_ms).order_by(DECISIONS.c.decision_id.desc()).limit(1)).scalar() or 0
 
 
-def _campaign(ask: Ask, running: dict[str, Running | None]) -> Running | Answer:
+class Meeting(NamedTuple):
+    """The campaigns that a request asks, each with whom it decides the customer; what is answered without any."""
+
+    groups: list[Group]
+    without: Answer
+
+
+def _meeting(ask: Ask, running: dict[str, Running | None]) -> Meeting:
     if ask.given_up:
-        return Answer(NONE, "timeout: nobody waits any more")
-    live = [campaign for campaign in running.values() if campaign]
-    if ask.campaign_id is None and len(live) == 1:
-        return live[0]
-    if ask.campaign_id is None:
-        return Answer(NONE, f"campaign: {len(live)} campaigns are live; say which")
-    found = running.get(ask.campaign_id)
-    return found or Answer(NONE, "campaign: unknown, paused or without a release")
+        return Meeting([], Answer(NONE, "timeout: nobody waits any more"))
+    named: Iterable[str] = (ask.campaign_id,) if isinstance(ask.campaign_id, str) else ask.campaign_id or running
+    groups = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
+    why = "release: still being loaded" if groups else "campaign: unknown, paused or without a release"
+    return Meeting(groups, Answer(NONE, why))
 
 
 def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list[str | None]:

@@ -1,9 +1,17 @@
 """The bodies of requests, strict: an unknown or wrong field is an error that names it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from promolift.learn.experiment import Design
 from promolift.serve.security import Scope
@@ -21,10 +29,17 @@ Typed = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
 ]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Campaigns = Annotated[
+    Slug | Annotated[tuple[Slug, ...], Field(min_length=1, max_length=20)] | None,
+    Field(description="One campaign, or several of which one decides for the customer. Left out: all that are live."),
+]
 Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whole)]
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
 
 
+Reached = Annotated[
+    tuple[Channel, ...], Field(max_length=5, description="Channels on which the customer can be reached.")
+]
 HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
                "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
 
@@ -36,11 +51,15 @@ class Body(BaseModel):
 
 
 class DecisionIn(Body):
-    """Which offer for this customer now? `explain` adds the candidates and the closed offers with their reasons."""
+    """Which offer for this customer now? `explain` adds the candidates and the closed offers with their reasons.
+
+    With `channels`, those on which the customer can be reached, the answer says on which to send it and when.
+    """
 
     customer_id: Id
-    campaign_id: Slug | None = None
+    campaign_id: Campaigns = None
     channel: Channel = "site"
+    channels: Reached = ()
     language: Literal["zh", "en"] | None = None
     timezone: ZoneName | None = None
     explain: Yes = False
@@ -93,6 +112,18 @@ class LimitIn(Body):
     per: Literal["campaign", "customer", "natural_person"] = "campaign"
     offer_id: Id | None = None
     timezone: ZoneName = "UTC"
+
+
+class SharedLimitsIn(Body):
+    """Limits over all campaigns together, `per` customer or in all; an offer is of one campaign, so none is named."""
+
+    limits: Annotated[tuple[LimitIn, ...], Field(max_length=100)]
+
+    @model_validator(mode="after")
+    def _of_no_offer(self) -> Self:
+        if any(limit.offer_id for limit in self.limits):
+            raise ValueError("a limit over all campaigns has no offer_id; put it in the campaign of the offer")
+        return self
 
 
 class CampaignIn(Body):

@@ -49,8 +49,8 @@ class DecisionRecord:
 
     @property
     def terms_shown(self) -> dict[str, object]:
-        """Its terms as an answer shows them: without what was learned of each offer, which its release holds."""
-        return {} if self.terms is None else self.terms.model_dump(mode="json", exclude={"recalibration"})
+        """Its terms as an answer shows them: without what was learned of each line, which its release holds."""
+        return {} if self.terms is None else self.terms.model_dump(mode="json", exclude={"effects"})
 
     def columns(self, terms: object) -> dict[str, object]:
         """Column by column, with `terms` as they are to be shown."""

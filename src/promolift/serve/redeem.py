@@ -1,6 +1,7 @@
 """Reservations, confirmations and cancellations of one commit in; what each came to, and who hears of it, out."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from promolift.store.ledger_money import Books, Claim, Row, meant
 from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, members
 
 REDEMPTION = tuple(Redeemed.__annotations__)
+SHOWN = itemgetter(*REDEMPTION)
 DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
 OF_DECISION = ("decision_id", "customer_id", "campaign_id", "offer_id", "code")
 GIVEN = Query(
@@ -76,7 +78,7 @@ class Redeemer:
                 except Refused as refusal:
                     found.append(refusal_of(refusal))
                     continue
-                shown = {column: row[column] for column in REDEMPTION}
+                shown = dict(zip(REDEMPTION, SHOWN(row), strict=True))
                 found.append(OnceAnswer(HttpAnswer(200, shown)))
                 part = each.step.becomes == "rolled_back" and row["status"] == "confirmed"
                 told.append(outbox.News("redemption.returned" if part else f"redemption.{each.step.becomes}", shown))

@@ -263,24 +263,6 @@ def build(store: Store) -> str:
     ))  # fmt: skip
 
 
-def derive(work: Path, base: str, terms: deliver.ReleaseTerms) -> str:
-    """A release with the candidates of another one under new terms; its id.
-
-    What was learned since multiplies the frozen gains; no model is asked. StepError if the base is of another form.
-    """
-    home = work / "serve" / "releases"
-    old = read_manifest(home / base, base)
-    draft = home / f"draft.{uuid4().hex}"
-    shutil.copytree(home / base, draft)
-    files = dict(old.files)
-    learned = terms.recalibration.since(old.terms.recalibration) if terms.recalibration else None
-    if learned is not None:
-        rows = deliver.recalibrated(pl.read_parquet(draft / "candidates.parquet"), learned)
-        rows.write_parquet(draft / "candidates.parquet", compression="zstd")
-        files["candidates"] = sha256_of_file(draft / "candidates.parquet")
-    return _freeze(draft, old.model_copy(update={"terms": terms, "files": files}))
-
-
 def _freeze(draft: Path, manifest: Manifest) -> str:
     """Make a draft a release; its id. It is on disk before the first decision refers to it."""
     text = manifest.text()

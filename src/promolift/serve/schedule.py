@@ -19,9 +19,8 @@ from promolift.results.approved import approve, forget
 from promolift.serve import outbox
 from promolift.serve.clock import Clock
 from promolift.serve.live import Decider
-from promolift.serve.release import derive
 from promolift.serve.settings import Policy, ServeSettings
-from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
+from promolift.serve.things import Campaign, Learned, LearnRun, Task
 from promolift.sql import HOUR_MS
 from promolift.store import Store
 from promolift.store.ledger import Ledger
@@ -75,7 +74,7 @@ def remember(server: Serving, release_id: str) -> None:
     terms = server.decider.ensure(release_id).terms
     try:
         with Store(server.settings.work) as store:
-            approve(store, terms) if terms.recalibration or terms.effects else forget(store)
+            approve(store, terms) if terms.effects else forget(store)
     except PromoError as error:
         LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
@@ -184,49 +183,14 @@ class Scheduler:
         return [None for _ in some]
 
 
-def for_the_next_plan(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
+def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """What draws taught changes who gets what, which is a plan's work: the release that serves stays, and the proposal
-    waits for the next plan, or is approved for it where settings and guardrails allow."""
+    waits for the next plan, or is approved for it where the settings allow and nothing speaks against it."""
+    if found.release is None:
+        return LearnRun(status="nothing proposed", why=found.why)
     folder = server.settings.work / "serve" / "learn" / campaign_id
-    if server.settings.learn.release and found.within_guardrails and found.release is not None:
+    if server.settings.learn.release and found.within_guardrails:
         with Store(server.settings.work) as store:
             approve(store, found.release)
         return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
     return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
-
-
-def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
-    """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
-    if found.release is None:
-        return LearnRun(status="nothing proposed", why=found.why)
-    with server.ledger.read() as db:
-        base = (Campaign.find(db, campaign_id) or NEW).release
-    if not base:
-        return LearnRun(status="nothing proposed", why="the campaign has no release any more")
-    if found.release.effects:
-        return for_the_next_plan(server, campaign_id, found)
-    release_id = derive(server.settings.work, base, found.release)
-    if release_id == base:
-        return LearnRun(status="nothing proposed", why="no decision was made since that release went live")
-    server.decider.ensure(release_id)
-    made = MadeRelease(
-        release_id=release_id, campaign_id=campaign_id, price=found.release.price, status="proposed",
-        proposal=found.based(base),
-    )  # fmt: skip
-    live = server.settings.learn.release and found.within_guardrails
-
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        for other, release in MadeRelease.all(db).items():
-            if release.status == "proposed" and release.campaign_id == campaign_id:
-                release.model_copy(update={"status": "superseded"}).keep(db, other, now_ms)
-        made.keep(db, release_id, now_ms)
-        new = made.model_dump(mode="json", exclude={"proposal"}) | {"based_on": base}
-        audit(db, now_ms, Act(ACTOR, "release.propose", release_id), None, new)
-        if live:
-            switch(db, now_ms, Act(ACTOR, "release.activate", campaign_id), release_id)
-        return HttpAnswer(200, None)
-
-    server.change(do)
-    if live:
-        remember(server, release_id)
-    return LearnRun(status="released" if live else "proposed", release_id=release_id, why=found.why)

@@ -46,8 +46,8 @@ class Learning(Settings):
     )
     release: bool = Field(
         default=False,
-        description="Whether a proposal that its guardrails accept goes live by itself; otherwise it waits for a "
-        "person.",
+        description="Whether what is learned is approved for the next plan by itself where nothing speaks against the "
+        "draws; otherwise it waits for a person.",
     )
     settings: LearnSettings = LearnSettings()
 
@@ -147,6 +147,11 @@ class FrequencyCap(Settings):
 
     offers: Count = Field(description="Offers that one customer may get at most within `days`.", examples=[2])
     days: Number = Field(gt=0, le=366, description="The days that are counted, back from now.", examples=[7.0])
+    channel: Channel | None = Field(
+        default=None,
+        description="The channel on which offers are counted and closed. Left out: all channels together.",
+        examples=["sms"],
+    )
 
 
 class QuietHours(Settings):
@@ -160,6 +165,39 @@ class QuietHours(Settings):
         """Whether an hour lies in them; 22 to 8 goes over midnight."""
         inside = self.start <= hour < self.end
         return inside if self.start <= self.end else not self.end <= hour < self.start
+
+
+class SendChannel(Settings):
+    """A channel on which offers may be sent, and at which hours of the customer's day."""
+
+    channel: Channel = Field(description="The channel.", examples=["email"])
+    hours: Annotated[tuple[Hour, ...], Field(min_length=1, max_length=24)] = Field(
+        description="Hours at which it may be sent; the first is the usual one.", examples=[[10, 18]]
+    )
+
+
+class Sending(Settings):
+    """On which channel and at which hour an offer is sent, where a request says how the customer can be reached.
+
+    Usually on the first channel that is open, at its first hour: quiet hours and caps of a channel close it.
+    """
+
+    channels: Annotated[tuple[SendChannel, ...], Field(min_length=1, max_length=5)]
+    explore: Number = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of offers whose channel and hour are drawn, evenly over all that are open, so that what "
+        "each is worth can be learned. Who gets which offer, and the holdout, are drawn apart from it.",
+        examples=[0.1],
+    )
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        hours = [(one.channel, hour) for one in self.channels for hour in one.hours]
+        if len(set(hours)) < len(hours):
+            raise ValueError("an hour of a channel is named twice")
+        return self
 
 
 class Pacing(Settings):
@@ -222,6 +260,16 @@ class Policy(Settings):
     )
     caps: tuple[FrequencyCap, ...] = ()
     quiet: QuietHours | None = None
+    sending: Sending | None = None
+    priority: int | None = Field(
+        strict=True,
+        default=None,
+        ge=-1000,
+        le=1000,
+        description="Where several campaigns have an offer that pays for one customer, the higher priority goes "
+        "first, then the offer that is worth more. Left out: the release's own.",
+        examples=[10],
+    )
     rest_days: Number = Field(
         default=14.0, ge=0, le=366, description="Days in which there is no offer on what a customer has bought."
     )

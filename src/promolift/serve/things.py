@@ -18,7 +18,6 @@ from promolift.serve.settings import Policy
 from promolift.settings import Settings
 from promolift.store.ledger_audit import every, get, put
 from promolift.store.ledger_schema import Refused, memo
-from promolift.tables import Interval
 
 
 class Task(Settings):
@@ -37,27 +36,12 @@ class Task(Settings):
 
 
 class Learned(BaseModel):
-    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said.
+    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said."""
 
-    `based_on` is the release whose candidates the proposed one would take over.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="ignore")
     release: ReleaseTerms | None = None
-    changes: tuple[str, ...] = ()
     why: str
     within_guardrails: bool = False
-    expected_per_customer: float | None = None
-    expected_interval: Interval | None = None
-    lead_per_customer: float | None = None
-    lead_interval: Interval | None = None
-    effective_decisions: float | None = None
-    based_on: str | None = None
-
-    def based(self, release_id: str) -> "Learned":
-        """What is kept of it beside the release that it became."""
-        values = self.model_dump(exclude={"release"}, exclude_unset=True)
-        return Learned.model_validate(values | {"based_on": release_id})
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -147,17 +131,14 @@ class Campaign(Thing):
 
 
 class MadeRelease(Thing):
-    """A release that was made here; `status` and `proposal` if learning made it: proposed, or superseded by a later.
-
-    A person's is a draft until they ask for approval (asked) and somebody says yes (approved).
-    """
+    """A release that was made here: a draft until a person asks for approval (asked) and somebody says yes
+    (approved)."""
 
     KIND = "release"
     release_id: str
     campaign_id: str
     price: float
     status: str | None = None
-    proposal: Learned | None = None
     by: str | None = None
     approved_by: str | None = None
     note: str | None = None
@@ -195,7 +176,6 @@ class LearnRun(Thing):
 
     KIND = "learn"
     ended_ms: int | None = None
-    release_id: str | None = None
     started_ms: int = 0
     status: str
     why: str | None = None

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from pydantic import BaseModel
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, create_engine, func, select
 
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
 from promolift.learn.lift import Metric
 from promolift.learn.sums import Cap, sums_by
+from promolift.results.tables import Profiled
 from promolift.serve.learning import KINDS, HeardEvent
 from promolift.serve.learning import outcomes as bought
 from promolift.serve.things import KeptTest
@@ -23,6 +24,7 @@ VALUE, BOUGHT = (
     Metric(name="value_cents", value="value_cents", unit="minor units"),
     Metric(name="bought", value="bought"),
 )
+MANY = 10_000  # decisions that are read beside the requests, in another process
 LOOKS = 14  # moments of a test at which its interval is drawn
 
 
@@ -110,6 +112,23 @@ def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
     return ExperimentRows(people, money, "orders", caps)
 
 
+def many(db: Connection, tested: KeptTest) -> bool:
+    """Whether so many decisions were made since it began that reading them takes long."""
+    since = select(DECISIONS.c.decision_id).where(DECISIONS.c.decision_id >= f"dec_{tested.begun_ms or 0:011x}")
+    return len(db.execute(since.limit(MANY)).all()) == MANY
+
+
+def read_result(ledger: str, work: Path, tested: str, currency: str, now_ms: int) -> ExperimentResult:
+    """The same in a process of its own; `tested` is JSON."""
+    engine, test = create_engine(ledger), KeptTest.model_validate_json(tested)
+    try:
+        with engine.connect() as db:
+            found = heard(db, test.experiment.design.name, currency)
+    finally:
+        engine.dispose()
+    return result(found, test, now_ms, past_groups(work))
+
+
 def _frame(rows: Iterable[Any], **schema: Any) -> pl.DataFrame:
     return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
 
@@ -188,7 +207,7 @@ def past_groups(work: Path) -> pl.DataFrame | None:
     """customer_id, segment by what customers spent in the year before; None where the work folder has no profiles."""
     try:
         with Store(work) as store:
-            rows: pl.DataFrame = store.table("profiles").project("customer_id, asof_ms, revenue_52w_cents").pl()
+            rows = Profiled(store).yearly
     except (PromoError, OSError):
         return None
     known = rows.filter(pl.col("asof_ms") == pl.col("asof_ms").max())

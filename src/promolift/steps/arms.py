@@ -25,6 +25,7 @@ LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling no
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
+GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
@@ -36,14 +37,16 @@ ASKED = (
 )  # fmt: skip
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "contact_se": pl.Float64,
-    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64,
+    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64, "aimed": pl.Boolean,
 }  # fmt: skip
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
+    "aimed": pl.Boolean,
 }  # fmt: skip
+KINDS = {float: pl.Float64, int: pl.Int64, bool: pl.Boolean}
 EFFECTS = {
-    name: pl.Float64 if field.annotation is float else pl.Int64 if field.annotation is int else pl.String
+    name: KINDS.get(field.annotation, pl.String)  # type: ignore[arg-type]
     for name, field in LineEffect.model_fields.items()
 }
 
@@ -130,8 +133,21 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
         prior = row["added"] - row["cost"] + contact.mean
         prior_se = ((DOUBT * row["cost"]) ** 2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
         sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
-        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd))
+        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd, False))
     return pl.DataFrame(found, schema=CELLS, orient="row")
+
+
+def aimed_cells(best: pl.DataFrame) -> pl.DataFrame:
+    """CELLS of a plan that gives by predicted gains: what comes is expected to be 1 +/- GAIN_DOUBT times as much."""
+    by = best.group_by("menu_id", "group").agg(
+        pl.col("gain_cents", "cost_cents", "gain_se_cents").mean(), pl.col("customer_id").n_unique()
+    )
+    return by.sort("menu_id", "group").select(
+        pl.col("menu_id").alias("arm"), "group", pl.col("gain_cents").alias("prior"),
+        ((GAIN_DOUBT * pl.col("gain_cents")) ** 2 + pl.col("gain_se_cents").fill_null(0.0) ** 2 + 1e-6).sqrt()
+        .alias("prior_se"), contact_se=pl.lit(0.0), cost=pl.col("cost_cents").clip(lower_bound=0.0),
+        customers=pl.col("customer_id").cast(pl.Int64), sd=pl.lit(0.0), aimed=pl.lit(True),
+    )  # fmt: skip
 
 
 class Contact(NamedTuple):
@@ -154,7 +170,8 @@ def contact_of(ahead: Ahead, group: str, worth: float) -> Contact:
 def numbered(cells: pl.DataFrame) -> list[ArmCell]:
     """Cells by the places of their arm and group among all names in order."""
     arms, groups = (cells[name].unique().sort().to_list() for name in ("arm", "group"))
-    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in cells.iter_rows()]
+    rows = cells.drop("aimed").iter_rows()
+    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in rows]
 
 
 def believed(cells: pl.DataFrame) -> list[ArmValue]:
@@ -178,30 +195,34 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
             pays=each.pays, state=choice.state, share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
-            evidence="randomised" if each.measured else level,
+            evidence="randomised" if each.measured else level, aimed=aimed,
         )
-        for (arm, group), each, choice in zip(
-            cells.select("arm", "group").iter_rows(), found, choose_arms(found, rules), strict=True
+        for (arm, group, aimed), each, choice in zip(
+            cells.select("arm", "group", "aimed").iter_rows(), found, choose_arms(found, rules), strict=True
         )
     )  # fmt: skip
 
 
 def plan_arms(
     job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    shelf: Shelf,
+    shelf: Shelf, may_test: bool = True,
 ) -> ArmPlan:  # fmt: skip
-    """What is known to pay is given, what may pay is drawn, within the budget; everybody's record."""
+    """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
+    record."""
+    may_test = may_test and not job.config.plan.limits  # draws keep no limits
     people = people_of(job, at, consent)
     limits = (column for text in job.config.plan.limits for column in allocate.Limit.read(text).where)
     asked = dict.fromkeys((*ASKED, *limits))
     best = rows.together(
         lambda part: arms_of(part, people).select(name for name in asked if name in ("group", *part.columns))
     ).sort("customer_id", "menu_id")
-    cells = cells_of(best, people)
+    aimed = any(each.aimed for each in terms.effects)
+    best = best.filter(pl.col("gain_cents") > 0) if aimed else best
+    cells = aimed_cells(best) if aimed else cells_of(best, people)
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
-        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf)
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
         if made.note.ceiling_cents <= budget or share == 0:
             return made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
@@ -210,7 +231,7 @@ def plan_arms(
 
 def _drawn(
     job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
-    budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: Shelf,
+    budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: Shelf, may_test: bool,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     arms = best.join(
@@ -227,7 +248,7 @@ def _drawn(
     arms = arms.join(unit, on="customer_id", maintain_order="left")
     arms = priced(arms)
     limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
-    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(not limits)  # draws keep none
+    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(may_test)
     give = arms.filter((pl.col("state") == "give") & (pl.col("gain_now") > 0))
     held = pl.Series([deliver.in_holdout(who, terms) for who in give["customer_id"]], dtype=pl.Boolean)
     free = give.filter(~held).with_columns(
@@ -252,7 +273,7 @@ def _drawn(
         marked = _marked(mine, known_now)
         return Settled(marked, deliver.records(Board.of(marked, consent), own_terms, at.asof))
 
-    made = recorded(map(draw, rows), shelf, "test")
+    made = recorded(map(draw, rows), shelf, "given" if terms.effects else "test")
     draws = kept_draws(job, at, arms, paid, own_terms, people)
     note = _note(job, arms, paid, made, budget, known, people)
     return ArmPlan(found, own_terms, made, note, pl.DataFrame(schema=CELLS), draws.join(
@@ -334,8 +355,35 @@ def kept_draws(
     return people.groups.join(each, on="customer_id", how="left", maintain_order="left").with_columns(
         pl.col("arms").fill_null(nobody), pl.col("none_prob").fill_null(1.0),
         campaign_id=pl.lit(job.config.plan.campaign), ts_ms=pl.lit(at.asof),
+        window_days=pl.lit(job.config.plan.window_days, pl.Int64), aimed=pl.lit(any(e.aimed for e in terms.effects)),
+    )  # fmt: skip
+
+
+def keep_aimed(job: Job, at: Moments, made: Recorded) -> None:
+    """What a plan drew that gives by predicted gains, the holdout against those who got it, kept as a test's draws are.
+    Nothing is kept where nobody could get anything."""
+    if not job.clean.has_events or job.clean.moneyless:
+        return
+    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    asked = ("customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "gain_se_cents", "prob")
+    may = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
+    offered = made.rows.together(lambda part: part.filter(may).select(asked)).sort("customer_id", "offer_id")
+    best = offered.join(features(sales, 0).select("customer_id", "group"), on="customer_id", how="left").with_columns(
+        pl.col("group").fill_null(NOT_YET)
+    )
+    if best.is_empty():
+        return
+    each = best.group_by("customer_id", "group", pl.col("menu_id").alias("arm")).agg(pl.col("prob").sum())
+    got = made.given.join(made.chosen.select("customer_id", "menu_id"), on="customer_id", how="left")
+    drawn = each.group_by("customer_id", "group").agg(
+        pl.struct("arm", "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
+    ).join(got.select("customer_id", pl.col("menu_id").fill_null("none").alias("arm")), on="customer_id")  # fmt: skip
+    drawn = drawn.with_columns(
+        campaign_id=pl.lit(job.config.plan.campaign), ts_ms=pl.lit(at.asof), aimed=pl.lit(True),
         window_days=pl.lit(job.config.plan.window_days, pl.Int64),
     )  # fmt: skip
+    job.store.save("arms", aimed_cells(best))
+    add_draws(job.store, drawn.select(list(DRAWS)).sort("customer_id"), made.given["customer_id"])
 
 
 def _note(
@@ -350,7 +398,8 @@ def _note(
         able = arms.filter(pl.col("group") == group)["customer_id"].n_unique()
         given = mine.filter(pl.col("holdout").is_not_null())
         names = tuple(sorted(mine["menu_id"].unique()))
-        treated = given.height
+        if not (treated := given.height):
+            continue
         spent += float(given["cost_now"].sum())
         each = treated / max(len(names), 1)
         # worth knowing: an effect as large as what an arm costs, or, of one that costs nothing, as what is assumed

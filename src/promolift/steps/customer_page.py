@@ -38,10 +38,14 @@ def customer_page(job: Job, customer_id: str) -> StepSummary:
 
 
 def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
-    """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike."""
+    """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike.
+
+    By the same order of next baskets that was forecast: with the trees, where they have any weight.
+    """
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_forecast import LearnedEncoder, drivers, nearest
-    from promolift.steps.forecast_scene import of_customer
+    from promolift.steps.forecast import kept_trees, looking
+    from promolift.steps.forecast_scene import drawn, of_customer
 
     kept = job.store.load_files(MODEL)
     kept.pop("made_from", None)
@@ -57,7 +61,9 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
     moved: list[Visit] = []
     if item and everyone["visits"][row]:
-        h = of_customer(job, scene, customer_id)
+        h, order = of_customer(job, scene, customer_id), kept_trees(job.store)
+        if order is not None and order.note.weight:
+            model = looking(model, order.text, order.note.weight, drawn(job, scene), scene.day)
         found = drivers(model, h, shared, 0, scene.day, item).head(REASONS)
         days, baskets, effects = (found[name].to_list() for name in ("day", "items", "effect"))
         moved = [visit(job, scene, *each) for each in zip(days, baskets, effects, strict=True)]

@@ -18,16 +18,18 @@ import polars as pl
 from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.profile.settings import BasketNote
+from promolift.profile.members import still_holds
+from promolift.profile.settings import MemberNote
 from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
+from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
-    from promolift.profile.encoder_forecast import FittedForecast, LearnedEncoder
+    from promolift.profile.encoder_forecast import FittedForecast, LearnedEncoder, Lookback
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
@@ -36,13 +38,6 @@ WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before i
 NARROW = 3  # depth up to which one thread is best
 DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
 OWN, ALIKE, NONE = "own visits", "few visits: customers like this one", "no visit: what newcomers do"
-
-
-class Ordered(NamedTuple):
-    """Trees as LightGBM's text, and what they weigh."""
-
-    trees: str
-    note: BasketNote
 
 
 class Models(NamedTuple):
@@ -111,11 +106,12 @@ def learn_and_forecast(job: Job) -> None:
     enough(h, start)
     model, shared = learned(job, h, scene.day), popularity(h, scene.day)
     job.tell("encoder", 0.75, "the order of next baskets")
-    basket = ordered(job, h, model, shared, start)
+    trees = basket_trees(job, h, start)
     job.tell("encoder", 0.8, "checked on the last 8 weeks")
-    before, model = (looking(model, basket, h, day) for day in (start, scene.day))
-    fitted = encoder_forecast.calibrate(before, h, shared, start)
-    checked = check(before, basket.note, h, shared, start)
+    back = encoder_forecast.look_back(model, trees.text, h, shared, start)
+    checked = check(job, h, model, back, trees)
+    fitted = encoder_forecast.calibrated(back, checked.basket.weight)
+    model = looking(model, trees.text, checked.basket.weight, h, scene.day)
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
@@ -193,51 +189,68 @@ def digest(h: "Histories", more: str) -> str:
     return found.hexdigest()
 
 
-def ordered(job: Job, h: "Histories", model: "LearnedEncoder", shared: "Popularity", start: float) -> Ordered:
-    """The trees that order next baskets beside the encoder, learned before the window and weighed on it.
+class BasketTrees(NamedTuple):
+    """Trees of the next basket as LightGBM's text, "" where there are none, and then why."""
+
+    text: str
+    none: MemberNote | None = None
+
+
+def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
+    """The trees that order next baskets beside the encoder, learned before the window.
 
     Kept from an earlier run where nothing changed. Where they did not pay, they are not learned again before the window
-    has moved on.
+    has moved on or the log has grown.
     """
     from promolift.profile.basket import fit_basket
-    from promolift.profile.encoder_forecast import weighed
 
-    kept, mark = job.store.load_files(BASKET), job.store.load_files(MODEL)["made_from"]
-    if kept:
-        earlier = Ordered(kept["trees.txt"].decode(), BasketNote.model_validate_json(kept["note.json"]))
-        moved = not 0 <= start - earlier.note.day < WINDOW
-        if kept["made_from"] == mark or (earlier.note.weight == 0 and not moved):
-            return earlier
+    earlier = kept_trees(job.store)
+    if earlier is not None:
+        if still_holds(earlier.note, round(start * DAY_MS), WINDOW * DAY_MS, len(h.item_L)):
+            return BasketTrees("", earlier.note)
+        if job.store.load_files(BASKET)["made_from"] == job.store.load_files(MODEL)["made_from"]:
+            return BasketTrees(earlier.text, None if earlier.text else earlier.note)
     try:
-        trees = fit_basket(h, start, job.config.encoder.seed)
-        note = weighed(model, trees, h, shared, start)
+        return BasketTrees(fit_basket(h, start, job.config.encoder.seed))
     except SupportError as reason:
-        trees, note = "", BasketNote(day=start, weight=0.0, why=str(reason), n=0)
-    files = {"trees.txt": trees.encode(), "note.json": note.model_dump_json().encode(), "made_from": mark}
-    job.store.save_files(BASKET, files)
-    return Ordered(trees, note)
+        judged = {"judged_ms": round(start * DAY_MS), "log_rows": len(h.item_L)}
+        return BasketTrees("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
 
 
-def looking(model: "LearnedEncoder", basket: Ordered, h: "Histories", day: float) -> "LearnedEncoder":
+class KeptTrees(NamedTuple):
+    """The trees of an earlier run as text, and what they weigh."""
+
+    text: str
+    note: MemberNote
+
+
+def kept_trees(store: Store) -> KeptTrees | None:
+    """The trees that an earlier run left, None where it left none."""
+    kept = store.load_files(BASKET)
+    if "member.json" not in kept:
+        return None
+    return KeptTrees(kept["trees.txt"].decode(), MemberNote.model_validate_json(kept["member.json"]))
+
+
+def looking(model: "LearnedEncoder", trees: str, weight: float, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder with the trees looking at a moment, where they have any weight."""
     from promolift.profile.basket import BasketRanker, BasketView
 
-    if not basket.note.weight:
-        return model
-    return replace(model, ranker=BasketRanker(basket.trees, basket.note.weight, BasketView.of(h, day)))
+    return replace(model, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else model
 
 
-def check(model: "LearnedEncoder", basket: BasketNote, h: "Histories", shared: "Popularity", start: float) -> Checked:
-    """How well the window was forecast, beside each customer's own habits; the training's record."""
-    from promolift.profile.encoder_forecast import crossed
+def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", trees: BasketTrees) -> Checked:
+    """How well the window was forecast, beside each customer's own habits; what the trees weigh, which is kept with
+    them; the training's record.
+    """
+    from promolift.profile.encoder_forecast import crossed, weighed
 
-    found = crossed(model, h, shared, start, hash_units("halves", list(h.customers)) < 0.5)
-    lead = found.gain_N - found.habit_N
-    n = len(lead)
-    half, lead_half = (Z95 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
-    value, more = float(found.gain_N.mean()), float(lead.mean())
+    names = [h.customers[c] for c in back.customer_A]
+    found = crossed(back, hash_units("halves", names) < 0.5)
+    basket = trees.none or weighed(back, found, len(h.item_L))
+    files = {"trees.txt": trees.text.encode(), "member.json": basket.model_dump_json().encode()}
+    job.store.save_files(BASKET, files | {"made_from": job.store.load_files(MODEL)["made_from"]})
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
-    habit = float(found.habit_N.mean())
     return Checked(
         epochs=tuple(
             EpochFigures(
@@ -249,12 +262,18 @@ def check(model: "LearnedEncoder", basket: BasketNote, h: "Histories", shared: "
             )
             for number, row in enumerate(model.record, start=1)
         ),
-        ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
+        ndcg=Ndcg(**ranged(found.gain_N), habit=float(found.habit_N.mean()), n=len(found.gain_N)),
         basket=basket,
-        lead=FigureRange(value=more, low=more - lead_half, high=more + lead_half),
+        lead=FigureRange(**ranged(found.gain_N - found.habit_N)),
         reliability=Reliability.of("an item in the next basket", bins) if bins else None,
         stays_away=Predicted(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),
     )
+
+
+def ranged(value_N: np.ndarray) -> dict[str, float]:
+    """The mean of a figure per customer, with its 95 % interval."""
+    mean, half = float(value_N.mean()), Z95 * float(value_N.std(ddof=1)) / len(value_N) ** 0.5
+    return {"value": mean, "low": mean - half, "high": mean + half}
 
 
 def forecast_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate import strategic
 from promolift.allocate.settings import Risk, StrategicRule
-from promolift.deliver import Recalibration, ReleaseTerms
+from promolift.deliver import ReleaseTerms
 from promolift.deliver.settle import STEP, Settled, Spending, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
 from promolift.hashing import hash_units
@@ -30,7 +30,7 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
-from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
+from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
 from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import of_lines, value, with_proposals
@@ -45,6 +45,16 @@ WEIGHED = (
     "customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "boost_cents", "scope", "target", "menu_id",
     "segments",
 )  # fmt: skip
+
+
+NEAR = 0.05  # of the budget
+
+
+class NextCent(NamedTuple):
+    """What one more cent of budget adds: by its price, and with the limits that grow with it."""
+
+    price: float
+    worth: float
 
 
 class Offered(NamedTuple):
@@ -103,7 +113,6 @@ def offered(job: Job, at: Moments, shelf: Shelf, share: float) -> Offered:
     for number, part in enumerate([EVERYBODY] if share == 1 else job.profiled.parts):
         rows = made.rows if part == EVERYBODY else candidates(scene, part, made.beyond).rows
         made = made._replace(rows=rows.clear())  # the sample was for the lines alone
-        rows = deliver.recalibrated(rows, known.recalibration if known else None)
         shelf.put("candidates", number, rows)
         seen.append(rows.filter("eligible").select("eligible", "evidence").unique())
         size += rows.height
@@ -185,14 +194,18 @@ def decide(job: Job, at: Moments, some: Offered, shelf: Shelf | None = None) -> 
     plan, budget, shelf = job.config.plan, budget_cents(job, at), shelf or Shelf({})
     own = ReleaseTerms(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
-        holdout_share=plan.holdout_share,
+        holdout_share=plan.holdout_share, priority=plan.priority,
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
     free_of_rules, some = some, some._replace(rows=ruled(some.rows, job.config.strategic))
     audience = audience_of(job, some.rows, terms)
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
-        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf)
+        may_test = plan.trial is not False
+        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf, may_test)
+        if plan.trial == "auto" and not (arms.note.given or arms.note.tested) and terms.effects[0].aimed:
+            anew = terms.model_copy(update={"effects": ()})
+            arms = first_test(job, at, some, audience, anew, budget, shelf) or arms
     else:
         made = planned(job, at, some, audience, terms, budget, shelf)
         nobody = made.records.chosen.is_empty()
@@ -205,10 +218,12 @@ def decide(job: Job, at: Moments, some: Offered, shelf: Shelf | None = None) -> 
     if arms is None:
         costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
         note = note.model_copy(update={"strategic": costs})
-    frontier = limits_of(job).curve(careful(audience.free), job.config.plan.seed)
+    frontier = limits_of(job).curve(careful(audience.free), budget, job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget, shelf)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
+    if arms is None:
+        keep_aimed(job, at, made.records)
     if arms is not None:
         words = draw_sentences(arms, job.config.shop.currency)
         note = said(note, words.en, words.zh)
@@ -335,7 +350,8 @@ def rule_costs(
         costs.append(
             RuleCost(
                 name=rule.name, rule=rule.rule, given=mine.height, able=able,
-                cost_cents=max(gain_of(best) - with_all, 0.0), price=found.allocation.row_prices.get(rule.name, 0.0),
+                cost_cents=max(gain_of(best) - with_all, 0.0),
+                price=0.0 if found.added_cents else found.allocation.multipliers.get(rule.name, 0.0),
             )
         )  # fmt: skip
     return tuple(costs)
@@ -343,7 +359,21 @@ def rule_costs(
 
 def gain_of(found: allocate.AllocatedOffers) -> float:
     """What a plan gains, careful, by the gains that it was chosen by less what rules added to them."""
-    return found.gain_cents - float(boost(found.chosen).sum())
+    return found.gain_cents - found.added_cents
+
+
+def worth_of(job: Job, free: pl.DataFrame, budget: int, found: allocate.AllocatedOffers) -> NextCent:
+    """What one more cent of budget adds to the gain. Where strategic rules add to gains, prices hold that, too: then
+    it is measured between plans of a little more and a little less.
+    """
+    limits = limits_of(job)
+    if not found.added_cents:
+        return NextCent(found.allocation.price, limits.worth(found.allocation))
+    offers, seed, near = preferred(free), job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
+    some = allocate.at_budgets(offers, near, lambda cents: limits.at(free, cents), seed=seed)
+    less, more = (gain_of(each or found) for each in some)
+    slope = (more - less) / (near[1] - near[0]) if all(some) and budget else 0.0
+    return NextCent(slope, slope)
 
 
 def preferred(rows: pl.DataFrame) -> pl.DataFrame:
@@ -417,12 +447,9 @@ def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.Al
     return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0) - boost(rows)).alias("charge_cents"))
 
 
-def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -> NDArray[np.float64] | None:
-    """Possible totals of the plan's gain, None for an empty one; what was learned moves them, their spread stays."""
-    if chosen.is_empty():
-        return None
-    draws = effect.total_draws(chosen, effects.response(job.store))
-    return draws if learned is None else draws - draws.mean() + float(chosen["gain_cents"].sum())
+def total_draws(job: Job, chosen: pl.DataFrame) -> NDArray[np.float64] | None:
+    """Possible totals of the plan's gain, None for an empty one."""
+    return None if chosen.is_empty() else effect.total_draws(chosen, effects.response(job.store))
 
 
 def summary(job: Job, some: Offered, audience: Audience, budget: int, made: PlanDecisions) -> PlanNote:
@@ -436,7 +463,7 @@ def summary(job: Job, some: Offered, audience: Audience, budget: int, made: Plan
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
     added = found.gain - gain_of(made.found)
     planned_cents = gain_of(made.found) if drawn_too else float(careful(chosen)["gain_cents"].sum())
-    draws = None if made.terms.effects else total_draws(job, chosen, made.terms.recalibration)
+    draws = None if made.terms.effects else total_draws(job, chosen)
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     if made.terms.effects and chosen.height:  # of one menu line and group all err together
         alike = chosen.group_by("menu_id", "gain_se_cents").len()
@@ -455,7 +482,7 @@ def summary(job: Job, some: Offered, audience: Audience, budget: int, made: Plan
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=audience.barred.len(), price=found.price, worth=limits_of(job).worth(found),
+        barred=audience.barred.len(), **worth_of(job, audience.free, budget, made.found)._asdict(),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),

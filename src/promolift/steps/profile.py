@@ -54,13 +54,16 @@ def run(job: Job) -> None:
                 facts.append(profile.target_facts(here.kept["counted"]))
                 done += 1
                 job.tell("profile", done / total, "one row per customer")
-        forecast_purchases(job, {shard: kept.part(str(shard)) for shard in shards}, facts, window_ms)
+        forecast_purchases(job, {shard: kept.part(str(shard)) for shard in shards}, facts, settings)
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     forecast.run(job)
 
 
 def forecast_purchases(
-    job: Job, kept: Mapping[int, Mapping[str, pl.DataFrame]], sums: list[pl.DataFrame], window_ms: int
+    job: Job,
+    kept: Mapping[int, Mapping[str, pl.DataFrame]],
+    sums: list[pl.DataFrame],
+    settings: profile.ProfileSettings,
 ) -> None:
     """Table `affinities` as of the plan's and the check's moment, by forecasters that learned from the windows before.
 
@@ -69,19 +72,17 @@ def forecast_purchases(
     at, facts = moments(job), profile.together(sums)
     rows = sum(int(part.filter(pl.col("asof_ms") == at.asof)["people"].sum()) for part in sums)
     share = min(1.0, profile.MOST_ROWS / max(rows, 1))
-    past = pl.concat(some_customers(part["counted"], share) for part in kept.values())
+    past = profile.PurchaseHistories(pl.concat(some_customers(part["counted"], share) for part in kept.values()), facts)
     earlier: dict[int, profile.MemberNote] = {}
     with suppress(StepError):  # there was no run, or one of another version
         notes = PurchaseMembers.load(job.store)
         earlier = {at.check: notes.at_check, at.asof: notes.at_plan}
-    made = {
-        asof: profile.fit_forecast(past, facts, asof, window_ms, earlier_note=earlier.get(asof))
-        for asof in (at.check, at.asof)
-    }
+    made = {asof: profile.forecast(past, asof, settings, earlier.get(asof)) for asof in (at.check, at.asof)}
     with job.store.sharded("affinities") as put:
         for shard, part in kept.items():
             counted = part["counted"]
-            put(shard, [each.forecast(counted.filter(pl.col("asof_ms") == asof), facts) for asof, each in made.items()])
+            now = ((each, counted.filter(pl.col("asof_ms") == asof)) for asof, each in made.items())
+            put(shard, [each.expect(profile.PurchaseHistories(rows, facts)) for each, rows in now])
     PurchaseMembers(at_check=made[at.check].note, at_plan=made[at.asof].note).keep(job.store)
 
 

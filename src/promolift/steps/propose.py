@@ -8,7 +8,6 @@ import polars as pl
 
 from promolift import allocate, effect, offer
 from promolift.errors import ConfigError, SupportError
-from promolift.offer.market import Layout, market_from
 from promolift.offer.menu import list_pairs, pair_line
 from promolift.offer.proposals import (
     PROPOSALS,
@@ -32,16 +31,13 @@ SLICE = 400_000  # candidates whose effects are worked out at once
 ACCEPTED = f"""
 with {LEVEL},
 l as (
-    select e.customer_id, e.order_id, {TARGET} as target, e.channel, e.coupon_cents, e.list_cents, e.ts_ms
+    select e.customer_id, e.order_id, {TARGET} as target, e.coupon_cents, e.list_cents
     from events e cross join level left join products p on p.product_id = e.product_id
     where e.kind = 'purchase' and e.list_cents > 0 and e.ts_ms < $asof and e.order_id is not null
 )
-select c.customer_id, c.order_id, c.target, any_value(lower(c.channel)) as channel, max(c.ts_ms) as ts_ms,
-    round(100 * sum(c.coupon_cents) / sum(c.list_cents))::bigint as percent,
-    (select min(o.target) from l o where o.order_id = c.order_id and o.customer_id = c.customer_id
-        and o.coupon_cents = 0 and o.target <> c.target) as because
-from l c where c.coupon_cents > 0 and c.target is not null
-group by c.customer_id, c.order_id, c.target order by c.customer_id, c.order_id, c.target
+select customer_id, order_id, target, round(100 * sum(coupon_cents) / sum(list_cents))::bigint as percent
+from l where coupon_cents > 0 and target is not null
+group by customer_id, order_id, target order by customer_id, order_id, target
 """
 
 
@@ -69,7 +65,8 @@ def with_proposals(
     items = grid_lines(settings, job.config.menu, settings.scopes)
     priced = grid_rows(job, people, items, rules)
     if settings.proposals == "gan":
-        made = propose_candidates(drawn(job, at, people, priced, settings, rules), job.config.menu, people, rules)
+        drafts = drawn(job, at, people, priced, settings, rules)
+        made = propose_candidates(drafts, job.config.menu, people, rules, settings.valid_days)
         made = made._replace(rows=value(job, made.rows))
     else:
         made = beyond(job, items, priced, price, settings)
@@ -145,34 +142,26 @@ def drawn(
 ) -> pl.DataFrame:  # fmt: skip
     """PROPOSALS of the generator, trained on the shop's accepted coupons and repaired."""
     try:
-        from promolift.offer.generator import GeneratorSettings, fit_generator
+        from promolift.offer.generator import GeneratorSettings, fit_generator, market_from
     except ImportError:
         raise ConfigError("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'") from None
-    layout = Layout(settings.print.percents, settings.print.valid_days, settings.print.channels)
     kinds = frozenset(item.benefit.type for item in job.config.menu)
-    market = market_from(grid, people.profiles, layout, kinds)
-    made = fit_generator(market, accepted(job, at, settings), layout, GeneratorSettings(seed=settings.seed))
+    market = market_from(grid, people.profiles, settings.print.percents, kinds)
+    made = fit_generator(market, accepted(job, at), GeneratorSettings(seed=settings.seed))
     drafts = made.propose(market, settings.draws, settings.seed)
     known = with_terms(drafts, grid, job.config.menu, job.config.value.margin_rate)
-    fine = repair(known, settings.print, rules.margin_floor)
-    fine = PROPOSALS.conform(fine.with_columns(pl.lit(settings.valid_days).alias("valid_days")))
-    return fine.unique(PROPOSALS.key)
+    return PROPOSALS.conform(repair(known, settings.print, rules.margin_floor)).unique(PROPOSALS.key)
 
 
-def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataFrame:
-    """What was bought with a coupon before the plan, as PROPOSALS; how long coupons ran is not in the logs."""
+def accepted(job: Job, at: Moments) -> pl.DataFrame:
+    """What was bought with a coupon before the plan, as PROPOSALS."""
     sql = bind(ACCEPTED, asof=at.asof)
     parts = [_accepted(job, shard, sql) for shard in job.clean.shards]
     rows = pl.concat(parts)
     if rows.is_empty():
         raise SupportError("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'")
-    hour = pl.from_epoch("ts_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(job.config.shop.zone).dt.hour()
-    return PROPOSALS.conform(
-        rows.with_columns(
-            pl.lit("category").alias("scope"), pl.lit("percent_off").alias("benefit"), pl.lit(0).alias("amount_cents"),
-            pl.lit(0).alias("min_spend_cents"), pl.lit(settings.valid_days).alias("valid_days"), hour.alias("hour"),
-        )
-    )  # fmt: skip
+    rest = {"scope": "category", "benefit": "percent_off", "amount_cents": 0, "min_spend_cents": 0}
+    return PROPOSALS.conform(rows.with_columns(pl.lit(value).alias(name) for name, value in rest.items()))
 
 
 def _accepted(job: Job, shard: int, sql: str) -> pl.DataFrame:

@@ -168,7 +168,7 @@ def keep_answers(db: Connection, some: Sequence[Answered], ts_ms: int) -> None:
     for key, request, (status, body) in some:
         who = body.get("customer_id") if isinstance(body, dict) else None
         digest = sha256_of(canonical(request))
-        kept = {"key": key, "digest": digest, "status": status, "body": canonical(body)}
+        kept = {"key": key, "digest": digest, "status": status, "body": _text(body)}
         rows.append(kept | {"ts_ms": ts_ms, "customer_id": who})
     ANSWER.many(db, rows)
 
@@ -176,7 +176,7 @@ def keep_answers(db: Connection, some: Sequence[Answered], ts_ms: int) -> None:
 def amend(db: Connection, key: str, answer: HttpAnswer) -> None:
     """Put an answer in the place of the one kept for a key: the caller got this one."""
     mine = ANSWERS.c.key == key
-    db.execute(update(ANSWERS).where(mine).values(status=answer.status, body=canonical(answer.body)))
+    db.execute(update(ANSWERS).where(mine).values(status=answer.status, body=_text(answer.body)))
 
 
 def put(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> Any:
@@ -204,6 +204,10 @@ def drop(db: Connection, kind: str, id_: str) -> Any:
     db.execute(delete(THINGS).where(THINGS.c.kind == kind, THINGS.c.id == id_))
     memo(db).clear()
     return old
+
+
+def _text(body: Any) -> str:
+    return to_json(body, fallback=str).decode()
 
 
 def _link(before: str, row: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ as it was. There is no way down: an earlier version refuses a later ledger, so k
 import json
 from collections.abc import Callable
 from time import time
+from typing import Any
 
 from sqlalchemy import Column, Connection, Table, insert, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
@@ -17,6 +18,7 @@ from promolift.store.ledger_money import recount
 from promolift.store.ledger_schema import (
     ANSWERS,
     CODES,
+    DECISIONS,
     EVENTS,
     LIMITS,
     OUTBOX,
@@ -26,7 +28,7 @@ from promolift.store.ledger_schema import (
     make_tables,
 )
 
-VERSION = 2
+VERSION = 3
 PART = 5000  # rows that are read at a time
 
 
@@ -36,7 +38,7 @@ def open_tables(db: Connection) -> None:
     marked = get(db, "ledger", "schema") if found.has_table(THINGS.name) else None
     version = marked["version"] if marked else VERSION
     if marked is None and found.has_table("redemptions"):  # the first version left no mark
-        version = 1 if "cells" in {column["name"] for column in found.get_columns("redemptions")} else VERSION
+        version = 1 if "cells" in {column["name"] for column in found.get_columns("redemptions")} else 2
     if version > VERSION:
         fault = f"a later version of promolift made it (form {version}, this one knows {VERSION})"
         raise ConfigError(f"ledger: {fault}; use that version, or the backup from before")
@@ -73,7 +75,13 @@ def _from_1(db: Connection) -> None:
         recount(db, limit, round(time() * 1000))
 
 
-def _add(db: Connection, table: Table, column: Column[int] | Column[str]) -> None:
+def _from_2(db: Connection) -> None:
+    """What decisions say of the channel, the moment of sending, and the campaigns that met."""
+    for name in ("channel", "send_ms", "send_prob", "considered"):
+        _add(db, DECISIONS, DECISIONS.c[name])
+
+
+def _add(db: Connection, table: Table, column: Column[Any]) -> None:
     db.execute(text(f"alter table {table.name} add column {CreateColumn(column).compile(dialect=db.dialect)}"))
 
 
@@ -97,5 +105,5 @@ def named_in(body: str) -> str | None:
     return None
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _from_1}
+STEPS: dict[int, Callable[[Connection], None]] = {1: _from_1, 2: _from_2}
 assert set(STEPS) == set(range(1, VERSION)), "every version but the present needs a step up"

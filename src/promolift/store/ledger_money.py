@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     and_,
     bindparam,
@@ -106,7 +107,9 @@ UNUSABLE = {
     "code_expired": "this code is no longer valid",
     "above_cap": "this offer takes off {} at most, in minor units",
 }
-SUBJECT = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}
+SUBJECT = {"customer": "customer_id", "natural_person": "person"}
+USAGE_COLUMNS = [column.name for column in USAGE.c]
+ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
@@ -372,8 +375,8 @@ class Books:
         db = self.db
         self._read_cells(self._cells.keys() - self._there)
         # the cell of a period before its limit was made is not there, and is not made
-        moved = [(cell, added) for cell, added in self._cells.items() if cell in self._there]
-        ADD.many(db, [cell._asdict() | {"held": held, "spent": spent} for cell, (held, spent) in moved])
+        moved = [(*cell, *added) for cell, added in self._cells.items() if cell in self._there]
+        ADD.many(db, [dict(zip(USAGE_COLUMNS, values, strict=True)) for values in moved])
         memo(db)[USED] = {cell: used for cell, used in self._used.items() if cell.subject == cell.campaign_id}
         KEEP.many(db, [self._rows[name] or {} for name in self._changed])
         for status in sorted(set(self._marked.values())):
@@ -395,7 +398,7 @@ def expire(db: Connection, now_ms: int) -> int:
 
 
 def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: int) -> None:
-    """Let a campaign have these limits alone; each counts what was reserved and spent before it, too.
+    """Let a campaign, or ALL_CAMPAIGNS, have these limits alone; each counts what was reserved and spent before, too.
 
     A limit is the same one while only its amount changes. Raises Refused if two have one id.
     """
@@ -417,7 +420,9 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
 
 def recount(db: Connection, limit: Row, now_ms: int) -> None:
     """Fill the cells of the present period from the redemptions that fall in them."""
-    mine = [REDEMPTIONS.c.campaign_id == limit["campaign_id"], REDEMPTIONS.c.status.in_(COUNTED)]
+    mine: list[ColumnElement[bool]] = [REDEMPTIONS.c.status.in_(COUNTED)]
+    if limit["campaign_id"] != ALL_CAMPAIGNS:
+        mine.append(REDEMPTIONS.c.campaign_id == limit["campaign_id"])
     if limit["offer_id"]:
         mine.append(REDEMPTIONS.c.offer_id == limit["offer_id"])
     if limit["period"] != "total":
@@ -501,12 +506,16 @@ def stocks(db: Connection, campaign_id: str) -> list[Stock]:
 
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
-    """Offer ids of the campaign with no room left in a limit per campaign; '' stands for all of them."""
-    shared = [limit for limit in all_limits(db, campaign_id) if limit["per"] == "campaign"]
+    """Offer ids of the campaign with no room left in a limit over all customers; '' stands for all of them."""
+    limits = [*all_limits(db, campaign_id), *all_limits(db, ALL_CAMPAIGNS)]
     here = {"campaign_id": campaign_id, "ts_ms": now_ms}
-    cells = {limit["limit_id"]: _cell(limit, here) for limit in shared}
-    used = {name: _used(db, cell, [cell.subject]).get(cell.subject, 0) for name, cell in cells.items()}
-    return {limit["offer_id"] for limit in shared if used[limit["limit_id"]] >= limit["amount"]}
+    shared = (limit for limit in limits if limit["per"] == "campaign")
+    cells = [(limit, _cell(limit, here)) for limit in shared]
+    return {
+        limit["offer_id"]
+        for limit, cell in cells
+        if _used(db, cell, [cell.subject]).get(cell.subject, 0) >= limit["amount"]
+    }
 
 
 def wrong_cells(db: Connection) -> list[UsageCell]:
@@ -532,7 +541,7 @@ def _again(found: Row, claim: Claim) -> Row:
 
 
 def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
-    """A campaign's limits by id."""
+    """The limits of a campaign, or of all of them together (ALL_CAMPAIGNS), by id."""
     kept, name = memo(db), ("limits", campaign_id)
     if name not in kept:
         kept[name] = ALL_LIMITS.dicts(db, campaign=campaign_id)
@@ -544,14 +553,16 @@ def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
     kept, campaign, offer = memo(db), row["campaign_id"], row["offer_id"]
     name = "limits", campaign, offer
     if name not in kept:
-        kept[name] = [each for each in all_limits(db, campaign) if each["offer_id"] in ("", offer)]
+        limits = [*all_limits(db, campaign), *all_limits(db, ALL_CAMPAIGNS)]
+        kept[name] = [each for each in limits if each["offer_id"] in ("", offer)]
     found: list[dict[str, Any]] = kept[name]
     return found
 
 
 def _cell(limit: Row, row: Row) -> UsageCell:
     period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-    return UsageCell(limit["campaign_id"], limit["limit_id"], row[SUBJECT[limit["per"]]], period)
+    whose = limit["campaign_id"] if limit["per"] == "campaign" else row[SUBJECT[limit["per"]]]
+    return UsageCell(limit["campaign_id"], limit["limit_id"], whose, period)
 
 
 def _counted(limit: Row, row: Row | None) -> Counted:
@@ -568,7 +579,8 @@ def _sums(limits: Iterable[Row], rows: Iterable[Row]) -> dict[UsageCell, Counted
     limits, sums = list(limits), dict[UsageCell, Counted]()
     for row in rows:
         for limit in limits:
-            if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
+            mine = limit["campaign_id"] in (ALL_CAMPAIGNS, row["campaign_id"])
+            if mine and limit["offer_id"] in ("", row["offer_id"]):
                 (held, spent), cell = _counted(limit, row), _cell(limit, row)
                 before = sums.get(cell, NOTHING)
                 sums[cell] = Counted(before.held + held, before.spent + spent)

@@ -1,8 +1,9 @@
 """The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -134,13 +135,17 @@ DECISIONS = Table(
     Column("variant", Text),
     Column("code", Text),
     Column("unanswered", Integer, nullable=False, default=0),
+    Column("channel", Text),  # asked for, or drawn: then send_ms and send_prob say when, and how probable both were
+    Column("send_ms", Big),
+    Column("send_prob", Float(53)),
+    Column("considered", Text),  # JSON, where several campaigns met: what each had to offer, and why this one decided
     sqlite_with_rowid=False,
 )  # fmt: skip
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
 
 LIMITS = Table(
     "limits", META,
-    Column("campaign_id", Text, primary_key=True),
+    Column("campaign_id", Text, primary_key=True),  # ALL_CAMPAIGNS: counted over all of them together
     Column("limit_id", Text, primary_key=True),
     Column("offer_id", Text, nullable=False, default=""),  # empty: all offers of the campaign
     Column("metric", Text, nullable=False),  # redemptions or discount_amount
@@ -322,18 +327,17 @@ PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
 class _Compiled(NamedTuple):
-    """A statement as its driver reads it, its parameters in their order, and those that are fixed."""
+    """A statement as its driver reads it, what picks its parameters in their order, and those that are fixed."""
 
     text: str
-    names: Sequence[str]
+    pick: Callable[[Mapping[str, Any]], Sequence[Any]]
     fixed: Mapping[str, Any]
     columns: Sequence[str]  # of the rows it finds
     row: str  # what an insert has for one row; empty for all else
 
-    def given(self, values: Mapping[str, Any]) -> list[Any]:
+    def given(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """Values in the order of the parameters."""
-        whole = {**self.fixed, **values} if self.fixed else values
-        return list(map(whole.__getitem__, self.names))
+        return self.pick({**self.fixed, **values} if self.fixed else values)
 
 
 class Query:
@@ -398,7 +402,8 @@ class Query:
             text = f"{into} select {', '.join(names)} from json_populate_recordset(null::{table}, %s::json)"
         selected = getattr(self._statement, "selected_columns", None)
         columns = [*map(str, selected.keys())] if selected is not None else []
-        self._ready[dialect.name] = ready = _Compiled(text + self._then, list(names), fixed, columns, row)
+        pick = itemgetter(*names) if len(names) > 1 else lambda values: [values[name] for name in names]
+        self._ready[dialect.name] = ready = _Compiled(text + self._then, pick, fixed, columns, row)
         return ready
 
 

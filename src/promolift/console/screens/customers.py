@@ -9,7 +9,9 @@ from sqlalchemy import select
 from promolift import message
 from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
 from promolift.errors import PromoError
-from promolift.pages.shop import facts, local_names, offer_words, top_tastes, who
+from promolift.pages.blocks import Block, Figure
+from promolift.pages.chapters.customers import tell as tell_chapter
+from promolift.pages.shop import facts, local_names, offer_words, tell_customers, top_tastes, who
 from promolift.results.chinese import kept
 from promolift.results.customers import Person
 from promolift.results.job import Job, moments
@@ -92,11 +94,22 @@ def customers(visit: PageVisit) -> Reply:
         rows = rows.filter(pl.col("offer").is_null() & ~pl.col("holdout").fill_null(False))
     exact = rows.filter(pl.col("customer_id") == wanted) if wanted else rows.clear()
     listed = pl.concat([exact, rows]).unique("customer_id", keep="first", maintain_order=True).head(LISTED)
-    data = {"q": wanted, "given": given, "number": rows.height, "everybody": everybody(visit).height,
+    data = {"q": wanted, "given": given, "number": rows.height, "everybody": everybody(visit).height, "draws": True,
             "rows": [named(row) for row in listed.to_dicts()]}  # fmt: skip
     part = visit.query.get("part") == "list"
     template = "customers_list.html" if part else "customers.html"
     return Screen(template, pick("Customers", "客户"), data, whole=not part)
+
+
+def distributions(visit: PageVisit) -> Reply:
+    """Who the shop's customers are: the part of the screen that comes after the list."""
+
+    def make(job: Any) -> list[Block | Figure]:
+        return [*tell_chapter(tell_customers(job)).blocks]
+
+    blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
+    figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
+    return Screen("customers_all.html", pick("Customers", "客户"), {"blocks": blocks}, figures, whole=False)
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:
@@ -263,6 +276,7 @@ def erase(visit: PageVisit) -> Reply:
 
 DOORS = (
     PageRoute("GET", "/customers", customers),
+    PageRoute("GET", "/customers/all", distributions),
     PageRoute("GET", "/customers/one", one),
     PageRoute("GET", "/customers/export", export, "admin"),
     PageRoute("POST", "/customers/erase", erase, "admin"),

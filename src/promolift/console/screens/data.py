@@ -23,7 +23,7 @@ from promolift.store.ledger_schema import Refused
 from promolift.terms import Words
 from promolift.words import clip, pick, spoken
 
-FIRST, TRIED = 20, 20_000  # rows set aside that are shown of a source; rows that a mapping is tried on
+FIRST, SHOWN, TRIED = 20, 500, 20_000  # rows set aside that are shown; rows whose values are; rows that are tried
 KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
 SEVERAL = "\t"  # between the columns of a role that has several
 NAMES = {
@@ -56,6 +56,7 @@ class RoleLine(NamedTuple):
     column: str
     constant: str
     samples: str
+    known: bool
 
 
 def data(visit: PageVisit) -> Reply:
@@ -169,7 +170,7 @@ def mapping(visit: PageVisit) -> Reply:
     """What the columns of a file are taken to mean."""
     source = the_source(visit)
     with Store(visit.server.settings.work) as store:
-        sample = opened(store, source.file).sample(200)
+        sample = opened(store, source.file).rows.limit(SHOWN).pl().drop("_row", strict=False)
     found = source.file.mapping
     lines = [role_line(role, means, found, sample) for role, means in ROLES[found.table].items()]
     data = {
@@ -192,10 +193,14 @@ def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) 
     columns = found.sources(role)
     held: list[Any] = []
     if columns and columns[0] in sample:
-        held = sample[columns[0]].drop_nulls().cast(pl.String, strict=False).head(3).to_list()
+        held = (
+            sample[columns[0]].drop_nulls().unique(maintain_order=True).cast(pl.String, strict=False).head(3).to_list()
+        )
     shown = pick(", ", "、").join(clip(each, 24) for each in held if each)
     constant = found.constants.get(role, "")
-    return RoleLine(role, means, role in NEEDED[found.table], SEVERAL.join(columns), constant, shown)
+    needed = role in NEEDED[found.table]
+    known = needed or bool(columns or constant)
+    return RoleLine(role, means, needed, SEVERAL.join(columns), constant, shown, known)
 
 
 def stated(visit: PageVisit, source: SourceFile, said: Mapping[str, str]) -> room.Mapping:
@@ -208,6 +213,7 @@ def stated(visit: PageVisit, source: SourceFile, said: Mapping[str, str]) -> roo
             columns[role] = names[0] if len(names) == 1 else names
     values: dict[str, Any] = old.model_dump(exclude={"columns", "notes"}) | {"columns": columns}
     values["constants"] = {role: text for role, text in old.constants.items() if role not in columns}
+    values |= {name: said[name] for name in ("currency", "zone") if said.get(name)}
     if columns != old.columns:
         with Store(visit.server.settings.work) as store:
             sample = opened(store, source.file).sample()
@@ -246,6 +252,8 @@ def keep_mapping(visit: PageVisit) -> Reply:
     new = stated(visit, source, visit.form)
     tried(visit, source, new)
     keep(visit, source.name, source.file.model_copy(update={"mapping": new}))
+    if source.name == "events":
+        visit.shared.change(lambda _: {"shop": {"currency": new.currency, "zone": new.zone}})
     visit.change(lambda db, now_ms: visit.note(
         db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
     return Redirect("/data", SaidNote(pick("Kept. Run to read the files by it.", "已保存。运行后即按此读入。")))

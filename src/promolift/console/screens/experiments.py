@@ -8,7 +8,7 @@ from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidN
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, Power, power
-from promolift.pages.blocks import Figure
+from promolift.pages.blocks import Block, Figure
 from promolift.pages.experiment import (
     answer_words,
     arm_name,
@@ -23,7 +23,7 @@ from promolift.serve.models import ExperimentIn
 from promolift.serve.problems import ApiError
 from promolift.serve.routes import admin, experiments
 from promolift.serve.things import KeptTest, MadeRelease
-from promolift.serve.verdicts import judged_by
+from promolift.serve.verdicts import ExperimentResult, judged_by, many
 from promolift.store.ledger_schema import Refused
 from promolift.words import Cash, days, pick
 
@@ -37,47 +37,72 @@ class PowerLine(NamedTuple):
     smallest: str
 
 
+class Found(NamedTuple):
+    """What a test shows; or why not."""
+
+    result: ExperimentResult | None
+    why: str
+
+
 def tests(visit: PageVisit) -> Reply:
     """The running test with what it shows, drafts, and those of the past."""
     known = experiments.experiments(visit.call, visit.campaign_id).data
-    running = visit.campaign().experiment
-    now = next((each for each in known if running and each.experiment.design.name == running.design.name), None)
+    now = next((each for each in known if runs(visit, each)), None)
     others = [each for each in known if each is not now]
-    data = {"now": now, "drafts": [each for each in others if each.begun_ms is None], "name": arm_name,
-            "past": [each for each in others if each.begun_ms is not None], "two_eyes": two_eyes(visit)}  # fmt: skip
+    data = {"now": now, "drafts": [each for each in others if each.begun_ms is None], "two_eyes": two_eyes(visit),
+            "past": [each for each in others if each.begun_ms is not None]}  # fmt: skip
     return shown(visit, "tests.html", pick("Tests", "测试"), data, now)
 
 
 def one(visit: PageVisit) -> Reply:
-    """A test of the past."""
-    known = experiments.experiments(visit.call, visit.campaign_id).data
-    named = next((each for each in known if each.experiment.design.name == visit.params["name"]), None)
-    if named is None or named.begun_ms is None:
+    """A test of the past; `?part=shown` is what any test shows, which takes longer where many decisions are read."""
+    test, part = drafted(visit), visit.query.get("part") == "shown"
+    if test.begun_ms is None:
         raise ApiError(404, "not_found", pick("There is no such test.", "没有这个测试。"))
-    return shown(visit, "tests_one.html", question(named), {"now": named, "name": arm_name}, named)
+    return shown(visit, "tests_shown.html" if part else "tests_one.html", question(test), {"now": test}, test, part)
 
 
-def shown(visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None) -> Screen:
-    """A page with what a test shows."""
-    blocks, result, why = [], None, ""
+def runs(visit: PageVisit, test: KeptTest) -> bool:
+    """Whether it is the one that splits customers, or is paused."""
+    running = visit.campaign().experiment
+    return running is not None and running.design.name == test.experiment.design.name and test.ended_ms is None
+
+
+def shown(
+    visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None, part: bool = False
+) -> Screen:
+    """A page with what a test shows; where that is a long reading, the page comes first and asks for the part."""
+    found, blocks, cash = Found(None, ""), list[Figure | Block](), Cash(visit.shared.shop.currency)
     if test is not None:
         design = judged_by(test.experiment.design)
-        try:
-            result = experiments.ended_experiment(visit.call, visit.campaign_id, design.name)
-            cash = Cash(visit.shared.shop.currency)
-            blocks = experiment_blocks(result.model_dump(), design.primary, test.begun_ms or 0, cash)
-        except PromoError as error:
-            why = kept(str(error))
-        data |= {"question": question(test), "outcome": outcome_name(design.primary), "design": design}
+        with visit.read() as db:
+            long = many(db, test)
+        data |= {"reading": long and not part, "question": question(test), "outcome": outcome_name(design.primary),
+                 "design": design, "runs": runs(visit, test)}  # fmt: skip
+        if not data["reading"]:
+            key = ("result", test.experiment.design.name, test.ended_ms)
+            found = visit.shared.lately(key, lambda: read(visit, test)) if long else read(visit, test)
+        if found.result is not None:
+            blocks = experiment_blocks(found.result.model_dump(), design.primary, test.begun_ms or 0, cash)
+    result, why = found
     head = result.verdicts[0] if result and result.verdicts else None
     data |= {
-        "result": result, "why": why, "blocks": blocks, "answer": answer_words(head["answer"]) if head else "",
-        "headline": headline_words(head, Cash(visit.shared.shop.currency)) if head else "",
+        "result": result, "why": kept(why), "blocks": blocks, "answer": answer_words(head["answer"]) if head else "",
+        "headline": headline_words(head, cash) if head else "", "name": arm_name,
         "because": kept(head["why"]) if head else "", "rule": kept(head["rule"]) if head else "",
         "ratio": kept(result.sample_ratio) if result else "", "left": days(result.days_left) if result else "",
         "winner": result.winner if result else None,
     }  # fmt: skip
-    return Screen(template, title, data, {each.id: each.spec for each in blocks if isinstance(each, Figure)})
+    figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
+    return Screen(template, title, data | {"draws": True}, figures, whole=not part)
+
+
+def read(visit: PageVisit, test: KeptTest) -> Found:
+    """What it shows, or why nothing can be said."""
+    try:
+        return Found(experiments.ended_experiment(visit.call, visit.campaign_id, test.experiment.design.name), "")
+    except PromoError as error:
+        return Found(None, str(error))
 
 
 def question(test: KeptTest) -> str:

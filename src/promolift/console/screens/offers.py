@@ -1,5 +1,6 @@
 """The menu: what the shop is willing to give, in words and at its worst; drafts, approval, versions, proposals."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from secrets import token_hex
@@ -23,7 +24,8 @@ from promolift.store.ledger_schema import Refused
 from promolift.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
 from promolift.words import Cash, pick, spoken
 
-ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words(en="one product", zh="一件商品")}
+ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words(en="one product", zh="一件商品"),
+       "pair": Words(en="two categories", zh="两个品类")}  # fmt: skip
 OPEN = ("draft", "asked")
 TRIED = 40  # texts of the pool that are tried for a preview
 MONEY = ("amount_cents", "price_cents", "max_discount_cents", "worth_cents")
@@ -49,6 +51,7 @@ class OfferCard(NamedTuple):
     worst: str
     given: dict[str, Any] | None
     live: bool
+    pair: bool
 
 
 class Printed(NamedTuple):
@@ -109,14 +112,21 @@ def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], liv
     words = message.line_words(line.benefit, line.min_spend_cents, shop.currency, spoken(), on)
     worst = line.worst_cents
     said = Cash(shop.currency)(worst) if worst is not None else pick("no bound", "没有上限")
-    return OfferCard(line, words, said, given.get(line.id), line.id in live)
+    if line.benefit.type == "free_shipping" and worst is None:
+        said = pick("its delivery", "一次运费")
+    return OfferCard(line, words, said, given.get(line.id), line.id in live, is_pair(line))
+
+
+def is_pair(line: MenuItem) -> bool:
+    """Whether it is a proposed percentage on two categories at once, which no menu can state."""
+    return line.id.startswith("pr-pair-")
 
 
 def on_what(line: MenuItem) -> Words | None:
     """What it is on, for print."""
     if line.covers:
         return message.label(AND.join(line.covers), "product" if line.scope == "product" else "category")
-    return ONE.get(line.scope)
+    return ONE.get("pair" if is_pair(line) else line.scope)
 
 
 def printed(visit: PageVisit, line: MenuItem) -> list[Printed]:
@@ -149,7 +159,8 @@ def edit(visit: PageVisit) -> Reply:
     kind: Any = visit.query.get("type") or (line.benefit.type if line else "percent_off")
     if kind not in TYPES:
         raise Refused("type_unknown", pick("Choose what the customer gets.", "请选择优惠类型。"))
-    values = flat(visit, line) if line and line.benefit.type == kind else {}
+    fresh = {"valid_days": "28", "scope": "category" if kind == "percent_off" else "all"}
+    values = flat(visit, line) if line and line.benefit.type == kind else fresh
     values |= {name: each for name, each in visit.query.items() if name not in ("line", "type", "format")}
     data = {"kind": kind, "types": {name: means.in_(spoken()) for name, means in TYPES.items()}, "line": wanted,
             "fields": (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())), "needs": BENEFIT_NEEDS.get(kind, ()),
@@ -196,7 +207,11 @@ def line_of(visit: PageVisit, said: Any) -> MenuItem:
             benefit[name] = given[name] if plain else number(name, 10.0**digits if name in MONEY else 1.0)
     if {"item_en", "item_zh"} & given.keys():
         benefit["item"] = {"en": given.get("item_en", ""), "zh": given.get("item_zh", "")}
-    line: dict[str, Any] = {"benefit": benefit}
+    terms = [
+        given[name] for name in (*BENEFIT_NEEDS.get(kind, ()), "item_en", "covers", "min_spend_cents") if name in given
+    ]
+    made = re.sub(r"[^a-z0-9]+", "-", " ".join([str(kind), *terms]).lower()).strip("-")[:60]
+    line: dict[str, Any] = {"benefit": benefit, "id": made}
     line |= {name: given[name] for name in ("id", "scope", "activation") if name in given}
     line |= {name: number(name, 10.0**digits) for name in LINE_MONEY if name in given}
     line |= {

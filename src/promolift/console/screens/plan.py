@@ -120,7 +120,7 @@ def releases(visit: PageVisit) -> list[ReleaseLine]:
     with visit.read() as db:
         made = {name: one for name, one in MadeRelease.all(db).items() if one.campaign_id == visit.campaign_id}
     found = [release_line(visit, name, one, campaign) for name, one in made.items()]
-    return sorted(found, key=lambda each: (not each.live, each.status == "superseded", each.release_id))
+    return sorted(found, key=lambda each: (not each.live, each.release_id))
 
 
 def release_line(visit: PageVisit, name: str, made: MadeRelease, campaign: Campaign) -> ReleaseLine:
@@ -135,7 +135,7 @@ def release_line(visit: PageVisit, name: str, made: MadeRelease, campaign: Campa
         note.budget_cents if note else None, note.gain_cents if note else None, note.cost_cents if note else None,
         note.treated if note else None, note.evidence if note else None, live, campaign.previous == name,
         may_ask=made.status == "draft", may_approve=waits and not (two_eyes and mine),
-        may_activate=frozen is not None and not live and cleared and made.status != "superseded",
+        may_activate=frozen is not None and not live and cleared,
     )  # fmt: skip
 
 

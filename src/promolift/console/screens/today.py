@@ -147,9 +147,10 @@ def big(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> Big:
 def tiles(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> list[Big]:
     """Money and decisions now."""
     budget = facts.budget_cents if facts else None
-    of = pick(
-        f"Paid out in redeemed offers, of a plan for {cash(budget)}.", f"已核销优惠的花费，计划预算{cash(budget)}。"
-    )
+    of = pick("Paid out in redeemed offers.", "已核销优惠的花费。")
+    if budget is not None:
+        whole = cash(budget)
+        of = pick(f"Paid out in redeemed offers, of a plan for {whole}.", f"已核销优惠的花费，计划预算{whole}。")
     part = share(now.hour.none_share) if now.hour.decisions else ""
     hour = pick(
         f"{part} of them gave no offer." if part else "Nobody asked in this hour.",
@@ -270,8 +271,8 @@ def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, redee
             data = Clean(job.store).has_events
     scopes = {key["scope"] for key in admin.keys(visit.call)["data"] if not key["revoked"]}
     found = [
-        FirstStep(pick("Read the shop's files", "读入店铺数据"), "promolift run", data, "/data"),
-        FirstStep(pick("Make a plan", "制定计划"), "promolift run", facts is not None, "/data"),
+        FirstStep(pick("Read the shop's files", "读入店铺数据"), "", data, "/data"),
+        FirstStep(pick("Make a plan", "制定计划"), "", facts is not None, "/data"),
         FirstStep(
             pick("Freeze the plan as a release and activate it", "把计划冻结为发布并启用"),
             "",
@@ -280,11 +281,14 @@ def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, redee
         ),
         FirstStep(
             pick("Give the shop a key that asks for decisions", "给店铺一个请求决策的密钥"),
-            "POST /v1/keys",
+            "",
             "decide" in scopes,
+            "/developer",
         ),
-        FirstStep(pick("First decision", "第一次决策"), "POST /v1/decisions", now.last_decision_ms is not None),
-        FirstStep(pick("First offer redeemed", "第一次核销"), "POST /v1/redemptions:reserve", redeemed),
+        FirstStep(
+            pick("First decision", "第一次决策"), "POST /v1/decisions", now.last_decision_ms is not None, "/developer"
+        ),
+        FirstStep(pick("First offer redeemed", "第一次核销"), "POST /v1/redemptions:reserve", redeemed, "/developer"),
     ]
     return [] if all(step.done for step in found) else found
 

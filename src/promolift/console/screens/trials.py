@@ -27,7 +27,7 @@ MEANINGS, MAPPED = ("rates", "counts", "money", "features", "ignore"), "mapping.
 PLAIN_KEYS = ("control", "currency", "margin_rate", "cost", "budget", "days", "missing", "planned")
 TREATED = re.compile(r"treat|arm|group|segment|variant|offer|campaign|组|处理|活动", re.I)
 UNTREATED = re.compile(r"control|none|^no|^0|hold|对照|无", re.I)
-MOST_ARMS, SAMPLES = 12, 4
+MOST_ARMS, SAMPLES, SHOWN = 12, 4, 4
 
 
 class TrialColumn(NamedTuple):
@@ -119,9 +119,12 @@ def one(visit: PageVisit) -> Reply:
     data: dict[str, Any] = {"name": trial.name, "job": job, "found": found is not None}
     blocks: list[Any] = []
     if found is not None:
-        page = in_spoken(page_of(found))
+        note = found.fitted.note
+        page = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
         chapter = next((each for each in page.chapters if each.slug == visit.query.get("chapter")), page.chapters[0])
-        blocks = [*chapter.blocks]
+        start = int(visit.number("from", 0, 0, 1000))
+        blocks = [*chapter.blocks][start : start + SHOWN]
+        data |= {"more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None}
         settings, planned = found.fitted.note.settings, found.planned
         data |= {
             "head": page.head, "numbers": page.bigs, "facts": page.facts, "chapter": chapter, "blocks": blocks,

@@ -41,7 +41,7 @@
     for (const [box, chart] of charts) if (!box.isConnected) { if (chart.view) chart.view.dispose(); charts.delete(box); }
   }
   const start = () => {
-    if (!document.querySelector('script.figures') || typeof draw === 'undefined') return;
+    if (typeof draw === 'undefined') return;
     read();
     new ResizeObserver(() => charts.forEach((chart, box) => { if (chart.size !== box.clientWidth) paint(box, chart); })).observe(document.getElementById('main'));
     dark.addEventListener('change', paintAll);

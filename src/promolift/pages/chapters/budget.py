@@ -10,7 +10,7 @@ from promolift.pages.figures import Axis, Mark, forest, frontier, people_n, thin
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
-from promolift.results.plan import Level, Luck
+from promolift.results.plan import RULES_ZH, Level, Luck
 from promolift.terms import Words
 from promolift.words import (
     MINUS,
@@ -73,6 +73,8 @@ def tell(story: Story) -> Chapter:
     if story.worth is not None:
         blocks += [*_anyway(story.worth, story), _comes_about(story.worth, story)]
     blocks.append(_frontier(story))
+    if story.plan.strategic:
+        blocks.append(_rules(story))
     title = pick("What does it cost, what does it bring?", "花多少，带来多少？")
     return Chapter("budget", pick("Cost and profit", "花费与利润"), title, lead, blocks)
 
@@ -183,6 +185,38 @@ def _frontier(story: Story) -> Figure | Block:
         n=people_n(plan.able),
         evidence=plan.evidence,
     )
+
+
+def _rules(story: Story) -> Block:
+    """What each strategic rule costs: the expected gain of the plan without it less that with it."""
+    cash = story.cash
+    rows = [
+        [
+            each.name,
+            pick(each.rule.replace("_", " "), RULES_ZH[each.rule]),
+            count(each.given),
+            count(each.able),
+            cash(each.cost_cents),
+            cash(each.price / 100) if each.price else "",
+        ]
+        for each in story.plan.strategic
+    ]
+    heads = [
+        pick("rule", "规则"),
+        pick("kind", "类型"),
+        pick("such offers", "此类优惠"),
+        pick("customers who can get one", "可得的客户"),
+        pick("what it costs", "少赚"),
+        pick("one point of share more costs", "占比再高1个百分点少赚"),
+    ]
+    text = pick(
+        "The shop's own rules, whatever they earn: each costs the expected gain of the best plan without it less that "
+        "of the plan with all of them. Two that want the same cost little alone.",
+        "店铺自己的规则，不论收益：每条的代价是没有它时最优计划的预期收益，减去包含全部规则的计划。要求相同的两条规则，"
+        "单看哪一条代价都小。",
+    )
+    title = pick("What the shop's rules cost", "店铺规则的代价")
+    return Block("grid", {"grid": Grid(heads, rows, (0, 1)), "text": text}, title, story.plan.evidence)
 
 
 def _finding(story: Story) -> str:

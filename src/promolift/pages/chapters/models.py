@@ -126,19 +126,19 @@ def _members(members: PurchaseMembers) -> Block:
         (pick("the plan", "计划"), members.at_plan),
         (pick("the check", "检验"), members.at_check),
     ):
-        losses = [number(loss) for loss in (each.counts_loss, each.trees_loss)]
         gain = number(each.lead) + bracket(ends(each.lead_low, each.lead_high, number))
-        rows.append([when, share(each.trees_weight), *losses, gain, kept(each.why)])
+        rows.append([when, share(each.weight), number(each.alone), gain, kept(each.why)])
     heads = [
         pick("as of", "时点"), pick("weight of the trees", "树模型的权重"),
-        pick("log loss of counts", "计数模型的对数损失"), pick("of the trees", "树模型的对数损失"),
-        pick("counts less trees", "二者之差"), pick("because", "原因"),
+        pick("log loss of counts", "计数模型的对数损失"), pick("with trees, less by", "加入树模型后减少"),
+        pick("because", "原因"),
     ]  # fmt: skip
     text = pick(
-        "Counts of each customer's habits, and boosted trees over them; judged on the last window before the moment.",
-        "每位客户自身习惯的计数，以及在其之上的提升树；用该时点之前最后一个窗口评判。",
+        "Counts of each customer's habits, and boosted trees over them; the weight is chosen on the window before the "
+        "last and judged on the last before the moment.",
+        "每位客户自身习惯的计数，以及在其之上的提升树；权重由倒数第二个窗口选定，用该时点之前最后一个窗口评判。",
     )
-    return table(pick("Who forecasts purchases", "由什么模型预测购买"), heads, rows, text, words=(5,))
+    return table(pick("Who forecasts purchases", "由什么模型预测购买"), heads, rows, text, words=(4,))
 
 
 def _recall(curves: Sequence[RecallCurve]) -> Figure:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from promolift.hashing import sha256_of
 from promolift.serve import outbox, release, schedule
-from promolift.serve.models import CampaignIn, CodesIn, KeyIn, Slug, WebhookIn
+from promolift.serve.models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, Slug, WebhookIn
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.serve.security import make_key, seal
@@ -20,7 +20,15 @@ from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, canonical, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, all_limits, set_limits, stock_left, stocks, used_now
+from promolift.store.ledger_money import (
+    ALL_CAMPAIGNS,
+    add_stock,
+    all_limits,
+    set_limits,
+    stock_left,
+    stocks,
+    used_now,
+)
 from promolift.store.ledger_schema import AUDIT, OUTBOX, Refused
 
 router = APIRouter(tags=["admin"])
@@ -63,11 +71,39 @@ def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, A
     """
     with asked.read() as db:
         Campaign.known(db, campaign_id)
-        used = used_now(db, campaign_id, asked.server.clock.now_ms())
-        limits = [{**each.limit, "held": each.held, "spent": each.spent} for each in used]
+        limits = _used_limits(db, campaign_id, asked.server.clock.now_ms())
         response.headers["etag"] = _version(db, campaign_id)
         stock = [each._asdict() for each in stocks(db, campaign_id)]
         return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id), "stock": stock}
+
+
+def _used_limits(db: Connection, campaign_id: str, now_ms: int) -> list[dict[str, Any]]:
+    """The limits of a campaign or of all together, with what each holds and has spent in its present period."""
+    return [{**each.limit, "held": each.held, "spent": each.spent} for each in used_now(db, campaign_id, now_ms)]
+
+
+@router.get("/v1/limits")
+def shared_limits(asked: Asked) -> dict[str, Any]:
+    """The limits that count over all campaigns together, and how far each is used."""
+    with asked.read() as db:
+        return {"data": _used_limits(db, ALL_CAMPAIGNS, asked.server.clock.now_ms())}
+
+
+@router.put("/v1/limits")
+def put_shared_limits(asked: Asked, body: SharedLimitsIn) -> Response:
+    """Let these limits alone count over all campaigns together, beside those that each campaign has of its own."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        old = all_limits(db, ALL_CAMPAIGNS)
+        set_limits(db, ALL_CAMPAIGNS, [_limit_row(limit) for limit in body.limits], now_ms)
+        asked.note(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, all_limits(db, ALL_CAMPAIGNS))
+        return HttpAnswer(200, {"data": _used_limits(db, ALL_CAMPAIGNS, now_ms)})
+
+    return asked.changed(do)
+
+
+def _limit_row(limit: LimitIn) -> dict[str, Any]:
+    return limit.model_dump(exclude={"timezone"}) | {"zone": limit.timezone, "offer_id": limit.offer_id or ""}
 
 
 @router.put("/v1/campaigns/{campaign_id:name}")
@@ -106,12 +142,7 @@ def _govern(
             lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
             raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
         new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
-        rows = [
-            limit.model_dump(exclude={"timezone"})
-            | {"zone": limit.timezone, "offer_id": limit.offer_id or "", "campaign_id": campaign_id}
-            for limit in body.limits
-        ]
-        set_limits(db, campaign_id, rows, now_ms)
+        set_limits(db, campaign_id, [_limit_row(limit) for limit in body.limits], now_ms)
         before = old.to_json() | {"limits": old_limits}
         after = new.to_json() | {"limits": all_limits(db, campaign_id)}
         asked.note(db, now_ms, "campaign.put", campaign_id, before, after)

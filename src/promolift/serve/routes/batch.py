@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import to_json
 
 from promolift.serve import hot, live
-from promolift.serve.models import Body, DecisionIn, Id, Slug, Yes
+from promolift.serve.models import Body, Campaigns, DecisionIn, Id, Reached, Yes
 from promolift.serve.routes import Keyed
 from promolift.serve.settings import Channel
 from promolift.terms import Language
@@ -24,8 +24,9 @@ class BatchDecisionIn(Body):
     customer_ids: Annotated[
         tuple[Id, ...], Field(min_length=1, max_length=10_000, json_schema_extra={"uniqueItems": True})
     ]
-    campaign_id: Slug | None = None
+    campaign_id: Campaigns = None
     channel: Channel = "site"
+    channels: Reached = ()
     language: Language | None = None
     words: Yes = False
 
@@ -42,11 +43,11 @@ async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
 
     With an Idempotency-Key each customer is decided on once; a retry after a failure half way goes on where it ended.
     """
-    server, key = call.server, call.key
+    server, key, common = call.server, call.key, body.model_dump(exclude={"customer_ids", "words"})
 
     async def one(who: str) -> Mapping[str, Any]:
-        asked = DecisionIn(customer_id=who, campaign_id=body.campaign_id, channel=body.channel, language=body.language)
-        ask = live.Ask(who, body.campaign_id, body.channel)
+        asked = DecisionIn(customer_id=who, **common)
+        ask = live.Ask(who, body.campaign_id, body.channel, channels=body.channels)
 
         def answered(decided: live.Answer) -> Mapping[str, Any]:
             return hot.shown(server, decided, asked) if body.words else hot.recorded(decided, asked)

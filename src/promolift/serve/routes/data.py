@@ -44,7 +44,9 @@ router = APIRouter()
 COUNTED = {EVENTS: "seq", DECISIONS: "ts_ms", REDEMPTIONS: "ts_ms", REJECTS: "seq"}  # how pages are counted
 EXPORTED = {table.name: table for table in COUNTED} | {"purchases": EVENTS}
 MOST = 200_000
-TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+TYPES = {
+    "csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
+}  # fmt: skip
 WITH_CUSTOMER = (ALIASES, EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
 FORGOTTEN = (EVENTS, BOUGHT)
 KEPT = (DECISIONS, CODES, REDEMPTIONS)
@@ -62,7 +64,7 @@ class ExportPage(NamedTuple):
 def export(
     asked: Asked,
     table: Literal["events", "decisions", "redemptions", "rejects", "purchases"],
-    kind: Annotated[Literal["csv", "parquet"], Path()],
+    kind: Annotated[Literal["csv", "jsonl", "parquet"], Path()],
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
     spreadsheet: bool = False,
@@ -103,7 +105,7 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
         rows = [tuple(map(each.columns(each.terms_text).__getitem__, schema)) for each in whole]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
-    return ExportPage(_written(purchases(frame) if table == "purchases" else frame, kind, spreadsheet), last)
+    return ExportPage(written(purchases(frame) if table == "purchases" else frame, kind, spreadsheet), last)
 
 
 def purchases(events: pl.DataFrame) -> pl.DataFrame:
@@ -127,10 +129,13 @@ def _plain(value: object) -> str | None:
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
 
 
-def _written(frame: pl.DataFrame, kind: str, spreadsheet: bool) -> bytes:
+def written(frame: pl.DataFrame, kind: str, spreadsheet: bool) -> bytes:
+    """A table as a file of this kind."""
     buffer = io.BytesIO()
     if kind == "parquet":
         frame.write_parquet(buffer)
+    elif kind == "jsonl":
+        frame.write_ndjson(buffer)
     else:
         lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
         texts = {name: [to_json(each).decode() for each in frame[name].to_list()] for name in lists}

@@ -14,7 +14,7 @@ from promolift.serve.models import Body, ExperimentIn, Slug
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call
 from promolift.serve.things import Campaign, KeptTest
-from promolift.serve.verdicts import ExperimentResult, heard, judged_by, past_groups, result
+from promolift.serve.verdicts import ExperimentResult, heard, judged_by, many, past_groups, read_result, result
 from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
@@ -112,10 +112,14 @@ def ended_experiment(asked: Asked, campaign_id: Slug, name: Slug) -> ExperimentR
 
 
 def _result(asked: Call, tested: KeptTest) -> ExperimentResult:
-    release = asked.server.decider.ensure(next(iter(tested.experiment.releases.values())))
+    server, now_ms = asked.server, asked.server.clock.now_ms()
+    currency = server.decider.ensure(next(iter(tested.experiment.releases.values()))).shop.currency
     with asked.read() as db:
-        found = heard(db, tested.experiment.design.name, release.shop.currency)
-    return result(found, tested, asked.server.clock.now_ms(), past_groups(asked.server.settings.work))
+        if not many(db, tested):
+            found = heard(db, tested.experiment.design.name, currency)
+            return result(found, tested, now_ms, past_groups(server.settings.work))
+    said: ExperimentResult = server.beside(read_result, tested.model_dump_json(), currency, now_ms)
+    return said
 
 
 class PowerIn(Body):

@@ -2,12 +2,14 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path as Folder
+from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import APIRouter, Query, Response
+import polars as pl
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import Column, Connection, Table, select, tuple_, update
+from sqlalchemy import Column, Connection, Row, Select, Table, create_engine, select, tuple_, update
 
 from promolift.offer import MenuItem
 from promolift.serve.cart import find_code
@@ -15,6 +17,7 @@ from promolift.serve.menu import MenuDraft, MenuVersion, versions
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS, wrong_field
 from promolift.serve.routes import Asked, Keyed, Page
+from promolift.serve.routes.data import MOST, TYPES, ExportPage, written
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_money import unusable
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
@@ -23,6 +26,9 @@ router = APIRouter(tags=["lists"])
 Place = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
 Since = Annotated[int, Query(ge=0, le=2**53, description="Not before this moment, in milliseconds.")]
 HIDDEN = {"candidates", "ineligible", "terms", "closed"}  # of a decision: `:explain` tells them
+
+
+Wanted = Mapping[str, str | None]  # by column
 
 
 class Listed(NamedTuple):
@@ -70,6 +76,36 @@ def codes(
     """Codes; `status` is stock, issued, reserved, redeemed or blocked."""
     wanted = {"campaign_id": campaign_id, "offer_id": offer_id, "customer_id": customer_id, "status": status}
     return _page(call, Listed(CODES, ("code",)), wanted, 0, cursor, limit)
+
+
+@router.get("/v1/exports/codes.{kind}", response_class=Response, tags=["export"])
+def export_codes(
+    call: Asked, kind: Annotated[Literal["csv", "jsonl"], Path()], campaign_id: Slug | None = None,
+    offer_id: Id | None = None, customer_id: Id | None = None, status: Slug | None = None, cursor: Place = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST, spreadsheet: bool = False,
+) -> Response:  # fmt: skip
+    """Codes as a file, filtered as their list; header `x-next` is the `cursor` of the next page, empty at the end.
+
+    With `spreadsheet=true` a cell that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    wanted = {"campaign_id": campaign_id, "offer_id": offer_id, "customer_id": customer_id, "status": status}
+    place = _place(cursor, [CODES.c.code]) if cursor else None
+    page: ExportPage = call.server.beside(codes_file, wanted, place, limit, kind, spreadsheet)
+    return Response(page.content, headers={"x-next": page.next}, media_type=TYPES[kind])
+
+
+def codes_file(
+    ledger: str, _: Folder, wanted: Wanted, place: list[Any] | None, limit: int, kind: str, spreadsheet: bool
+) -> ExportPage:
+    """A page of codes, as `export_codes` answers it."""
+    listed = Listed(CODES, ("code",))
+    engine = create_engine(ledger)
+    with engine.connect() as db:
+        rows = db.execute(_selected(listed, wanted, 0, place, limit)).all()
+    engine.dispose()
+    schema = {column.name: pl.String if column.type.python_type is str else pl.Int64 for column in CODES.c}
+    frame = pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+    return ExportPage(written(frame, kind, spreadsheet), _next(listed, rows, limit) or "")
 
 
 class MenuAnswer(BaseModel):
@@ -137,22 +173,34 @@ def block(call: Keyed, body: BlockIn) -> Response:
     return call.changed(do, body)
 
 
-def _page(
-    call: Asked, listed: Listed, wanted: dict[str, str | None], since_ms: int, cursor: str | None, limit: int
-) -> dict[str, Any]:
+def _page(call: Asked, listed: Listed, wanted: Wanted, since_ms: int, cursor: str | None, limit: int) -> dict[str, Any]:
     """One page, with the cursor of the next."""
+    place = _place(cursor, [listed.table.c[name] for name in listed.order]) if cursor else None
+    with call.read() as db:
+        found = db.execute(_selected(listed, wanted, since_ms, place, limit)).all()
+    return {"data": [dict(row._mapping) for row in found], "next": _next(listed, found, limit)}
+
+
+def _selected(
+    listed: Listed, wanted: Wanted, since_ms: int, place: list[Any] | None, limit: int
+) -> Select[tuple[Any, ...]]:
+    """The rows of one page, after a place."""
     table, order = listed.table, [listed.table.c[name] for name in listed.order]
     rows = select(*(column for column in table.c if column.name not in HIDDEN))
     rows = rows.where(*(table.c[name] == value for name, value in wanted.items() if value is not None))
     if since_ms:
         rows = rows.where(order[0] >= since_ms)
-    if cursor:
-        rows = rows.where(tuple_(*order) < tuple_(*_place(cursor, order)))
-    with call.read() as db:
-        found = db.execute(rows.order_by(*(column.desc() for column in order)).limit(limit)).mappings().all()
-    more = [found[-1][name] for name in listed.order] if len(found) == limit else None
-    after = urlsafe_b64encode(json.dumps(more).encode()).decode() if more else None
-    return {"data": [dict(row) for row in found], "next": after}
+    if place:
+        rows = rows.where(tuple_(*order) < tuple_(*place))
+    return rows.order_by(*(column.desc() for column in order)).limit(limit)
+
+
+def _next(listed: Listed, found: Sequence[Row[Any]], limit: int) -> str | None:
+    """The cursor of what comes after some rows; None at the end."""
+    if len(found) < limit:
+        return None
+    more = [found[-1]._mapping[name] for name in listed.order]
+    return urlsafe_b64encode(json.dumps(more).encode()).decode()
 
 
 def _place(cursor: str, order: Sequence[Column[Any]]) -> list[Any]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select
 
 from promolift.deliver.decide import NONE
-from promolift.serve import events, live, outbox, record, words
+from promolift.serve import events, hot, live, outbox, record, words
 from promolift.serve.answers import FeedbackTaken, Redeemed
 from promolift.serve.closed import Now, recent
 from promolift.serve.models import DecisionIn, FeedbackIn, Id, MailIn
@@ -82,7 +82,8 @@ def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
     """What would be decided for this customer now, with what is open and closed and why; nothing is kept or counted."""
     server = asked.server
     with asked.read() as db:
-        answer = server.decider.dry(db, live.Ask(body.customer_id, body.campaign_id, body.channel, body.timezone))
+        ask = live.Ask(body.customer_id, body.campaign_id, body.channel, body.timezone, body.channels)
+        answer = server.decider.dry(db, ask)
     told = {"customer_id": body.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
     row = answer.record
     if row is None or answer.terms is None:
@@ -102,7 +103,8 @@ def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
             server.texts.choice(release),
         )  # fmt: skip
     named = {name: row[name] for name in ("release_id", "holdout", "variant", "propensity", "price")}
-    return told | named | {"candidates": opened, "ineligible": listed.ineligible} | said
+    met = hot.met(row)
+    return told | named | {"candidates": opened, "ineligible": listed.ineligible} | met | said
 
 
 @router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
@@ -124,7 +126,7 @@ def explain(asked: Asked, decision_id: Id) -> dict[str, Any]:
         f"gain. Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}. What the "
         "customer did since the release closes offers; it changes no score."
     )
-    own = {name: row[name] for name in row if name not in (*record.LISTS, "terms", *record.OWN)}
+    own = {name: row[name] for name in row if name not in (*record.LISTS, "terms", *record.OWN)} | hot.met(row)
     parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_shown, "live": lately.to_json()}
     return own | parts | {"text": text}
 

@@ -124,7 +124,7 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
         heard = select(EVENTS.c.received_ms).order_by(EVENTS.c.seq.desc()).limit(1)
         waiting = [
             name for name, made in MadeRelease.all(db).items()
-            if made.campaign_id == campaign_id and made.status in ("proposed", "asked") and name != campaign.release
+            if made.campaign_id == campaign_id and made.status == "asked" and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
         limits = tuple(

@@ -2,9 +2,10 @@
 
 Its members are the counts (counts.py), which every shop has, and boosted trees over the counts' own rows, which learn
 from the last windows what counts leave: who lapses, what is due, what sells less by now. How much the trees weigh is
-settled out of time on the last window by log loss: the least weight within one standard error of the best. Then the log
-odds of new, regular and lapsing customers are moved to what the last window held, the less so the more a group came out
-differently from window to window. Targets never bought before keep their own calibrated probability (novel.py).
+chosen out of time by log loss on the window before the last (members.py); the last one, which had no say in it, judges
+whether they pay. Then the log odds of new, regular and lapsing customers are moved to what the last window held, the
+less so the more a group came out differently from window to window. Targets never bought before keep their own
+calibrated probability (novel.py).
 """
 
 from dataclasses import dataclass, field
@@ -16,14 +17,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.profile.settings import MemberNote
-from promolift.tables import Z95
+from promolift.profile.members import WEIGHTS, least_weight, paired, still_holds
+from promolift.profile.settings import MemberNote, ProfileSettings
+from promolift.sql import DAY_MS
 
 Vector = NDArray[np.float64]
-SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trees, on the log odds
+SNAPSHOTS = 3  # windows that are learned from; the second chooses the weight first, the last judges it
 LEAST_ROWS, LEAST_HITS = 2_000, 200  # of each window, below which counts alone forecast
-GROWN = 1.5  # times the rows on which trees did not pay, from which on they are tried again
 MOST_ROWS = 250_000  # about so many rows of a window are learned from
 FAULT = 0.15  # log odds by which a model misses a group's level as a rule: standard deviation over groups and shops
 DRIFT = 0.1  # log odds by which a group's level moves from one window to the next, as good as one window's word
@@ -50,25 +50,33 @@ INPUTS = (
 )
 
 
+class PurchaseHistories(NamedTuple):
+    """AFFINITIES of whole customers at some moments, and FACTS of each target there (`together`)."""
+
+    rows: pl.DataFrame
+    facts: pl.DataFrame
+
+
 @dataclass(frozen=True)
-class PurchaseForecaster:
-    """What `fit_forecast` found: the trees as LightGBM's text, their weight, and the log odds added by group."""
+class Forecast:
+    """What `forecast` found: the trees as LightGBM's text, their weight, and the log odds added by group."""
 
     note: MemberNote
     trees: str | None = field(default=None, repr=False)
     shift: tuple[float, ...] = (0.0, 0.0, 0.0)
 
-    def forecast(self, rows: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    def expect(self, now: PurchaseHistories) -> pl.DataFrame:
         """AFFINITIES of whole customers at one moment with buy_prob, expected_cents and its error as forecast here.
 
         Orders are taken to come as in a Poisson process: expected values move as -ln(1 - probability) does.
         """
+        rows = now.rows
         at = rows["bought"].to_numpy() & rows["buy_prob"].is_not_null().to_numpy()
         known = rows.filter(pl.Series(at))
         if known.is_empty():
             return rows
         before = known["buy_prob"].to_numpy()
-        odds = _mixed(self.trees, self.note.trees_weight, known, facts)
+        odds = _mixed(self.trees, self.note.weight, known, now.facts)
         prob = _prob(odds + np.array(self.shift)[groups(known)])
         ratio = np.log1p(-np.minimum(prob, 0.9999)) / np.log1p(-np.clip(before, 1e-6, 0.9999))
         found = {"prob": np.ones(len(at)), "ratio": np.ones(len(at))}
@@ -103,43 +111,32 @@ def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return sums.select("asof_ms", "target", *(share.round(9) for share in shares))  # sums in another order differ there
 
 
-def fit_forecast(
-    rows: pl.DataFrame,
-    facts: pl.DataFrame,
-    asof_ms: int,
-    window_ms: int,
-    seed: int = 1,
-    earlier_note: MemberNote | None = None,
-) -> PurchaseForecaster:
-    """The forecaster as of a moment, from AFFINITIES of whole customers there and at `learned_moments`; nothing later.
+def forecast(
+    histories: PurchaseHistories, asof_ms: int, settings: ProfileSettings, earlier: MemberNote | None = None
+) -> Forecast:
+    """The forecaster as of a moment, from what is known there and at `learned_moments`; nothing later.
 
     Whether a row came true is read from the rows of the moment one window later. Where trees did not pay in an earlier
-    run, by its note, none are fitted before all windows that they learned from have passed.
+    run, by its note, none are fitted before all windows that they learned from have passed or the log grew by half.
     """
-    last, *earlier = (_came_true(rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms))
-    few = [part.height for part in (last, *earlier) if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
-    if few:
-        why = (
-            f"{few[0]:,} rows in a window of the past; {LEAST_ROWS:,} with {LEAST_HITS} purchases are needed for trees"
-        )
-        note = MemberNote(asof_ms=asof_ms, trees_weight=0.0, why=why, rows=last.height)
-        return PurchaseForecaster(note, None, _shifts(last, _log_odds(last["buy_prob"].to_numpy()), earlier))
+    window_ms, facts = settings.window_days * DAY_MS, histories.facts
+    windows = [_came_true(histories.rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms)]
+    last, before, first = windows
     counted = _log_odds(last["buy_prob"].to_numpy())
-    if earlier_note is not None and _still_holds(earlier_note, asof_ms, window_ms, last.height):
-        note = earlier_note.model_copy(update={"asof_ms": asof_ms})
-        return PurchaseForecaster(note, None, _shifts(last, counted, earlier))
-    grown = _mixed(_fit(earlier, facts, seed), 1.0, last, facts)  # by trees that never saw the last window
-    note = _judged(last, counted, grown, asof_ms).model_copy(update={"judged_ms": asof_ms, "window_ms": window_ms})
-    trees = _fit([last, *earlier], facts, seed) if note.trees_weight else None
-    shift = _shifts(last, note.trees_weight * grown + (1 - note.trees_weight) * counted, earlier)
-    return PurchaseForecaster(note, trees, shift)
-
-
-def _still_holds(note: MemberNote, asof_ms: int, window_ms: int, rows: int) -> bool:
-    """Whether an earlier run's verdict that trees do not pay speaks of about as many rows, and no long ago."""
-    if note.trees_weight or note.judged_ms is None or note.window_ms != window_ms:
-        return False
-    return 0 <= asof_ms - note.judged_ms < SNAPSHOTS * window_ms and rows < GROWN * note.rows
+    few = [part.height for part in windows if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
+    if few:
+        needed = f"{LEAST_ROWS:,} with {LEAST_HITS} purchases are needed for trees"
+        note = MemberNote(weight=0.0, why=f"{few[0]:,} rows in a window of the past; {needed}", n=last.height)
+    elif earlier is not None and still_holds(earlier, asof_ms, SNAPSHOTS * window_ms, last.height):
+        note = earlier
+    else:
+        weight = _chosen(before, _mixed(_fit([first], facts), 1.0, before, facts))
+        grown = _mixed(_fit([before, first], facts), 1.0, last, facts)  # by trees that never saw the last window
+        note = _judged(last, counted, grown, weight).model_copy(update={"judged_ms": asof_ms, "log_rows": last.height})
+        mixed = note.weight * grown + (1 - note.weight) * counted
+        trees = _fit(windows, facts) if note.weight else None
+        return Forecast(note, trees, _shifts(last, mixed, [before, first]))
+    return Forecast(note, None, _shifts(last, counted, [before, first]))
 
 
 def groups(rows: pl.DataFrame) -> NDArray[np.int64]:
@@ -190,12 +187,12 @@ def _inputs(rows: pl.DataFrame, facts: pl.DataFrame) -> NDArray[np.float32]:
     return wide.select(pl.col(INPUTS).cast(pl.Float64).round(9).cast(pl.Float32)).to_numpy()
 
 
-def _fit(parts: list[pl.DataFrame], facts: pl.DataFrame, seed: int) -> str:
+def _fit(parts: list[pl.DataFrame], facts: pl.DataFrame) -> str:
     past = pl.concat(parts).sort("asof_ms", "customer_id", "target")
     data = lgb.Dataset(_inputs(past, facts), past["hit"].to_numpy(), feature_name=list(INPUTS))
     options: dict[str, Any] = {
         "objective": "binary", "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 200,
-        "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 10.0, "seed": seed,
+        "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 10.0, "seed": 1,
         "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1,
     }  # fmt: skip
     return str(lgb.train(options, data, 80).model_to_string())
@@ -210,34 +207,26 @@ def _mixed(trees: str | None, weight: float, rows: pl.DataFrame, facts: pl.DataF
     return np.asarray(weight * np.asarray(grown) + (1 - weight) * counted)
 
 
-def _judged(last: pl.DataFrame, counted: Vector, grown: Vector, asof_ms: int) -> MemberNote:
-    """The weight of the trees' log odds beside the counts': the least within one standard error of the best."""
-    hit = last["hit"].to_numpy()
+def _chosen(window: pl.DataFrame, grown: Vector) -> float:
+    """The weight of the trees' log odds beside the counts' by a window that they never saw."""
+    counted, hit = _log_odds(window["buy_prob"].to_numpy()), window["hit"].to_numpy()
     losses = [_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS]
-    best = min(losses, key=lambda loss: float(loss.mean()))
-    behind = [_paired(loss - best, last["customer_id"]) for loss in losses]
-    weight = next(w for w, gap in zip(WEIGHTS, behind, strict=True) if gap.mean <= gap.se)
-    lead = _paired(losses[0] - losses[-1], last["customer_id"])
-    why = "the counts alone are within one standard error" if weight == 0 else "the trees lose less on the last window"
-    return MemberNote(
-        asof_ms=asof_ms, trees_weight=weight, why=why, rows=last.height, counts_loss=float(losses[0].mean()),
-        trees_loss=float(losses[-1].mean()), lead=lead.mean, lead_low=lead.mean - Z95 * lead.se,
-        lead_high=lead.mean + Z95 * lead.se,
-    )  # fmt: skip
+    return WEIGHTS[least_weight(np.stack(losses, axis=1), window["customer_id"])]
 
 
-class _Paired(NamedTuple):
-    mean: float
-    se: float
-
-
-def _paired(gap: Vector, customers: pl.Series) -> _Paired:
-    """The mean over rows, with a standard error by customer."""
-    people = pl.DataFrame({"who": customers, "gap": gap}).group_by("who", maintain_order=True)
-    sums = people.agg(pl.col("gap").sum(), pl.len().alias("n"))
-    mean = float(gap.mean())
-    off = (sums["gap"] - mean * sums["n"]).to_numpy()
-    return _Paired(mean, float(np.sqrt((off**2).sum()) / len(gap)))
+def _judged(last: pl.DataFrame, counted: Vector, grown: Vector, weight: float) -> MemberNote:
+    """What the last window says of a weight that it did not choose; 0 where the trees do not pay there."""
+    hit = last["hit"].to_numpy()
+    alone, both = (_losses(share * grown + (1 - share) * counted, hit) for share in (0.0, weight))
+    lead = paired(alone - both, last["customer_id"])
+    why = "the trees lose less on the last window"
+    if weight == 0:
+        why = "the counts alone are within one standard error"
+    elif lead.mean <= 0:
+        why = "the trees lose more on the last window"
+    found = MemberNote(weight=weight if lead.mean > 0 else 0.0, why=why, n=last.height, alone=float(alone.mean()))
+    ends = {"lead": lead.mean, "lead_low": lead.mean - lead.half, "lead_high": lead.mean + lead.half}
+    return found.model_copy(update=ends) if weight else found
 
 
 def _shifts(last: pl.DataFrame, odds: Vector, earlier: list[pl.DataFrame]) -> tuple[float, ...]:

@@ -1,0 +1,35 @@
+"""How much a richer member weighs: the least that will do, and judged by those who had no say in it."""
+
+import numpy as np
+import pytest
+
+from promolift.profile.members import GROWN, WEIGHTS, least_weight, paired, still_holds
+from promolift.profile.settings import MemberNote
+
+
+def test_the_least_weight_within_one_standard_error_of_the_best():
+    noise = np.random.default_rng(1).normal(size=400)
+    better = np.stack([0.5 + 0 * noise, 0.3 + 0.01 * noise, 0.2 + 0.2 * noise, 0.2 + 0.2 * noise, 0.4 + 0 * noise], 1)
+    assert least_weight(better, np.arange(400)) == 2  # as good as the third, of less weight
+    close = np.stack([0.5 + noise, 0.5 + noise - 0.01 * (noise > 0) + 0.01 * (noise < 0)], axis=1)
+    assert least_weight(close, np.arange(400)) == 0
+    assert least_weight(np.ones((9, len(WEIGHTS))), np.arange(9)) == 0
+
+
+def test_rows_of_one_customer_are_one_witness():
+    gap = np.repeat([0.4, -0.2, 0.1, 0.3], 50)
+    alone, together = paired(gap, np.arange(200)), paired(gap, np.repeat(np.arange(4), 50))
+    assert together.mean == alone.mean == pytest.approx(0.15)
+    assert together.se == pytest.approx(alone.se * 50**0.5)
+
+
+def test_a_verdict_holds_for_its_time_and_its_log():
+    note = MemberNote(weight=0.0, why="", n=9, judged_ms=1_000, log_rows=100)
+    assert still_holds(note, 1_000, 50, 100)
+    assert still_holds(note, 1_049, 50, int(100 * GROWN) - 1)
+    assert not still_holds(note, 1_050, 50, 100)
+    assert not still_holds(note, 1_000, 50, int(100 * GROWN))
+    assert not still_holds(note, 999, 50, 100)
+    assert not still_holds(note.model_copy(update={"weight": 0.5}), 1_000, 50, 100)
+    assert not still_holds(note.model_copy(update={"judged_ms": None}), 1_000, 50, 100)
+    assert not still_holds(None, 1_000, 50, 100)

@@ -1,0 +1,81 @@
+"""A decision that says on which channel to send its offer and when: quiet hours, caps of a channel, known draws."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from serve_helpers import CAMPAIGN, PEOPLE, Api
+from sqlalchemy import select
+
+from promolift.store.ledger_schema import DECISIONS
+
+POLICY = f"/v1/campaigns/{CAMPAIGN}"
+WAYS = [{"channel": "push", "hours": [12]}, {"channel": "email", "hours": [10, 18]}]
+REACHED = ["email", "push"]
+
+
+def sending(api: Api, explore: float = 0.0, **more: Any) -> None:
+    api("PATCH", POLICY, {"policy": {"sending": {"channels": WAYS, "explore": explore}} | more})
+
+
+def offered(api: Api) -> list[str]:
+    return [who for who in PEOPLE if api("POST", "/v1/decisions:dry", {"customer_id": who})["offer_id"] != "none"]
+
+
+def hour(made: Any) -> int:
+    return datetime.fromisoformat(made["send"]["send_at"]).hour
+
+
+def test_the_first_open_channel_at_its_first_hour_by_the_customers_clock(api: Api) -> None:
+    who = offered(api)[0]
+    assert "send" not in api.decide(who, channels=REACHED)  # the campaign says nothing of sending
+    sending(api)
+    made = api.decide(who, channels=REACHED)
+    assert (made["send"]["channel"], hour(made), made["send"]["propensity"]) == ("push", 12, 1.0)
+    assert "send" not in api.decide(who)  # was not asked for
+    there = api.decide(who, channels=REACHED, timezone="Asia/Shanghai")
+    assert hour(there) == 4  # 12:00 there
+    assert api.decide(who, channels=["email"])["send"]["channel"] == "email"
+    sending(api, quiet={"start": 11, "end": 13})
+    made = api.decide(who, channels=REACHED)
+    assert (made["send"]["channel"], hour(made)) == ("email", 10)
+    assert api.decide(who, channels=["push"])["offer_id"] == "none"
+    assert api.decide(who, channels=["sms"])["offer_id"] == "none"
+    said = api.decide(who, channels=["sms"], explain=True)["ineligible"]
+    assert any(each["reason"].startswith("no channel is open") for each in said)
+
+
+def test_a_cap_of_a_channel_closes_that_channel_alone(api: Api) -> None:
+    who = offered(api)[0]
+    sending(api, caps=[{"offers": 1, "days": 7, "channel": "push"}, {"offers": 3, "days": 7}])
+    sent = [api.decide(who, channels=REACHED).get("send", {}).get("channel") for _ in range(4)]
+    assert sent == ["push", "email", "email", None]
+    other = offered(api)[0]
+    assert api.decide(other, channel="push")["offer_id"] != "none"
+    assert api.decide(other, channel="push")["offer_id"] == "none"  # asked on it, not drawn
+    assert api.decide(other, channel="email")["offer_id"] != "none"
+
+
+def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, folder: Path) -> None:
+    before = {who: api.decide(who) for who in PEOPLE}
+    sending(api, explore=0.75)
+    drawn, prob = Counter[tuple[str, int]](), {}
+    for turn in range(4):
+        found = api("POST", "/v1/decisions:batch", {"customer_ids": PEOPLE, "channels": REACHED})["data"]
+        for made in found:
+            mine = before[made["customer_id"]]
+            assert (made["offer_id"], made["propensity"], made["holdout"]) == (
+                mine["offer_id"], mine["propensity"], mine["holdout"],
+            )  # fmt: skip
+            assert ("send" in made) == (made["offer_id"] != "none"), turn
+            if "send" in made:
+                slot = made["send"]["channel"], hour(made)
+                drawn[slot], prob[slot] = drawn[slot] + 1, made["send"]["propensity"]
+    assert prob == {("push", 12): 0.5, ("email", 10): 0.25, ("email", 18): 0.25}
+    assert min(drawn.values()) > 5
+    with api.server.ledger.read() as db:
+        columns = DECISIONS.c.offer_id, DECISIONS.c.channel, DECISIONS.c.send_ms, DECISIONS.c.send_prob
+        kept = db.execute(select(*columns).where(DECISIONS.c.send_ms.is_not(None))).all()
+    assert len(kept) == sum(drawn.values())
+    assert all(offer != "none" and name in REACHED and 0 < p < 1 for offer, name, _, p in kept)

@@ -145,8 +145,7 @@ def ours(family, n, part, many, peers=None):
 
 def compare(peers, problem, plan, cpu, figure):
     """Each peer in a process of its own, on the same problem as a linear programme."""
-    from promolift.allocate.core import ChoiceRows
-    from promolift.allocate.limits import compile_rules
+    from promolift.allocate.core import ChoiceRows, compile_rules
     from promolift.allocate.solver import coefficients
 
     gain_NK, cost_NK, label_N, budget, limits = problem

@@ -2,8 +2,8 @@
 
     python benchmarks/cart.py [--quick] [--work FOLDER]       # 100,000 carts; --quick 2,000
 
-FOLDER is a finished work folder, such as `.promolift/demo` after `make demo`: then also 10,000 decisions in one call,
-and a cart over HTTP beside a decision, in this process and through the same client.
+FOLDER is a finished work folder, such as `.promolift/demo` after `make demo`: then also 10,000 decisions in one call.
+Carts over HTTP: `benchmarks/serve.py --only carts`.
 
 Prints one JSON object a line. The oracle tries every set of promotions that stacking allows, on single units and in
 exact fractions, by code of its own.
@@ -50,7 +50,7 @@ def drawn_promotion(draw: random.Random, name: str) -> Promotion:
     fields: dict = {
         "percent_off": {"percent": draw.randint(1, 100), "base": draw.choice(("list", "remaining")), "max_discount_cents": most},
         "amount_off": {"amount_cents": draw.randint(1, 1500)},
-        "fixed_price": {"price_cents": draw.randrange(3000), "max_times": times, "max_discount_cents": most},
+        "fixed_price": {"price_cents": draw.randint(1, 3000), "max_times": times, "max_discount_cents": most},
         "buy_x_get_y": {"buy": draw.randint(1, 3), "get": draw.randint(1, 2), "percent": draw.choice((None, 50)), "max_times": times},
         "gift": {"product_id": "g", "quantity": draw.randint(1, 2), "worth_cents": draw.choice((0, 300))},
         "free_shipping": {"max_discount_cents": most},
@@ -270,16 +270,6 @@ def over_http(work: Path) -> None:
             _said(f"10,000 decisions in one call, {name}", time.perf_counter() - started, "s", len(found))
         wrong = sum(each["offer_id"] != wanted.get(each["customer_id"], "none") for each in found)
         _said("decisions of the call that differ from the plan", wrong, "customers", len(wanted))
-        offered = [who for who, offer in wanted.items() if offer != "none"][:400]
-        lines = [{"line_id": str(k), "product_id": f"p{k}", "quantity": 2, "price_cents": 500 + k} for k in range(5)]
-        cost = {}
-        for path, more in (("/v1/carts:price", {"lines": lines, "shipping_cents": 499}), ("/v1/decisions", {})):
-            started = time.process_time()
-            for who in offered:
-                client.post(path, json={"customer_id": who, "campaign_id": campaign} | more)
-            cost[path] = (time.process_time() - started) / len(offered)
-        ratio = cost["/v1/decisions"] / cost["/v1/carts:price"]
-        _said("carts of 5 lines a CPU second over decisions a CPU second, in one process", ratio, "ratio", len(offered))
 
 
 def _said(figure: str, value: float, unit: str, n: int) -> None:

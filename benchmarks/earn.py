@@ -172,6 +172,11 @@ def everybody(run: Run, view: View, month: int) -> Ints:
     return within(view, np.zeros(run.market.shop.customers, dtype=np.int64), unit(run, "who", month))
 
 
+def reminders(run: Run, view: View, month: int) -> Ints:
+    """A reminder without a discount to everybody, every month."""
+    return within(view, np.full(run.market.shop.customers, ARMS.index("reminder")), unit(run, "who", month))
+
+
 def likeliest(run: Run, view: View, month: int) -> Ints:
     """10 % to those who are expected to spend most."""
     return within(view, np.zeros(run.market.shop.customers, dtype=np.int64), view.spend_N)
@@ -313,10 +318,13 @@ def knowable(run: Run, view: View, month: int) -> Ints:
 
 
 class Cells(NamedTuple):
-    """Of one plan's menu lines and groups that draws had measured: learned value over the horizon, its s.e., the truth."""
+    """Of one plan's menu lines and groups that draws had measured: value over the horizon by the draws alone, its s.e.,
+    the same as believed, the truth."""
 
+    drawn_I: list[float]
+    drawn_se_I: list[float]
     net_I: list[float]
-    se_I: list[float]
+    net_se_I: list[float]
     true_I: list[float]
 
 
@@ -328,7 +336,7 @@ class Promolift(RealPath):
         self.ceilings: list[float] = []
         self.tests: list[tuple[str, ...]] = []  # of every month the lines that were tested
         self.cpu: list[float] = []
-        self.cells = Cells([], [], [])
+        self.cells = Cells([], [], [], [], [])
 
     def __call__(self, run: Run, view: View, month: int) -> Ints:
         market, before = run.market, cpu_now()
@@ -360,9 +368,8 @@ class Promolift(RealPath):
             for each in (one for one in measured if one.arm == name):
                 mine = group == each.group
                 if mine.sum() >= 30:
-                    for kept, value in zip(
-                        self.cells, (each.net_cents, each.net_se_cents, every[mine].mean()), strict=True
-                    ):
+                    said = (each.drawn_cents, each.drawn_se_cents, each.net_cents, each.net_se_cents)
+                    for kept, value in zip(self.cells, (*said, every[mine].mean()), strict=True):
                         kept.append(float(value))
 
 
@@ -375,6 +382,7 @@ def cpu_now() -> float:
 POLICIES: dict[str, Decide] = {
     "nothing": nothing, "hand rule": hand, "best fixed arm by A/B": fixed, "A/B by recency": by_recency,
     "X-learner and knapsack": x_learner, "LinTS": lin_ts, "likeliest buyers": likeliest, "10 % for everybody": everybody,
+    "reminder to everybody": reminders,
     "knowable": knowable, "oracle": oracle,
 }  # fmt: skip
 
@@ -491,7 +499,7 @@ def report(found: Everything, data: str) -> None:
     if "promolift" not in totals:
         return
     ours, months = totals["promolift"], totals["promolift"]["horizon"].shape[1]
-    for name in (*LEARNERS, "hand rule"):
+    for name in (*LEARNERS, "hand rule", "reminder to everybody"):
         if name in totals:
             compare(f"promolift over {name}, horizon, paired by shop", (ours["horizon"] - totals[name]["horizon"]).sum(axis=1),
                     data, peer=name)  # fmt: skip
@@ -525,11 +533,14 @@ def promised(found: Everything, data: str) -> None:
         unit="months a shop", peer="", peer_value=None, n=n, data=data,
         cost=round(float(np.mean([each.cost_M.sum() for each in lived])) / 100, 2),
         ceiling=round(float(np.mean([sum(made.ceilings) for made in found.made])) / 100, 2))  # fmt: skip
-    net, se, true = (np.concatenate([getattr(made.cells, name) for made in found.made]) for name in Cells._fields)
-    if len(net):
-        say(figure="95 % intervals of learned effects that hold the true effect, lines by group and month",
-            value=float((np.abs(net - true) <= 1.96 * se).mean()), se=None, unit="share", peer="", peer_value=None,
-            n=len(net), data=data)  # fmt: skip
+    drawn, drawn_se, net, net_se, true = (
+        np.concatenate([getattr(made.cells, name) for made in found.made]) for name in Cells._fields
+    )
+    for what, value, se in (("by the draws alone", drawn, drawn_se), ("as believed", net, net_se)):
+        if len(value):
+            say(figure=f"95 % intervals of effects {what} that hold the true effect, lines by group and month",
+                value=float((np.abs(value - true) <= 1.96 * se).mean()), se=None, unit="share", peer="",
+                peer_value=None, n=len(value), data=data)  # fmt: skip
     cpu = [second for made in found.made for second in made.cpu[1:]]
     if cpu:
         say(figure="a month of promolift: ingest, learn, approve, run", value=float(np.mean(cpu)), se=None, unit="CPU s",

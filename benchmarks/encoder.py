@@ -22,7 +22,7 @@ import polars as pl
 from scipy import sparse
 
 from promolift.hashing import hash_units
-from promolift.profile.basket import BasketRanker, BasketView, fit_basket
+from promolift.profile.basket import fit_basket
 from promolift.profile.encoder import EncoderSettings
 from promolift.profile.encoder_data import (
     IDEAL,
@@ -210,9 +210,7 @@ def ordered(model: LearnedEncoder, h: Histories, end: float) -> LearnedEncoder:
     note = weighed(back, crossed(back, halves), len(h.item_L))
     say("trees of the next basket, training and weighing", time.process_time() - started, "CPU s", len(h.customers))
     say("weight of the trees, held-back weeks", note.weight, "share", note.n)
-    if not note.weight:
-        return model
-    return replace(model, ranker=BasketRanker(trees, note.weight, BasketView.of(h, end)))
+    return model.looking(trees, note.weight, h, end)
 
 
 def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:

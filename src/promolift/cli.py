@@ -450,6 +450,22 @@ def decide(
         return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file, others)
 
 
+@verb(app.command())
+def erase(
+    customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
+) -> "StepSummary":
+    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept."""
+    from promolift.results.job import StepSummary
+
+    with stores.Store(work) as store:
+        gone = store.forget(customer)
+    rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
+    text = (
+        f"erased: {rows} rows ({tables}). Delete them from the shop's files, too, or the next ingest reads them again."
+    )
+    return StepSummary(text, {"step": "erase", "rows": gone})
+
+
 @verb(app.command("next"))
 def next_(config: Path, work: Path, learned: Path) -> "StepSummary":
     """Where this shop stands (data, planned, testing, learning, paying, stopped), and the one command to give now."""

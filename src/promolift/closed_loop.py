@@ -131,7 +131,7 @@ class RealPath:
         try:
             run_learn(Request(None, None, work, learned, config, LearnSettings()), quiet)
             approve(Where(load_config(config), work, learned))
-        except (SupportError, ConfigError) as error:  # nothing can be said yet, or the guardrails refuse
+        except (SupportError, ConfigError) as error:  # nothing can be said yet, or the draws cannot be trusted
             self.said.append(f"learn: {error}")
 
 

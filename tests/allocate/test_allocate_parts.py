@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.allocate import Limit, kernel, solve
-from promolift.allocate.core import ChoiceRows
+from promolift.allocate.core import ChoiceRows, compile_rules
 from promolift.allocate.dual import Dual
 from promolift.allocate.exact import fill
-from promolift.allocate.limits import compile_rules
 
 
 def test_the_bound_is_the_lowest_value_of_the_dual():

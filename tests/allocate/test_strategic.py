@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift import allocate
-from promolift.allocate.frame import ShopLimits
 from promolift.allocate.settings import StrategicRule
+from promolift.allocate.solver import ShopLimits
 from promolift.allocate.strategic import floors, with_rules
 from promolift.errors import ConfigError
 

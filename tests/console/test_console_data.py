@@ -72,6 +72,19 @@ def test_another_column_is_tried_without_a_trace_and_kept_on_demand(empty: Shop,
     assert "customer" in editor.post("/data/events", 422, **form(editor, customer_id="")).text
 
 
+def test_currency_and_zone_are_the_shops_only_where_somebody_said_so(empty: Shop, files: Path, tmp_path: Path) -> None:
+    editor, file = sent(empty, files), tmp_path / "promolift.toml"
+    file.write_text(file.read_text().replace('zone = "UTC"', 'zone = "Asia/Tokyo"', 1))
+    empty.server.config = load_config(file)
+    editor.post("/data/events", currency="USD", zone="UTC", **form(editor, shelf_discount=""))
+    assert load_config(file).shop.zone == "Asia/Tokyo"
+    editor.post("/data/events", currency="EUR", zone="UTC", **form(editor))
+    config = load_config(file)
+    assert config.data.events is not None
+    assert (config.shop.currency, config.shop.zone, config.data.events.mapping.currency) == ("EUR", "Asia/Tokyo", "EUR")
+    assert "zone" in editor.post("/data/events", 422, currency="EUR", zone="Mars", **form(editor)).text
+
+
 def test_a_newer_file_of_the_same_columns_keeps_what_a_person_said(empty: Shop, files: Path, tmp_path: Path) -> None:
     editor = sent(empty, files)
     editor.post("/data/events", **form(editor, shelf_discount=""))

@@ -156,10 +156,35 @@ def _everywhere(effect: float, arm: np.ndarray, group: np.ndarray) -> np.ndarray
 def test_what_was_assumed_pays_for_two_tests_and_no_more() -> None:
     """Nothing is gained by any arm, though much is believed: a third test needs draws that speak for it."""
     hopeful = cells(prior=200.0, prior_se=300.0)
-    rules = ArmRules(0.999, 6, 0.1, 1e9)
-    for effect, tested in ((-60.0, False), (60.0, True)):
-        some = draws(partial(_everywhere, effect), 8)
-        found = effects(some, hopeful)
+    for effect, sure, goes_on in ((-60.0, 0.8, False), (60.0, 0.9999, False), (60.0, 0.8, True)):
+        found = effects(draws(partial(_everywhere, effect), 8), hopeful)
         for tests in (1, 2):
-            states = [c.state for c in choose_arms(found, rules._replace(tests=tests))]
-            assert ("test" in states) == (tested or tests == 1)
+            states = {c.state for c in choose_arms(found, ArmRules(sure, 6, 0.1, 1e9, tests))}
+            assert (states != {"closed"}) == (goes_on or tests == 1)
+
+
+def month_of(visits: float, money: float, seed: int) -> Draws:
+    """Two windows of 3,000 customers, half of them with a letter: what it does to visits and to money is small beside
+    what customers differ by."""
+    rng, n = np.random.default_rng(seed), 6000
+    got = rng.random(n) < 0.5
+    came = rng.poisson(1.5 * (1 + visits * got)).astype(float)
+    value = rng.normal(900.0 + money * got, 1500.0, n)
+    nothing = np.zeros(n)
+    return Draws(
+        np.where(got, 0, -1), np.arange(n) % 2, np.arange(n) % 3000, np.full((n, 1), 0.5), np.full(n, 0.5), value,
+        value, nothing, came,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("visits", "money", "stops"), [(-0.08, -20.0, True), (0.08, 100.0, False)])
+def test_where_offers_keep_customers_away_everything_stops_after_two_tests(
+    visits: float, money: float, stops: bool
+) -> None:
+    """Where letters cost visits hardly any shop goes on; where they bring some, and a dollar, hardly any is stopped."""
+    letters = [ArmCell(0, group, 60.0, 1.0, 100.0, 0.0, 1500, 1500.0) for group in range(2)]
+    rules, went_on = ArmRules(0.8, 6, 0.1, 1e6, 2), 0
+    for seed in range(60):
+        found = effects(month_of(visits, money, seed), letters)
+        went_on += any(choice.state != "closed" for choice in choose_arms(found, rules))
+    assert went_on <= 3 if stops else went_on >= 57

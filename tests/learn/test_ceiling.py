@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.steps.arms import ceiling_of, priced
+from promolift.learn.ahead import Ahead, Spans
+from promolift.steps.arms import VISITS, People, ceiling_of, contact_of, priced, visits_flip
 
 GROUPS, EACH, ORDER = 4, 300, 800.0
 
@@ -49,3 +50,18 @@ def test_the_ceiling_is_kept_in_all_but_one_of_a_thousand(level: str) -> None:
 
 def test_nothing_given_costs_nothing() -> None:
     assert ceiling_of(priced(arms(np.full(GROUPS * EACH, 80.0))).clear()) == 0.0
+
+
+def test_the_rise_in_visits_at_which_offers_are_worth_nothing_makes_them_worth_nothing() -> None:
+    """Before draws gains hold what visits are assumed to bring; with the rise that is said they would hold none."""
+    ahead = Ahead(Spans(28, 84), (), {}, {"g": 0.4}, {"g": 500.0})  # type: ignore[arg-type]
+    people = People(pl.DataFrame(), ahead, {"g": (300.0, 900.0)})
+    visits = contact_of(ahead, "g", 300.0).mean
+    for rest in (-5.0, 5.0):
+        sent = pl.DataFrame({"group": ["g", "g"], "gain_now": [visits + rest] * 2})
+        flip = visits_flip(sent, people)
+        if rest > 0:
+            assert flip is None
+        else:
+            assert flip is not None
+            assert visits * flip / VISITS + rest == pytest.approx(0.0)

@@ -27,7 +27,7 @@ MONEY = (
     "LineEffect.net_cents", "LineEffect.window_cents", "predicted", "shown",
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | {
-    "net_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (share,),
+    "net_cents": (cash,), "drawn_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (share,),
     "share": (share,), "explore": (share,), "holdout_share": (share,), "window_days": (days,),
     "Look.days": (number, days), "effective": (count,),
 }  # fmt: skip
@@ -70,7 +70,7 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
 def said(effect: LineEffect) -> dict[str, object]:
     """What stands on the page of one line and group beside its own fields: the ends of its intervals, and what it adds
     before its cost."""
-    ends = {"net_cents": "net_se_cents", "window_cents": "window_se_cents", "visits": "visits_se"}
+    ends = {f"{name}_cents": f"{name}_se_cents" for name in ("net", "window", "drawn")} | {"visits": "visits_se"}
     return {
         f"{side}.{name}": getattr(effect, name) + Z95 * side * getattr(effect, se)
         for name, se in ends.items()
@@ -91,6 +91,7 @@ def following(found: JudgedEvidence) -> NextRelease | None:
             arm=arm, group="all customers", net_cents=net, net_se_cents=23.0, window_cents=net / 3,
             window_se_cents=11.0,
             cost_cents=17.0, pays=0.87, state=state, share=0.5, n_arm=123, n_none=456, visits=0.21, visits_se=0.07,
+            drawn_cents=29.0, drawn_se_cents=27.0,
             evidence="randomised",
         )
         for arm, net, state in (("cut-10", 31.0, "give"), ("cut-20", -7.0, "test"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from promolift.profile.members import GROWN, WEIGHTS, least_weight, paired, still_holds
+from promolift.profile.members import GROWN, WEIGHTS, least_weight, paired, still_holds, weigh
 from promolift.profile.settings import MemberNote
 
 
@@ -21,6 +21,14 @@ def test_rows_of_one_customer_are_one_witness():
     alone, together = paired(gap, np.arange(200)), paired(gap, np.repeat(np.arange(4), 50))
     assert together.mean == alone.mean == pytest.approx(0.15)
     assert together.se == pytest.approx(alone.se * 50**0.5)
+
+
+def test_each_half_of_the_customers_gets_the_weight_that_the_other_chose():
+    first = np.arange(200) < 100
+    loss = np.where(first[:, None], np.linspace(0.6, 0.2, 5), np.linspace(0.2, 0.5, 5))
+    found = weigh(loss, np.arange(200), first)
+    assert (found.at, set(found.at_R[first]), set(found.at_R[~first])) == (4, {0}, {4})
+    assert set(weigh(loss[60:], np.arange(60, 200), first[60:]).at_R) == {0}  # 40 choose nothing; 100 choose 0
 
 
 def test_a_verdict_holds_for_its_time_and_its_log():

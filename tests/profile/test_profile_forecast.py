@@ -142,16 +142,6 @@ def test_trees_that_did_not_pay_are_not_fitted_in_the_next_runs(monkeypatch: pyt
             forecast(past(table), ASOF, SETTINGS, lost.model_copy(update=changed))
 
 
-def test_trees_that_lose_on_the_window_they_were_not_chosen_on_get_no_weight():
-    table = rows()
-    last = learned_moments(ASOF, WINDOW)[0]
-    turned = pl.when(pl.col("asof_ms") == last).then(-pl.col("due_in_days")).otherwise("due_in_days")
-    odd = table.with_columns(turned.alias("due_in_days"), pl.lit(0.0).alias("recency_days"))
-    note = forecast(past(odd), ASOF, SETTINGS).note
-    assert (note.weight, note.why) == (0.0, "the trees lose more on the last window")
-    assert note.lead_high < 0
-
-
 def test_a_group_that_goes_its_own_way_is_moved():
     table = rows(60, 2.0)
     made = forecast(past(table), ASOF, SETTINGS)

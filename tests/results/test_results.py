@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.allocate.frame import FRONTIER
+from promolift.allocate.solver import FRONTIER
 from promolift.data.counts import Counts
 from promolift.results.customers import Given, Person
 from promolift.results.evaluation import Evaluation

@@ -182,3 +182,19 @@ def test_a_promotion_that_says_nothing_is_refused_by_name(api: Api) -> None:
     assert "gift needs product_id" in told["errors"][0]["message"]
     named = {"campaign_id": "cmp_none", "benefit": {"type": "free_shipping"}}
     assert api("PUT", "/v1/promotions/p", named, 404)["code"] == "campaign_unknown"
+
+
+def test_a_large_cart_and_one_whose_release_is_not_in_memory_are_priced_all_the_same(api: Api) -> None:
+    made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    put(api, "ten", benefit={"type": "percent_off", "percent": 10}, stacking={"category": "ten"})
+    who, on = made["customer_id"], f"p-{made['offer']['covers']}"
+    lines = [TEA | {"line_id": str(n), "product_id": on} for n in range(60)]
+    by_one = cart(api, who, lines=[TEA | {"product_id": on, "quantity": 180}])
+    assert cart(api, who, lines=lines)["total_cents"] == by_one["total_cents"]
+    for n in range(8):  # more promotions than are tried in a moment
+        put(api, f"free-{n}", benefit={"type": "free_shipping"}, stacking={"category": f"free-{n}"})
+    many = cart(api, who, lines=[TEA | {"product_id": on, "quantity": 180}])
+    assert many["total_cents"] == by_one["total_cents"] - 499
+    before = cart(api, who)
+    api.server.decider.releases = {}
+    assert cart(api, who) == before

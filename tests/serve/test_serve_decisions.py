@@ -505,7 +505,11 @@ def test_erasing_a_customer_forgets_them_and_keeps_the_books(api: Api, folder: P
     assert held["events"]
     assert held["decisions"]
     assert held["redemptions"]
-    alias = api("POST", f"/v1/privacy/{who}:erase")["pseudonym"]
+    gone = api("POST", f"/v1/privacy/{who}:erase")
+    alias = gone["pseudonym"]
+    assert gone["rows"]["work.decisions"] == 1
+    with Store(folder) as store:
+        assert who not in store.frame("decisions")["customer_id"]
     after = api("POST", f"/v1/privacy/{who}:export")["tables"]
     assert not after["events"]
     assert not after["decisions"]

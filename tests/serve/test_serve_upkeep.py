@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -151,3 +153,62 @@ def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path
     with sqlite3.connect(path) as db:
         assert db.execute("select count(*) from events").fetchone() == (1,)
     db.close()
+
+
+def killed(folder: Path, size: float, *verb: object) -> bool:
+    """Run a verb and kill it once so many bytes lie in the folder; whether it was still at work."""
+    with subprocess.Popen([sys.executable, "-m", "promolift.cli", "ledger", *map(str, verb)]) as process:
+        until = monotonic() + 120
+        while process.poll() is None and monotonic() < until and written(folder) < size:
+            sleep(0.0005)
+        alive = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    return alive
+
+
+def written(folder: Path) -> int:
+    """Bytes of all files below it, of which some may be about to be renamed; -1 without it."""
+    total = 0 if folder.exists() else -1
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+@pytest.mark.slow
+def test_a_backup_or_a_restore_that_is_killed_leaves_a_whole_one_or_none(
+    folder: Path, shop: tuple[Path, Config], tmp_path: Path
+) -> None:
+    with serving(folder, shop[1]) as api:
+        released(api)
+        used(api)
+    path = folder / "serve" / "ledger.db"
+    rows = [(f"m{n}", "u", 1, 1, "x", "{}" + " " * 400) for n in range(200_000)]
+    columns = "message_id, customer_id, ts_ms, received_ms, name, body"
+    with sqlite3.connect(path) as db:
+        db.executemany(f"insert into events ({columns}) values (?, ?, ?, ?, ?, ?)", rows)
+    db.close()
+
+    def check_whole(work: Path) -> None:
+        assert upkeep.verify(stated(work)).figures["sound"]
+        with sqlite3.connect(work / "serve" / "ledger.db") as db:
+            assert db.execute("select count(*) from events").fetchone() == (len(rows) + 1,)
+        db.close()
+
+    out, new, cut = tmp_path / "out", tmp_path / "new", {"backup": 0, "restore": 0}
+    copy, size = out / "copy", path.stat().st_size
+    for share in (0.0, 0.2, 0.7, 1.0):
+        cut["backup"] += killed(out, share * size, "backup", copy, "--work", folder)
+        if copy.exists():  # it was whole before the kill came
+            upkeep.restore(stated(tmp_path / f"whole_{share}"), copy)
+            check_whole(tmp_path / f"whole_{share}")
+            shutil.rmtree(copy)
+    upkeep.backup(stated(folder), copy)
+    for share in (0.0, 0.2, 0.7, 1.0):
+        cut["restore"] += killed(new, share * size, "restore", copy, "--work", new)
+        if (new / "serve").exists():
+            check_whole(new)
+            shutil.rmtree(new)
+    upkeep.restore(stated(new), copy)
+    check_whole(new)
+    assert min(cut.values()) > 2, cut

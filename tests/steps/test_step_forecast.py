@@ -15,7 +15,7 @@ from promolift.config import Config, load_config
 from promolift.errors import InputError, SupportError
 from promolift.profile.encoder_data import popularity
 from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import ForecastNote
+from promolift.results.forecasts import ForecastNote, Ordered
 from promolift.results.job import Job
 from promolift.steps import forecast, forecast_scene
 from promolift.steps.summary import forecast_summary
@@ -308,7 +308,6 @@ def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, 
 def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> None:
     from promolift.profile.basket import fit_basket
     from promolift.profile.encoder_forecast import drivers
-    from promolift.profile.settings import MemberNote
     from promolift.steps.customer_page import why
 
     scene = forecast_scene.set_scene(job)
@@ -319,12 +318,12 @@ def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> Non
     who = job.profiled.kept_outlook.filter(pl.col("visits") > 3).sort("customer_id").row(0, named=True)
     said = {}
     for weight in (0.0, 0.5):
-        note = MemberNote(weight=weight, why="", n=100)
-        files = {"trees.txt": trees.encode(), "member.json": note.model_dump_json().encode(), "made_from": b"x"}
+        order = Ordered(trees, MemberNote(weight=weight, why="", n=100))
+        files = {"trees.txt": trees.encode(), "member.json": order.note.model_dump_json().encode(), "made_from": b"x"}
         job.store.save_files(forecast.BASKET, files)
         said[weight] = [each.odds_factor for each in why(job, scene, who["customer_id"]).reasons]
     job.store.save_files(forecast.BASKET, kept)
-    mixed = forecast.looking(model, trees, 0.5, h, scene.day)
+    mixed = model.looking(trees, 0.5, h, scene.day)
     alone = forecast_scene.of_customer(job, scene, who["customer_id"])
     found = drivers(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
     assert said[0.5] == pytest.approx(np.exp(found).to_list(), rel=1e-5)
@@ -347,7 +346,7 @@ def test_trees_that_did_not_pay_are_learned_again_when_the_window_moves_or_the_l
 
     def keep(log_rows: int = len(h.item_L)) -> MemberNote:
         back = encoder_forecast.look_back(model, "", h, popularity(h, scene.day), start)
-        trees = forecast.basket_trees(job, h, start)
+        trees = forecast.ordered(job, h, start)
         assert trees.none is not None
         kept = forecast.check(
             job, h, model, back, trees._replace(none=trees.none.model_copy(update={"log_rows": log_rows}))
@@ -359,11 +358,11 @@ def test_trees_that_did_not_pay_are_learned_again_when_the_window_moves_or_the_l
     job.store.remove_files(forecast.BASKET)
     first = keep()
     assert (first.weight, first.why) == (0, "too few rows")
-    assert forecast.basket_trees(job, h, start + forecast.WINDOW - 1).none == first
+    assert forecast.ordered(job, h, start + forecast.WINDOW - 1).note == first
     assert asked == [start]
-    forecast.basket_trees(job, h, start + forecast.WINDOW)
-    forecast.basket_trees(job, h, start - 1)  # what a later window showed says nothing of this one
+    forecast.ordered(job, h, start + forecast.WINDOW)
+    forecast.ordered(job, h, start - 1)  # what a later window showed says nothing of this one
     assert asked[1:] == [start + forecast.WINDOW, start - 1]
     keep(int(len(h.item_L) / 1.5))  # judged when there was two thirds of this log
-    forecast.basket_trees(job, h, start)
+    forecast.ordered(job, h, start)
     assert asked[3:] == [start]

@@ -184,3 +184,16 @@ def test_rows_are_parted_by_the_shard_that_the_expression_tells(tmp_path):
         for shard in range(7):
             told = rows.filter(f"{shard_expression('customer_id', 7)} = {shard}").pl()["customer_id"].sort()
             assert store.table("events", shard).pl()["customer_id"].sort().to_list() == told.to_list()
+
+
+def test_a_customer_is_forgotten_in_every_table_and_shard_and_nobody_else(tmp_path: Path):
+    with Store(tmp_path) as store:
+        write_shards(store, relation(store), "events", 5)
+        store.save("draws", pl.concat([ROWS, ROWS]))
+        store.save("prices", pl.DataFrame({"target": ["c7"]}))
+        assert store.forget("c7") == {"draws": 2, "events": 1}
+        left = ROWS.filter(pl.col("customer_id").ne_missing("c7"))
+        assert store.frame("draws").equals(pl.concat([left, left]))
+        assert store.frame("events").sort("x").equals(left)
+        assert store.frame("prices").height == 1
+        assert store.forget("nobody") == {}

@@ -59,7 +59,7 @@ def planned(folder: Path, terms: ReleaseTerms, offer: str = "a") -> None:
 
 
 def propose(folder: Path, **changed: Any) -> Proposed:
-    """Write a proposal for the plan in the work folder, within the guardrails."""
+    """Write a proposal for the plan in the work folder; nothing speaks against it."""
     with Store(folder / "work") as store:
         mark = plan_mark(store)
     values = {

@@ -27,8 +27,7 @@ __all__ = [
 if TYPE_CHECKING:
     from promolift.allocate.core import Allocation, Use, choose
     from promolift.allocate.exact import trace
-    from promolift.allocate.frame import AllocatedOffers, ShopLimits, at_budgets, charges, frontier, kept, plan
     from promolift.allocate.settings import Limit
-    from promolift.allocate.solver import solve
+    from promolift.allocate.solver import AllocatedOffers, ShopLimits, at_budgets, charges, frontier, kept, plan, solve
 else:
     lazy(__name__)

@@ -28,7 +28,7 @@ class BestUse(NamedTuple):
             pl.col("cost_cents") > 0
         )
         return cls(
-            max(0.0, *(float(rows["gain_cents"].max() or 0.0) for rows in open_)),
+            max(0.0, *(float(rows.select(pl.col("gain_cents").max()).item() or 0.0) for rows in open_)),
             max(0.0, *(float(rows.select(paid.max()).item() or 0.0) for rows in open_)),
         )
 

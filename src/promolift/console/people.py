@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from promolift.hashing import sha256_of
+from promolift.serve.worded import refused
 from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_audit import Act, audit, drop, every, put
 from promolift.store.ledger_schema import PEOPLE, SESSIONS, Refused
@@ -77,13 +78,7 @@ def matches(password: str, kept: str) -> bool:
 def check_new(name: str, password: str) -> None:
     """Refused, with what to do, where a name or password cannot be."""
     if not NAME.fullmatch(name):
-        raise Refused(
-            "name_wrong",
-            pick(
-                "A name has 1 to 40 letters, digits, dots or dashes, and no spaces.",
-                "姓名为1至40个字母、汉字、数字、点或短横，不含空格。",
-            ),
-        )
+        raise refused("name_wrong")
     if not LEAST <= len(password) <= MOST or password.lower() == name.lower() or len(set(password)) < 4:
         raise Refused(
             "password_weak",
@@ -97,7 +92,7 @@ def check_new(name: str, password: str) -> None:
 def add_person(db: Connection, now_ms: int, actor: str, name: str, role: Role, password: str) -> None:
     """A new person, `password` already hashed. Refused if the name is taken."""
     if db.execute(select(PEOPLE.c.name).where(func.lower(PEOPLE.c.name) == name.lower())).first():
-        raise Refused("name_taken", pick("This name is taken.", "该姓名已被使用。"))
+        raise refused("name_taken")
     row = {"name": name, "role": role, "password": password, "language": "en", "gone": 0, "made_ms": now_ms}
     db.execute(insert(PEOPLE).values(row))
     audit(db, now_ms, Act(actor, "person.add", name), None, {"role": role})
@@ -110,17 +105,11 @@ def change_person(db: Connection, now_ms: int, actor: str, name: str, **new: Any
     """
     row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name)).mappings().first()
     if row is None:
-        raise Refused("person_unknown", pick("There is no such person.", "没有这个人。"))
+        raise refused("person_unknown")
     weaker = new.get("gone") or new.get("role", "admin") != "admin"
     others = (PEOPLE.c.role == "admin", PEOPLE.c.gone == 0, PEOPLE.c.name != name)
     if row["role"] == "admin" and weaker and not db.execute(select(PEOPLE.c.name).where(*others)).first():
-        raise Refused(
-            "last_admin",
-            pick(
-                "Somebody must stay admin; make another person one first.",
-                "至少要有一位管理员，请先把另一个人设为管理员。",
-            ),
-        )
+        raise refused("last_admin")
     db.execute(update(PEOPLE).where(PEOPLE.c.name == name).values(**new))
     if new.keys() & {"role", "gone", "password"}:
         shown = {key: value for key, value in new.items() if key != "password"}
@@ -197,13 +186,7 @@ def use_link(db: Connection, now_ms: int, secret: str, name: str, password: str)
     """Let a person in by a link, which then is used up; `password` is hashed. Refused where it is used already."""
     body = link_of(db, secret, now_ms)
     if body is None:
-        raise Refused(
-            "link_used",
-            pick(
-                "This link was used already or is too old. Ask an admin for another one.",
-                "该链接已使用或已过期，请向管理员索取新的链接。",
-            ),
-        )
+        raise refused("link_used")
     known = db.execute(select(PEOPLE.c.name).where(PEOPLE.c.name == name)).first()
     if not (body["kind"] == "demo" and known):
         add_person(db, now_ms, f"link of {body['by']}", name, body["role"], password)

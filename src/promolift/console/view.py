@@ -23,7 +23,7 @@ from promolift.console.visit import SaidNote, Screen
 from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
-from promolift.terms import Words
+from promolift.serve.worded import worded
 from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
 
 POLICY = (
@@ -48,68 +48,6 @@ TYPES = {
 }
 
 
-ACTS = {
-    "release.activate": Words(en="activated a release:", zh="启用发布："),
-    "release.rollback": Words(en="rolled back:", zh="回滚："),
-    "release.make": Words(en="froze a release:", zh="冻结发布："),
-    "release.propose": Words(en="proposed a release:", zh="提出发布："),
-    "release.draft": Words(en="saved a draft:", zh="保存草稿："),
-    "release.ask": Words(en="asked for approval:", zh="请求批准："),
-    "release.approve": Words(en="approved:", zh="批准："),
-    "campaign.put": Words(en="changed the campaign:", zh="更改活动："),
-    "key.create": Words(en="made a key:", zh="创建密钥："),
-    "key.revoke": Words(en="revoked a key:", zh="吊销密钥："),
-    "person.add": Words(en="let in:", zh="加入："),
-    "person.change": Words(en="changed the account of", zh="更改账号："),
-    "person.invite": Words(en="invited somebody:", zh="邀请："),
-    "console.dismiss": Words(en="hid a note:", zh="隐藏提示："),
-    "experiment.put": Words(en="started a test:", zh="开始测试："),
-    "experiment.stop": Words(en="stopped a test:", zh="停止测试："),
-    "text.approve": Words(en="approved a text:", zh="批准文案："),
-    "text.reject": Words(en="rejected a text:", zh="拒绝文案："),
-    "text.edit": Words(en="wrote a text:", zh="撰写文案："),
-    "privacy.erase": Words(en="erased a customer:", zh="删除客户："),
-    "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
-    "job.start": Words(en="started work:", zh="开始任务："),
-    "menu.draft": Words(en="drafted an offer:", zh="起草优惠："),
-    "menu.asked": Words(en="asked for an offer:", zh="请求批准优惠："),
-    "menu.approved": Words(en="put on the menu:", zh="批准优惠："),
-    "menu.rejected": Words(en="left out an offer:", zh="不采用优惠："),
-    "menu.retire": Words(en="took off the menu:", zh="停用优惠："),
-    "menu.restore": Words(en="went back to the menu of version", zh="恢复菜单版本："),
-    "webhook.create": Words(en="made a webhook:", zh="创建Webhook："),
-    "webhook.delete": Words(en="deleted a webhook:", zh="删除Webhook："),
-    "experiment.draft": Words(en="drafted a test:", zh="起草测试："),
-    "experiment.pause": Words(en="paused a test:", zh="暂停测试："),
-    "annotation.add": Words(en="noted something of some days:", zh="添加日期标注："),
-    "annotation.drop": Words(en="took a note back:", zh="删除标注："),
-    "trial.remove": Words(en="removed a trial:", zh="删除试验："),
-    "data.upload": Words(en="sent a file:", zh="上传文件："),
-    "data.mapping": Words(en="said what columns mean in", zh="更改列的含义："),
-    "data.shop": Words(en="changed the shop's settings in", zh="更改店铺设置："),
-}
-STATES = {
-    "live": Words(en="decides now", zh="正在决策"),
-    "draft": Words(en="draft", zh="草稿"),
-    "asked": Words(en="waits for a yes", zh="等待批准"),
-    "approved": Words(en="approved", zh="已批准"),
-    "frozen": Words(en="frozen", zh="已冻结"),
-    "judged": Words(en="passed by the judge", zh="评审通过"),
-    "edited": Words(en="written by a person", zh="人工撰写"),
-    "drafted": Words(en="draft of a machine", zh="机器草稿"),
-    "rejected": Words(en="rejected", zh="已拒绝"),
-    "faulty": Words(en="breaks a rule", zh="违反规则"),
-    "retired": Words(en="retired", zh="已停用"),
-}
-STEPS = {
-    "ingest": Words(en="reading the files", zh="读入文件"),
-    "profile": Words(en="describing every customer", zh="描述每位客户"),
-    "encoder": Words(en="training the network", zh="训练网络"),
-    "effect": Words(en="reading the response to discounts", zh="读出对折扣的反应"),
-    "plan": Words(en="choosing who gets what", zh="选择谁得到什么"),
-    "message": Words(en="writing the words", zh="撰写文案"),
-    "evaluate": Words(en="checking the plan", zh="检验计划"),
-}
 _ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
 
 
@@ -226,17 +164,17 @@ def moment(ms: object) -> str:
 
 def act(action: str) -> str:
     """What the audit log says was done, in words."""
-    return ACTS[action].in_(spoken()) if action in ACTS else action
+    return worded("act", action)
 
 
 def status_name(status: str) -> str:
     """What a release or a text is, in words."""
-    return STATES[status].in_(spoken()) if status in STATES else status
+    return worded("state", status)
 
 
 def step_name(step: str) -> str:
     """What a step does, in words."""
-    return STEPS[step].in_(spoken()) if step in STEPS else step
+    return worded("step", step)
 
 
 def _nobody(_: str) -> bool:

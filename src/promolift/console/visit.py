@@ -18,6 +18,7 @@ from promolift.results.job import Job
 from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
+from promolift.serve.worded import refused
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 from promolift.words import pick
@@ -67,6 +68,11 @@ class Download:
 Reply = Screen | Redirect | Download
 
 
+def on_to(path: str, en: str, zh: str) -> Redirect:
+    """Go on to another page, which says so once."""
+    return Redirect(path, SaidNote(pick(en, zh)))
+
+
 class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
     """This person may not do that; `role` is the least that may."""
 
@@ -106,7 +112,7 @@ class PageVisit:
     def need_other_eyes(self, by: str | None) -> None:
         """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
         if self.server.settings.console.two_eyes and by == self.visitor.name:
-            raise Refused("own_draft", pick("Somebody else must approve your draft.", "您的草稿须由其他人批准。"))
+            raise refused("own_work")
 
     def change(self, do: Callable[[Connection, int], object]) -> None:
         """Run a change in the ledger."""
@@ -162,9 +168,7 @@ class PageVisit:
         part = folder / f".{self.visitor.session[:16]}.part"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
-            raise Refused(
-                "file_broken", pick("The file came in broken; send it once more.", "文件不完整，请重新上传。")
-            )
+            raise refused("file_broken")
         with part.open("ab" if at else "wb") as out:
             out.write(self.piece)
         return part.replace(folder / name) if at + len(self.piece) == size else None

@@ -29,10 +29,12 @@ NOTHING_PAYS = "no offer gains more than its cost at the price"
 class LineEffect(Settings):
     """What a menu line (`arm`) adds for a group of customers, per customer, and what is done with it.
 
-    `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost. `pays` is the
-    probability that it is worth more than none. `visits` is how many more purchase days the window had by the draws
-    alone. `give`: to the whole group; `test`: drawn on `share` of it; `closed`. `aimed`: it was drawn, and is given,
-    only among those of the group for whom the response model expected a gain.
+    `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost, as believed after
+    the draws. `pays` is the probability that it is worth more than none. `drawn_cents` is the same over the horizon by
+    the draws alone: its 95 % interval is their own, where what is believed leans on what was assumed. `visits` is how
+    many more purchase days the window had by the draws alone. `give`: to the whole group; `test`: drawn on `share` of
+    it; `closed`. `aimed`: it was drawn, and is given, only among those of the group for whom the response model
+    expected a gain.
     """
 
     arm: str
@@ -44,6 +46,8 @@ class LineEffect(Settings):
     cost_cents: float = Field(ge=0)
     cost_se_cents: float = Field(default=0.0, ge=0)
     pays: float = Field(ge=0, le=1)
+    drawn_cents: float | None = None
+    drawn_se_cents: float | None = None
     visits: float | None = None
     visits_se: float | None = None
     state: Literal["give", "test", "closed"]
@@ -303,7 +307,12 @@ def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
 def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
     """The moment first, so that ids rise with time: those of one moment lie together on disk."""
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
-    return f"dec_{ts_ms:011x}{hash_int(*key):016x}"
+    return f"{first_id(ts_ms)}{hash_int(*key):016x}"
+
+
+def first_id(ts_ms: int) -> str:
+    """Where the ids of decisions of this moment, and of later ones, begin."""
+    return f"dec_{min(ts_ms, 16**11 - 1):011x}"
 
 
 def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool) -> str:

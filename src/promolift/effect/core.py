@@ -427,18 +427,8 @@ def fit(
     stray = _strays(gain_NKC, psi_NK, tried.span)
     gain_NKC[:, :, stray] = 0.0
     verdict = judge(gain_NKC, psi_NK, fold_N, settings)
-    best = _best(tried.judged, psi_NK, cost_K, settings.bound)
     mean_JKC = np.stack([gain_NKC[fold_N == j].mean(axis=0) for j in range(len(tried.models))])
-    scored = ScoredTrial(
-        gain_NKC - mean_JKC[fold_N], psi_NK, cost_NK if len(cost_NK) == 1 else cost_NK[tried.order], fold_N,
-        tried.judged.key_N,
-    )  # fmt: skip
-    if rule is not None:
-        rankings = [rule.weight_C]
-    else:  # differences that were not shown rank nobody
-        rankings = [] if verdict.answer == "none" else [verdict.weight_C, *np.eye(len(settings.learners))]
-    found = choose_rule(scored, rankings, best, settings.lead)
-    found = found if rule is None else found.decided_by(rule)
+    found = _ruled(tried, mean_JKC, cost_NK, verdict, settings, rule)
     used = np.flatnonzero((verdict.weight_C > 0) | (found.weight_C > 0))
     hear(1.0)
     return EffectModel(
@@ -447,6 +437,23 @@ def fit(
         tried.responses, used, mean_JKC[:, :, used], tried.span, tried.unit, found, level, reason, len(fold_N), cost_K,
         tried.learned if tried.learned < len(fold_N) else None, tuple(settings.learners[c] for c in stray), named.names,
     )  # fmt: skip
+
+
+def _ruled(
+    tried: "_Competed", mean_JKC: Floats, cost_NK: Floats, verdict: Selection, settings: EffectSettings,
+    given: TargetingRule | None,
+) -> TargetingRule:  # fmt: skip
+    """Who is treated: along the ranking that earned most, or along that of a rule that was `given`."""
+    best = _best(tried.judged, tried.psi_NK, cost_NK.mean(axis=0), settings.bound)
+    scored = ScoredTrial(
+        tried.gain_NKC - mean_JKC[tried.fold_N], tried.psi_NK, cost_NK if len(cost_NK) == 1 else cost_NK[tried.order],
+        tried.fold_N, tried.judged.key_N,
+    )  # fmt: skip
+    if given is not None:
+        return choose_rule(scored, [given.weight_C], best, settings.lead).decided_by(given)
+    # differences that were not shown rank nobody
+    rankings = [] if verdict.answer == "none" else [verdict.weight_C, *np.eye(len(settings.learners))]
+    return choose_rule(scored, rankings, best, settings.lead)
 
 
 def learnable(trial: TrialArrays) -> int:

@@ -8,7 +8,7 @@ arms and groups share a part, its scale by marginal likelihood: empirical Bayes,
 Legend: R rows, K arms, G groups, I cells (arm and group).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -64,7 +64,7 @@ class ArmCell(NamedTuple):
     sd: float
 
 
-class Found(NamedTuple):
+class CellEstimate(NamedTuple):
     """What draws say of one cell alone; `se` is None where too few drew."""
 
     value: float
@@ -85,7 +85,7 @@ class ArmValue(NamedTuple):
     it costs; and by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
 
     cell: ArmCell
-    found: Found
+    found: CellEstimate
     net: float
     net_se: float
     window: float
@@ -187,7 +187,7 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
         known = bool(seen.seen_I[i])
         cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if known else _expected_cost(cell)
-        each = Found(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
+        each = CellEstimate(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
                      int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
             ArmValue(
@@ -241,6 +241,7 @@ class ArmRules(NamedTuple):
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 PATIENCE = 2  # windows of tests after which an arm is tested further only if the draws themselves speak for it
+AGAINST = -1.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -250,9 +251,13 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
-    After PATIENCE windows what was assumed pays for no further test.
+    After PATIENCE windows what was assumed pays for no further test; and all stops where no line has been shown to pay
+    yet, or all draws together speak against it.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
+    pays = any(effect.pays >= rules.sure and effect.net > 0 for effect in found)
+    if rules.tests >= PATIENCE and (not pays or _spoken_against(found)):
+        return chosen
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
@@ -289,16 +294,23 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
 def _spoken_for(found: Sequence[ArmValue]) -> dict[int, bool]:
     """By arm, whether its draws, all groups weighted by precision, gained after their cost; of an arm that never drew,
     whether those of all others did."""
+    drew = [effect for effect in found if effect.found.se]
+    arms = {effect.cell.arm: [each for each in drew if each.cell.arm == effect.cell.arm] for effect in found}
+    return {arm: _z(each.found for each in mine or drew) > 0 for arm, mine in arms.items()}
 
-    def gained(some: Sequence[Found]) -> bool:
-        return sum(each.value / each.se**2 for each in some if each.se) > 0
 
-    every = [effect.found for effect in found if effect.found.se]
-    arms: dict[int, list[Found]] = {effect.cell.arm: [] for effect in found}
-    for effect in found:
-        if effect.found.se:
-            arms[effect.cell.arm].append(effect.found)
-    return {arm: gained(mine or every) for arm, mine in arms.items()}
+def _spoken_against(found: Sequence[ArmValue]) -> bool:
+    """Whether all that was drawn brought less money and fewer visits: money alone is too noisy to say soon that nothing
+    pays."""
+    visits = (effect.found._replace(value=effect.visits, se=effect.visits_se) for effect in found)
+    return _z(effect.found for effect in found) + _z(visits) < AGAINST
+
+
+def _z(some: Iterable[CellEstimate]) -> float:
+    """The mean weighted by precision, over its standard error; 0 of nothing."""
+    weight = [(each.value, 1 / each.se**2) for each in some if each.se]
+    precision = max(sum(w for _, w in weight), 1e-300)
+    return float(sum(value * w for value, w in weight) / precision**0.5)
 
 
 class _Test(NamedTuple):

@@ -250,21 +250,3 @@ def _binary(figure: str, label_N: ArrayLike) -> NDArray[np.bool_]:
         raise InputError(f"{figure}: labels must be one column of 0 and 1, none missing")
     yes: NDArray[np.bool_] = label == 1.0
     return yes
-
-
-class _Paired(NamedTuple):
-    """Checked values, and what was predicted of each."""
-
-    actual_N: Floats
-    predicted_N: Floats
-
-
-def _paired(figure: str, actual_N: ArrayLike, predicted_N: ArrayLike) -> _Paired:
-    actual, predicted = np.asarray(actual_N, dtype=np.float64), np.asarray(predicted_N, dtype=np.float64)
-    if actual.ndim != 1 or actual.shape != predicted.shape:
-        raise InputError(
-            f"{figure}: shapes {actual.shape} and {predicted.shape}; both must be one column of equal length"
-        )
-    if not (np.isfinite(actual).all() and np.isfinite(predicted).all()):
-        raise InputError(f"{figure}: values must be finite; leave missing rows out and say how many")
-    return _Paired(actual, predicted)

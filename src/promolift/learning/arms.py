@@ -164,7 +164,7 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(), visits_R=known["visits"].to_numpy(),
+        cost_R=known["cost"].to_numpy(), visits_R=_steadied(known, "visits", "past_window"),
     )  # fmt: skip
 
 
@@ -227,14 +227,18 @@ def shown(found: tuple[LineEffect, ...]) -> list[LineEffect]:
 def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
     """One effect in a line: window and horizon beside each other."""
     low, high = (say(effect.net_cents + side * Z95 * effect.net_se_cents) for side in (-1, 1))
+    drawn = "" if effect.drawn_cents is None or effect.drawn_se_cents is None else (
+        f" ({say(effect.drawn_cents)} by the draws alone, {say(effect.drawn_cents - Z95 * effect.drawn_se_cents)} to "
+        f"{say(effect.drawn_cents + Z95 * effect.drawn_se_cents)})"
+    )  # fmt: skip
     fate = {"give": "given", "test": f"tested on {effect.share:.0%}", "closed": "closed"}[effect.state]
     more = "" if effect.visits is None or effect.visits_se is None else (
         f", {effect.visits:+.2f} visits ({effect.visits - Z95 * effect.visits_se:+.2f} to "
         f"{effect.visits + Z95 * effect.visits_se:+.2f})"
     )  # fmt: skip
     return (
-        f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high}), "
-        f"{say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} before its "
-        f"cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} against "
-        f"{effect.n_none}): {fate}"
+        f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high})"
+        f"{drawn}, {say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} "
+        f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
+        f"against {effect.n_none}): {fate}"
     )

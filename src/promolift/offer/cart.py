@@ -19,6 +19,9 @@ CartReason = Literal["not_started", "expired", "not_eligible", "below_threshold"
 MOST_SETS = 2048  # combinations of promotions that are compared; see `_sets`
 
 
+BY_UNIT = frozenset({"fixed_price", "buy_x_get_y", "exchange"})  # benefits that look at single units
+
+
 class Stacking(Settings):
     """What may stand beside a promotion in one cart.
 
@@ -172,20 +175,21 @@ def price_cart(
         else:
             can.append(promotion)
     sets = _sets(can) if choose == "best" else [_by_priority(can)]
-    asks = {promotion.id: basket.asks(promotion) for promotion in can}
-    applied = min((basket.with_([asks[each.id] for each in chosen]) for chosen in sets), key=_rank)
+    asks = [basket.asks(promotion) for promotion in can]
+    tried: dict[tuple[int, ...], _Tried] = {(): basket.untouched}
+    best = min((basket.tried(chosen, asks, tried) for chosen in sets), key=_rank)
+    applied = tuple(map(basket.applied, best.taken))
     used = {each.promotion_id for each in applied}
     for promotion in can:
         if promotion.id not in used:
             beside = tuple(sorted(other for other in used if _exclude(promotion, held[other])))
             refused[promotion.id] = NotApplied(promotion.id, "not_stackable" if beside else "cap", beside=beside)
-    off = [sum(each.allocation.get(line.line_id, 0) for each in applied) for line in lines]
     return PricedCart(
         subtotal_cents=sum(basket.full),
-        discount_cents=sum(off),
+        discount_cents=sum(basket.full) - sum(best.left),
         shipping_cents=cart.shipping_cents,
-        shipping_off_cents=sum(each.shipping_off_cents for each in applied),
-        line_cents={line.line_id: whole - less for line, whole, less in zip(lines, basket.full, off, strict=True)},
+        shipping_off_cents=cart.shipping_cents - best.shipping_cents,
+        line_cents={line.line_id: cents for line, cents in zip(lines, best.left, strict=True)},
         applied=applied,
         refused=tuple(refused[key] for key in sorted(refused)),
         compared_all=choose == "priority" or _count(can) <= MOST_SETS,
@@ -213,10 +217,8 @@ class _Rank(NamedTuple):
     ids: list[str]
 
 
-def _rank(applied: Sequence[Applied]) -> _Rank:
-    worth = sum(each.discount_cents + each.shipping_off_cents + each.worth_cents for each in applied)
-    gifts = sum(bool(each.gift_quantity or each.points) for each in applied)
-    return _Rank(-worth, -gifts, len(applied), [each.promotion_id for each in applied])
+def _rank(tried: "_Tried") -> _Rank:
+    return _Rank(-tried.worth, -tried.gifts, len(tried.taken), [each.promotion.id for each in tried.taken])
 
 
 # which promotions are possible, and which of them together
@@ -262,37 +264,46 @@ def _exclude(one: Promotion, other: Promotion) -> bool:
     return a.category == b.category and not (a.joint and b.joint)
 
 
-def _groups(can: Sequence[Promotion]) -> list[list[Promotion]]:
-    names = dict.fromkeys(promotion.stacking.category for promotion in can)
-    return [[promotion for promotion in can if promotion.stacking.category == name] for name in names]
+class _Group(NamedTuple):
+    """The promotions of one category by their places: those that stand alone, and those that stand together."""
+
+    alone: list[int]
+    joint: list[int]
+
+
+def _groups(can: Sequence[Promotion]) -> list[_Group]:
+    found: dict[str, _Group] = {}
+    for at, promotion in enumerate(can):
+        mine = found.setdefault(promotion.stacking.category, _Group([], []))
+        (mine.joint if promotion.stacking.joint else mine.alone).append(at)
+    return list(found.values())
 
 
 def _count(can: Sequence[Promotion]) -> int:
-    return prod(sum(not p.stacking.joint for p in g) + 2 ** sum(p.stacking.joint for p in g) for g in _groups(can))
+    return prod(len(group.alone) + 2 ** len(group.joint) for group in _groups(can))
 
 
-def _sets(can: Sequence[Promotion]) -> Iterator[list[Promotion]]:
-    """All sets that stacking allows; of more than MOST_SETS those with all joint promotions of a category or none.
+def _sets(can: Sequence[Promotion]) -> Iterator[tuple[int, ...]]:
+    """All sets that stacking allows, by place; of more than MOST_SETS those with all joint ones of a category or none.
 
     Joint promotions hardly ever lower one another's worth by more than they add, so leaving one out hardly ever pays.
     """
     every = _count(can) <= MOST_SETS
-    ways: list[list[tuple[Promotion, ...]]] = []
-    for group in _groups(can):
-        joint = [promotion for promotion in group if promotion.stacking.joint]
+    ways: list[list[tuple[int, ...]]] = []
+    for alone, joint in _groups(can):
         sizes = range(len(joint) + 1) if every else (0, len(joint))
-        ways.append([(promotion,) for promotion in group if not promotion.stacking.joint])
+        ways.append([(at,) for at in alone])
         ways[-1].extend(chain.from_iterable(combinations(joint, size) for size in sizes))
     for choice in product(*ways):
-        yield sorted(chain.from_iterable(choice), key=_order)
+        yield tuple(sorted(chain.from_iterable(choice)))
 
 
-def _by_priority(can: Sequence[Promotion]) -> list[Promotion]:
-    chosen: list[Promotion] = []
-    for promotion in sorted(can, key=lambda promotion: (-promotion.stacking.priority, *_order(promotion))):
-        if not any(_exclude(promotion, other) for other in chosen):
-            chosen.append(promotion)
-    return sorted(chosen, key=_order)
+def _by_priority(can: Sequence[Promotion]) -> tuple[int, ...]:
+    chosen: list[int] = []
+    for at in sorted(range(len(can)), key=lambda at: (-can[at].stacking.priority, at)):
+        if not any(_exclude(can[at], can[other]) for other in chosen):
+            chosen.append(at)
+    return tuple(sorted(chosen))
 
 
 # what a set takes off
@@ -307,6 +318,27 @@ class _Ask(NamedTuple):
     cents: int = 0
 
 
+class _Taken(NamedTuple):
+    """What a promotion takes off in all, and off each line."""
+
+    promotion: Promotion
+    cents: int
+    parts: list[int]
+
+
+class _Tried(NamedTuple):
+    """A set as it is applied: what takes something off or gives something, the money in all, gifts and points; and what
+    is left of each line, of delivery, and of what may come off.
+    """
+
+    taken: tuple[_Taken, ...]
+    worth: int
+    gifts: int
+    left: list[int]
+    shipping_cents: int
+    budget_cents: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Basket:
     """A cart in a fixed order: its lines, what each costs before promotions, delivery, the cap on what comes off."""
@@ -319,6 +351,11 @@ class _Basket:
     def asks(self, promotion: Promotion) -> _Ask:
         """What `promotion` takes off the prices before promotions: the same in every set that it is part of."""
         benefit, covered = promotion.benefit, _covered(promotion, self.lines)
+        if promotion.joined == "each" and benefit.type not in BY_UNIT:
+            room = [0] * len(self.lines)
+            for k in covered:
+                room[k] = self.full[k]
+            return _Ask(promotion, room, benefit.percent, benefit.amount_cents)
         units = sorted(
             ((self.lines[k].unit_cents, -k) for k in covered for _ in range(self.lines[k].quantity)), reverse=True
         )
@@ -348,48 +385,62 @@ class _Basket:
             )
             for cents, k in dear[: benefit.quantity]:
                 room[-k] += max(0, cents - price)
-        else:
-            for k in covered:
-                room[k] = self.full[k]
-            return _Ask(promotion, room, benefit.percent, benefit.amount_cents)
         return _Ask(promotion, room, cents=sum(room))
 
-    def with_(self, chosen: Iterable[_Ask]) -> tuple[Applied, ...]:
-        """`chosen` applied in their order; those that change nothing are left out."""
-        left, shipping = list(self.full), self.shipping_cents
-        budget = sum(left) + shipping if self.most_off_cents is None else self.most_off_cents
-        applied = []
-        for promotion, most, percent, cents in chosen:
-            benefit, off = promotion.benefit, 0
-            if benefit.type == "free_shipping":
-                off = min(shipping, budget, benefit.max_discount_cents or shipping)
-                shipping -= off
-                each = Applied(promotion.id, 0, {}, shipping_off_cents=off)
-            elif benefit.type in ("gift", "points"):
-                units = benefit.quantity if benefit.product_id else 0
-                each = Applied(promotion.id, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
-            else:
-                room = [min(part, whole) for part, whole in zip(most, left, strict=True)]
-                base = most if benefit.base == "list" else room
-                wish = (sum(base) * percent + 50) // 100 if percent else cents
-                off = min(wish, sum(room), budget, benefit.max_discount_cents or wish)
-                less = _spread(off, room)
-                left = [whole - part for whole, part in zip(left, less, strict=True)]
-                taken = {line.line_id: part for line, part in zip(self.lines, less, strict=True) if part}
-                each = Applied(promotion.id, off, taken)
-            budget -= off
-            if off or each.gift_quantity or each.points:
-                applied.append(each)
-        return tuple(applied)
+    @property
+    def untouched(self) -> _Tried:
+        """The cart under no promotion."""
+        budget = sum(self.full) + self.shipping_cents if self.most_off_cents is None else self.most_off_cents
+        return _Tried((), 0, 0, self.full, self.shipping_cents, budget)
+
+    def tried(self, chosen: tuple[int, ...], asks: Sequence[_Ask], known: dict[tuple[int, ...], _Tried]) -> _Tried:
+        """A set, by places in `asks`, applied in its order: what `known` has of its first ones is not tried again."""
+        if (found := known.get(chosen)) is None:
+            before = self.tried(chosen[:-1], asks, known)
+            found = known[chosen] = self.after(before, asks[chosen[-1]])
+        return found
+
+    def after(self, before: _Tried, ask: _Ask) -> _Tried:
+        """One more promotion; where it changes nothing, the set as it was."""
+        (promotion, most, percent, cents), (taken, worth, gifts, left, shipping, budget) = ask, before
+        benefit = promotion.benefit
+        if benefit.type in ("gift", "points"):
+            new = (*taken, _Taken(promotion, 0, []))
+            return before._replace(taken=new, worth=worth + benefit.worth_cents, gifts=gifts + 1)
+        parts: list[int] = []
+        if benefit.type == "free_shipping":
+            off = min(shipping, budget, benefit.max_discount_cents or shipping)
+            shipping -= off
+        else:
+            room = list(map(min, most, left))
+            wish = (sum(most if benefit.base == "list" else room) * percent + 50) // 100 if percent else cents
+            off = min(wish, sum(room), budget, benefit.max_discount_cents or wish)
+            parts = _spread(off, room)
+            left = list(map(int.__sub__, left, parts))
+        if not off:
+            return before
+        return _Tried((*taken, _Taken(promotion, off, parts)), worth + off, gifts, left, shipping, budget - off)
+
+    def applied(self, taken: _Taken) -> Applied:
+        """What a promotion does in the cart, line by line."""
+        (id_, benefit), cents = (taken.promotion.id, taken.promotion.benefit), taken.cents
+        if benefit.type == "free_shipping":
+            return Applied(id_, 0, {}, shipping_off_cents=cents)
+        if benefit.type in ("gift", "points"):
+            units = benefit.quantity if benefit.product_id else 0
+            return Applied(id_, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
+        return Applied(
+            id_, cents, {line.line_id: off for line, off in zip(self.lines, taken.parts, strict=True) if off}
+        )
 
 
 def _spread(cents: int, room: Sequence[int]) -> list[int]:
     """`cents` in proportion to `room`, whose sum they do not pass; cents left over by the largest remainder."""
-    whole = sum(room)
     if not cents:
         return [0] * len(room)
+    whole = sum(room)
     parts = [cents * part // whole for part in room]
-    behind = sorted(range(len(room)), key=lambda k: (-(cents * room[k] % whole), k))
-    for k in behind[: cents - sum(parts)]:
-        parts[k] += 1
+    if over := cents - sum(parts):
+        for _, k in sorted((-(cents * part % whole), k) for k, part in enumerate(room))[:over]:
+            parts[k] += 1
     return parts

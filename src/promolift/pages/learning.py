@@ -16,6 +16,7 @@ from promolift.pages.figures import (
     headline,
     next_steps,
 )
+from promolift.results.arms import group_name
 from promolift.results.learned import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy, Ranged
 from promolift.tables import Z95
 from promolift.words import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
@@ -221,23 +222,26 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: Cash) -> Block:
 
     rows = [
         [
-            each.arm, each.group, f"{count(each.n_arm)} / {count(each.n_none)}",
+            each.arm, group_name(each.group), f"{count(each.n_arm)} / {count(each.n_none)}",
             "" if each.visits is None or each.visits_se is None else between(each.visits, each.visits_se, number),
             cash(each.net_cents + each.cost_cents), cash(each.cost_cents),
             between(each.window_cents, each.window_se_cents, cash), between(each.net_cents, each.net_se_cents, cash),
+            "" if each.drawn_cents is None or each.drawn_se_cents is None
+            else between(each.drawn_cents, each.drawn_se_cents, cash),
             share(each.pays), each.evidence, each.state,
         ]
         for each in sorted(drawn, key=lambda each: (each.group, -each.net_cents))
     ]  # fmt: skip
     heads = [
         "menu line", "group", "drew it / none", "visits more in the window", "adds over the horizon", "costs",
-        "net in the window", "net over the horizon", "pays with", "evidence", "next",
+        "net in the window", "net over the horizon", "the same by the draws alone", "pays with", "evidence", "next",
     ]  # fmt: skip
     text = (
-        "Per customer, against those of the group who drew none. Visits are the draws' own word; money is drawn "
-        "towards what was believed before, and what follows the window is what was seen to follow such a window's end."
+        "Per customer, against those of the group who drew none. Visits, and what stands for the draws alone, are the "
+        "draws' own word, with intervals of their own; what is decided by is drawn towards what was believed "
+        "before. What follows the window is what was seen to follow such a window's end."
     )
-    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 9, 10))
+    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 10, 11))
 
 
 def _fate(learned: LearnedPolicy) -> str:

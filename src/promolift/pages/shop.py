@@ -7,12 +7,12 @@ from typing import Any
 import polars as pl
 
 from promolift import message
-from promolift.allocate.frame import LIMIT
+from promolift.allocate.solver import LIMIT
 from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import Customers, Given, Person, ShopWeek, Tastes
+from promolift.results.customers import MOST_DOTS, Customers, Given, Person, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
@@ -88,8 +88,8 @@ def tell_plan(job: Job) -> Story:
     )  # fmt: skip
 
 
-def tell_customers(job: Job, shown: Sequence[str] = ()) -> Story:
-    """The plan's part of the story, and who the shop's customers are, those `shown` by name."""
+def tell_customers(job: Job, shown: Sequence[str] = (), dots: int = MOST_DOTS) -> Story:
+    """The plan's part of the story, and who the shop's customers are: those `shown` by name, at most `dots` drawn."""
     at, plan = moments(job), Plan.load(job.store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     of_plan, spend = tell_plan(job), list[pl.DataFrame]()
@@ -102,7 +102,7 @@ def tell_customers(job: Job, shown: Sequence[str] = ()) -> Story:
 
     tastes = Tastes.of(bought())
     return replace(
-        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), pl.concat(spend), shown),
+        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), pl.concat(spend), shown, dots),
         tastes=tastes, week=week(job),
         missing=dict(of_plan.missing) | {
             "discount_share": UNREDUCED.in_(spoken()),

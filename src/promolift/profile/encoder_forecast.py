@@ -7,7 +7,7 @@ before and in the window, R their 40 likeliest items, A all customers who came b
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ from promolift.profile.encoder import (
     points_at,
 )
 from promolift.profile.encoder_data import IDEAL, TOP, Bools, Catalogue, Days, Floats, Histories, Ints, Popularity
-from promolift.profile.members import WEIGHTS, least_weight, paired
+from promolift.profile.members import WEIGHTS, paired, weigh
 from promolift.profile.settings import MemberNote
 from promolift.sql import DAY_MS
 
@@ -106,6 +106,10 @@ class LearnedEncoder:
                 orders_PK=orders_PK.numpy(),
                 deal_P=torch.sigmoid(self.model.deal(state_PD)[:, 0]).numpy(),
             )
+
+    def looking(self, trees: str, weight: float, h: Histories, day: float) -> "LearnedEncoder":
+        """The encoder with trees of this weight (0: none) looking at a moment."""
+        return replace(self, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else self
 
     def to_files(self) -> dict[str, bytes]:
         """manifest.json and weights.safetensors."""
@@ -548,9 +552,10 @@ class Backtest:
 def crossed(back: Lookback, first_A: Bools) -> Backtest:
     """How the window was forecast, the half `first_A` by the other and the other way round."""
     parts: list[dict[str, NDArray[Any]]] = []
+    chosen = weigh(-back.gain_NW, back.who_N, first_A[back.who_N])
     for mine_A in (first_A, ~first_A):
         mine_N = mine_A[back.who_N]
-        w = _chosen(back, ~mine_N)
+        w = int(chosen.at_R[mine_N].max(initial=0))  # one for all of them: the other half's
         fitted = calibrated(back, WEIGHTS[w], ~mine_A)
         log_NR = back.log_NWR[mine_N, w]
         by_size_N = fitted.item.second * back.size_N[mine_N]
@@ -565,15 +570,9 @@ def crossed(back: Lookback, first_A: Bools) -> Backtest:
     return Backtest(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _chosen(back: Lookback, mine_N: Bools) -> int:
-    """The place in WEIGHTS of the trees' weight by the next baskets of these customers; 0 where they are few."""
-    gain_NW = back.gain_NW[mine_N]
-    return least_weight(-gain_NW, np.arange(len(gain_NW))) if len(gain_NW) >= LEAST else 0
-
-
 def weighed(back: Lookback, found: Backtest, log_rows: int) -> MemberNote:
     """The trees' weight in the order of next baskets by all who came; their lead where the other half chose it."""
-    n, at = len(back.who_N), _chosen(back, np.ones(len(back.who_N), np.bool_))
+    n, at = len(back.who_N), weigh(-back.gain_NW, back.who_N, back.who_N < 0).at
     judged = {"n": n, "judged_ms": round(back.day * DAY_MS), "log_rows": log_rows}
     if n < LEAST:
         return MemberNote(weight=0.0, why=f"{n} next baskets in the window; {LEAST} are needed", **judged)

@@ -2,10 +2,9 @@
 
 Its members are the counts (counts.py), which every shop has, and boosted trees over the counts' own rows, which learn
 from the last windows what counts leave: who lapses, what is due, what sells less by now. How much the trees weigh is
-chosen out of time by log loss on the window before the last (members.py); the last one, which had no say in it, judges
-whether they pay. Then the log odds of new, regular and lapsing customers are moved to what the last window held, the
-less so the more a group came out differently from window to window. Targets never bought before keep their own
-calibrated probability (novel.py).
+settled out of time on the last window by log loss (members.py). Then the log odds of new, regular and lapsing customers
+are moved to what the last window held, the less so the more a group came out differently from window to window. Targets
+never bought before keep their own calibrated probability (novel.py).
 """
 
 from dataclasses import dataclass, field
@@ -17,12 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.profile.members import WEIGHTS, least_weight, paired, still_holds
+from promolift.hashing import hash_units
+from promolift.profile.members import WEIGHTS, paired, still_holds, weigh
 from promolift.profile.settings import MemberNote, ProfileSettings
 from promolift.sql import DAY_MS
 
 Vector = NDArray[np.float64]
-SNAPSHOTS = 3  # windows that are learned from; the second chooses the weight first, the last judges it
+SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
 LEAST_ROWS, LEAST_HITS = 2_000, 200  # of each window, below which counts alone forecast
 MOST_ROWS = 250_000  # about so many rows of a window are learned from
 FAULT = 0.15  # log odds by which a model misses a group's level as a rule: standard deviation over groups and shops
@@ -121,7 +121,7 @@ def forecast(
     """
     window_ms, facts = settings.window_days * DAY_MS, histories.facts
     windows = [_came_true(histories.rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms)]
-    last, before, first = windows
+    last, *before = windows
     counted = _log_odds(last["buy_prob"].to_numpy())
     few = [part.height for part in windows if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
     if few:
@@ -130,13 +130,12 @@ def forecast(
     elif earlier is not None and still_holds(earlier, asof_ms, SNAPSHOTS * window_ms, last.height):
         note = earlier
     else:
-        weight = _chosen(before, _mixed(_fit([first], facts), 1.0, before, facts))
-        grown = _mixed(_fit([before, first], facts), 1.0, last, facts)  # by trees that never saw the last window
-        note = _judged(last, counted, grown, weight).model_copy(update={"judged_ms": asof_ms, "log_rows": last.height})
+        grown = _mixed(_fit(before, facts), 1.0, last, facts)  # by trees that never saw the last window
+        note = _judged(last, counted, grown).model_copy(update={"judged_ms": asof_ms, "log_rows": last.height})
         mixed = note.weight * grown + (1 - note.weight) * counted
         trees = _fit(windows, facts) if note.weight else None
-        return Forecast(note, trees, _shifts(last, mixed, [before, first]))
-    return Forecast(note, None, _shifts(last, counted, [before, first]))
+        return Forecast(note, trees, _shifts(last, mixed, before))
+    return Forecast(note, None, _shifts(last, counted, before))
 
 
 def groups(rows: pl.DataFrame) -> NDArray[np.int64]:
@@ -207,26 +206,17 @@ def _mixed(trees: str | None, weight: float, rows: pl.DataFrame, facts: pl.DataF
     return np.asarray(weight * np.asarray(grown) + (1 - weight) * counted)
 
 
-def _chosen(window: pl.DataFrame, grown: Vector) -> float:
-    """The weight of the trees' log odds beside the counts' by a window that they never saw."""
-    counted, hit = _log_odds(window["buy_prob"].to_numpy()), window["hit"].to_numpy()
-    losses = [_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS]
-    return WEIGHTS[least_weight(np.stack(losses, axis=1), window["customer_id"])]
-
-
-def _judged(last: pl.DataFrame, counted: Vector, grown: Vector, weight: float) -> MemberNote:
-    """What the last window says of a weight that it did not choose; 0 where the trees do not pay there."""
-    hit = last["hit"].to_numpy()
-    alone, both = (_losses(share * grown + (1 - share) * counted, hit) for share in (0.0, weight))
-    lead = paired(alone - both, last["customer_id"])
-    why = "the trees lose less on the last window"
-    if weight == 0:
-        why = "the counts alone are within one standard error"
-    elif lead.mean <= 0:
-        why = "the trees lose more on the last window"
-    found = MemberNote(weight=weight if lead.mean > 0 else 0.0, why=why, n=last.height, alone=float(alone.mean()))
-    ends = {"lead": lead.mean, "lead_low": lead.mean - lead.half, "lead_high": lead.mean + lead.half}
-    return found.model_copy(update=ends) if weight else found
+def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> MemberNote:
+    """The weight of the trees' log odds beside the counts', by a window that they never saw."""
+    hit, who = last["hit"].to_numpy(), last["customer_id"]
+    loss_RW = np.stack([_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS], axis=1)
+    found = weigh(loss_RW, who, hash_units("halves", who.to_list()) < 0.5)
+    lead = paired(loss_RW[:, 0] - np.take_along_axis(loss_RW, found.at_R[:, None], 1)[:, 0], who)
+    why = "the trees lose less on the last window" if found.at else "the counts alone are within one standard error"
+    return MemberNote(
+        weight=WEIGHTS[found.at], why=why, n=last.height, alone=float(loss_RW[:, 0].mean()), lead=lead.mean,
+        lead_low=lead.mean - lead.half, lead_high=lead.mean + lead.half,
+    )  # fmt: skip
 
 
 def _shifts(last: pl.DataFrame, odds: Vector, earlier: list[pl.DataFrame]) -> tuple[float, ...]:

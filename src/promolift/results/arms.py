@@ -6,7 +6,6 @@ import polars as pl
 
 from promolift.deliver import LineEffect
 from promolift.results.base import Note
-from promolift.results.chinese import kept
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.words import count, listed, money, pick, share
@@ -30,7 +29,8 @@ class DrawnGroup(Settings):
 class DrawNote(Note):
     """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `ceiling_cents` what all that is
     given costs at most but for one month in a thousand, `largest` the largest group, `assumed_visits` by how much an
-    offer is assumed to raise the odds of coming, None where draws have told. Where an offer lowered by the share
+    offer is assumed to raise the odds of coming, None where draws have told, and `visits_flip` the rise at which what
+    is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
     `habit_flip` what those who use it bring after the window, discounts would be worth nothing."""
 
     NAME: ClassVar[str] = "test"
@@ -45,6 +45,7 @@ class DrawNote(Note):
     horizon_days: int
     effects: tuple[LineEffect, ...]
     assumed_visits: float | None = None
+    visits_flip: float | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -115,28 +116,7 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
             f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
-    if note.assumed_visits is not None:
-        more = share(note.assumed_visits)
-        said.append(
-            pick(
-                f"Assumed until draws tell: an offer raises the odds that who stays away comes by {more}, and who "
-                "comes is worth what such customers were worth after returns of their own.",
-                f"在测试说明之前的假设：优惠使不来的客户来店的几率提高{more}，"
-                "来了之后的价值与这类客户过去自行回来后的价值相同。",
-            )
-        )
-    if note.habit_flip is not None:
-        less = share(note.habit_flip)
-        said.append(
-            pick(
-                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it "
-                f"lowered what they bring in the weeks after the window by {less}; within the window it changes "
-                "nothing.",
-                "假设：用过折扣的客户之后照旧购买。"
-                "如果期满之后几周他们带来的利润因此减少"
-                f"{less}，这些折扣就不再值得；期内不受影响。",
-            )
-        )
+    said += _assumed(note)
     if weak:
         need = count(min(each.needed for each in note.tested))
         said.append(
@@ -156,14 +136,57 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     return said
 
 
+def _assumed(note: DrawNote) -> list[str]:
+    """What is assumed until draws tell."""
+    said = []
+    if note.assumed_visits is not None:
+        more = share(note.assumed_visits)
+        flip = "" if note.visits_flip is None else pick(
+            f" By these assumptions the offers are worth nothing at a rise of {share(note.visits_flip)}.",
+            f"按这些假设，提高{share(note.visits_flip)}时这些优惠正好不赚不赔。",
+        )  # fmt: skip
+        said.append(
+            pick(
+                f"Assumed until draws tell: an offer raises the odds that who stays away comes by {more}, and who "
+                f"comes is worth what such customers were worth after returns of their own.{flip}",
+                f"在测试说明之前的假设：优惠使不来的客户来店的几率提高{more}，"
+                f"来了之后的价值与这类客户过去自行回来后的价值相同。{flip}",
+            )
+        )
+    if note.habit_flip is not None:
+        less = share(note.habit_flip)
+        said.append(
+            pick(
+                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it "
+                f"lowered what they bring in the weeks after the window by {less}; within the window it changes "
+                "nothing.",
+                "假设：用过折扣的客户之后照旧购买。"
+                "如果期满之后几周他们带来的利润因此减少"
+                f"{less}，这些折扣就不再值得；期内不受影响。",
+            )
+        )
+    return said
+
+
 def _group(group: DrawnGroup, currency: str) -> str:
     """One group's smallest effect, lines and sizes."""
     least, arms = money(group.detectable_cents, currency), listed(list(group.arms))
-    treated, none = count(group.treated), count(group.none)
+    treated, none, name = count(group.treated), count(group.none), group_name(group.group)
     return pick(
-        f"{least} among {group.group} ({arms}: {treated} against {none} with none)",
-        f"{kept(group.group)}：{least}（{arms}：{treated}位，对照{none}位）",
+        f"{least} among {name} ({arms}: {treated} against {none} with none)",
+        f"{name}：{least}（{arms}：{treated}位，对照{none}位）",
     )
+
+
+_GROUPS_ZH = {
+    "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
+    "high value": "价值较高", "low value": "价值较低",
+}  # fmt: skip
+
+
+def group_name(group: str) -> str:
+    """A group of a test in the language that is spoken: 'active, high value'; a name of the shop's own as it is."""
+    return pick(group, "、".join(_GROUPS_ZH.get(part, part) for part in group.split(", ")))
 
 
 def _no_test(note: DrawNote, currency: str) -> str:

@@ -84,15 +84,15 @@ class Placed(Settings):
         return self.quantiles[QUANTILES.index(0.5)]
 
     @classmethod
-    def of(cls, people: pl.DataFrame, lettered: Sequence[str]) -> Self | None:
-        """None where there are none."""
+    def of(cls, people: pl.DataFrame, lettered: Sequence[str], dots: int) -> Self | None:
+        """At most so many `dots`; None where there are none."""
         placed = people.filter(pl.col("recency_days") >= 0, pl.col("spend_cents") > 0)
         if placed.is_empty():
             return None
         reach = _reach(placed["price_sensitivity"])
         return cls(
             customers=placed.height, left_out=people.height - placed.height,
-            dots=typed(Dot, sample(placed, "customer_id", MOST_DOTS, "report.scatter")),
+            dots=typed(Dot, sample(placed, "customer_id", dots, "report.scatter")),
             lettered=typed(Dot, placed.filter(pl.col("customer_id").is_in(lettered))),
             longest_days=placed["recency_days"].max(), quantiles=tuple(Quantile.of(placed, q) for q in QUANTILES),
             top_tenth_share=_top_tenth(placed["spend_cents"]), apart_share=_apart(placed),
@@ -114,8 +114,10 @@ class Customers(Settings):
     heavy_share: float | None
 
     @classmethod
-    def of(cls, profiles: pl.DataFrame, affinities: pl.DataFrame, lettered: Sequence[str] = ()) -> Self | None:
-        """From PROFILES and AFFINITIES as of one moment; None where there is nobody."""
+    def of(
+        cls, profiles: pl.DataFrame, affinities: pl.DataFrame, lettered: Sequence[str] = (), dots: int = MOST_DOTS
+    ) -> Self | None:
+        """From PROFILES and AFFINITIES as of one moment; None where there is nobody. The map has at most `dots`."""
         if profiles.is_empty():
             return None
         spend = affinities.group_by("customer_id").agg(pl.col("expected_cents").sum().alias("spend_next_cents"))
@@ -123,7 +125,7 @@ class Customers(Settings):
         people = finite(read.join(spend, on="customer_id", how="left").sort("customer_id"))
         reduced = people["discount_share"].drop_nulls()
         return cls(
-            customers=people.height, middle=Quantile.of(people, 0.5), placed=Placed.of(people, lettered),
+            customers=people.height, middle=Quantile.of(people, 0.5), placed=Placed.of(people, lettered, dots),
             cadence_days=Histogram.of(people["cadence_days"]), discount_share=Histogram.of(people["discount_share"]),
             heavy_share=(reduced >= HEAVY).mean() if reduced.len() else None,
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """What a learned encoder keeps; and what people read of it: two maps, a customer told, how it learned, how good."""
 
 from math import isfinite
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import polars as pl
 
@@ -10,8 +10,10 @@ from promolift.results.base import Note
 from promolift.results.figures import finite, quantile, sample, typed
 from promolift.results.predictions import Reliability, Scored
 from promolift.settings import Settings
+from promolift.store import Store
 
-MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
+# names under which the encoder, what customers share, and the trees that order next baskets are kept
+MODEL, SHARED, BASKET = "encoder", "encoder_shared", "encoder_basket"
 
 MOST_DOTS = 1_200
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -112,6 +114,26 @@ class Checked(Settings):
             Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
             *_trees(self.basket),
         )
+
+
+class Ordered(NamedTuple):
+    """Trees of the next basket as LightGBM text, "" where there are none; what they weigh, None until it is known."""
+
+    trees: str
+    note: MemberNote | None
+
+    @property
+    def weight(self) -> float:
+        """Of the trees in the order of next baskets, the encoder having the rest."""
+        return self.note.weight if self.note else 0.0
+
+    @classmethod
+    def kept(cls, store: Store) -> "Ordered | None":
+        """Those of an earlier run, None where there are none."""
+        files = store.load_files(BASKET)
+        if "member.json" not in files:
+            return None
+        return cls(files["trees.txt"].decode(), MemberNote.model_validate_json(files["member.json"]))
 
 
 def _trees(note: MemberNote) -> tuple[Scored, ...]:

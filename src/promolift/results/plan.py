@@ -324,7 +324,7 @@ class PlanMaker(Protocol):
 
 @dataclass(frozen=True)
 class Curve:
-    """What the best plan earns at each budget: `frame` has the columns FRONTIER of allocate/frame.py; `own_cents` is
+    """What the best plan earns at each budget: `frame` has the columns FRONTIER of allocate/solver.py; `own_cents` is
     the budget of the plan itself."""
 
     frame: pl.DataFrame
@@ -439,7 +439,7 @@ class Plan:
 
     @cached_property
     def frontier(self) -> pl.DataFrame:
-        """The columns FRONTIER of allocate/frame.py."""
+        """The columns FRONTIER of allocate/solver.py."""
         return self._kept("frontier")
 
     @property

@@ -84,6 +84,11 @@ class Clean:
         return self.store.has("events")
 
     @property
+    def rejected(self) -> Relation | None:
+        """REJECTED: the raw rows that were set aside, with their reason; None in a folder that never held any."""
+        return self.store.table("rejected") if self.store.has("rejected") else None
+
+    @property
     def has_products(self) -> bool:
         """Whether a catalogue was taken in."""
         return self.store.has("products")

@@ -91,6 +91,9 @@ class Redeemed(TypedDict):
     expires_ms: int
 
 
+REDEMPTION = tuple(Redeemed.__annotations__)
+
+
 class FeedbackTaken(TypedDict):
     """Whether feedback was new."""
 

@@ -4,16 +4,16 @@ What a customer may use: the promotions that the shop keeps for everybody, the c
 for them and still holds. `offer.cart` computes; here is who holds what, and the money of a cart held all or not at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
 from promolift.deliver import normalise
-from promolift.deliver.decide import NONE
 from promolift.message.angles import Known
 from promolift.message.channels import Sender, notices
 from promolift.message.facts import money
@@ -28,22 +28,31 @@ from promolift.offer.cart import (
     price_cart,
 )
 from promolift.serve import outbox
-from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
+from promolift.serve.answers import REDEMPTION, CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
 from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
-from promolift.serve.redeem import REDEMPTION
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import CODE, Claim, Row, reserve, unusable, used_up
-from promolift.store.ledger_schema import DECISIONS, Refused, driver_sql
+from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, driver_sql, members
 from promolift.terms import Benefit, Language, Words, covered
 
 MOST_DECISIONS = 20  # of a customer that are looked at where the request names none
+FEW_PROMOTIONS, FEW_LINES = 6, 50  # of a cart that is priced in a moment
 LONGEST_DAYS = 366  # that an offer can hold
+ReleaseOf = Callable[[str], LiveRelease]
+OF_DECISION = ("decision_id", "ts_ms", "campaign_id", "offer_id", "release_id", "code")
+GIVEN = (
+    select(*(DECISIONS.c[name] for name in OF_DECISION))
+    .where(DECISIONS.c.customer_id == bindparam("who"), DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
+    .order_by(DECISIONS.c.ts_ms.desc())
+)
+LATEST = Query(GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms")).limit(literal_column(str(MOST_DECISIONS))))
+OFFERED = Query(GIVEN.where(DECISIONS.c.decision_id.op("in")(Members("names"))))
 LANGUAGES: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
 BRINGS: dict[str, Words] = {  # what more goods would bring; {0} and {1} as `_brings` fills them
     "percent_off": Words(zh="享{0}%优惠", en="{0}% off"),
@@ -124,6 +133,10 @@ class KeptPromotion(Thing):
     holder: Literal["everybody", "code"]
     terms: PromotionTerms
 
+    def promotion(self, name: str) -> Promotion:
+        """As the till needs it."""
+        return Promotion.model_construct(id=name, **dict(self.terms))
+
 
 class Held(NamedTuple):
     """A promotion that the customer may use here, and what says so."""
@@ -156,11 +169,59 @@ class HeldCart(NamedTuple):
     refused: dict[str, str]
 
 
-def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Wallet:
+class Shelf(NamedTuple):
+    """What is the same for all carts of a moment: campaigns that are live with their releases, what the shop keeps for
+    everybody, and the offers of each campaign whose limits have no room.
+    """
+
+    live: dict[str, Campaign]
+    releases: dict[str, LiveRelease]
+    kept: dict[str, KeptPromotion]
+    everybody: dict[str, Held]
+    full: dict[str, set[str]]
+
+
+def shelf(db: Connection, release_of: ReleaseOf, now_ms: int) -> Shelf:
+    """Read once for all carts that are priced together."""
+    kept, live = KeptPromotion.all(db), {name: one for name, one in Campaign.all(db).items() if not one.paused}
+    releases = {name: release_of(one.release) for name, one in live.items() if one.release}
+    everybody = {
+        name: Held(one.promotion(name), one.campaign_id)
+        for name, one in kept.items()
+        if one.holder == "everybody" and one.campaign_id in live
+    }
+    return Shelf(live, releases, kept, everybody, {name: used_up(db, name, now_ms) for name in live})
+
+
+class Carts:
+    """The work of the ledger that prices carts and holds nothing. One per process."""
+
+    def __init__(self, decider: Decider) -> None:
+        """`decider` has the releases in memory."""
+        self.decider = decider
+
+    def work(self, db: Connection, some: Sequence[CartIn]) -> list[CartAnswer | None]:
+        """Carts that wait together are priced together; None for one that may take long: requests go on meanwhile."""
+        now_ms, release_of = self.decider.clock.now_ms(), self.decider.releases.__getitem__
+        with suppress(KeyError):  # a release that is not in memory
+            common = shelf(db, release_of, now_ms)
+            return [self._soon(db, body, now_ms, common) for body in some]
+        return [None for _ in some]
+
+    def _soon(self, db: Connection, body: CartIn, now_ms: int, common: Shelf) -> CartAnswer | None:
+        with suppress(KeyError):
+            mine = wallet(db, self.decider.releases.__getitem__, body, now_ms, common)
+            if len(mine.held) <= FEW_PROMOTIONS and len(body.lines) <= FEW_LINES:
+                return unheld(body, mine, now_ms)
+        return None
+
+
+def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, common: Shelf | None = None) -> Wallet:
     """Everything that may be used in this cart, each promotion once."""
-    kept = KeptPromotion.all(db)
-    live = {name: one for name, one in Campaign.all(db).items() if not one.paused and body.campaign_id in (None, name)}
-    releases = {name: decider.ensure(one.release) for name, one in live.items() if one.release}
+    live, releases, kept, everybody, full = common or shelf(db, release_of, now_ms)
+    if (only := body.campaign_id) is not None:
+        live = {name: one for name, one in live.items() if name == only}
+        releases = {name: one for name, one in releases.items() if name == only}
     here = {line.product_id for line in body.lines}
     catalogue = {
         product: target
@@ -168,11 +229,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         for product in here
         if (target := release.products.get(product))
     }
-    held = {
-        name: Held(Promotion(id=name, **dict(one.terms)), one.campaign_id)
-        for name, one in kept.items()
-        if one.holder == "everybody" and one.campaign_id in live
-    }
+    held = {name: one for name, one in everybody.items() if one.campaign_id in live}
     refused: dict[str, str] = {}
     for typed in body.codes:
         row = find_code(db, typed)
@@ -181,7 +238,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
         if name in kept:
-            held[name] = Held(Promotion(id=name, **dict(kept[name].terms)), campaign, code=row["code"])
+            held[name] = Held(kept[name].promotion(name), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
             lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
             started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
@@ -192,18 +249,17 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         if made is None:
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
-            release = decider.ensure(made["release_id"])
+            release = release_of(made["release_id"])
             if not takes_off(release, made["offer_id"]):
                 if body.decision_ids is not None:
                     refused[named] = "not_eligible"
                 continue
             promotion = _promotion(release, made["offer_id"], made["ts_ms"], body)
-            row = find_code(db, made["code"]) if made["code"] else None
+            row = CODE.first(db, named=made["code"]) if made["code"] else None
             if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
                 held[made["offer_id"]] = Held(promotion, made["campaign_id"], named, made["code"])
-    full = {campaign: used_up(db, campaign, now_ms) for campaign in live}
     for name, each in list(held.items()):
         if full[each.campaign_id] & {"", name}:
             refused[name] = "limit_reached"
@@ -348,6 +404,11 @@ def _refused(name: str, why: str, no: NotApplied | None = None) -> CartRefused:
     }
 
 
+def unheld(body: CartIn, mine: Wallet, now_ms: int) -> CartAnswer:
+    """The answer where nothing is held."""
+    return shown(body, mine, HeldCart(priced(body, mine, {}, now_ms), {}, {}))
+
+
 def kept(body: PromotionIn) -> KeptPromotion:
     """A request's promotion as it is kept."""
     terms = PromotionTerms(**{name: getattr(body, name) for name in PromotionTerms.model_fields})
@@ -365,15 +426,11 @@ def find_code(db: Connection, typed: str) -> Row | None:
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:
     """Offers that were decided for the customer, the latest first: those named (None where there is none), or all."""
-    mine = select(DECISIONS).where(
-        DECISIONS.c.customer_id == body.customer_id, DECISIONS.c.offer_id != NONE, DECISIONS.c.unanswered == 0
-    )
     if body.decision_ids is None:
-        mine = mine.where(DECISIONS.c.ts_ms > now_ms - LONGEST_DAYS * DAY_MS).limit(MOST_DECISIONS)
+        made = LATEST.dicts(db, who=body.customer_id, since_ms=now_ms - LONGEST_DAYS * DAY_MS)
     else:
-        mine = mine.where(DECISIONS.c.decision_id.in_(body.decision_ids))
-    made = db.execute(mine.order_by(DECISIONS.c.ts_ms.desc())).mappings()
-    found: dict[str, Row | None] = {row["decision_id"]: dict(row) for row in made}
+        made = OFFERED.dicts(db, who=body.customer_id, names=members(body.decision_ids))
+    found: dict[str, Row | None] = {row["decision_id"]: row for row in made}
     return dict.fromkeys(name for name in body.decision_ids or () if name not in found) | found
 
 

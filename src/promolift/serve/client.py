@@ -44,8 +44,13 @@ class Client:
         """Close the connection."""
         self._http.close()
 
-    def decide(self, customer_id: str, campaign_id: str | None = None, **context: Any) -> DecisionAnswer:
-        """The offer and message for this customer now, or `offer_id` none with its `reason`; `context`: see the API."""
+    def decide(
+        self, customer_id: str, campaign_id: str | Sequence[str] | None = None, **context: Any
+    ) -> DecisionAnswer:
+        """The offer and message for this customer now, or `offer_id` none with its `reason`; `context`: see the API.
+
+        Of several campaigns one decides; None: of all that are live.
+        """
         asked = {"customer_id": customer_id, "campaign_id": campaign_id} | context
         body = {name: value for name, value in asked.items() if value is not None}
         return cast(DecisionAnswer, self._call("POST", "/v1/decisions", body))

@@ -1,5 +1,6 @@
 """The paths with the most traffic, as plain Starlette endpoints: decisions, events and money."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,12 +16,13 @@ from starlette.types import Receive, Scope, Send
 
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
-from promolift.serve import events, live, redeem, words
-from promolift.serve.answers import DecisionAnswer, EventsTaken, Redeemed
+from promolift.serve import cart, events, live, redeem, words
+from promolift.serve.answers import CartAnswer, DecisionAnswer, EventsTaken, Redeemed
 from promolift.serve.models import BatchIn, DecisionIn, EventIn, ReserveIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
 from promolift.serve.server import Server
+from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 
 KEY, KEY_LENGTH = b"idempotency-key", 255
@@ -69,6 +71,8 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
     """Add the routes; what was added."""
     text = "Which offer for this customer now, or none"
     routes = [HotRoute("/v1/decisions", "decisions", _decisions(server), DecisionIn, DecisionAnswer, 200, text)]
+    text = "What a cart costs under all that its customer may use; with `hold`, money and codes are reserved for it"
+    routes.append(HotRoute("/v1/carts:price", "carts", _carts(server), cart.CartIn, CartAnswer, 200, text))
     for kind in (None, "track", "identify", "page", "screen"):
         path, body = (f"/v1/{kind}", EventIn) if kind else ("/v1/batch", BatchIn)
         text = f"One {kind} event of the Segment spec" if kind else "Events, as the Segment clients send them"
@@ -119,6 +123,31 @@ def _decisions(server: Server) -> Endpoint:
         return _reply(answer.body, answer.status)
 
     return decisions
+
+
+def _carts(server: Server) -> Endpoint:
+    def whole(body: cart.CartIn, who: str, key: str | None) -> HttpAnswer:
+        """In a thread of its own: it may load a release, and holds what is asked for."""
+        ensure, now_ms = server.decider.ensure, server.clock.now_ms()
+        with server.ledger.read() as db:
+            mine = cart.wallet(db, ensure, body, now_ms)
+        if not body.hold:
+            return HttpAnswer(200, cart.unheld(body, mine, now_ms))
+        return server.change(
+            lambda db, now_ms: HttpAnswer(200, cart.shown(body, mine, cart.hold(db, body, mine, now_ms, who))),
+            key, body.model_dump(mode="json"),
+        )  # fmt: skip
+
+    async def carts(request: Request) -> HotAnswer:
+        body, key = cart.CartIn.model_validate(_read(_body(request))), _key(request)
+        if not body.hold and (found := await server.ledger.call(server.carts.work, body, brief=True)) is not None:
+            return _reply(found, 200)
+        if body.hold:
+            server.check_clock()
+        answer = await asyncio.to_thread(whole, body, request.scope["promolift"].key.key_id, key)
+        return _reply(answer.body, answer.status)
+
+    return carts
 
 
 def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:

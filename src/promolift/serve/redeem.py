@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from promolift.deliver import normalise
 from promolift.deliver.decide import NONE
 from promolift.serve import outbox
-from promolift.serve.answers import Redeemed
+from promolift.serve.answers import REDEMPTION
 from promolift.serve.clock import Clock
 from promolift.serve.models import ConfirmIn, ReserveIn, RollbackIn
 from promolift.serve.things import Campaign
@@ -20,7 +20,6 @@ from promolift.store.ledger_audit import Answered, HttpAnswer, OnceAnswer, keep_
 from promolift.store.ledger_money import Books, Claim, Row, meant
 from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, members
 
-REDEMPTION = tuple(Redeemed.__annotations__)
 SHOWN = itemgetter(*REDEMPTION)
 DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
 OF_DECISION = ("decision_id", "customer_id", "campaign_id", "offer_id", "code")

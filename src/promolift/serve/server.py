@@ -18,7 +18,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import duties, events, live, observe, outbox, redeem, security, words
+from promolift.serve import cart, duties, events, live, observe, outbox, redeem, security, words
 from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
@@ -57,6 +57,7 @@ class Server:
         self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
         self.decider = live.Decider(settings.work, self.secret, self.clock)
         self.redeemer = redeem.Redeemer(self.clock)
+        self.carts = cart.Carts(self.decider)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
         self._noted_ms = 0
         self.reload_keys()

@@ -44,7 +44,7 @@ DRAWS = {
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
     "aimed": pl.Boolean,
 }  # fmt: skip
-KINDS = {float: pl.Float64, int: pl.Int64, bool: pl.Boolean}
+KINDS = {float: pl.Float64, float | None: pl.Float64, int: pl.Int64, bool: pl.Boolean}
 EFFECTS = {
     name: KINDS.get(field.annotation, pl.String)  # type: ignore[arg-type]
     for name, field in LineEffect.model_fields.items()
@@ -194,6 +194,7 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
             pays=each.pays, state=choice.state, share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level, aimed=aimed,
         )
@@ -418,8 +419,20 @@ def _note(
         ceiling_cents=ceiling_of(sent), habit_flip=habit_flip(sent, people),
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
-        assumed_visits=None if any(each.n_arm for each in known) else VISITS,
+        assumed_visits=None if any(each.n_arm for each in known) else VISITS, visits_flip=visits_flip(sent, people),
     )  # fmt: skip
+
+
+def visits_flip(sent: pl.DataFrame, people: People) -> float | None:
+    """How much an offer would have to raise the odds of coming, as VISITS is assumed to, for all that is given to be
+    worth nothing; None where it is worth something without."""
+    by = sent.group_by("group").agg(pl.col("gain_now").sum(), pl.len())
+    visits = sum(
+        count * contact_of(people.ahead, group, max(people.base[group][0], 0.0)).mean
+        for group, count in by.select("group", "len").iter_rows()
+    )
+    rest = float(by["gain_now"].sum()) - visits
+    return -VISITS * rest / visits if rest < 0 < visits else None
 
 
 def habit_flip(sent: pl.DataFrame, people: People) -> float | None:

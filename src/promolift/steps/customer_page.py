@@ -6,7 +6,7 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
-from promolift.results.forecasts import MODEL, SHARED, Alike, CustomerForecast, Visit
+from promolift.results.forecasts import MODEL, SHARED, Alike, CustomerForecast, Ordered, Visit
 from promolift.results.job import Job, StepSummary, local_day, moments
 from promolift.sql import DAY_MS
 from promolift.words import money
@@ -44,7 +44,6 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     """
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_forecast import LearnedEncoder, drivers, nearest
-    from promolift.steps.forecast import kept_trees, looking
     from promolift.steps.forecast_scene import drawn, of_customer
 
     kept = job.store.load_files(MODEL)
@@ -61,9 +60,9 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
     moved: list[Visit] = []
     if item and everyone["visits"][row]:
-        h, order = of_customer(job, scene, customer_id), kept_trees(job.store)
-        if order is not None and order.note.weight:
-            model = looking(model, order.text, order.note.weight, drawn(job, scene), scene.day)
+        h, order = of_customer(job, scene, customer_id), Ordered.kept(job.store)
+        if order is not None and order.weight:
+            model = model.looking(order.trees, order.weight, drawn(job, scene), scene.day)
         found = drivers(model, h, shared, 0, scene.day, item).head(REASONS)
         days, baskets, effects = (found[name].to_list() for name in ("day", "items", "effect"))
         moved = [visit(job, scene, *each) for each in zip(days, baskets, effects, strict=True)]

@@ -7,7 +7,7 @@ the customers table, so whoever is erased there leaves them. torch is loaded her
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +20,21 @@ from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.members import still_holds
 from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
+from promolift.results.forecasts import (
+    BASKET,
+    MODEL,
+    SHARED,
+    Checked,
+    EpochFigures,
+    FigureRange,
+    ForecastNote,
+    Ndcg,
+    Ordered,
+    Predicted,
+)
 from promolift.results.job import Job
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
-from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
@@ -33,7 +43,7 @@ if TYPE_CHECKING:
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
-UNFINISHED, BASKET = "encoder_unfinished", "encoder_basket"
+UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
 DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
@@ -106,12 +116,12 @@ def learn_and_forecast(job: Job) -> None:
     enough(h, start)
     model, shared = learned(job, h, scene.day), popularity(h, scene.day)
     job.tell("encoder", 0.75, "the order of next baskets")
-    trees = basket_trees(job, h, start)
+    order = ordered(job, h, start)
     job.tell("encoder", 0.8, "checked on the last 8 weeks")
-    back = encoder_forecast.look_back(model, trees.text, h, shared, start)
-    checked = check(job, h, model, back, trees)
+    back = encoder_forecast.look_back(model, order.trees, h, shared, start)
+    checked = check(job, h, model, back, order)
     fitted = encoder_forecast.calibrated(back, checked.basket.weight)
-    model = looking(model, trees.text, checked.basket.weight, h, scene.day)
+    model = model.looking(order.trees, checked.basket.weight, h, scene.day)
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
@@ -189,14 +199,7 @@ def digest(h: "Histories", more: str) -> str:
     return found.hexdigest()
 
 
-class BasketTrees(NamedTuple):
-    """Trees of the next basket as LightGBM's text, "" where there are none, and then why."""
-
-    text: str
-    none: MemberNote | None = None
-
-
-def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
+def ordered(job: Job, h: "Histories", start: float) -> Ordered:
     """The trees that order next baskets beside the encoder, learned before the window.
 
     Kept from an earlier run where nothing changed. Where they did not pay, they are not learned again before the window
@@ -204,42 +207,20 @@ def basket_trees(job: Job, h: "Histories", start: float) -> BasketTrees:
     """
     from promolift.profile.basket import fit_basket
 
-    earlier = kept_trees(job.store)
+    earlier, mark = Ordered.kept(job.store), job.store.load_files(MODEL)["made_from"]
     if earlier is not None:
         if still_holds(earlier.note, round(start * DAY_MS), WINDOW * DAY_MS, len(h.item_L)):
-            return BasketTrees("", earlier.note)
-        if job.store.load_files(BASKET)["made_from"] == job.store.load_files(MODEL)["made_from"]:
-            return BasketTrees(earlier.text, None if earlier.text else earlier.note)
+            return earlier._replace(trees="")
+        if job.store.load_files(BASKET)["made_from"] == mark:
+            return Ordered(earlier.trees, None) if earlier.trees else earlier
     try:
-        return BasketTrees(fit_basket(h, start, job.config.encoder.seed))
+        return Ordered(fit_basket(h, start, job.config.encoder.seed), None)
     except SupportError as reason:
         judged = {"judged_ms": round(start * DAY_MS), "log_rows": len(h.item_L)}
-        return BasketTrees("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
+        return Ordered("", MemberNote(weight=0.0, why=str(reason), n=0, **judged))
 
 
-class KeptTrees(NamedTuple):
-    """The trees of an earlier run as text, and what they weigh."""
-
-    text: str
-    note: MemberNote
-
-
-def kept_trees(store: Store) -> KeptTrees | None:
-    """The trees that an earlier run left, None where it left none."""
-    kept = store.load_files(BASKET)
-    if "member.json" not in kept:
-        return None
-    return KeptTrees(kept["trees.txt"].decode(), MemberNote.model_validate_json(kept["member.json"]))
-
-
-def looking(model: "LearnedEncoder", trees: str, weight: float, h: "Histories", day: float) -> "LearnedEncoder":
-    """The encoder with the trees looking at a moment, where they have any weight."""
-    from promolift.profile.basket import BasketRanker, BasketView
-
-    return replace(model, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else model
-
-
-def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", trees: BasketTrees) -> Checked:
+def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", order: Ordered) -> Checked:
     """How well the window was forecast, beside each customer's own habits; what the trees weigh, which is kept with
     them; the training's record.
     """
@@ -247,8 +228,8 @@ def check(job: Job, h: "Histories", model: "LearnedEncoder", back: "Lookback", t
 
     names = [h.customers[c] for c in back.customer_A]
     found = crossed(back, hash_units("halves", names) < 0.5)
-    basket = trees.none or weighed(back, found, len(h.item_L))
-    files = {"trees.txt": trees.text.encode(), "member.json": basket.model_dump_json().encode()}
+    basket = order.note or weighed(back, found, len(h.item_L))
+    files = {"trees.txt": order.trees.encode(), "member.json": basket.model_dump_json().encode()}
     job.store.save_files(BASKET, files | {"made_from": job.store.load_files(MODEL)["made_from"]})
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
     return Checked(

@@ -287,6 +287,24 @@ class Store:
             arrays = {key: file[key] for key in file.files}
         return StoredModel(arrays, _read_json(path.with_suffix(".json")))
 
+    def forget(self, customer_id: str) -> dict[str, int]:
+        """Delete a customer's rows from every table that has `customer_id`; how many went, by table."""
+        self._claim()
+        gone: dict[str, int] = {}
+        for path in sorted((self.root / "tables").rglob("*.parquet")):
+            rows = pl.scan_parquet(path)
+            if "customer_id" not in rows.collect_schema():
+                continue
+            mine = pl.col("customer_id").cast(pl.String).eq_missing(pl.lit(customer_id))
+            if not (found := int(rows.select(mine.sum()).collect().item())):
+                continue
+            draft = self._work / path.name
+            rows.filter(~mine).sink_parquet(draft, compression="zstd")
+            self._publish(draft, path)
+            name = path.stem if path.parent.name == "tables" else path.parent.name
+            gone[name] = gone.get(name, 0) + found
+        return gone
+
     def save_files(self, name: str, files: Mapping[str, bytes]) -> None:
         """Keep files as they are in models/<name>/, all of them or none, replacing what was there."""
         self._claim()

@@ -4,22 +4,15 @@ from sqlalchemy import Connection, func, select
 
 from promolift.console.entrance import ENTER, onward
 from promolift.console.people import ROLES, change_person, check_new, end, hashed, matches, new_link
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
-from promolift.store.ledger_schema import PEOPLE, SESSIONS, Refused
-from promolift.terms import Words
-from promolift.words import pick, spoken
-
-MEANING = {
-    "viewer": Words(en="sees everything, changes nothing", zh="可查看全部，不能更改"),
-    "editor": Words(en="makes drafts: plans, texts, offers, tests", zh="起草：计划、文案、优惠、测试"),
-    "approver": Words(en="approves texts, activates releases, changes limits", zh="批准文案、启用发布、更改限额"),
-    "admin": Words(en="people, keys and erasure, and all of the above", zh="人员、密钥、删除数据，以及以上全部"),
-}
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
+from promolift.serve.worded import refused, worded
+from promolift.store.ledger_schema import PEOPLE, SESSIONS
+from promolift.words import pick
 
 
 def role_meanings() -> dict[str, str]:
     """What each role may do, in the language that is spoken."""
-    return {role: MEANING[role].in_(spoken()) for role in ROLES}
+    return {role: worded("role", role) for role in ROLES}
 
 
 def sign_out(visit: PageVisit) -> Reply:
@@ -63,10 +56,10 @@ def change_password(visit: PageVisit) -> Reply:
     with visit.read() as db:
         kept = db.execute(select(PEOPLE.c.password).where(PEOPLE.c.name == name)).scalar_one()
     if patience.wait_s(f"name {name.lower()}"):
-        raise Refused("wait", pick("Too many wrong tries. Wait a minute.", "错误次数过多，请稍候。"))
+        raise refused("wait")
     if kept and not matches(visit.form.get("old", "")[:1000], kept):
         patience.wrong(f"name {name.lower()}")
-        raise Refused("password_wrong", pick("The present password is wrong.", "当前密码不正确。"))
+        raise refused("password_wrong")
     check_new(name, visit.form.get("new", ""))
     new = hashed(visit.form["new"])
     visit.change(lambda db, now_ms: change_person(db, now_ms, visit.visitor.actor, name, password=new))
@@ -99,7 +92,7 @@ def invite(visit: PageVisit) -> Reply:
     """A link by which one person may enter, shown once."""
     role = next((each for each in ROLES if each == visit.form.get("role")), None)
     if role is None:
-        raise Refused("role_unknown", pick("Choose one of the roles.", "请选择角色。"))
+        raise refused("role_unknown")
     made: list[str] = []
     visit.change(lambda db, now_ms: made.append(new_link(db, now_ms, visit.visitor.actor, "invite", role)))
     page = people(visit)
@@ -123,7 +116,7 @@ def change(visit: PageVisit) -> Reply:
             change_person(db, now_ms, visit.visitor.actor, name, **new)
 
     visit.change(do)
-    return Redirect("/people", SaidNote(pick(f"Done: {name}.", f"已完成：{name}。")))
+    return on_to("/people", f"Done: {name}.", f"已完成：{name}。")
 
 
 DOORS = (

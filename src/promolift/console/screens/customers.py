@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
@@ -26,7 +26,7 @@ from promolift.store.ledger_schema import CUSTOMERS, EVENTS, Refused
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
-LISTED, LATEST = 25, 20
+LISTED, LATEST, DOTS = 25, 20, 600
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
 where customer_id = $who group by kind, order_id order by 1 desc limit 20
@@ -105,7 +105,7 @@ def distributions(visit: PageVisit) -> Reply:
     """Who the shop's customers are: the part of the screen that comes after the list."""
 
     def make(job: Any) -> list[Block | Figure]:
-        return [*tell_chapter(tell_customers(job)).blocks]
+        return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
 
     blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
     figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
@@ -271,7 +271,7 @@ def erase(visit: PageVisit) -> Reply:
     privacy.erase(visit.call, customer)
     en = "Erased: their events are gone, and no offer is made to them again. Make a new release; backups must expire."
     zh = "已删除：事件已清除，不再向其发放优惠。请制作新的发布，并等待备份过期。"
-    return Redirect("/customers", SaidNote(pick(en, zh)))
+    return on_to("/customers", en, zh)
 
 
 DOORS = (

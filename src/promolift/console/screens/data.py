@@ -9,10 +9,11 @@ import polars as pl
 
 from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.pages.chapters.health import tell_health
 from promolift.results.shop import Health, Span
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.setup.init import guess_all, init
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
@@ -20,18 +21,11 @@ from promolift.sql import bind, fetch
 from promolift.steps.ingest import CLEANERS
 from promolift.store import Store
 from promolift.store.ledger_schema import Refused
-from promolift.terms import Words
-from promolift.words import clip, pick, spoken
+from promolift.words import clip, pick
 
 FIRST, SHOWN, TRIED = 20, 500, 20_000  # rows set aside that are shown; rows whose values are; rows that are tried
 KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
 SEVERAL = "\t"  # between the columns of a role that has several
-NAMES = {
-    "events": Words(en="what customers did: orders, order lines, visits", zh="客户行为：订单、订单明细、访问"),
-    "products": Words(en="the catalogue: names, categories, prices, costs", zh="商品目录：名称、品类、价格、成本"),
-    "customers": Words(en="what customers said of themselves, and their consent", zh="客户资料与营销同意"),
-    "promotions": Words(en="past campaigns: who was sent what", zh="过去的活动：发给了谁"),
-}
 ASIDE = """
 select source, row, reason, raw from (
     select *, row_number() over (partition by source order by row) as place from rejected) where place <= $first
@@ -71,7 +65,7 @@ def data(visit: PageVisit) -> Reply:
         "lead": chapter.lead if chapter else "", "blocks": chapter.blocks if chapter else [], "last_ms": last_ms,
         "warnings": (*health.warnings, *health.notes) if chapter else (), "aside": aside(visit) if chapter else {},
         "sources": sources(visit), "own": config is None or config.data.source == "files", "config": config is not None,
-        "tables": {name: NAMES[name].in_(spoken()) for name in RAW}, "kinds": ",".join(KINDS),
+        "tables": all_worded("table"), "kinds": ",".join(KINDS),
         "job": visit.shared.jobs.running or visit.shared.jobs.last("run"),
         "margin": config.value.margin_rate if config else None, "consent": bool(config and config.consent.default),
     })  # fmt: skip
@@ -81,9 +75,9 @@ def aside(visit: PageVisit) -> dict[str, list[dict[str, Any]]]:
     """The first rows that were set aside, by their source."""
 
     def make(job: Any) -> dict[str, list[dict[str, Any]]]:
-        if not job.store.has("rejected"):
+        if (rejected := job.clean.rejected) is None:
             return {}
-        rows = fetch(job.store.table("rejected").query("rejected", bind(ASIDE, first=FIRST)))
+        rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
         return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
 
     found: dict[str, list[dict[str, Any]]] = visit.shared.once("aside", make, "notes/health.json")
@@ -95,14 +89,14 @@ def sources(visit: PageVisit) -> list[SourceFile]:
     config = visit.server.config
     named: list[tuple[str, RawFile | None]] = [(name, getattr(config.data, name)) for name in RAW] if config else []
     named += [(f"events{place}", file) for place, file in enumerate(config.data.more_events, 2)] if config else []
-    return [SourceFile(name, NAMES[name.rstrip("0123456789")].in_(spoken()), file) for name, file in named if file]
+    return [SourceFile(name, worded("table", name.rstrip("0123456789")), file) for name, file in named if file]
 
 
 def the_source(visit: PageVisit) -> SourceFile:
     """The one that the path names."""
     found = next((each for each in sources(visit) if each.name == visit.params["name"]), None)
     if found is None:
-        raise Refused("file_unknown", pick("No such file is read.", "没有读入这个文件。"))
+        raise refused("file_unknown")
     return found
 
 
@@ -110,12 +104,12 @@ def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole, what its columns mean is guessed, and a person looks at it."""
     config, name = visit.server.config, visit.query.get("table", "events")
     if name not in RAW:
-        raise Refused("table_unknown", pick("Say what the file holds.", "请选择文件内容。"))
+        raise refused("table_unknown")
     if config is not None and config.data.source != "files":
         en = "These are the demo's own data. For yours, start `promolift serve` in an empty folder."
         raise Refused("demo_data", pick(en, "这是演示数据。要用自己的数据，请在空文件夹中运行`promolift serve`。"))
     if config is None and name != "events":
-        raise Refused("events_first", pick("Send what customers did first.", "请先上传客户行为文件。"))
+        raise refused("events_first")
     path = visit.received(visit.shared.file.absolute().parent / "uploads", KINDS)
     if path is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
@@ -126,7 +120,7 @@ def upload(visit: PageVisit) -> Reply:
         keep(visit, name, taken(visit, name, path))
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"{name} {path.name}"))
     en = "The file is there. Look at what its columns are taken to mean, then run."
-    return Redirect(f"/data/{name}", SaidNote(pick(en, "文件已上传。请确认各列的含义，然后运行。")))
+    return on_to(f"/data/{name}", en, "文件已上传。请确认各列的含义，然后运行。")
 
 
 def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
@@ -252,11 +246,16 @@ def keep_mapping(visit: PageVisit) -> Reply:
     new = stated(visit, source, visit.form)
     tried(visit, source, new)
     keep(visit, source.name, source.file.model_copy(update={"mapping": new}))
-    if source.name == "events":
-        visit.shared.change(lambda _: {"shop": {"currency": new.currency, "zone": new.zone}})
+    said = {
+        name: getattr(new, name)
+        for name in ("currency", "zone")
+        if getattr(new, name) != getattr(source.file.mapping, name)
+    }
+    if source.name == "events" and said:  # what was said anew alone: the shop may state a zone of its own
+        visit.shared.change(lambda _: {"shop": said})
     visit.change(lambda db, now_ms: visit.note(
         db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
-    return Redirect("/data", SaidNote(pick("Kept. Run to read the files by it.", "已保存。运行后即按此读入。")))
+    return on_to("/data", "Kept. Run to read the files by it.", "已保存。运行后即按此读入。")
 
 
 def shop(visit: PageVisit) -> Reply:
@@ -264,18 +263,18 @@ def shop(visit: PageVisit) -> Reply:
     try:
         margin = float(visit.text("margin", 20)) / 100
     except ValueError:
-        raise Refused("margin_wrong", pick("Give the margin in percent.", "请输入毛利率（百分比）。")) from None
+        raise refused("margin_wrong") from None
     parts = {"shop": {"name": visit.text("name", 60)}, "value": {"margin_rate": margin},
              "consent": {"default": visit.form.get("consent") == "yes"}}  # fmt: skip
     visit.shared.change(lambda _: parts)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.shop", "promolift.toml", None, parts))
-    return Redirect("/data", SaidNote(pick("Kept. Run to plan by it.", "已保存。运行后即按此计划。")))
+    return on_to("/data", "Kept. Run to plan by it.", "已保存。运行后即按此计划。")
 
 
 def run(visit: PageVisit) -> Reply:
     """All from the files to the plan, in the background; what did not change is not done again."""
     if visit.shared.config.data.source == "files" and not sources(visit):
-        raise Refused("no_files", pick("Send a file first.", "请先上传文件。"))
+        raise refused("no_files")
     visit.shared.jobs.start("run", {}, visit.visitor.name)
     return Redirect("/data")
 

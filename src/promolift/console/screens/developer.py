@@ -6,22 +6,17 @@ from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.serve import events as room
 from promolift.serve.models import HookEvent, KeyIn, WebhookIn
 from promolift.serve.routes import admin
-from promolift.serve.security import MAY, needed
+from promolift.serve.security import needed
+from promolift.serve.worded import all_worded, refused
 from promolift.store.ledger_schema import EVENTS, REJECTS, Refused
-from promolift.terms import Words
-from promolift.words import pick, spoken
+from promolift.words import pick
 
 LATEST, DEEP = 20, 6  # rows of a list; levels of a body that an example fills
 FIRST = "POST /v1/decisions"
-SCOPES = {
-    "write": Words(en="sends events alone; may stand in a web page", zh="只能发送事件，可放在网页中"),
-    "decide": Words(en="asks for decisions and redeems; on your servers alone", zh="请求决策和核销，只放在服务器上"),
-    "admin": Words(en="everything; for your own people and scripts", zh="全部权限，仅供自己人和脚本使用"),
-}
 KNOWN = {"customer_id": "c-1", "order_id": "order-1", "campaign_id": "cmp_1"}
 
 
@@ -45,7 +40,7 @@ def developer(visit: PageVisit, **shown: str) -> Reply:
         aside = [dict(row) for row in db.execute(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)).mappings()]
     hooks = admin.webhooks(visit.call)["data"]
     return Screen("developer.html", pick("Developer", "开发者"), {
-        "keys": admin.keys(visit.call)["data"], "scopes": {name: SCOPES[name].in_(spoken()) for name in MAY},
+        "keys": admin.keys(visit.call)["data"], "scopes": all_worded("scope"),
         "hooks": [each | {"sent": messages(visit, each["webhook_id"])} for each in hooks],
         "kinds": get_args(HookEvent), "taken": taken, "aside": aside, "operations": sorted(operations(visit)),
         "once": shown, **built(visit, visit.query),
@@ -164,7 +159,7 @@ def try_events(visit: PageVisit) -> Reply:
         raise Refused("json_invalid", pick(f"This is no JSON: {error}", f"不是有效的JSON：{error}")) from None
     batch = said.get("batch", [said]) if isinstance(said, dict) else said
     if not isinstance(batch, list):
-        raise Refused("json_invalid", pick("Give one event, or a list of events.", "请给出一个事件或事件列表。"))
+        raise refused("json_invalid")
     parsed = room.parse(batch, None, visit.now_ms)
     data = {"read": parsed.events, "rejected": parsed.rejected, "repaired": parsed.repaired}
     return Screen("developer_events.html", pick("Events tried", "事件试算"), data)
@@ -179,7 +174,7 @@ def new_key(visit: PageVisit) -> Reply:
 def revoke_key(visit: PageVisit) -> Reply:
     """No more with this key, at once."""
     admin.revoke(visit.call, visit.params["key"])
-    return Redirect("/developer", SaidNote(pick("Revoked: it opens nothing any more.", "已吊销，立即失效。")))
+    return on_to("/developer", "Revoked: it opens nothing any more.", "已吊销，立即失效。")
 
 
 def new_hook(visit: PageVisit) -> Reply:
@@ -202,7 +197,7 @@ def change_hook(visit: PageVisit) -> Reply:
         admin.delete_webhook(visit.call, name)
         text = pick("It hears nothing more.", "已删除，不再发送。")
     else:
-        raise Refused("said_nothing", pick("Choose what to do.", "请选择操作。"))
+        raise refused("said_nothing")
     return Redirect("/developer", SaidNote(text))
 
 

@@ -4,7 +4,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from promolift.console.screens.plan import manifest
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, Power, power
@@ -24,6 +24,7 @@ from promolift.serve.problems import ApiError
 from promolift.serve.routes import admin, experiments
 from promolift.serve.things import KeptTest, MadeRelease
 from promolift.serve.verdicts import ExperimentResult, judged_by, many
+from promolift.serve.worded import refused
 from promolift.store.ledger_schema import Refused
 from promolift.words import Cash, days, pick
 
@@ -37,7 +38,7 @@ class PowerLine(NamedTuple):
     smallest: str
 
 
-class Found(NamedTuple):
+class ReadTest(NamedTuple):
     """What a test shows; or why not."""
 
     result: ExperimentResult | None
@@ -72,7 +73,7 @@ def shown(
     visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None, part: bool = False
 ) -> Screen:
     """A page with what a test shows; where that is a long reading, the page comes first and asks for the part."""
-    found, blocks, cash = Found(None, ""), list[Figure | Block](), Cash(visit.shared.shop.currency)
+    found, blocks, cash = ReadTest(None, ""), list[Figure | Block](), Cash(visit.shared.shop.currency)
     if test is not None:
         design = judged_by(test.experiment.design)
         with visit.read() as db:
@@ -97,12 +98,12 @@ def shown(
     return Screen(template, title, data | {"draws": True}, figures, whole=not part)
 
 
-def read(visit: PageVisit, test: KeptTest) -> Found:
+def read(visit: PageVisit, test: KeptTest) -> ReadTest:
     """What it shows, or why nothing can be said."""
     try:
-        return Found(experiments.ended_experiment(visit.call, visit.campaign_id, test.experiment.design.name), "")
+        return ReadTest(experiments.ended_experiment(visit.call, visit.campaign_id, test.experiment.design.name), "")
     except PromoError as error:
-        return Found(None, str(error))
+        return ReadTest(None, str(error))
 
 
 def question(test: KeptTest) -> str:
@@ -119,7 +120,7 @@ def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
     """The test that the form describes. Refused, or a ValidationError, where it describes none."""
     releases = {arm: given[arm] for arm in ARMS if given.get(arm)}
     if not releases:
-        raise Refused("arms_missing", pick("Choose a release for at least one arm.", "请至少为一个分组选择发布。"))
+        raise refused("arms_missing")
     held, control = given.get("holdout") or "0.1", given.get("control") or HOLDOUT
     if control == HOLDOUT and held == "0":
         en = "Nothing to compare with: hold customers out, or compare with arm a."
@@ -166,9 +167,9 @@ def lines(visit: PageVisit, design: Design) -> list[PowerLine]:
 def save(visit: PageVisit) -> Reply:
     """Keep it as a draft."""
     if not visit.text("question", 300):
-        raise Refused("question_missing", pick("Write what the test is to answer.", "请写下测试要回答的问题。"))
+        raise refused("question_missing")
     experiments.draft(visit.call, visit.campaign_id, asked(visit, dict(visit.form)))
-    return Redirect("/tests", SaidNote(pick("Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")))
+    return on_to("/tests", "Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")
 
 
 def drafted(visit: PageVisit) -> KeptTest:
@@ -184,11 +185,11 @@ def start(visit: PageVisit) -> Reply:
     """Split customers from the next decision on."""
     test = drafted(visit)
     if test.begun_ms is not None or visit.campaign().experiment:
-        raise Refused("test_running", pick("Stop the running test first.", "请先停止正在进行的测试。"))
+        raise refused("test_running")
     if two_eyes(visit) and test.by == visit.visitor.actor:
-        raise Refused("own_draft", pick("Somebody else must start your draft.", "您的草稿须由其他人启动。"))
+        raise refused("own_draft")
     experiments.put_experiment(visit.call, visit.campaign_id, test.experiment)
-    return Redirect("/tests", SaidNote(pick("Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")))
+    return on_to("/tests", "Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")
 
 
 def pause(visit: PageVisit) -> Reply:
@@ -204,7 +205,7 @@ def pause(visit: PageVisit) -> Reply:
 def stop(visit: PageVisit) -> Reply:
     """End it; its verdict stays."""
     experiments.stop_experiment(visit.call, visit.campaign_id)
-    return Redirect("/tests", SaidNote(pick("Stopped. What it showed stays below.", "已停止，结果保留在下方。")))
+    return on_to("/tests", "Stopped. What it showed stays below.", "已停止，结果保留在下方。")
 
 
 def win(visit: PageVisit) -> Reply:
@@ -213,7 +214,7 @@ def win(visit: PageVisit) -> Reply:
     found = experiments.experiment(visit.call, visit.campaign_id)
     release = running.releases.get(found.winner or "") if running else None
     if release is None:
-        raise Refused("no_winner", pick("No release is shown to be better.", "尚未证实哪个发布更好。"))
+        raise refused("no_winner")
     admin.activate(visit.call, release)
     experiments.stop_experiment(visit.call, visit.campaign_id)
     said = pick(f"{release} decides for everybody now.", f"现在由{release}为所有客户决策。")

@@ -7,7 +7,7 @@ from fastapi import Response
 from sqlalchemy import select
 
 from promolift.console.screens.customers import known_release, said_offer
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.currency import currency_digits
 from promolift.pages.blocks import Figure
 from promolift.pages.figures import Axis, Line, by_point, lines, thin
@@ -15,7 +15,8 @@ from promolift.results.chinese import kept
 from promolift.serve.routes import admin, lists
 from promolift.serve.routes.summary import spend, summary
 from promolift.serve.things import Campaign
-from promolift.store.ledger_schema import EVENTS, Refused
+from promolift.serve.worded import refused
+from promolift.store.ledger_schema import EVENTS
 from promolift.words import Cash, count, date, days, interval, pick, upper_first
 
 DECIDE = "/v1/decisions"
@@ -130,7 +131,7 @@ def limit(visit: PageVisit) -> Reply:
     digits = currency_digits(visit.shared.shop.currency) if one and one["metric"] == "discount_amount" else 0
     typed = re.fullmatch(r"([0-9]{1,12})(?:[.,]([0-9]+))?", visit.text("amount", 20))
     if one is None or typed is None or len(typed[2] or "") > digits:
-        raise Refused("limit_wrong", pick("Give an amount, such as 500.", "请输入金额或次数，如500。"))
+        raise refused("limit_wrong")
     names = ("limit_id", "metric", "amount", "period", "per")
     new = [
         {name: each[name] for name in names}
@@ -139,7 +140,7 @@ def limit(visit: PageVisit) -> Reply:
         for each in listed
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
-    return Redirect("/live", SaidNote(pick(f"The limit {named} is changed.", f"限额{named}已更改。")))
+    return on_to("/live", f"The limit {named} is changed.", f"限额{named}已更改。")
 
 
 DOORS = (

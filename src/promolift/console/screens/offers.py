@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from promolift import message
 from promolift.console.screens.words import pool_of
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.message import Known
@@ -20,6 +20,7 @@ from promolift.offer import MenuItem
 from promolift.offer.menu import make_offer
 from promolift.results.plan import Plan, PlanNote
 from promolift.serve.menu import MenuDraft, MenuVersion, as_stated, versions
+from promolift.serve.worded import all_worded, refused
 from promolift.store.ledger_schema import Refused
 from promolift.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
 from promolift.words import Cash, pick, spoken
@@ -30,17 +31,6 @@ OPEN = ("draft", "asked")
 TRIED = 40  # texts of the pool that are tried for a preview
 MONEY = ("amount_cents", "price_cents", "max_discount_cents", "worth_cents")
 LINE_MONEY = ("min_spend_cents", "send_cost_cents", "benefit_cost_cents")
-TYPES = {
-    "percent_off": Words(en="a percentage off", zh="打折"),
-    "amount_off": Words(en="an amount off", zh="满减"),
-    "free_shipping": Words(en="free delivery", zh="免运费"),
-    "fixed_price": Words(en="a fixed price", zh="一口价"),
-    "buy_x_get_y": Words(en="buy some, get some", zh="买赠"),
-    "gift": Words(en="a gift", zh="赠品"),
-    "points": Words(en="points", zh="积分"),
-    "exchange": Words(en="an item at a price", zh="换购"),
-    "reminder": Words(en="a reminder, nothing given", zh="提醒（不给优惠）"),
-}
 
 
 class OfferCard(NamedTuple):
@@ -80,7 +70,7 @@ def offers(visit: PageVisit) -> Reply:
         ],
         "versions": [{"number": number, **each.to_json()} for number, each in old.items()],
         "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": release,
-        "types": {name: means.in_(spoken()) for name, means in TYPES.items()},
+        "types": all_worded("benefit"),
         "two_eyes": visit.server.settings.console.two_eyes, "me": visit.visitor.name,
     })  # fmt: skip
 
@@ -154,15 +144,15 @@ def edit(visit: PageVisit) -> Reply:
     if wanted:
         lines = {line.id: line for line in (*plan_of(visit).menu, *visit.shared.config.menu)}
         if wanted not in lines:
-            raise Refused("line_unknown", pick("There is no such line.", "没有这一条优惠。"))
+            raise refused("line_unknown")
     line = lines.get(wanted)
     kind: Any = visit.query.get("type") or (line.benefit.type if line else "percent_off")
-    if kind not in TYPES:
-        raise Refused("type_unknown", pick("Choose what the customer gets.", "请选择优惠类型。"))
+    if kind not in all_worded("benefit"):
+        raise refused("type_unknown")
     fresh = {"valid_days": "28", "scope": "category" if kind == "percent_off" else "all"}
     values = flat(visit, line) if line and line.benefit.type == kind else fresh
     values |= {name: each for name, each in visit.query.items() if name not in ("line", "type", "format")}
-    data = {"kind": kind, "types": {name: means.in_(spoken()) for name, means in TYPES.items()}, "line": wanted,
+    data = {"kind": kind, "types": all_worded("benefit"), "line": wanted,
             "fields": (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())), "needs": BENEFIT_NEEDS.get(kind, ()),
             "values": values, "segments": [each.name for each in visit.shared.config.segment]}  # fmt: skip
     if line and values.get("id") == line.id:
@@ -251,7 +241,7 @@ def save(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.draft", line.id, None, as_stated(line))
 
     visit.change(do)
-    return Redirect("/offers", SaidNote(pick("Kept as a draft below.", "已保存为草稿，列在下方。")))
+    return on_to("/offers", "Kept as a draft below.", "已保存为草稿，列在下方。")
 
 
 def say(visit: PageVisit) -> Reply:
@@ -259,17 +249,17 @@ def say(visit: PageVisit) -> Reply:
     name, said = visit.params["draft"], visit.form.get("said", "")
     status = {"ask": "asked", "yes": "approved", "no": "rejected", "drop": "rejected"}.get(said)
     if status is None:
-        raise Refused("said_nothing", pick("Say yes or no.", "请选择批准或拒绝。"))
+        raise refused("say_yes_or_no")
     if said in ("yes", "no"):
         visit.need("approver")
     why = visit.text("why", 200)
     if said == "no" and not why:
-        raise Refused("why_missing", pick("Say why, in a few words; it is kept.", "请简单说明原因，会被记录。"))
+        raise refused("why_missing")
 
     def do(db: Connection, now_ms: int) -> None:
         draft = MenuDraft.find(db, name)
         if draft is None or draft.status not in OPEN:
-            raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+            raise refused("not_a_draft")
         if said == "drop" and draft.by != visit.visitor.name:
             visit.need("approver")
         if said == "yes":
@@ -283,7 +273,7 @@ def say(visit: PageVisit) -> Reply:
     visit.change(do)
     en = {"ask": "It stands on everybody's Today now.", "yes": "On the menu. Plans made from now on may give it."}
     zh = {"ask": "已出现在大家的“今日”页面。", "yes": "已加入菜单，之后的计划可以使用。"}
-    return Redirect("/offers", SaidNote(pick(en.get(said, "Left out."), zh.get(said, "已不采用。"))))
+    return on_to("/offers", en.get(said, "Left out."), zh.get(said, "已不采用。"))
 
 
 def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, ...], changed: str) -> None:
@@ -304,13 +294,13 @@ def retire(visit: PageVisit) -> Reply:
         menu = visit.shared.config.menu
         left = tuple(line for line in menu if line.id != name)
         if len(left) == len(menu):
-            raise Refused("line_unknown", pick("There is no such line.", "没有这一条优惠。"))
+            raise refused("line_unknown")
         serve(visit, db, now_ms, left, f"- {name}")
         visit.note(db, now_ms, "menu.retire", name, None, None)
 
     visit.change(do)
     en = "Off the menu. The release that decides now keeps it until another is activated."
-    return Redirect("/offers", SaidNote(pick(en, "已从菜单移除。当前发布在换用新发布前仍保留它。")))
+    return on_to("/offers", en, "已从菜单移除。当前发布在换用新发布前仍保留它。")
 
 
 def restore(visit: PageVisit) -> Reply:
@@ -319,12 +309,12 @@ def restore(visit: PageVisit) -> Reply:
     def do(db: Connection, now_ms: int) -> None:
         old = versions(db).get(int(visit.params["number"]) if visit.params["number"].isdecimal() else -1)
         if old is None:
-            raise Refused("version_unknown", pick("There is no such version.", "没有这个版本。"))
+            raise refused("version_unknown")
         serve(visit, db, now_ms, old.menu, f"= {visit.params['number']}")
         visit.note(db, now_ms, "menu.restore", visit.params["number"], None, None)
 
     visit.change(do)
-    return Redirect("/offers", SaidNote(pick("The menu is as it was then.", "菜单已恢复到该版本。")))
+    return on_to("/offers", "The menu is as it was then.", "菜单已恢复到该版本。")
 
 
 DOORS = (

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
 from promolift.errors import PromoError
 from promolift.pages.blocks import Big, Block, Figure, Stand
 from promolift.pages.chapters import budget, people, summary
@@ -16,7 +16,7 @@ from promolift.results.plan import Curve, PlanNote, WhatIf
 from promolift.serve.release import Manifest, read_manifest
 from promolift.serve.routes import admin
 from promolift.serve.things import Campaign, MadeRelease
-from promolift.store.ledger_schema import Refused
+from promolift.serve.worded import refused
 from promolift.words import Cash, count, number, pick, share
 
 STEPS_OF_SLIDER = 200
@@ -152,7 +152,7 @@ def known(visit: PageVisit, db: Connection) -> MadeRelease:
     release_id = visit.params["release_id"]
     found = MadeRelease.find(db, release_id)
     if found is None:
-        raise Refused("release_unknown", pick("There is no such release.", "没有这个发布。"))
+        raise refused("release_unknown")
     return found
 
 
@@ -161,17 +161,17 @@ def save_draft(visit: PageVisit) -> Reply:
     try:
         wanted = round(float(visit.form.get("budget", "")))
     except ValueError:
-        raise Refused("budget_wrong", pick("Choose a budget.", "请选择预算。")) from None
+        raise refused("budget_wrong") from None
     story = screen_of(visit).story
     if wanted != story.plan.budget_cents:
         if wanted <= 0:
-            raise Refused("budget_wrong", pick("Choose a budget above 0.", "请选择大于0的预算。"))
+            raise refused("budget_zero")
         visit.shared.jobs.start("plan", {"budget_cents": wanted}, visit.visitor.name)
         en = "The plan for that budget is being made, with its words. Its release will stand below as a draft."
-        return Redirect("/plan", SaidNote(pick(en, "正在按该预算制定计划并撰写文案，完成后会作为草稿列在下方。")))
+        return on_to("/plan", en, "正在按该预算制定计划并撰写文案，完成后会作为草稿列在下方。")
     release_id = json.loads(bytes(admin.make_release(visit.call).body))["release_id"]
     keep_draft(visit, release_id, visit.visitor.name, visit.text("note", 200))
-    return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
+    return on_to("/plan", f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")
 
 
 def keep_draft(visit: PageVisit, release_id: str, by: str, note: str) -> None:
@@ -193,7 +193,7 @@ def take_draft(visit: PageVisit) -> Reply:
     """The release that a finished job made, as a draft of who started it."""
     found = visit.shared.jobs.find(visit.params["job_id"])
     if found is None or "release_id" not in found["result"]:
-        raise Refused("job_unknown", pick("This work made no release.", "该任务没有生成发布。"))
+        raise refused("job_unknown")
     release_id = found["result"]["release_id"]
     terms = visit.server.decider.ensure(release_id).terms
 
@@ -204,7 +204,7 @@ def take_draft(visit: PageVisit) -> Reply:
 
     visit.change(do)
     keep_draft(visit, release_id, found["name"], "")
-    return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
+    return on_to("/plan", f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")
 
 
 def move(visit: PageVisit, status: str, may: Callable[[MadeRelease], None], **more: Any) -> None:
@@ -225,10 +225,10 @@ def ask(visit: PageVisit) -> Reply:
 
     def may(made: MadeRelease) -> None:
         if made.status != "draft":
-            raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+            raise refused("not_a_draft")
 
     move(visit, "asked", may)
-    return Redirect("/plan", SaidNote(pick("It stands on everybody's Today now.", "已出现在大家的“今日”页面。")))
+    return on_to("/plan", "It stands on everybody's Today now.", "已出现在大家的“今日”页面。")
 
 
 def approve(visit: PageVisit) -> Reply:
@@ -236,11 +236,11 @@ def approve(visit: PageVisit) -> Reply:
 
     def may(made: MadeRelease) -> None:
         if made.status not in ("draft", "asked"):
-            raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+            raise refused("not_a_draft")
         visit.need_other_eyes(made.by)
 
     move(visit, "approved", may, approved_by=visit.visitor.name)
-    return Redirect("/plan", SaidNote(pick("Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")))
+    return on_to("/plan", "Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")
 
 
 def activate(visit: PageVisit) -> Reply:
@@ -249,13 +249,13 @@ def activate(visit: PageVisit) -> Reply:
     def may(db: Connection) -> None:
         made = known(visit, db)
         if visit.server.settings.console.two_eyes and made.by is not None and made.approved_by in (None, made.by):
-            raise Refused("not_approved", pick("Somebody else must approve it first.", "须先由其他人批准。"))
+            raise refused("not_approved")
 
     with visit.read() as db:
         may(db)
     release_id = visit.params["release_id"]
     admin.switch_to(visit.call, release_id, may)
-    return Redirect("/plan", SaidNote(pick(f"{release_id} decides now.", f"现在由{release_id}决策。")))
+    return on_to("/plan", f"{release_id} decides now.", f"现在由{release_id}决策。")
 
 
 def compare(visit: PageVisit) -> Reply:
@@ -263,7 +263,7 @@ def compare(visit: PageVisit) -> Reply:
     names = [visit.query.get(name, "") for name in ("a", "b")]
     found = [manifest(visit, name) for name in names if name]
     if len(found) != 2 or None in found:
-        raise Refused("release_unknown", pick("Choose two releases of the list.", "请在列表中选择两个发布。"))
+        raise refused("releases_two")
     a, b = (facts(each) for each in found if each)
     table = [{"name": name, "a": a[name], "b": b[name], "same": a[name] == b[name]} for name in a]
     data = {"a": names[0], "b": names[1], "rows": table}
@@ -292,7 +292,7 @@ def job(visit: PageVisit) -> Reply:
     """How work in the background stands; asked for again while it runs."""
     found: Mapping[str, Any] | None = visit.shared.jobs.find(visit.params["job_id"])
     if found is None:
-        raise Refused("job_unknown", pick("There is no such work.", "没有这个任务。"))
+        raise refused("work_unknown")
     return Screen("job.html", pick("Work", "任务"), {"job": found}, whole=False)
 
 

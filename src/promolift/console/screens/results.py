@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from promolift.console.view import act
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.pages.blocks import Figure
 from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
@@ -18,6 +18,7 @@ from promolift.results.job import midnight_ms
 from promolift.serve.routes import admin, notes
 from promolift.serve.routes.notes import AnnotationIn
 from promolift.serve.routes.summary import last_learned
+from promolift.serve.worded import refused
 from promolift.store.ledger_schema import AUDIT, Refused
 from promolift.words import Cash, days, pick
 
@@ -65,11 +66,11 @@ def changes(visit: PageVisit) -> list[TimedChange]:
 def learn(visit: PageVisit) -> Reply:
     """Read what came of the decisions so far, in a process of its own; a page loaded again knows how it stands."""
     if not visit.campaign().release:
-        raise Refused("release_missing", pick("No release decides yet.", "还没有启用的发布。"))
+        raise refused("release_missing")
     starting = visit.server.scheduler.start(visit.campaign_id)
     asyncio.run_coroutine_threadsafe(starting, visit.shared.loop).result(STARTS_S)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "job.start", "learn"))
-    return Redirect("/results", SaidNote(pick("Learning has begun.", "学习已开始。")))
+    return on_to("/results", "Learning has begun.", "学习已开始。")
 
 
 def annotate(visit: PageVisit) -> Reply:
@@ -91,7 +92,7 @@ def take_back(visit: PageVisit) -> Reply:
     if any(each.annotation_id == named and each.excluded for each in notes.annotations(visit.call).data):
         visit.need("approver")
     notes.forget_annotation(visit.call, named)
-    return Redirect("/results", SaidNote(pick("The note is gone.", "标注已删除。")))
+    return on_to("/results", "The note is gone.", "标注已删除。")
 
 
 def export(visit: PageVisit) -> Reply:

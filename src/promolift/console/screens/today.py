@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
@@ -17,9 +17,10 @@ from promolift.results.tables import Clean
 from promolift.serve.menu import MenuDraft
 from promolift.serve.routes import admin
 from promolift.serve.routes.summary import CampaignSummary, LimitUse, summary
+from promolift.serve.worded import refused
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import every, put
-from promolift.store.ledger_schema import REDEMPTIONS, Refused
+from promolift.store.ledger_schema import REDEMPTIONS
 from promolift.words import Cash, bracket, count, date, days, interval, pick, plural, share
 
 STALE_DAYS = 14
@@ -196,7 +197,7 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
                 "ratio",
                 pick("The groups do not have the sizes that were drawn", "分组人数与抽样不符"),
                 now.earned.ratio_rule,
-                "",
+                "/results",
                 "bad",
             )
         )
@@ -306,27 +307,20 @@ def dismiss(visit: PageVisit) -> Reply:
     """Hide something that waits, with the reason; it stays in the audit log."""
     key, why = visit.text("key", 200), visit.text("why", 300)
     if not why:
-        raise Refused("why_missing", pick("Say why, in a few words; it is kept.", "请简单说明原因，会被记录。"))
+        raise refused("why_missing")
 
     def do(db: Connection, now_ms: int) -> None:
         put(db, DISMISSED, key, {"by": visit.visitor.name, "why": why}, now_ms)
         visit.note(db, now_ms, "console.dismiss", key, None, {"why": why})
 
     visit.change(do)
-    return Redirect(
-        "/", SaidNote(pick("Hidden. The reason is in the log of changes.", "已隐藏，原因记录在变更日志中。"))
-    )
+    return on_to("/", "Hidden. The reason is in the log of changes.", "已隐藏，原因记录在变更日志中。")
 
 
 def roll_back(visit: PageVisit) -> Reply:
     """Back to the release before, at once."""
     admin.roll_back(visit.call, visit.campaign_id)
-    return Redirect(
-        "/",
-        SaidNote(
-            pick("Rolled back. Decisions come from the release before now.", "已回滚，现在使用上一个发布做决策。")
-        ),
-    )
+    return on_to("/", "Rolled back. Decisions come from the release before now.", "已回滚，现在使用上一个发布做决策。")
 
 
 DOORS = (

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
 from promolift.errors import PromoError
 from promolift.pages.blocks import Figure
 from promolift.pages.spoken import in_spoken
 from promolift.pages.trial import page_of
 from promolift.results.trial import TrialEffects, TrialResults, TrialSettings
 from promolift.serve.problems import ApiError
+from promolift.serve.worded import refused
 from promolift.sources.files import open_file
 from promolift.store import Store
-from promolift.store.ledger_schema import Refused
 from promolift.words import clip, count, pick
 from promolift.words import known as number_known
 
@@ -106,7 +106,7 @@ def upload(visit: PageVisit) -> Reply:
     (folder(visit) / name).mkdir()
     path.replace(folder(visit) / name / path.name)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"trial {name}"))
-    return Redirect(f"/trials/{name}/columns", SaidNote(pick("The file is there.", "文件已上传。")))
+    return on_to(f"/trials/{name}/columns", "The file is there.", "文件已上传。")
 
 
 def one(visit: PageVisit) -> Reply:
@@ -182,8 +182,7 @@ def stated(visit: PageVisit) -> dict[str, Any]:
         name, meaning = form.get(f"column_{place}", ""), form.get(f"meaning_{place}", "")
         if meaning in ("treatment", "money"):
             if meaning in said:
-                raise Refused("meaning_twice", pick("Only one column can be the treatment, and one the money.",
-                                                    "只能有一列是处理，一列是金额。"))  # fmt: skip
+                raise refused("meaning_twice")  # fmt: skip
             said[meaning] = name
         elif meaning in MEANINGS:
             said[meaning] = [*said.get(meaning, ()), name]
@@ -210,7 +209,7 @@ def plan(visit: PageVisit) -> Reply:
     try:
         budget = float(typed) if typed else None
     except ValueError:
-        raise Refused("budget_wrong", pick("Give a number.", "请输入数字。")) from None
+        raise refused("budget_number") from None
     return begun(visit, named(visit), {"budget": budget})
 
 
@@ -234,7 +233,7 @@ def remove(visit: PageVisit) -> Reply:
     trial = named(visit)
     shutil.rmtree(trial.root)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "trial.remove", trial.name))
-    return Redirect("/trials", SaidNote(pick("The trial and its file are gone.", "试验及其文件已删除。")))
+    return on_to("/trials", "The trial and its file are gone.", "试验及其文件已删除。")
 
 
 DOORS = (

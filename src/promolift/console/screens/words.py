@@ -8,27 +8,22 @@ import polars as pl
 from sqlalchemy import Connection
 
 from promolift import message
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
 from promolift.errors import PromoError
 from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, TextTally, Way, load_pool
 from promolift.message import pool as pools
 from promolift.pages.chapters.people import angle_name
 from promolift.results.messages import read_tallies
 from promolift.results.shop import Offers
+from promolift.serve.worded import all_worded, refused
 from promolift.setup import words as pool_files
 from promolift.store.ledger_schema import Refused
-from promolift.terms import Offer, Words
+from promolift.terms import Offer
 from promolift.words import pick, spoken
 
 LISTED = 30
 TITLED = ("push", "email_en", "plain")  # channels that show a title above the text
 WAITING = ("judged", "edited")
-CHANNELS = {
-    "sms_cn": Words(en="SMS", zh="短信"),
-    "push": Words(en="push", zh="推送"),
-    "email_en": Words(en="e-mail", zh="邮件"),
-    "plain": Words(en="site or till", zh="网页或收银台"),
-}
 
 
 class Preview(NamedTuple):
@@ -117,15 +112,15 @@ def previews(visit: PageVisit, text: PoolText) -> list[Preview]:
     if not sender.name:
         sender = sender.model_copy(update={"name": visit.shared.shop.name[:20]})
     found = []
-    for channel, name in CHANNELS.items():
+    for channel, name in all_worded("channel").items():
         try:
             way = Way(channel, visit.shared.config.message.packs, sender)  # type: ignore[arg-type]
             made = message.write(offer, known_of(text), text.language, text.draft, way)
             parts = message.sms_parts(made.text) if channel == "sms_cn" else None
             whole = f"{made.title}\n{made.text}" if made.title and channel in TITLED else made.text
-            found.append(Preview(name.in_(spoken()), whole, parts, ""))
+            found.append(Preview(name, whole, parts, ""))
         except PromoError as error:
-            found.append(Preview(name.in_(spoken()), "", None, str(error)))
+            found.append(Preview(name, "", None, str(error)))
     return found
 
 
@@ -146,7 +141,7 @@ def find(visit: PageVisit) -> PoolText:
     """The text that the path names."""
     text = next((each for each in pool_of(visit).texts if each.text_id == visit.params["text_id"]), None)
     if text is None:
-        raise Refused("text_unknown", pick("There is no such text in the pool.", "文案库中没有这条文案。"))
+        raise refused("text_unknown")
     return text
 
 
@@ -224,17 +219,17 @@ def judge(visit: PageVisit) -> Reply:
     need_own_pool(visit)
     text, said, why = find(visit), visit.form.get("said", ""), visit.text("why", 200)
     if said == "no" and not why:
-        raise Refused("why_missing", pick("Say why, in a few words; it is kept.", "请简单说明原因，会被记录。"))
+        raise refused("why_missing")
     if said == "yes" and text.state == "faulty":
-        raise Refused("text_faulty", pick("It breaks a rule; change it first.", "它违反规则，请先修改。"))
+        raise refused("text_faulty")
     if said not in ("yes", "no"):
-        raise Refused("said_nothing", pick("Say yes or no.", "请选择批准或拒绝。"))
+        raise refused("say_yes_or_no")
     keep(visit, "text.approve" if said == "yes" else "text.reject", row_of(text, text.draft, said), why)
     en, zh = "Approved. It is sent from the next release on.", "已批准，从下一个发布起使用。"
     if said == "no":
         en, zh = "Rejected. From the next release on no message is made from it.", "已拒绝，从下一个发布起不再使用。"
     onward = following(visit, text)
-    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", SaidNote(pick(en, zh)))
+    return on_to(f"/words/{onward}" if onward and visit.form.get("go") else "/words", en, zh)
 
 
 def edit(visit: PageVisit) -> Reply:
@@ -242,11 +237,11 @@ def edit(visit: PageVisit) -> Reply:
     need_own_pool(visit)
     text, draft = find(visit), draft_of(visit)
     if draft == text.draft:
-        raise Refused("unchanged", pick("These are the words as they were.", "文字没有变化。"))
+        raise refused("unchanged")
     if broken := findings(draft, text):
         raise Refused("text_faulty", f"{broken[0].span}: {broken[0].why}")
     keep(visit, "text.edit", row_of(text, draft, ""))
-    return Redirect(f"/words/{draft.text_id}", SaidNote(pick("Kept. It waits for a yes.", "已保存，等待批准。")))
+    return on_to(f"/words/{draft.text_id}", "Kept. It waits for a yes.", "已保存，等待批准。")
 
 
 DOORS = (

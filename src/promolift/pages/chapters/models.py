@@ -134,9 +134,9 @@ def _members(members: PurchaseMembers) -> Block:
         pick("because", "原因"),
     ]  # fmt: skip
     text = pick(
-        "Counts of each customer's habits, and boosted trees over them; the weight is chosen on the window before the "
-        "last and judged on the last before the moment.",
-        "每位客户自身习惯的计数，以及在其之上的提升树；权重由倒数第二个窗口选定，用该时点之前最后一个窗口评判。",
+        "Counts of each customer's habits, and boosted trees over them; judged on the last window before the moment, "
+        "each half of the customers at the weight that the other half chose.",
+        "每位客户自身习惯的计数，以及在其之上的提升树；用该时点之前最后一个窗口评判，每一半客户用另一半选定的权重。",
     )
     return table(pick("Who forecasts purchases", "由什么模型预测购买"), heads, rows, text, words=(4,))
 

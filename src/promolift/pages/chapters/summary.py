@@ -136,24 +136,7 @@ def todo(story: Story) -> list[Todo]:
     plan, cash = story.plan, story.cash
     if not plan.treated:
         return []
-    steps = []
-    weak = story.believed[0] if story.believed else None
-    if weak is not None and weak.flips_at is not None:
-        name, ask = NAMES.get(weak.name), ASK.get(weak.name)
-        called = name.in_(spoken()) if name else weak.name
-        steps.append(
-            Todo(
-                pick(
-                    f"Check before you send: {called[:1].lower()}{called[1:]}, {share(weak.value)}",
-                    f"发送前先核实：{called}{share(weak.value)}",
-                ),
-                pick(
-                    f"At {share(weak.flips_at)} nothing would be earned.",
-                    f"如果只有{share(weak.flips_at)}，就不赚钱了。",
-                )
-                + (pick(" ", "") + ask.in_(spoken()) if ask else ""),
-            )
-        )
+    steps = _to_check(story)
     often = [
         pick(
             f"{clip(row['offer'], 50)} ({count(row['treated'])})",
@@ -194,6 +177,21 @@ def todo(story: Story) -> list[Todo]:
             )
         )
     return steps
+
+
+def _to_check(story: Story) -> list[Todo]:
+    """The assumption that carries the result, where another value of it would turn the plan."""
+    weak = story.believed[0] if story.believed else None
+    if weak is None or weak.flips_at is None:
+        return []
+    name, ask = NAMES.get(weak.name), ASK.get(weak.name)
+    called, turn = name.in_(spoken()) if name else weak.name, share(weak.flips_at)
+    what = pick(
+        f"Check before you send: {called[:1].lower()}{called[1:]}, {share(weak.value)}",
+        f"发送前先核实：{called}{share(weak.value)}",
+    )
+    why = pick(f"At {turn} nothing would be earned.", f"如果只有{turn}，就不赚钱了。")
+    return [Todo(what, why + (pick(" ", "") + ask.in_(spoken()) if ask else ""))]
 
 
 def stand(each: Assumption) -> Stand:

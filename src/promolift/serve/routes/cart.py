@@ -4,45 +4,25 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection
-from starlette.responses import JSONResponse
 
-from promolift.serve.answers import CartAnswer, PricesAnswer
+from promolift.serve.answers import PricesAnswer
 from promolift.serve.cart import (
     CartIn,
     CartLineIn,
-    HeldCart,
     KeptPromotion,
     PricesIn,
     PromotionIn,
-    hold,
     kept,
-    priced,
     prices,
-    shown,
     wallet,
 )
 from promolift.serve.models import Slug
-from promolift.serve.routes import Asked, Keyed
+from promolift.serve.routes import Asked
 from promolift.serve.things import Campaign
 from promolift.store.ledger_audit import HttpAnswer, drop, every
 from promolift.store.ledger_schema import Refused
 
 router = APIRouter()
-
-
-@router.post("/v1/carts:price", tags=["carts"], response_model=CartAnswer)
-def price(call: Keyed, body: CartIn) -> Response:
-    """What a cart costs under all that its customer may use; with `hold`, money and codes are reserved for it."""
-    now_ms = call.server.clock.now_ms()
-    with call.read() as db:
-        mine = wallet(db, call.server.decider, body, now_ms)
-
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        return HttpAnswer(200, shown(body, mine, hold(db, body, mine, now_ms, call.who)))
-
-    if body.hold:
-        return call.changed(do, body)
-    return JSONResponse(shown(body, mine, HeldCart(priced(body, mine, {}, now_ms), {}, {})))
 
 
 @router.post("/v1/prices", tags=["carts"])
@@ -54,7 +34,7 @@ def page_prices(call: Asked, body: PricesIn) -> PricesAnswer:
     ]
     asked = CartIn(customer_id=body.customer_id, lines=tuple(lines), codes=body.codes, campaign_id=body.campaign_id)
     with call.read() as db:
-        return prices(body, wallet(db, call.server.decider, asked, now_ms), now_ms)
+        return prices(body, wallet(db, call.server.decider.ensure, asked, now_ms), now_ms)
 
 
 @router.put("/v1/promotions/{promotion_id}", tags=["carts"])

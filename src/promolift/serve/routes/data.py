@@ -5,7 +5,8 @@ What reads many rows runs in a process of its own, and what forgets in parts: no
 
 import io
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path as Folder
@@ -16,6 +17,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engine, delete, func, insert, select, update
 
+from promolift.deliver.decide import first_id
+from promolift.errors import PromoError
 from promolift.hashing import hash_id
 from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
@@ -24,6 +27,7 @@ from promolift.serve.learning import number
 from promolift.serve.models import Id
 from promolift.serve.release import load
 from promolift.serve.routes import Asked, Call, Keyed
+from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import (
     ALIASES,
@@ -33,6 +37,7 @@ from promolift.store.ledger_schema import (
     CUSTOMERS,
     DECISIONS,
     EVENTS,
+    LIMITS,
     OUTBOX,
     REDEMPTIONS,
     REJECTS,
@@ -41,6 +46,7 @@ from promolift.store.ledger_schema import (
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
+LOG = logging.getLogger("promolift.serve")
 COUNTED = {EVENTS: "seq", DECISIONS: "ts_ms", REDEMPTIONS: "ts_ms", REJECTS: "seq"}  # how pages are counted
 EXPORTED = {table.name: table for table in COUNTED} | {"purchases": EVENTS}
 MOST = 200_000
@@ -84,7 +90,8 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
     """A page of a table, as `export` answers it."""
     source = EXPORTED[table]
     column = source.c[COUNTED[source]]
-    wanted = select(source).where(column > after).order_by(column).limit(limit)
+    order = source.c.decision_id if source is DECISIONS else column
+    wanted = select(source).where(*_counted(source, after + 1, 2**53)).order_by(order).limit(limit)
     if table == "purchases":
         wanted = wanted.where(EVENTS.c.name == "Order Completed")
     engine = create_engine(ledger)
@@ -93,7 +100,7 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
         if rows and len(rows) == limit and column.name == "ts_ms":  # a page must not end within one millisecond
             place = list(source.c).index(column)
             last_ms = rows[-1][place]
-            rest = db.execute(select(source).where(column == last_ms))
+            rest = db.execute(select(source).where(*_counted(source, last_ms, last_ms)))
             rows = [row for row in rows if row[place] != last_ms] + [tuple(row) for row in rest]
     engine.dispose()
     schema: dict[str, Any] = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
@@ -106,6 +113,13 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
     return ExportPage(written(purchases(frame) if table == "purchases" else frame, kind, spreadsheet), last)
+
+
+def _counted(source: Table, first: int, last: int) -> Iterator[ColumnElement[bool]]:
+    """Rows from one moment or number to another; of decisions, whose ids rise with time, their key finds them."""
+    yield source.c[COUNTED[source]].between(first, last)
+    if source is DECISIONS:
+        yield source.c.decision_id.between(first_id(first), first_id(last + 1))
 
 
 def purchases(events: pl.DataFrame) -> pl.DataFrame:
@@ -191,7 +205,18 @@ def erase(asked: Keyed, subject: Id) -> Response:
     asked.server.change(lambda db, now_ms: _mark(db, subject, now_ms))  # from here on nothing new is kept of them
     for table in FORGOTTEN:
         _in_parts(asked, delete(table).where(_some_of(table, subject)))
-    return _leave(asked, subject, counts, erased=True)
+    return _leave(asked, subject, counts | _forgotten(asked.server.settings.work, subject), erased=True)
+
+
+def _forgotten(work: Folder, subject: str) -> dict[str, int]:
+    """Their rows in the work folder, kept decisions and draws among them, are deleted; how many, by table. -1 of `work`
+    where a step is writing there: `promolift erase` does it when that is over."""
+    try:
+        with Store(work) as store:
+            return {f"work.{name}": count for name, count in store.forget(subject).items()}
+    except PromoError as error:
+        LOG.warning("the work folder was not rid of an erased customer", extra={"detail": str(error)})
+        return {"work": -1}
 
 
 @router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])
@@ -246,7 +271,8 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
             db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
         mine = REDEMPTIONS.c.customer_id == alias, REDEMPTIONS.c.person == subject
         db.execute(update(REDEMPTIONS).where(*mine).values(person=alias))
-        db.execute(update(USAGE).where(USAGE.c.subject == subject).values(subject=alias))
+        cells = (USAGE.c[name].in_(select(LIMITS.c[name])) for name in ("campaign_id", "limit_id"))  # as its key begins
+        db.execute(update(USAGE).where(*cells, USAGE.c.subject == subject).values(subject=alias))
         _rename(db, subject, alias)
         db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
         if erased:

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, select
 
 from promolift.deliver.decide import NONE
 from promolift.serve import events, hot, live, outbox, record, words
-from promolift.serve.answers import FeedbackTaken, Redeemed
+from promolift.serve.answers import REDEMPTION, FeedbackTaken, Redeemed
 from promolift.serve.closed import Now, recent
 from promolift.serve.models import DecisionIn, FeedbackIn, Id, MailIn
 from promolift.serve.problems import ApiError
-from promolift.serve.redeem import REDEMPTION, decision
+from promolift.serve.redeem import decision
 from promolift.serve.routes import Asked, Call, Keyed
 from promolift.serve.things import Campaign
 from promolift.store.ledger_audit import HttpAnswer

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, func, select
 
 from promolift.allocate.arrays import Floats
 from promolift.config import PlanSettings
+from promolift.deliver.decide import first_id
 from promolift.serve.models import Slug
 from promolift.serve.routes import Asked, Call
 from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task
@@ -218,6 +219,6 @@ def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:
 def _made(db: Connection, campaign_id: str, since_ms: int) -> Made:
     """Ids of decisions rise with time, so that those since a moment are found by the key."""
     none: Any = func.sum(case((DECISIONS.c.offer_id == "none", 1), else_=0))
-    since = DECISIONS.c.decision_id >= f"dec_{since_ms:011x}"
+    since = DECISIONS.c.decision_id >= first_id(since_ms)
     row = db.execute(select(func.count(), none).where(since, DECISIONS.c.campaign_id == campaign_id)).one()
     return Made(decisions=row[0], none=row[1] or 0)

@@ -168,7 +168,7 @@ def planned(folder: Path) -> Config:
         listed = offer.list_candidates(people, targets, config.menu, OfferRules(), resting)
         store.save("products", PRODUCTS.empty())
         rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.Offered(rows, "assumed", config.menu))
+        made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))
         Offers(offers=()).keep(store)

@@ -153,10 +153,10 @@ def verb(place: Callable[[Callable[..., None]], object]) -> Callable[[Verb], Ver
 def run_steps(
     config: "Config", folder: Path, steps: list[str], out: Path | None = None, again: bool = False
 ) -> "StepSummary":
-    """Run the named steps on a work folder, in the language asked for; the summary of the last one."""
+    """Run the named steps on a work folder, in the report's language; the summary of the last one."""
     from promolift.results.chinese import kept
 
-    with showing(kept) as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report.language or "en"):
+    with showing(kept) as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report_language):
         try:
             return mine.step(*steps, out=out, again=again)
         except PromoError as error:
@@ -205,9 +205,10 @@ def init(
     ] = None,
     currency: Annotated[str | None, option("The shop's currency, such as EUR.")] = None,
     consent: Annotated[str | None, option("yes or no: may those be sent offers who were not asked?")] = None,
+    tongue: Annotated[str | None, option("The shop's: zh or en; by its columns if left out.", "--language")] = None,
 ) -> "StepSummary":
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
-    answers = setup.Answers.of(map_ or [], currency, consent)
+    answers = setup.Answers.of(map_ or [], currency, consent, tongue)
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}

@@ -194,3 +194,16 @@ def test_impossible_input_is_named(call, what):
 def test_too_few_rows_are_a_refusal_not_a_number(call):
     with pytest.raises(SupportError):
         call()
+
+
+def test_bins_of_a_right_forecast_hold_what_came_though_customers_come_or_stay_away_with_all_they_buy():
+    rng, right, alone = np.random.default_rng(5), 0, 0
+    nodes, weight = np.polynomial.hermite_e.hermegauss(31)
+    for _ in range(20):
+        level, who = rng.normal(-1.6, 1.1, 400 * 84), np.repeat(np.arange(400), 84)
+        prob = (1 / (1 + np.exp(-level[:, None] - nodes))) @ weight / weight.sum()  # what is true on average
+        hit = rng.random(len(who)) < 1 / (1 + np.exp(-level - rng.normal(0, 1, 400)[who]))
+        right += sum(b.low <= b.prob <= b.high for b in m.calibration(hit, prob, groups=who).bins)
+        alone += sum(b.low <= b.prob <= b.high for b in m.calibration(hit, prob).bins)
+    assert 180 <= right <= 198
+    assert alone <= right - 10

@@ -14,6 +14,7 @@ from promolift.offer.settings import OfferProposalSettings
 from promolift.results.job import Job, moments
 from promolift.run import run
 from promolift.steps import plan, propose
+from promolift.steps.targets import CandidateScene
 from promolift.store import Store
 from promolift.tables import CANDIDATES
 
@@ -35,8 +36,9 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job: Job) -> None:
     at, rules = moments(job), job.config.rules
-    listed = plan.candidates(job, at).rows
-    both, menu = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid"))
+    scene = CandidateScene(job, at)
+    listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="grid")
+    both, menu, _ = propose.with_proposals(job, at, listed, rules, asked, scene.inputs())
     CANDIDATES.check(both)
     added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
     lines = {item.id for item in menu}
@@ -57,8 +59,9 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
 
 def test_none_keeps_to_the_menu(job: Job) -> None:
     at, rules = moments(job), job.config.rules
-    listed = plan.candidates(job, at).rows
-    same, menu = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="none"))
+    scene = CandidateScene(job, at)
+    listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="none")
+    same, menu, _ = propose.with_proposals(job, at, listed, rules, asked, scene.inputs())
     assert same.equals(listed)
     assert menu == job.config.menu
 
@@ -67,9 +70,9 @@ def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
     at, kept = moments(job), job.store.load_json("response")
     try:
         job.store.save_json("response", assumed_response("a test", job.config.discount).to_dict())
-        listed = plan.candidates(job, at).rows
-        asked = OfferProposalSettings(proposals="grid")
-        same, menu = propose.with_proposals(job, at, listed, job.config.rules, asked)
+        scene = CandidateScene(job, at)
+        listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="grid")
+        same, menu, _ = propose.with_proposals(job, at, listed, job.config.rules, asked, scene.inputs())
         assert same.equals(listed)
         assert menu == job.config.menu
     finally:
@@ -79,5 +82,6 @@ def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
 def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None:
     pytest.importorskip("torch")
     at, asked = moments(job), OfferProposalSettings(proposals="gan")
+    listed, people = plan.candidates(CandidateScene(job, at)).rows, CandidateScene(job, at).inputs()
     with pytest.raises(SupportError, match="no purchase with a coupon"):
-        propose.with_proposals(job, at, plan.candidates(job, at).rows, job.config.rules, asked)
+        propose.with_proposals(job, at, listed, job.config.rules, asked, people)

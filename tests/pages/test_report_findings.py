@@ -124,7 +124,7 @@ def test_shares_of_categories_are_of_the_average_customer() -> None:
     rows = pl.DataFrame(
         {"customer_id": ["a", "a", "b"], "target": ["milk", "beer", "milk"], "spend_share": [0.4, 0.6, 1.0]}
     )
-    found = figure(customers.tell(small_story(tastes=Tastes.of(rows))).blocks, "categories")
+    found = figure(customers.tell(small_story(tastes=Tastes.of([rows]))).blocks, "categories")
     assert [(r["name"], r["value"]) for r in found.spec["rows"]] == [("milk", 0.7), ("beer", 0.3)]
 
 

@@ -88,7 +88,7 @@ def told(person: dict[str, Any], habit: dict[str, Any], **row: Any) -> OfferReas
     profiles = pl.DataFrame([{"customer_id": "a", **base, **person}, *others], strict=False)
     usual = {"bought": True, "orders": 9, "gap_days": 9.0, "due_in_days": 2.0, "deal_share": 0.2}
     affinities = pl.DataFrame([{"customer_id": "a", "target": "tea", **usual, **habit}])
-    return reason({**chosen().row(0, named=True), **row}, habits(profiles, affinities, READ, "USD", {}))
+    return reason({**chosen().row(0, named=True), **row}, habits(profiles, affinities, READ, "USD", {}, profiles))
 
 
 def test_what_sets_a_customer_apart_decides_the_reason() -> None:

@@ -65,7 +65,7 @@ def planned(
         on = _targets().filter(pl.col("target").is_in(targets))
         listed = offer.list_candidates(_profiles(), on, config.menu, OfferRules(), _resting())
         rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.Offered(rows, "assumed", config.menu))
+        made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         write_words(store, made)
     return config
 

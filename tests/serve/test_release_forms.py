@@ -105,7 +105,7 @@ def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_cus
 def test_words_of_another_plan_are_not_released(folder: Path) -> None:
     with Store(folder) as store:
         plan = Plan.load(store)
-        Plan.keep(store, plan.note, Tables(plan.candidates, plan.chosen, plan.decisions, plan.frontier))
+        Plan.keep(store, plan.note, Tables([plan.candidates], plan.chosen, [plan.decisions], plan.frontier))
         with pytest.raises(StepError, match="run `promolift message` first"):
             build(store)
 
@@ -145,7 +145,7 @@ def test_a_plan_that_was_interrupted_is_not_read(tmp_path: Path) -> None:
     planned(tmp_path)
     with Store(tmp_path) as store:
         plan = Plan.load(store)
-        tables = Tables(plan.candidates, plan.chosen, plan.decisions.drop("seed"), plan.frontier)
+        tables = Tables([plan.candidates], plan.chosen, [plan.decisions.drop("seed")], plan.frontier)
         broken = tables._replace(decisions="not a table")  # type: ignore[arg-type]
         with pytest.raises(AttributeError):
             Plan.keep(store, plan.note, broken)

@@ -369,7 +369,8 @@ def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation
     for the few that its finishing step moved. Candidates that had no part in the plan are charged alike.
     """
     measures, total = _measures(candidates), pl.lit(0.0)
-    for limit, covers in zip(limits, _covers(candidates, limits), strict=True):
+    for limit in limits:
+        covers = _named(limit, candidates.schema)
         for side in sides(limit):
             price = found.row_prices.get(side.name, 0.0)
             for column, weight, whole in side.parts if price else ():

@@ -5,12 +5,32 @@ what a rule costs is the difference between the plans with and without it.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import polars as pl
 
 from promolift.allocate.settings import Limit, StrategicRule
 
 NONE = "none"
+
+
+class BestUse(NamedTuple):
+    """The most that one open candidate earns, and the most that a cent of cost earns on any."""
+
+    gain: float
+    per_cent: float
+
+    @classmethod
+    def of(cls, *parts: pl.DataFrame) -> Self:
+        """Over all parts of the candidates."""
+        open_ = [rows.filter("eligible") for rows in parts]
+        paid = pl.col("gain_cents").filter(pl.col("cost_cents") > 0) / pl.col("cost_cents").filter(
+            pl.col("cost_cents") > 0
+        )
+        return cls(
+            max(0.0, *(float(rows.select(pl.col("gain_cents").max()).item() or 0.0) for rows in open_)),
+            max(0.0, *(float(rows.select(paid.max()).item() or 0.0) for rows in open_)),
+        )
 
 
 def covered_by(rule: StrategicRule) -> pl.Expr:
@@ -22,11 +42,12 @@ def covered_by(rule: StrategicRule) -> pl.Expr:
     return mine
 
 
-def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule]) -> pl.DataFrame:
+def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule], most: BestUse | None = None) -> pl.DataFrame:
     """CANDIDATES with their effects and the rules applied: `exclude` closes what it covers; of a customer with a pinned
     offer `pin` closes all others; `boost_cents` is what the choice adds to a gain.
 
-    A pinned offer is preferred to every other use of the budget, also where it loses. `rows` as they are without rules.
+    A pinned offer is preferred to every other use of the budget, also where it loses: `most` says how good that can be,
+    where these are not everybody's. `rows` as they are without rules.
     """
     if not rules:
         return rows
@@ -41,7 +62,8 @@ def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule]) -> pl.DataFra
             others = pinned.any().over("customer_id") & ~pinned & (pl.col("offer_id") != NONE)
             rows = _closed(rows, others, f"strategic rule {rule.name!r}: another offer is pinned")
             # a budget of so much more earns at most its best return, and one whole offer that it makes room for
-            elsewhere = pl.col("cost_cents") * _best_return(rows) + _largest_gain(rows)
+            best = most or BestUse.of(rows)
+            elsewhere = pl.col("cost_cents") * best.per_cent + best.gain
             first = elsewhere - pl.min_horizontal(pl.col("gain_cents"), 0.0) + 1.0
             boost += pl.when(pinned).then(first).otherwise(0.0)
         elif rule.rule == "boost":
@@ -69,16 +91,3 @@ def _closed(rows: pl.DataFrame, which: pl.Expr, why: str) -> pl.DataFrame:
         pl.when(closed).then(pl.lit(why)).otherwise(pl.col("why_not")).alias("why_not"),
         (pl.col("eligible") & ~closed).alias("eligible"),
     )
-
-
-def _largest_gain(rows: pl.DataFrame) -> float:
-    """The most that one candidate earns."""
-    best = rows.filter("eligible").select(pl.col("gain_cents").max()).item()
-    return max(float(best or 0.0), 0.0)
-
-
-def _best_return(rows: pl.DataFrame) -> float:
-    """The most that a cent of cost earns on any candidate."""
-    paid = rows.filter(pl.col("eligible") & (pl.col("cost_cents") > 0))
-    best = paid.select((pl.col("gain_cents") / pl.col("cost_cents")).max()).item()
-    return max(float(best or 0.0), 0.0)

@@ -1,6 +1,6 @@
 """Candidates with their charges and what was planned in; records by the prices alone, as live requests get, out.
 
-And what a plan of which a share is drawn at random may spend, and what decisions cost.
+And what a plan of which a share is drawn at random may spend.
 """
 
 from typing import NamedTuple
@@ -83,9 +83,3 @@ def spending(budget_cents: float, explore: float, even_cents: float) -> Spending
         return Spending(budget_cents, 0.0)
     explore = min(explore, budget_cents / (2 * even_cents)) if even_cents > 0 else explore
     return Spending((budget_cents - explore * even_cents) / (1 - explore) if explore < 1 else 0.0, explore)
-
-
-def cost(free: pl.DataFrame, decisions: pl.DataFrame) -> float:
-    """Expected cost of what was decided, in minor units."""
-    key = ["customer_id", "offer_id"]
-    return float(free.join(decisions.select(key), on=key, how="semi")["cost_cents"].sum())

@@ -34,7 +34,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Bin:
-    """One bar of a calibration plot: mean prediction against the observed rate and its Wilson interval."""
+    """One bar of a calibration plot: mean prediction against the observed rate and its 95 % interval."""
 
     prob: float
     rate: float
@@ -52,7 +52,7 @@ class Calibration:
     in_the_large: Score
 
 
-def wilson(positives: float, n: int) -> Interval:
+def wilson(positives: float, n: float) -> Interval:
     """95 % score interval of a proportion (Wilson 1927); never empty, also at 0 of n and n of n."""
     rate, z2 = positives / n, Z95**2
     middle = (rate + z2 / (2 * n)) / (1 + z2 / n)
@@ -99,7 +99,9 @@ def calibration(
     """At most `bins` bins of nearly equal count, and the calibration in the large.
 
     Rows of equal prediction stay in one bin, so that row order changes nothing; a constant prediction gives one bin.
-    The ratio's interval is the delta method on its logarithm, predictions and outcomes being paired by row.
+    The ratio's interval is the delta method on its logarithm, predictions and outcomes being paired by row. A bin's is
+    Wilson's; with `groups` (the customer of each row) at the size that as many independent rows would have, since who
+    stays away for a month stays away from all that they buy (Dean & Pavlou 2015, at least the rows' own error).
     """
     y, prob = _probable("calibration", label_N, prob_N)
     if bins < 1:
@@ -110,7 +112,8 @@ def calibration(
         int(np.searchsorted(ranked, ranked[round(y.size * b / bins)], "left")) for b in range(1, bins) if y.size > bins
     ]
     edges = sorted({0, y.size, *cut})
-    rows = tuple(_bin(ranked[a:b], hit[a:b]) for a, b in pairwise(edges))
+    group = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1][order]
+    rows = tuple(_bin(ranked[a:b], hit[a:b], None if group is None else group[a:b]) for a, b in pairwise(edges))
     if prob.mean() == 0:
         raise SupportError("calibration: every prediction is 0 though some rows are positive; no ratio exists")
     ratio = float(prob.mean() / y.mean())
@@ -200,9 +203,13 @@ def _by_group(value_N: Floats, groups: Sequence[Any] | None) -> Floats:
     return scaled
 
 
-def _bin(prob: Floats, hit: NDArray[np.bool_]) -> Bin:
+def _bin(prob: Floats, hit: NDArray[np.bool_], group: NDArray[np.int64] | None) -> Bin:
     positives, n = int(hit.sum()), int(hit.size)
-    return Bin(float(prob.mean()), positives / n, *wilson(positives, n), n, positives)
+    share, design = positives / n, 1.0
+    if group is not None and 0 < positives < n:
+        missed = hit - prob - (share - prob.mean())
+        design = max(1.0, float((np.bincount(group, missed) ** 2).sum()) / (n * share * (1 - share)))
+    return Bin(float(prob.mean()), share, *wilson(positives / design, n / design), n, positives)
 
 
 def _logit_interval(value: float, se: float) -> Interval:

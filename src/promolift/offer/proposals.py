@@ -93,11 +93,22 @@ class OfferInputs(NamedTuple):
     resting: pl.DataFrame
 
 
+class NewLines(NamedTuple):
+    """Lines beyond the menu that are worth having: their ids, the price of a cent of budget at which they are, and the
+    weakest evidence that a candidate of theirs may have.
+    """
+
+    ids: tuple[str, ...]
+    price: float
+    floor: str
+
+
 class MenuCandidates(NamedTuple):
-    """CANDIDATES rows, and the menu lines that they come from."""
+    """CANDIDATES rows, the menu lines that they come from, and those of them that were found beyond the menu."""
 
     rows: pl.DataFrame
     menu: tuple[MenuItem, ...]
+    beyond: NewLines | None = None
 
 
 def propose_candidates(

@@ -1,6 +1,6 @@
 """A shop's work folder in; the Story that its report tells out: no figure is made here, they are gathered and named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,10 +92,18 @@ def tell_customers(job: Job, shown: Sequence[str] = (), dots: int = MOST_DOTS) -
     """The plan's part of the story, and who the shop's customers are: those `shown` by name, at most `dots` drawn."""
     at, plan = moments(job), Plan.load(job.store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
-    affinities, of_plan = job.profiled.affinities(at.asof), tell_plan(job)
+    of_plan, spend = tell_plan(job), list[pl.DataFrame]()
+
+    def bought() -> Iterator[pl.DataFrame]:
+        for part in job.profiled.parts:  # all at once they are as long as the candidates
+            rows = job.profiled.affinities(at.asof, among=part)
+            spend.append(rows.group_by("customer_id").agg(pl.col("expected_cents").sum()))
+            yield named(job, rows, names)
+
+    tastes = Tastes.of(bought())
     return replace(
-        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), affinities, shown, dots),
-        tastes=Tastes.of(named(job, affinities, names)), week=week(job),
+        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), pl.concat(spend), shown, dots),
+        tastes=tastes, week=week(job),
         missing=dict(of_plan.missing) | {
             "discount_share": UNREDUCED.in_(spoken()),
             "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
@@ -333,8 +341,7 @@ def varied(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
 
 def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
     """The three categories each picked customer buys most often, by their names; private ones left out."""
-    only = picked["customer_id"][0] if picked.height == 1 else None  # a page of one customer need not read all
-    rows = job.profiled.affinities(at.asof, only).join(picked.select("customer_id"), on="customer_id", how="semi")
+    rows = job.profiled.affinities(at.asof, picked["customer_id"])
     often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
     printed = job.clean.printed_names(often.filter(pl.col("target_kind") == "product")["target"])
     found: dict[str, list[str]] = {}

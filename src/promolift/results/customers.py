@@ -1,6 +1,6 @@
 """Profiles, affinities and orders by hour in; who the shop's customers are, counted once, and one of them, out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import polars as pl
@@ -181,15 +181,18 @@ class Tastes(Settings):
         return len(self.top)
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> Self | None:
-        """From customer_id, target as it is printed, and spend_share of the customer's own spend; None without any."""
-        rows = finite(rows).drop_nulls(["customer_id", "target", "spend_share"])
-        if rows.is_empty():
+    def of(cls, parts: Iterable[pl.DataFrame]) -> Self | None:
+        """From customer_id, target as it is printed, and spend_share of the customer's own spend, in parts of whole
+        customers; None without any."""
+        people, sums = 0, list[pl.DataFrame]()
+        for part in parts:
+            rows = finite(part).drop_nulls(["customer_id", "target", "spend_share"])
+            people += rows["customer_id"].n_unique()
+            customers = pl.col("customer_id").n_unique().alias("customers")
+            sums.append(rows.group_by("target").agg(pl.col("spend_share").sum(), customers))
+        if not people:
             return None
-        people = rows["customer_id"].n_unique()
-        every = rows.group_by("target").agg(
-            pl.col("spend_share").sum() / people, pl.col("customer_id").n_unique().alias("customers")
-        )
+        every = pl.concat(sums).group_by("target").agg(pl.col("spend_share").sum() / people, pl.col("customers").sum())
         top = every.sort(["spend_share", "target"], descending=[True, False]).head(TOP_CATEGORIES)
         return cls(
             customers=people, categories=every.height, top=typed(Taste, top), together_share=top["spend_share"].sum()

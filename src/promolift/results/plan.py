@@ -20,6 +20,7 @@ from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
 from promolift.results.chinese import kept
+from promolift.results.tables import Among
 from promolift.settings import Settings
 from promolift.sql import fetch
 from promolift.store import Store
@@ -359,11 +360,11 @@ class Curve:
 
 
 class Tables(NamedTuple):
-    """A plan's rows: see `Plan`."""
+    """A plan's rows: see `Plan`; candidates and decisions may come in parts of whole customers."""
 
-    candidates: pl.DataFrame
+    candidates: Iterable[pl.DataFrame]
     chosen: pl.DataFrame
-    decisions: pl.DataFrame
+    decisions: Iterable[pl.DataFrame]
     frontier: pl.DataFrame
 
 
@@ -390,9 +391,9 @@ class Plan:
             HeadlineAssumptions.NAME,
         ):  # printed and judged was the plan before
             store.remove_json(name)
-        store.save("candidates", PLANNED.conform(tables.candidates))
+        store.save("candidates", map(PLANNED.conform, tables.candidates))
         store.save("chosen", PLANNED.conform(tables.chosen))
-        store.save("decisions", DECISIONS.conform(tables.decisions))
+        store.save("decisions", map(DECISIONS.conform, tables.decisions))
         store.save("frontier", tables.frontier)
         return Plan(store, note.keep(store))
 
@@ -405,6 +406,10 @@ class Plan:
     def candidates(self) -> pl.DataFrame:
         """PLANNED: a row per customer and offer."""
         return self._kept("candidates")
+
+    def open_to(self, among: Among) -> pl.DataFrame:
+        """Candidates of some customers that may be given, those for nothing left out."""
+        return fetch(among.rows(self.store.table("candidates").filter("eligible and offer_id <> 'none'")))
 
     @cached_property
     def targets(self) -> pl.DataFrame:
@@ -427,6 +432,10 @@ class Plan:
     def decisions(self) -> pl.DataFrame:
         """DECISIONS: a row per customer."""
         return self._kept("decisions")
+
+    def decided(self, *columns: str) -> pl.DataFrame:
+        """Some columns of DECISIONS alone: its lists are as long as the candidates."""
+        return fetch(self.store.table("decisions").project(", ".join(columns)))
 
     @cached_property
     def frontier(self) -> pl.DataFrame:

@@ -43,8 +43,8 @@ class KnownHabits(NamedTuple):
 
 
 def habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effect.DiscountResponse, currency: str,
-           printed: Mapping[str, str]) -> KnownHabits:  # fmt: skip
-    """`printed`: names of products by id."""
+           printed: Mapping[str, str], of: pl.DataFrame) -> KnownHabits:  # fmt: skip
+    """Of the customers in `of`, ranked among all `profiles`. `printed`: names of products by id."""
     rank = {
         f"{name}_rank": pl.col(name).rank("average") / pl.col(name).count().clip(lower_bound=1)
         for name in ("price_sensitivity", "revenue_52w_cents")
@@ -52,6 +52,7 @@ def habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effect.Di
     columns = ["customer_id", "recency_days", "cadence_days", "price_sensitivity", "price_sensitivity_se"]
     middle = pl.col("price_sensitivity").median().alias("middle")
     people = profiles.with_columns(middle, **rank).select(*columns, "middle", *rank)
+    people = people.join(of.select("customer_id"), on="customer_id", how="semi")
     answers = response.targets
     ranks = answers.select("target", (pl.col("response").rank("average") / pl.len().clip(lower_bound=1)).alias("rank"))
     return KnownHabits(

@@ -60,12 +60,19 @@ def standing(config: Config, store: Store, waiting: bool = False) -> Standing:
             f"版本{version}已批准，尚无计划由它开始。",
         )
         return Standing("learning", what, "promolift run")
-    made_ms = int(Plan.load(store).decisions["ts_ms"].max() or 0)  # type: ignore[arg-type]
+    made_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0)  # type: ignore[arg-type]
     end_ms = made_ms + config.plan.window_days * DAY_MS
     end = date(end_ms - 1, config.shop.zone)
     tested = DrawNote.load(store).tested if note.drawn and DrawNote.has(store) else ()
     if not tested and not note.treated:
-        if not note.drawn:
+        if note.able == 0:
+            what = pick(
+                "Nobody may be given an offer: all are held out or not to be written to. Say who agreed: a column of "
+                "consent, or consent.default = true in promolift.toml.",
+                "没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。请说明谁同意接收：指明营销同意所在的列，"
+                "或在promolift.toml中设置consent.default = true。",
+            )
+        elif not note.drawn:
             what = pick(
                 "By what is known no offer pays. Set plan.trial = true in promolift.toml: the plan then tests.",
                 "就目前所知没有优惠赚钱。在promolift.toml中设置plan.trial = true，计划会进行测试。",

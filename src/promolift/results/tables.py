@@ -27,6 +27,22 @@ where e.kind in ('purchase', 'refund') group by all having bool_or(e.kind = 'pur
 """
 
 
+@dataclass(frozen=True)
+class Among:
+    """Which customers are meant: those of one shard of the work folder, or a share of all, drawn by hash."""
+
+    shard: int | None = None
+    share: float = 1.0
+
+    def rows(self, rows: Relation) -> Relation:
+        """Those rows of a table that are theirs, where they are a share of all."""
+        below = f"md5_number_lower('among' || customer_id) % 1000000 < {round(self.share * 1_000_000)}"
+        return rows if self.share >= 1 else rows.filter(below)
+
+
+EVERYBODY = Among()
+
+
 class Kept:
     """A table of the work folder as a frame, read when it is asked for; None where there is none."""
 
@@ -158,6 +174,11 @@ class Profiled:
         return int(self.store.table("profiles").aggregate("count(distinct customer_id)").fetchall()[0][0])
 
     @property
+    def parts(self) -> list[Among]:
+        """The shards of customers, or everybody where there are none."""
+        return [Among(shard) for shard in self.store.shards("affinities")] or [EVERYBODY]
+
+    @property
     def every_profile(self) -> pl.DataFrame:
         """PROFILES of all moments."""
         return self.store.frame("profiles")
@@ -168,21 +189,23 @@ class Profiled:
         rows: pl.DataFrame = self.store.table("profiles").project("customer_id, asof_ms, revenue_52w_cents").pl()
         return rows
 
-    def profiles(self, asof_ms: int) -> pl.DataFrame:
+    def profiles(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
         """PROFILES as of one moment."""
-        return self._at("profiles", asof_ms)
+        return self._at("profiles", asof_ms, among=among)
 
     def profile(self, asof_ms: int, customer_id: str) -> pl.DataFrame:
         """The row of PROFILES of one customer, or none."""
         return self._at("profiles", asof_ms, customer_id)
 
-    def affinities(self, asof_ms: int, customer_id: str | None = None) -> pl.DataFrame:
-        """AFFINITIES as of one moment: a row per customer and category or product; those of one customer alone."""
-        return self._at("affinities", asof_ms, customer_id)
+    def affinities(
+        self, asof_ms: int, customers: str | pl.Series | None = None, *, among: Among = EVERYBODY
+    ) -> pl.DataFrame:
+        """AFFINITIES as of one moment: a row per customer and category or product; those of some customers alone."""
+        return self._at("affinities", asof_ms, customers, among)
 
-    def interests(self, asof_ms: int) -> pl.DataFrame:
+    def interests(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
         """INTERESTS as of one moment: what was looked at and not bought."""
-        return self._at("interests", asof_ms)
+        return self._at("interests", asof_ms, among=among)
 
     outlook = Kept("outlook", "OUTLOOK: what the encoder expects of each customer; None where it was not asked for.")
 
@@ -207,9 +230,14 @@ class Profiled:
         """OUTLOOK_MAP: customers and items in the plane."""
         return self.store.frame("outlook_map")
 
-    def _at(self, name: str, asof_ms: int, customer_id: str | None = None) -> pl.DataFrame:
-        rows = self.store.table(name).filter(f"asof_ms = {asof_ms}")
-        return fetch(rows if customer_id is None else rows.filter(f"customer_id = {literal(customer_id)}"))
+    def _at(
+        self, name: str, asof_ms: int, customers: str | pl.Series | None = None, among: Among = EVERYBODY
+    ) -> pl.DataFrame:
+        rows = among.rows(self.store.table(name, among.shard).filter(f"asof_ms = {asof_ms}"))
+        if isinstance(customers, pl.Series):
+            mine = pl.DataFrame({"customer_id": customers.unique()})
+            return fetch(run("from kept semi join mine using (customer_id)", kept=rows, mine=mine))
+        return fetch(rows if customers is None else rows.filter(f"customer_id = {literal(customers)}"))
 
 
 @dataclass(frozen=True)
@@ -224,4 +252,12 @@ class Effects:
         return self.store.table("depths")
 
     redemption_features = Kept("redemption_features", "A row per past campaign and customer sent it.")
-    redemption_odds = Kept("redemption_odds", "customer_id, target, redeem_prob of the menu's coupons.")
+
+    def redemption_odds(self, customer_ids: pl.Series) -> pl.DataFrame | None:
+        """customer_id, target, redeem_prob of the menu's coupons for these customers; None where there are none."""
+        if not self.store.has("redemption_odds"):
+            return None
+        mine = pl.DataFrame({"customer_id": customer_ids.unique()})
+        return fetch(
+            run("from odds semi join mine using (customer_id)", odds=self.store.table("redemption_odds"), mine=mine)
+        )

@@ -14,15 +14,18 @@ from typing import Literal
 import polars as pl
 
 from promolift import data
-from promolift.config import RAW, Config
+from promolift.config import RAW, Config, ShopSettings
 from promolift.currency import CURRENCY_DIGITS
 from promolift.errors import ConfigError, InputError
+from promolift.results.chinese import kept
 from promolift.results.job import StepSummary
 from promolift.setup.files import EventFile, TiedFile, kind_by_name, open_logs
 from promolift.setup.menu import Baskets, baskets, menu_toml
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.store import Store
+from promolift.terms import Language
+from promolift.words import pick, speaking
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
@@ -62,7 +65,7 @@ source = "files"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a person has settled: columns of roles (`customer_id` or `products.name`), the currency, consent.
+    """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language.
 
     `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
     """
@@ -70,10 +73,13 @@ class Answers:
     columns: Dict[str, str] = field(default_factory=dict)
     currency: str | None = None
     consent: bool | None = None
+    language: Language | None = None
     ask: Callable[[str, str], str] | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None) -> "Answers":
+    def of(
+        cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None, language: str | None = None
+    ) -> "Answers":
         """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
         columns = {}
         for pair in pairs:
@@ -88,7 +94,8 @@ class Answers:
         said = {"yes": True, "no": False, None: None}
         if consent not in said:
             raise ConfigError(f"--consent {consent}: say yes or no")
-        return cls(columns, currency and currency.upper(), said[consent])
+        tongue = ShopSettings.parse({"language": language}, "--language").language if language else None
+        return cls(columns, currency and currency.upper(), said[consent], tongue)
 
     def of_table(self, table: str, columns: Sequence[str]) -> dict[str, str]:
         """The roles settled for a table: those that name it, and those without a table whose column it has."""
@@ -113,22 +120,36 @@ def init(
     answers = answers or Answers()
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_all(store, files, more, answers)
-        if answers.ask and (said := asked(parts, answers.ask)):
+        answers = replace(answers, language=answers.language or language_of(parts[0].mapping))
+        with speaking(answers.language or "en"):
+            said = asked(parts, answers.ask) if answers.ask else {}
+        if said:
             answers = replace(answers, columns={**answers.columns, **said})
             parts = guess_all(store, files, more, answers)
         log = parts[0].log
         fit = baskets(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
     if answers.ask and answers.consent is None and not _has_consent(parts):
-        question = "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)"
-        answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes"))
-    text = compose(parts, config, answers.consent, fit)
+        with speaking(answers.language or "en"):
+            question = pick(
+                "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)",
+                "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
+            )
+        answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
+    text = compose(parts, config, answers, fit)
     Config.parse(tomllib.loads(text), str(config))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
     figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
-    return StepSummary(shown(parts, config, answers.consent), figures)
+    with speaking(answers.language or "en"):
+        return StepSummary(shown(parts, config, answers.consent), figures)
+
+
+def language_of(events: data.Mapping) -> Language:
+    """The language that the columns' names, or the currency, speak for."""
+    home = data.home_of([source for role in events.columns for source in events.sources(role)])
+    return home.language if home else "zh" if events.currency == "CNY" else "en"
 
 
 def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, str]:
@@ -137,8 +158,10 @@ def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, 
     for part in parts:
         for role, guess in part.roles.items():
             if guess.sure < data.ASKED and part.name in RAW:
-                question = (
-                    f"{part.name}.{role}: is it {guess.column!r} ({', '.join(guess.samples)})? Enter, or a column"
+                values = ", ".join(guess.samples)
+                question = pick(
+                    f"{part.name}.{role}: is it {guess.column!r} ({values})? Enter, or a column",
+                    f"{part.name}.{role}：是{guess.column!r}（{values}）吗？回车表示是，否则写列名",
                 )
                 answer = ask(question, guess.column).strip()
                 if answer != guess.column:
@@ -309,18 +332,16 @@ def _inside(parts: Sequence[Part], name: str) -> data.Mapping | None:
     return next((part.mapping for part in parts if part.name == name and part.inside), None)
 
 
-def compose(parts: Sequence[Part], config: Path, consent: bool | None = None, fit: Baskets | None = None) -> str:
-    """The text of promolift.toml. `consent` is what a person said of customers of whom nothing is known; `fit` what
-    the shop's orders come to, for its menu."""
-    events = parts[0].mapping
+def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None) -> str:
+    """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu."""
+    events, consent = parts[0].mapping, answers.consent
     why = "customers of whom no yes is known are not written to"
     if consent:
         why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
-    home = data.home_of([source for role in events.columns for source in events.sources(role)])
     head = HEAD.format(
-        language=home.language if home else "zh" if events.currency == "CNY" else "en",
+        language=answers.language or language_of(events),
         currency=json.dumps(events.currency),
         margin=MARGIN,
         zone=json.dumps(events.zone),
@@ -366,17 +387,37 @@ def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> s
     """What was guessed, as lines a person can check: column, how sure, three of its values, the runner-up."""
     lines = []
     for part in parts:
-        where = f"inside {part.path.name}" if part.inside else part.path.name
-        lines.append(f"{part.name.removeprefix('more_')} ({where})")
+        file = part.path.name
+        where = pick(f"inside {file}", f"在{file}中") if part.inside else file
+        lines.append(
+            pick(f"{part.name.removeprefix('more_')} ({where})", f"{part.name.removeprefix('more_')}（{where}）")
+        )
         for path, tie, _ in part.joined:
-            lines.append(f"  joined: {path.name} by {tie.on} ({tie.share:.1%} of the rows find theirs)")
+            share = f"{tie.share:.1%}"
+            lines.append(
+                pick(
+                    f"  joined: {path.name} by {tie.on} ({share} of the rows find theirs)",
+                    f"  关联：{path.name}，按{tie.on}（{share}的行找到对应）",
+                )
+            )
         lines += [_role_line(role, part) for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
-        lines += [f"  note: {note}" for note in part.mapping.notes]
+        lines += [pick("  note: ", "  注意：") + kept(note) for note in part.mapping.notes]
     if consent is None and not _has_consent(parts):
-        lines.append("\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set")
-        lines.append(f"consent.default = true in {config.name}; the plan then says that it rests on your word")
-    lines.append(f"\nwritten: {config}. Check it, then: promolift health, promolift run")
+        lines.append(
+            pick(
+                "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set\n"
+                f"consent.default = true in {config.name}; the plan then says that it rests on your word",
+                "\n没有哪一列说明谁同意接收优惠，所以谁也不发：如果全体客户都已同意，加上--consent yes，或在"
+                f"{config.name}中\n设置consent.default = true；计划会注明这以您的话为准",
+            )
+        )
+    lines.append(
+        pick(
+            f"\nwritten: {config}. Check it, then: promolift health, promolift run",
+            f"\n已写入：{config}。请检查，然后运行：promolift health，promolift run",
+        )
+    )
     return "\n".join(lines)
 
 
@@ -386,6 +427,6 @@ def _role_line(role: str, part: Part) -> str:
     if guess is None:
         return f"  {role:<16} <- {source}"
     values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
-    other = f"; else {guess.runner_up}" if guess.runner_up else ""
-    doubt = "  NOT SURE" if guess.sure < data.ASKED else ""
+    other = pick(f"; else {guess.runner_up}", f"；或者{guess.runner_up}") if guess.runner_up else ""
+    doubt = pick("  NOT SURE", "  不确定") if guess.sure < data.ASKED else ""
     return f"  {role:<16} <- {source}  ({guess.sure:.0%}{other}: {values}){doubt}"

@@ -11,12 +11,14 @@ import numpy as np
 import polars as pl
 
 from promolift import allocate, deliver
-from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
+from promolift.deliver import Board, LineEffect, ReleaseTerms
+from promolift.deliver.settle import Settled
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
+from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
@@ -29,6 +31,10 @@ NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
 OTHER = "another offer fits this customer better"
 SPENT = "the budget is spent on others"
+ASKED = (
+    "customer_id", "offer_id", "menu_id", "group", "scope", "target", "depth", "amount_cents", "basket_mean_cents",
+    "gain_cents", "gain_se_cents", "cost_cents", "added_cents", "units",
+)  # fmt: skip
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "contact_se": pl.Float64,
     "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64, "aimed": pl.Boolean,
@@ -46,12 +52,11 @@ EFFECTS = {
 
 
 class ArmPlan(NamedTuple):
-    """The allocation of what is given, the terms, the candidates as decided on, what was drawn, and the test."""
+    """The allocation of what is given, the terms, what was decided for everybody, and the test."""
 
     found: allocate.AllocatedOffers
     terms: ReleaseTerms
-    rows: pl.DataFrame
-    drawn: Drawn
+    records: Recorded
     note: DrawNote
     cells: pl.DataFrame
     draws: pl.DataFrame
@@ -200,20 +205,25 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
 
 
 def plan_arms(
-    job: Job, at: Moments, rows: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    may_test: bool = True,
+    job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
+    shelf: Shelf, may_test: bool = True,
 ) -> ArmPlan:  # fmt: skip
     """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
     record."""
     may_test = may_test and not job.config.plan.limits  # draws keep no limits
     people = people_of(job, at, consent)
-    best, aimed = arms_of(rows, people), any(each.aimed for each in terms.effects)
+    limits = (column for text in job.config.plan.limits for column in allocate.Limit.read(text).where)
+    asked = dict.fromkeys((*ASKED, *limits))
+    best = rows.together(
+        lambda part: arms_of(part, people).select(name for name in asked if name in ("group", *part.columns))
+    ).sort("customer_id", "menu_id")
+    aimed = any(each.aimed for each in terms.effects)
     best = best.filter(pl.col("gain_cents") > 0) if aimed else best
     cells = aimed_cells(best) if aimed else cells_of(best, people)
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
-        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, may_test)
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
         if made.note.ceiling_cents <= budget or share == 0:
             return made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
@@ -221,8 +231,8 @@ def plan_arms(
 
 
 def _drawn(
-    job: Job, at: Moments, rows: pl.DataFrame, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
-    budget: int, known: tuple[LineEffect, ...], people: People, part: float, may_test: bool,
+    job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
+    budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: Shelf, may_test: bool,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     arms = best.join(
@@ -245,7 +255,7 @@ def _drawn(
     free = give.filter(~held).with_columns(
         gain_cents=pl.col("gain_now"), cost_cents=pl.col("cost_now"), eligible=pl.lit(True)
     )
-    found = allocate.plan(free.select(rows.columns), part * budget, limits, seed=job.config.plan.seed)
+    found = allocate.plan(free.select(*best.columns, "eligible"), part * budget, limits, seed=job.config.plan.seed)
     kept = pl.concat(
         [found.chosen.select("customer_id", "offer_id"), give.filter(held).select("customer_id", "offer_id")]
     )
@@ -254,16 +264,35 @@ def _drawn(
     )
     tested = arms.filter(in_test).select("customer_id", "offer_id", open_as=pl.lit("test"))
     numbers = arms.select("customer_id", "offer_id", "gain_now", "cost_now", "net_se_cents", "level", "state")
-    marked = rows.join(numbers, on=["customer_id", "offer_id"], how="left", maintain_order="left").join(
-        pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="left", maintain_order="left"
-    )
+    own_terms = terms.model_copy(
+        update={"policy_id": "trial", "price": 0.0, "explore": 1.0 if tested.height else 0.0,
+                "explore_where": "nothing pays", "effects": known}
+    )  # fmt: skip
+    known_now = numbers.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="left")
+
+    def draw(mine: pl.DataFrame) -> Settled:
+        marked = _marked(mine, known_now)
+        return Settled(marked, deliver.records(Board.of(marked, consent), own_terms, at.asof))
+
+    made = recorded(map(draw, rows), shelf, "given" if terms.effects else "test")
+    draws = kept_draws(job, at, arms, paid, own_terms, people)
+    note = _note(job, arms, paid, made, budget, known, people)
+    return ArmPlan(found, own_terms, made, note, pl.DataFrame(schema=CELLS), draws.join(
+        made.given.select("customer_id", "offer_id"), on="customer_id"
+    ).join(arms.select("customer_id", "offer_id", pl.col("menu_id").alias("arm")), on=["customer_id", "offer_id"],
+           how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
+
+
+def _marked(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the numbers of their line and group, what is given or drawn, and why all others are closed."""
+    marked = rows.join(known_now, on=["customer_id", "offer_id"], how="left", maintain_order="left")
     open_ = pl.col("open_as").is_not_null()
     none = pl.col("offer_id") == "none"
     why = (
         pl.when(pl.col("state").is_null()).then(pl.lit(OTHER)).when(pl.col("state") == "closed").then(pl.lit(CLOSED))
         .when(pl.col("state") == "test").then(pl.lit(NOT_DRAWN)).otherwise(pl.lit(SPENT))
     )  # fmt: skip
-    marked = marked.with_columns(
+    return marked.with_columns(
         pl.when(pl.col("eligible") & ~open_ & ~none).then(why).otherwise("why_not").alias("why_not"),
         (pl.col("eligible") & (open_ | none)).alias("eligible"),
         pl.coalesce("gain_now", "gain_cents").alias("gain_cents"),
@@ -277,17 +306,6 @@ def _drawn(
         pl.when(pl.col("gain_now").is_not_null()).then(pl.col("gain_cents") + pl.col("cost_cents"))
         .otherwise("added_cents").alias("added_cents"),
     ).drop("gain_now", "cost_now", "net_se_cents", "level", "state", "open_as")  # fmt: skip
-    own_terms = terms.model_copy(
-        update={"policy_id": "trial", "price": 0.0, "explore": 1.0 if tested.height else 0.0,
-                "explore_where": "nothing pays", "effects": known}
-    )  # fmt: skip
-    made = deliver.records(Board.of(marked, consent), own_terms, at.asof)
-    draws = kept_draws(job, at, arms, paid, own_terms, people)
-    note = _note(job, arms, paid, made, budget, known, people)
-    return ArmPlan(found, own_terms, marked, made, note, pl.DataFrame(schema=CELLS), draws.join(
-        made.decisions.select("customer_id", "offer_id"), on="customer_id"
-    ).join(arms.select("customer_id", "offer_id", pl.col("menu_id").alias("arm")), on=["customer_id", "offer_id"],
-           how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
 
 
 def priced(arms: pl.DataFrame) -> pl.DataFrame:
@@ -342,20 +360,22 @@ def kept_draws(
     )  # fmt: skip
 
 
-def keep_aimed(job: Job, at: Moments, rows: pl.DataFrame, decisions: pl.DataFrame) -> None:
-    """What a plan drew that gives by predicted gains, the holdout against those who got it, kept as a test's draws are:
-    `rows` are its candidates with the probability of each. Nothing is kept where nobody could get anything."""
+def keep_aimed(job: Job, at: Moments, made: Recorded) -> None:
+    """What a plan drew that gives by predicted gains, the holdout against those who got it, kept as a test's draws are.
+    Nothing is kept where nobody could get anything."""
     if not job.clean.has_events or job.clean.moneyless:
         return
     sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
-    offered = rows.filter((pl.col("prob") > 0) & (pl.col("offer_id") != "none"))
+    asked = ("customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "gain_se_cents", "prob")
+    may = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
+    offered = made.rows.together(lambda part: part.filter(may).select(asked)).sort("customer_id", "offer_id")
     best = offered.join(features(sales, 0).select("customer_id", "group"), on="customer_id", how="left").with_columns(
         pl.col("group").fill_null(NOT_YET)
     )
     if best.is_empty():
         return
     each = best.group_by("customer_id", "group", pl.col("menu_id").alias("arm")).agg(pl.col("prob").sum())
-    got = decisions.join(rows.select("customer_id", "offer_id", "menu_id"), on=["customer_id", "offer_id"], how="left")
+    got = made.given.join(made.chosen.select("customer_id", "menu_id"), on="customer_id", how="left")
     drawn = each.group_by("customer_id", "group").agg(
         pl.struct("arm", "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
     ).join(got.select("customer_id", pl.col("menu_id").fill_null("none").alias("arm")), on="customer_id")  # fmt: skip
@@ -364,14 +384,14 @@ def keep_aimed(job: Job, at: Moments, rows: pl.DataFrame, decisions: pl.DataFram
         window_days=pl.lit(job.config.plan.window_days, pl.Int64),
     )  # fmt: skip
     job.store.save("arms", aimed_cells(best))
-    add_draws(job.store, drawn.select(list(DRAWS)).sort("customer_id"), rows["customer_id"].unique())
+    add_draws(job.store, drawn.select(list(DRAWS)).sort("customer_id"), made.given["customer_id"])
 
 
 def _note(
-    job: Job, arms: pl.DataFrame, paid: pl.DataFrame, made: Drawn, budget: int,
+    job: Job, arms: pl.DataFrame, paid: pl.DataFrame, made: Recorded, budget: int,
     known: tuple[LineEffect, ...], people: People,
 ) -> DrawNote:  # fmt: skip
-    got = made.decisions.select("customer_id", "offer_id", "holdout")
+    got = made.given
     sent = arms.join(got.filter(pl.col("offer_id") != "none"), on=["customer_id", "offer_id"], how="inner")
     drawn = arms.filter(pl.col("state") == "test").join(got, on=["customer_id", "offer_id"], how="left")
     tested, spent = [], 0.0
@@ -430,5 +450,5 @@ def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
 def keep_arms(job: Job, made: ArmPlan) -> None:
     """The beliefs before any draw, and this plan's draws beside all earlier ones."""
     job.store.save("arms", made.cells)
-    add_draws(job.store, made.draws, made.rows["customer_id"].unique())
+    add_draws(job.store, made.draws, made.records.given["customer_id"])
     made.note.keep(job.store)

@@ -8,6 +8,7 @@ from promolift import learn, sql
 from promolift.errors import SupportError
 from promolift.results.job import Job, moments
 from promolift.results.predictions import AVERAGE, Predictions, RecallAt, RecallCurve, Reliability, Scored
+from promolift.results.tables import EVERYBODY, Among
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
 
@@ -17,15 +18,20 @@ select distinct e.customer_id, {TARGET} as target
 from events e cross join level left join products p on p.product_id = e.product_id
 where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {TARGET} is not null order by all
 """
+MOST_JUDGED = 20_000  # customers whose forecasts are held against what came: of more, so many are drawn by hash
 BUYING, REPEATS = "buying a category in the window", "their most frequent categories"
 LENGTHS = (1, 2, 3, 5, 10)  # of lists whose recall is told
 
 
 def purchases(job: Job) -> Predictions:
-    """How good was the purchase forecast: customers and categories they had bought before the check."""
+    """How good was the purchase forecast: customers and categories they had bought before the check.
+
+    Of more than `MOST_JUDGED` customers by as many, drawn by hash.
+    """
     at, days = moments(job), job.config.plan.window_days
-    rows = job.profiled.affinities(at.check).filter(pl.col("buy_prob").is_not_null())
-    truth = bought_in(job, at.check, at.check + days * DAY_MS)
+    some = Among(share=min(1.0, MOST_JUDGED / max(job.profiled.size, 1)))
+    rows = job.profiled.affinities(at.check, among=some).filter(pl.col("buy_prob").is_not_null())
+    truth = bought_in(job, at.check, at.check + days * DAY_MS, some)
     rows = rows.join(truth.with_columns(hit=pl.lit(1)), on=["customer_id", "target"], how="left").with_columns(
         pl.col("hit").fill_null(0)
     )
@@ -58,10 +64,10 @@ def graded(
     )
 
 
-def bought_in(job: Job, start_ms: int, stop_ms: int) -> pl.DataFrame:
+def bought_in(job: Job, start_ms: int, stop_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
     query, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.clean.products
-    shards = (job.clean.events(shard) for shard in job.clean.shards)
+    shards = (among.rows(job.clean.events(shard)) for shard in job.clean.shards)
     return pl.concat([fetch(sql.run(query, events=events, products=products)) for events in shards])
 
 

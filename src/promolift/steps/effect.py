@@ -35,13 +35,10 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     """The panel of all shards; of a hash sample of customers where there are more than a response needs."""
     clean, settings = job.clean, job.config.panel.model_copy(update={"weeks": at.weeks})
     shards, products = clean.shards, clean.products
-    sums = [effect.depth_sums(clean.events(shard), products, at.asof).pl() for shard in shards]
-    keys = ["target", "product_id", "week"]
-    total = pl.concat(sums).group_by(keys).agg(pl.col("lines", "depth_sum", "list_cents").sum()).sort(keys)
-    if not (total["depth_sum"] > 0).any():
-        raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
-    job.store.save("depths", total)
+    job.store.save("depths", effect.depth_sums(clean.events(), products, at.asof).order("target, product_id, week"))
     depths = job.effects.depths
+    if not depths.filter("depth_sum > 0").limit(1).fetchall():
+        raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
     share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
     for done, shard in enumerate(shards, 1):

@@ -10,9 +10,11 @@ from promolift.results.job import Job, moments
 from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
+from promolift.results.tables import Among
 from promolift.steps import checks, redeem
 from promolift.steps.plan import free_candidates, limits_of
-from promolift.steps.plan_rules import coupon_odds
+
+COMPARED = 10_000  # customers by whom policies are compared: of more, so many are drawn by hash
 
 
 def run(job: Job) -> None:
@@ -55,14 +57,32 @@ def policies(job: Job) -> pl.DataFrame:
     """
     store = job.store
     halves = effects.halves(store)
-    free, kept = free_candidates(job), Plan.load(store)
-    budget, profiles = kept.note.budget_cents, job.profiled.profiles(moments(job).asof)
+    share = min(1.0, COMPARED / max(job.profiled.size, 1))
+    free, kept = free_candidates(job, some := Among(share=share)), Plan.load(store)
+    budget, profiles = share * kept.note.budget_cents, job.profiled.profiles(moments(job).asof, some)
     if not (halves or kept.note.terms.explore):
-        return learn.compare(free, kept.chosen, budget, profiles)
+        plan = kept.chosen.join(profiles.select("customer_id"), on="customer_id", how="semi")
+        budget = max(budget, float(plan["cost_cents"].sum()))  # those drawn may be dearer than the others
+        return of_all(learn.compare(free, plan, budget, profiles), share)
     rows = cross_fitted(job, free, halves) if halves else free
     limits = limits_of(job).at(rows, budget)
     plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
-    return learn.compare(rows, plan, budget, profiles)
+    return of_all(learn.compare(rows, plan, budget, profiles), share)
+
+
+def of_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Totals of a share of the customers as those of all; `customers` stays how many were compared."""
+    totals = (
+        "expected_profit_cents",
+        "low",
+        "high",
+        "plan_lead_cents",
+        "lead_low",
+        "lead_high",
+        "spend_cents",
+        "treated",
+    )
+    return compared if share == 1 else compared.with_columns(pl.col(totals) / share)
 
 
 def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountResponse]) -> pl.DataFrame:
@@ -70,7 +90,7 @@ def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountRespo
     names = ["gain_cents", "cost_cents", "gain_se_cents", "added_cents", "subsidy_cents", "redeem_prob", "evidence"]
     made = ["response_now", "response_net", "response_se", "reach", "coupon_prob"]
     bare = free.drop(*[n for n in [*names, *made] if n in free.columns])
-    odds = coupon_odds(job)
+    odds = job.effects.redemption_odds(free["customer_id"])
     one, two = (
         effect.add_effects(bare, half, odds, job.config.value).sort("customer_id", "offer_id") for half in halves
     )

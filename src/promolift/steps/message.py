@@ -24,7 +24,7 @@ MET = """
 select customer_id, product_id,
   max(ts_ms) filter (kind = 'view') as view_ms, max(ts_ms) filter (kind = 'add_to_cart') as cart_ms,
   max(ts_ms) filter (kind = 'purchase') as bought_ms
-from events where product_id is not null and ts_ms >= $since and ts_ms < $asof
+from events semi join mine using (customer_id) where product_id is not null and ts_ms >= $since and ts_ms < $asof
   and kind in ('view', 'add_to_cart', 'purchase')
 group by all order by all
 """
@@ -97,10 +97,10 @@ def with_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """The plan with `reason`, `reason_zh` and `motive`: why this offer for this customer, from their own figures."""
     asof, currency = moments(job).asof, job.config.shop.currency
-    who = plan["customer_id"].implode()
-    bought = job.profiled.affinities(asof).filter(pl.col("customer_id").is_in(who))
+    about = parts_of(plan).select("customer_id", pl.col("part").alias("target"))
+    bought = job.profiled.affinities(asof, plan["customer_id"]).join(about, on=["customer_id", "target"], how="semi")
     printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
-    known = reasons.habits(job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed)
+    known = reasons.habits(job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed, plan)
     rows = plan.sort("customer_id")
     why = [reasons.reason(row, known) for row in rows.iter_rows(named=True)]
     with speaking("zh"):
@@ -112,18 +112,23 @@ def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def parts_of(plan: pl.DataFrame) -> pl.DataFrame:
+    """customer_id, offer_id and `part`: a row per category or product that a planned offer is on, null for none."""
+    covers = pl.col("target").map_elements(lambda t: list(covered(t)), pl.List(pl.String))
+    parts = plan.select("customer_id", "offer_id", covers.alias("part"))
+    return parts.explode("part", empty_as_null=True, keep_nulls=True)
+
+
 def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """All that `message.fitting` asks of each planned row: affinity, profile, and what happened lately."""
     asof, key = moments(job).asof, ["customer_id", "offer_id"]
-    parts = plan.select(
-        *key, pl.col("target").map_elements(lambda t: list(covered(t)), pl.List(pl.String)).alias("part")
-    )
-    parts = parts.explode("part", empty_as_null=True, keep_nulls=True)
-    affinity = job.profiled.affinities(asof).rename({"target": "part", "bought": "had"})
+    parts = parts_of(plan)
+    affinity = job.profiled.affinities(asof, plan["customer_id"]).rename({"target": "part", "bought": "had"})
     halves = parts.join(
         affinity.select("customer_id", "part", "had", "orders", *ABOUT), on=["customer_id", "part"], how="left"
     )
-    halves = halves.join(_met(job, asof), on=["customer_id", "part"], how="left")
+    met = _lately(job, asof, plan["customer_id"])
+    halves = halves.join(_met(met), on=["customer_id", "part"], how="left")
     single = pl.len() == 1
     about = halves.group_by(key).agg(
         *(pl.when(single).then(pl.col(name).first()).alias(name) for name in ("orders", *ABOUT)),
@@ -139,24 +144,24 @@ def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     if job.clean.exposures is None:  # nobody knows who was sent what
         people = people.with_columns(exposures_total=pl.lit(None))
     rows = plan.drop("bought", "price_sensitivity", strict=False).join(about, on=key, how="left")
-    rows = rows.join(people, on="customer_id", how="left").join(_just(job, asof), on="customer_id", how="left")
+    rows = rows.join(people, on="customer_id", how="left").join(_just(met), on="customer_id", how="left")
     return rows.join(job.clean.personal, on="customer_id", how="left").with_columns(
         asof_ms=pl.lit(asof), within=pl.lit(None)
     )
 
 
-def _lately(job: Job, asof: int) -> pl.DataFrame:
+def _lately(job: Job, asof: int, customer_ids: pl.Series) -> pl.DataFrame:
+    mine = pl.DataFrame({"customer_id": customer_ids.unique()})
     sql = bind(MET, since=asof - MET_DAYS * DAY_MS, asof=asof)
-    met = pl.concat([fetch(query(sql, events=job.clean.events(shard))) for shard in job.clean.shards])
+    met = pl.concat([fetch(query(sql, events=job.clean.events(shard), mine=mine)) for shard in job.clean.shards])
     return met.join(job.clean.catalogue.select("product_id", "name", "category", "type"), on="product_id", how="left")
 
 
-def _met(job: Job, asof: int) -> pl.DataFrame:
+def _met(met: pl.DataFrame) -> pl.DataFrame:
     """Per customer and `part` (a product, its category or type): when it was last looked at and put into the cart.
 
     Null where the same was bought since.
     """
-    met = _lately(job, asof)
     kinds = [met.with_columns(part=pl.col(name)) for name in ("product_id", "category", "type")]
     last = (
         pl.concat(kinds)
@@ -171,9 +176,9 @@ def _met(job: Job, asof: int) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _just(job: Job, asof: int) -> pl.DataFrame:
+def _just(met: pl.DataFrame) -> pl.DataFrame:
     """customer_id, bought_key, bought_name, bought_within, bought_ms: the last purchase of each."""
-    last = _lately(job, asof).drop_nulls("bought_ms").sort("bought_ms", "product_id").group_by("customer_id").last()
+    last = met.drop_nulls("bought_ms").sort("bought_ms", "product_id").group_by("customer_id").last()
     return last.select(
         "customer_id",
         pl.col("product_id").alias("bought_key"),

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate import strategic
 from promolift.allocate.settings import Risk, StrategicRule
-from promolift.deliver import Drawn, ReleaseTerms
-from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
+from promolift.deliver import ReleaseTerms
+from promolift.deliver.settle import STEP, Settled, Spending, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
+from promolift.hashing import hash_units
 from promolift.message import is_couponable, is_sensitive
-from promolift.offer.proposals import MenuCandidates
+from promolift.offer.proposals import MenuCandidates, NewLines
 from promolift.offer.replay import per_order
 from promolift.privacy import may_send
 from promolift.results import effects
@@ -27,15 +28,18 @@ from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
+from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
+from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
-from promolift.steps.propose import value, with_proposals
-from promolift.steps.targets import list_people, list_replays, list_resting, list_targets
+from promolift.steps.propose import of_lines, value, with_proposals
+from promolift.steps.targets import CandidateScene, list_replays
 from promolift.tables import Z95
 from promolift.words import speaking
 
 KEY = ["customer_id", "offer_id"]
+WHOLE = 3_000  # customers of whom all candidates, with a search beyond the menu 300 kB each, are in memory at once
 TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
 WEIGHED = (
     "customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "boost_cents", "scope", "target", "menu_id",
@@ -58,16 +62,17 @@ class Offered(NamedTuple):
     the candidates as a test may open them where that is more: those of weaker evidence, too.
     """
 
-    rows: pl.DataFrame
+    rows: CustomerParts
     floor: Level
     menu: tuple[offer.MenuItem, ...]
-    for_test: pl.DataFrame | None = None
+    for_test: CustomerParts | None = None
 
 
 class Audience(NamedTuple):
     """Who may be given what: everybody's consent, those who get nothing whatever pays, and what is open to the rest.
 
-    `free` has the columns that the choice weighs and no more: it is as long as the candidates.
+    `free` has the columns that the choice weighs and no more; where no limit or rule prefers one offer to another, only
+    the rows that some price makes a customer's best.
     """
 
     consent: pl.DataFrame
@@ -77,49 +82,68 @@ class Audience(NamedTuple):
 
 
 class PlanDecisions(NamedTuple):
-    """The allocation, the terms that decide by its prices, the candidates as decided on, and what came of it."""
+    """The allocation, the terms that decide by its prices, and what came of them for everybody."""
 
     found: allocate.AllocatedOffers
     terms: ReleaseTerms
-    rows: pl.DataFrame
-    drawn: Drawn
+    records: Recorded
 
 
 def run(job: Job) -> None:
-    """Candidates, their effects, the choice within the budget, and the records of every decision."""
-    at = moments(job)
-    decide(job, at, offered(job, at))
+    """Candidates, their effects, the choice within the budget, and the records of every decision.
+
+    Of more than `WHOLE` customers they are made shard by shard and lie on disk.
+    """
+    at, size = moments(job), job.profiled.size if job.profiled.has_profiles else 0
+    with job.store.scratch() as disk:
+        whole = size <= WHOLE or job.config.offer.proposals == "gan"
+        shelf = Shelf({} if whole else disk)
+        decide(job, at, offered(job, at, shelf, 1.0 if whole else WHOLE / size), shelf)
 
 
-def offered(job: Job, at: Moments) -> Offered:
-    """Candidates of everybody, those proposed beyond the menu included, with their effects and what was learned."""
+def offered(job: Job, at: Moments, shelf: Shelf, share: float) -> Offered:
+    """Candidates of everybody, those proposed beyond the menu included, with their effects and what was learned.
+
+    Lines beyond the menu are chosen by a `share` of the customers.
+    """
     job.tell("plan", 0.1, "candidate offers")
-    made = candidates(job, at)
-    known = approved(job.store, job.config.plan.campaign)
-    rows = made.rows
-    floor = evidence_floor(job, rows)
-    job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
+    known, scene = approved(job.store, job.config.plan.campaign), CandidateScene(job, at)
+    made = candidates(scene, Among(share=share))
+    size, seen = 0, list[pl.DataFrame]()
+    for number, part in enumerate([EVERYBODY] if share == 1 else job.profiled.parts):
+        rows = made.rows if part == EVERYBODY else candidates(scene, part, made.beyond).rows
+        made = made._replace(rows=rows.clear())  # the sample was for the lines alone
+        shelf.put("candidates", number, rows)
+        seen.append(rows.filter("eligible").select("eligible", "evidence").unique())
+        size += rows.height
+    floor, every = evidence_floor(job, *seen), shelf.parts("candidates")
+    job.tell("plan", 0.6, f"effect of {size:,} candidates")
+    known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
     if job.config.plan.trial is not True and not (known and known.effects):
-        known_well = close_small(close_weak(rows, floor), job.config.rules.least_gain_cents)
-    else:
-        known_well = rows  # what is only assumed is what a test is for; and it is chosen by what draws say
-    for_test = rows if job.config.plan.trial == "auto" else None
-    return Offered(with_risk(known_well, job.config.plan.risk), floor, made.menu, for_test)
+        known_well = every.then(lambda rows: close_small(close_weak(rows, floor), job.config.rules.least_gain_cents))
+    for_test = every if job.config.plan.trial == "auto" else None
+    return Offered(known_well.then(lambda rows: with_risk(rows, job.config.plan.risk)), floor, made.menu, for_test)
 
 
-def candidates(job: Job, at: Moments) -> MenuCandidates:
-    """Every customer's candidate offers with their effects, those proposed beyond the menu included."""
-    targets = list_targets(job, at.asof)
+def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines | None = None) -> MenuCandidates:
+    """Customers' candidate offers with their effects, those beyond the menu included: of lines `found` before, else of
+    the ones that are worth having for these customers.
+    """
+    job, at, people = scene.job, scene.at, scene.inputs(among)
     stated = [(name, item.scope) for item in job.config.menu for name in item.covers]
-    asked = targets.select("target", "kind")
+    asked = people.targets.select("target", "kind")
     asked = pl.concat([asked, pl.DataFrame(stated, asked.schema, orient="row")])
     rules = job.config.rules
     rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, asked)}))})
-    resting = list_resting(job, at.asof)
-    listed = offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
-    if (replays := list_replays(job, at.asof)) is not None:
+    listed = offer.list_candidates(people.profiles, people.targets, job.config.menu, rules, people.resting)
+    if (replays := list_replays(job, at.asof, among)) is not None:
         listed = listed.join(with_costs(job, replays), on=["customer_id", "menu_id"], how="left", maintain_order="left")
-    return with_proposals(job, at, value(job, listed), rules, job.config.offer)
+    menu = value(job, listed)
+    if found is not None and found.ids:
+        return MenuCandidates(of_lines(job, menu, people, rules, found), job.config.menu)
+    if among.shard is not None:
+        return MenuCandidates(menu, job.config.menu)
+    return with_proposals(job, at, menu, rules, job.config.offer, people, among.share)
 
 
 def with_costs(job: Job, replays: pl.DataFrame) -> pl.DataFrame:
@@ -150,12 +174,11 @@ def private(job: Job, targets: pl.DataFrame) -> list[str]:
     ]
 
 
-def free_candidates(job: Job) -> pl.DataFrame:
+def free_candidates(job: Job, among: Among = EVERYBODY) -> pl.DataFrame:
     """Open candidates of those who may be written to and are not held out: what the budget is spent on."""
     plan = Plan.load(job.store)
-    free = plan.decisions.filter(pl.col("holdout").eq(False))["customer_id"]
-    rows = plan.candidates.filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
-    return rows.filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
+    free = plan.decided("customer_id", "holdout").filter(pl.col("holdout").eq(False))["customer_id"]
+    return plan.open_to(among).filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
 
 
 def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
@@ -165,54 +188,57 @@ def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
     return valued.with_columns(caution.alias("caution_cents"))
 
 
-def decide(job: Job, at: Moments, some: Offered) -> Plan:
+def decide(job: Job, at: Moments, some: Offered, shelf: Shelf | None = None) -> Plan:
     """Allocate among those who may be written to and are not held out; keep the plan with everybody's record."""
     job.tell("plan", 0.7, "choice within the budget")
-    plan, budget = job.config.plan, budget_cents(job, at)
+    plan, budget, shelf = job.config.plan, budget_cents(job, at), shelf or Shelf({})
     own = ReleaseTerms(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
         holdout_share=plan.holdout_share, priority=plan.priority,
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
-    free_of_rules, some = some, some._replace(rows=strategic.with_rules(some.rows, job.config.strategic))
+    free_of_rules, some = some, some._replace(rows=ruled(some.rows, job.config.strategic))
     audience = audience_of(job, some.rows, terms)
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
         may_test = plan.trial is not False
-        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, may_test)
+        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf, may_test)
         if plan.trial == "auto" and not (arms.note.given or arms.note.tested) and terms.effects[0].aimed:
-            arms = first_test(job, at, some, audience, terms.model_copy(update={"effects": ()}), budget) or arms
+            anew = terms.model_copy(update={"effects": ()})
+            arms = first_test(job, at, some, audience, anew, budget, shelf) or arms
     else:
-        made = planned(job, at, some, audience, terms, budget)
-        nobody = made.drawn.decisions.filter(pl.col("offer_id") != "none").is_empty()
+        made = planned(job, at, some, audience, terms, budget, shelf)
+        nobody = made.records.chosen.is_empty()
         if plan.trial == "auto" and nobody and not (job.clean.moneyless or plan.limits):
-            arms = first_test(job, at, some, audience, terms, budget)
+            arms = first_test(job, at, some, audience, terms, budget, shelf)
     if arms is not None:
-        made = PlanDecisions(arms.found, arms.terms, arms.rows, arms.drawn)
+        made = PlanDecisions(arms.found, arms.terms, arms.records)
     job.tell("plan", 0.9, "other budgets")
-    known = pl.all_horizontal(pl.col("gain_cents", "cost_cents").is_not_null())
-    rows = made.rows.with_columns(
-        pl.Series("prob", made.drawn.prob_R), (pl.col("eligible") & pl.col("why_not").is_null() & known).alias("open")
-    )
-    given = made.drawn.decisions.filter(pl.col("offer_id") != "none")
-    chosen = rows[made.drawn.chosen_C].with_columns(given["decision_id"])
-    note = summary(job, some, audience, budget, made, chosen)
+    note = summary(job, some, audience, budget, made)
     if arms is None:
         costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
         note = note.model_copy(update={"strategic": costs})
     frontier = limits_of(job).curve(careful(audience.free), budget, job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
-        proposed = proposed_test(job, at, some, audience, terms, budget)
+        proposed = proposed_test(job, at, some, audience, terms, budget, shelf)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
     if arms is None:
-        keep_aimed(job, at, rows, made.drawn.decisions)
+        keep_aimed(job, at, made.records)
     if arms is not None:
         words = draw_sentences(arms, job.config.shop.currency)
         note = said(note, words.en, words.zh)
         keep_arms(job, arms)
-    decisions = made.drawn.decisions
-    del audience, made, arms  # as long as the candidates, which are written now
-    return Plan.keep(job.store, note, Tables(rows, chosen, decisions, frontier))
+    records = made.records
+    del audience, made, arms
+    return Plan.keep(job.store, note, Tables(records.rows, records.chosen, records.decisions, frontier))
+
+
+def ruled(rows: CustomerParts, rules: Sequence[StrategicRule]) -> CustomerParts:
+    """Candidates with the strategic rules applied; what a pin has to outbid is that of everybody."""
+    if not rules:
+        return rows
+    most = strategic.BestUse.of(*rows) if any(rule.rule == "pin" for rule in rules) and len(rows) > 1 else None
+    return rows.then(lambda part: strategic.with_rules(part, rules, most))
 
 
 class Sentences(NamedTuple):
@@ -235,10 +261,10 @@ def draw_sentences(arms: ArmPlan, currency: str) -> Sentences:
 
 
 def proposed_test(
-    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: Shelf
 ) -> Sentences:
     """The test that would teach what offers add here, in a sentence; none where nothing can be drawn."""
-    made = first_test(job, at, some, audience, terms, budget)
+    made = first_test(job, at, some, audience, terms, budget, shelf)
     if made is None:
         return Sentences([], [])
     words = draw_sentences(made, job.config.shop.currency)
@@ -249,26 +275,50 @@ def proposed_test(
 
 
 def first_test(
-    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: Shelf
 ) -> ArmPlan | None:
     """A plan that tests; None where nothing can be drawn."""
     with suppress(SupportError):
-        rows = some.rows if some.for_test is None else with_risk(some.for_test, job.config.plan.risk)
-        made = plan_arms(job, at, rows, audience.consent, terms, budget, some.floor)
+        risk = job.config.plan.risk
+        rows = some.rows if some.for_test is None else some.for_test.then(lambda part: with_risk(part, risk))
+        made = plan_arms(job, at, rows, audience.consent, terms, budget, some.floor, shelf)
         return made if made.note.tested else None
     return None
 
 
-def audience_of(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Audience:
+def audience_of(job: Job, rows: CustomerParts, terms: ReleaseTerms) -> Audience:
     """Who may be given an offer, and which are open to them; gains as the choice takes them."""
-    consent = consents(job, rows["customer_id"])
+    people = rows.together(lambda part: part.select(pl.col("customer_id").unique()))["customer_id"]
+    consent = consents(job, people)
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
-    people = rows["customer_id"].unique()
     held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
-    audience = Audience(consent, barred, held, rows.clear())
-    limits = [column for limit in limits_of(job).stated for column in limit.where]
-    wanted = [name for name in dict.fromkeys((*WEIGHED, *limits, "units")) if name in rows.columns]
-    return audience._replace(free=open_to(rows.select(wanted), rows["eligible"], audience))
+    audience = Audience(consent, barred, held, pl.DataFrame())
+    return audience._replace(free=weighed(rows, audience, limits_of(job)))
+
+
+def weighed(rows: CustomerParts, audience: Audience, limits: allocate.ShopLimits) -> pl.DataFrame:
+    """What is open to those who may be given an offer, as `Audience.free`."""
+    columns = dict.fromkeys((*WEIGHED, *(column for limit in limits.stated for column in limit.where), "units"))
+    plain = not limits.stated and limits.category_share >= 1
+
+    def slim(part: pl.DataFrame) -> pl.DataFrame:
+        free = open_to(part.select(name for name in columns if name in part.columns), part["eligible"], audience)
+        return best_at_some_price(free) if plain and "boost_cents" not in part.columns else free
+
+    return rows.together(slim)
+
+
+def best_at_some_price(free: pl.DataFrame) -> pl.DataFrame:
+    """Offers that gain more than every one of the same customer that costs no more: no other is ever the best. Of each
+    customer one stays in any case, so that they are counted.
+    """
+    rows = careful(free).select("customer_id", "offer_id", "gain_cents", "cost_cents", at=pl.int_range(pl.len()))
+    rows = rows.sort(
+        "customer_id", "cost_cents", "gain_cents", "offer_id", descending=[False, False, True, False], nulls_last=True
+    )
+    gain, first = pl.col("gain_cents"), pl.col("customer_id").is_first_distinct()
+    before = gain.shift().cum_max().over("customer_id")
+    return free[rows.filter(first | (gain > before).fill_null(False))["at"].sort()]
 
 
 def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.DataFrame:
@@ -278,7 +328,7 @@ def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.D
 
 
 def rule_costs(
-    job: Job, rows: pl.DataFrame, audience: Audience, budget: int, found: allocate.AllocatedOffers
+    job: Job, rows: CustomerParts, audience: Audience, budget: int, found: allocate.AllocatedOffers
 ) -> tuple[RuleCost, ...]:
     """What each strategic rule costs: the gain of the best plan without it, less that of the best with all of them.
 
@@ -288,15 +338,18 @@ def rule_costs(
     with_all = gain_of(found)
     for rule in rules:
         others = tuple(each for each in rules if each != rule)
-        changed = strategic.with_rules(rows, others)
-        free = open_to(changed, changed["eligible"], audience)
-        limits = limits_of(job, others).at(free, budget)
+        stated = limits_of(job, others)
+        free = weighed(ruled(rows, others), audience, stated)
+        limits = stated.at(free, budget)
         best = allocate.plan(preferred(free), budget, limits, seed=job.config.plan.seed)
         mine = found.chosen.filter(strategic.covered_by(rule))
-        able = open_to(rows, rows["eligible"], audience).filter(strategic.covered_by(rule))
+        able = sum(
+            open_to(part, part["eligible"], audience).filter(strategic.covered_by(rule))["customer_id"].n_unique()
+            for part in rows
+        )
         costs.append(
             RuleCost(
-                name=rule.name, rule=rule.rule, given=mine.height, able=able["customer_id"].n_unique(),
+                name=rule.name, rule=rule.rule, given=mine.height, able=able,
                 cost_cents=max(gain_of(best) - with_all, 0.0),
                 price=0.0 if found.added_cents else found.allocation.multipliers.get(rule.name, 0.0),
             )
@@ -342,38 +395,41 @@ def careful(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def planned(
-    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: Shelf
 ) -> PlanDecisions:
     """The best plan; where an approved release leaves a share to exploration, the draws are part of it and its budget.
 
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
     draws keep all of them, nothing is drawn.
     """
-    offers, even = preferred(audience.free), even_cost(audience.free) if terms.explore else 0.0
+    offers = preferred(audience.free)
+    opened = (open_to(part.select(WEIGHED[:4]), part["eligible"], audience) for part in some.rows)
+    even = sum(map(even_cost, opened)) if terms.explore else 0.0
 
     def spent(mine: Spending) -> PlanDecisions:
         limits = limits_of(job).at(audience.free, mine.budget_cents)
         found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
-        rows = charged(some.rows, limits, found)
-        return PlanDecisions(
-            found, own, *settled(rows, found.chosen.select(KEY), audience.consent, audience.held, own, at.asof)
-        )
+        picked = found.chosen.select(KEY)
+
+        def settle(part: pl.DataFrame) -> Settled:
+            wanted = picked.join(part.select("customer_id").unique(), on="customer_id", how="semi")
+            return settled(charged(part, limits, found), wanted, audience.consent, audience.held, own, at.asof)
+
+        return PlanDecisions(found, own, recorded(map(settle, some.rows), shelf, "plan"))
 
     for part in (STEP**k for k in range(TRIES if terms.explore else 0)):
         with suppress(BudgetError):  # a limit that says at least may need the whole budget
             made = spent(spending(part * budget, part * terms.explore, even))
-            if keeps(job, audience.free, made.drawn.decisions, budget):
+            if keeps(job, audience.free, made.records.chosen, budget):
                 return made
     return spent(Spending(float(budget), 0.0))
 
 
-def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) -> bool:
-    """Whether what was decided, draws included, keeps the budget and every limit that says at most."""
-    if cost(free, decisions) > budget:
-        return False
-    chosen = free.join(decisions.select(KEY), on=KEY, how="semi")
-    return allocate.kept(chosen, limits_of(job).at(free, budget))
+def keeps(job: Job, free: pl.DataFrame, chosen: pl.DataFrame, budget: int) -> bool:
+    """Whether what was decided for, draws included, keeps the budget and every limit that says at most."""
+    offers = chosen.filter(pl.col("offer_id") != "none")
+    return float(offers["cost_cents"].sum()) <= budget and allocate.kept(offers, limits_of(job).at(free, budget))
 
 
 def limits_of(job: Job, rules: Sequence[StrategicRule] | None = None) -> allocate.ShopLimits:
@@ -396,13 +452,12 @@ def total_draws(job: Job, chosen: pl.DataFrame) -> NDArray[np.float64] | None:
     return None if chosen.is_empty() else effect.total_draws(chosen, effects.response(job.store))
 
 
-def summary(
-    job: Job, some: Offered, audience: Audience, budget: int, made: PlanDecisions, chosen: pl.DataFrame
-) -> PlanNote:
+def summary(job: Job, some: Offered, audience: Audience, budget: int, made: PlanDecisions) -> PlanNote:
     """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most.
 
     The bound is on gains as planned with; under a risk rule they are more cautious than what is expected.
     """
+    chosen, given = made.records.chosen, made.records.given
     found, gain, config = made.found.allocation, float(chosen["gain_cents"].sum()), job.config
     trial = made.terms.policy_id == "trial"
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
@@ -414,13 +469,15 @@ def summary(
         alike = chosen.group_by("menu_id", "gain_se_cents").len()
         reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
         low, high = gain - reach, gain + reach
-    customers, bound = made.drawn.decisions.height, found.bound - added
-    held = int(made.drawn.decisions["holdout"].fill_null(False).sum())
+    customers, bound = given.height, found.bound - added
+    held = int(given["holdout"].fill_null(False).sum())
     able = customers - audience.barred.len() - held
-    empty = chosen.height < max(1.0, FEW * able)
-    free = open_to(some.rows, some.rows["eligible"], audience) if empty else audience.free
+    listed = free = chosen  # a plan for many needs no reason
+    if chosen.height < max(1.0, FEW * able):
+        listed = some.rows.together(lambda part: drawn_customers(part, WHOLE / max(customers, 1)))
+        free = open_to(listed, listed["eligible"], audience)
     with speaking("zh"):
-        why_zh = tuple(why(job, some.rows, free, chosen, able))
+        why_zh = tuple(why(job, listed, free, chosen, able))
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
@@ -430,13 +487,23 @@ def summary(
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
-        why=tuple(why(job, some.rows, free, chosen, able)), why_zh=why_zh,
+        why=tuple(why(job, listed, free, chosen, able)), why_zh=why_zh,
         assumptions=() if made.terms.effects else assumptions(
             chosen, effects.response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),
         terms=made.terms, menu=some.menu,
         shop=config.shop, consent=config.consent,
     )  # fmt: skip
+
+
+def drawn_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The rows of a share of the customers, drawn by hash; all of them where it is 1 or more."""
+    if share >= 1:
+        return rows
+    people = rows["customer_id"].unique()
+    return rows.filter(
+        pl.col("customer_id").is_in(people.filter(pl.Series(hash_units("few", people) < share)).implode())
+    )
 
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:

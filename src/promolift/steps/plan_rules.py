@@ -1,4 +1,4 @@
-"""What a plan may rest on: the odds that coupons are used, the weakest evidence it may rest on, and its budget."""
+"""What a plan may rest on: the weakest evidence, the least gain of an offer, and its budget."""
 
 import polars as pl
 
@@ -10,17 +10,12 @@ from promolift.sql import DAY_MS
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
-def coupon_odds(job: Job) -> pl.DataFrame | None:
-    """customer_id, target, redeem_prob from the redemption model; None where there is none."""
-    return job.effects.redemption_odds
-
-
-def evidence_floor(job: Job, valued: pl.DataFrame) -> Level:
+def evidence_floor(job: Job, *parts: pl.DataFrame) -> Level:
     """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
     asked = job.config.plan.min_evidence
     if asked != "auto":
         return asked
-    found = set(valued.filter(pl.col("eligible"))["evidence"].drop_nulls().unique())
+    found = {level for part in parts for level in part.filter(pl.col("eligible"))["evidence"].unique()}
     return next((level for level in reversed(LEVELS) if level in found), LEVELS[0])
 
 

@@ -12,6 +12,7 @@ from promolift.offer.menu import list_pairs, pair_line
 from promolift.offer.proposals import (
     PROPOSALS,
     MenuCandidates,
+    NewLines,
     OfferInputs,
     best_lines,
     grid_lines,
@@ -23,8 +24,7 @@ from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
 from promolift.results.job import Job, Moments
 from promolift.sql import bind, fetch, run
-from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
-from promolift.steps.targets import list_people, list_resting, list_targets
+from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, evidence_floor
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
 SLICE = 400_000  # candidates whose effects are worked out at once
@@ -42,11 +42,18 @@ group by customer_id, order_id, target order by customer_id, order_id, target
 
 
 def with_proposals(
-    job: Job, at: Moments, menu: pl.DataFrame, rules: offer.OfferRules, settings: OfferProposalSettings
+    job: Job,
+    at: Moments,
+    menu: pl.DataFrame,
+    rules: offer.OfferRules,
+    settings: OfferProposalSettings,
+    people: OfferInputs,
+    share: float = 1.0,
 ) -> MenuCandidates:
     """`menu` (candidates with their effects) with each customer's best proposals of the few lines that add most.
 
-    None where the menu's own effects are only assumed: a search would find what was assumed.
+    None where the menu's own effects are only assumed: a search would find what was assumed. `people` are the customers
+    of `menu`, and `share` how many they are of all.
     """
     if settings.proposals == "none":
         return MenuCandidates(menu, job.config.menu)
@@ -54,11 +61,9 @@ def with_proposals(
     if floor == LEVELS[0] and job.config.plan.min_evidence == "auto":
         return MenuCandidates(menu, job.config.menu)
     job.tell("plan", 0.3, "offers beyond the menu")
-    price = menu_price(job, at, close_weak(menu, floor))
-    people = OfferInputs(list_people(job, at.asof), list_targets(job, at.asof), list_resting(job, at.asof))
+    price = menu_price(job, share * budget_cents(job, at), close_weak(menu, floor))
     items = grid_lines(settings, job.config.menu, settings.scopes)
-    grid = offer.list_candidates(people.profiles, people.targets, items, rules, people.resting)
-    priced = value(job, grid.filter(pl.col("menu_id") != "none"))
+    priced = grid_rows(job, people, items, rules)
     if settings.proposals == "gan":
         drafts = drawn(job, at, people, priced, settings, rules)
         made = propose_candidates(drafts, job.config.menu, people, rules, settings.valid_days)
@@ -66,17 +71,44 @@ def with_proposals(
     else:
         made = beyond(job, items, priced, price, settings)
     known = close_weak(made.rows, floor)
-    lines = best_lines(menu, known, price, settings.new_lines, settings.least_share)
-    best = keep_best(known.filter(pl.col("menu_id").is_in(lines)), price, settings.per_line)
-    added = tuple(item for item in made.menu if item.id in set(best["menu_id"]))
-    rows = pl.concat([menu, best], how="diagonal").sort("customer_id", "offer_id")
-    return MenuCandidates(rows, (*job.config.menu, *added))
+    ids = tuple(best_lines(menu, known, price, settings.new_lines, settings.least_share))
+    found = NewLines(ids, price, floor)
+    rows = with_best(menu, known, found, settings)
+    used = set(rows["menu_id"])
+    return MenuCandidates(
+        rows, (*job.config.menu, *(item for item in made.menu if item.id in ids and item.id in used)), found
+    )
 
 
-def menu_price(job: Job, at: Moments, menu: pl.DataFrame) -> float:
+def of_lines(
+    job: Job, menu: pl.DataFrame, people: OfferInputs, rules: offer.OfferRules, found: NewLines
+) -> pl.DataFrame:
+    """`menu` with the best proposals of lines that were found before, for other customers."""
+    settings, ids = job.config.offer, set(found.ids)
+    grid = grid_lines(settings, job.config.menu, settings.scopes)
+    items = [item for item in grid if {item.id, pair_line(item).id} & ids]
+    rows = beyond(job, items, grid_rows(job, people, items, rules), found.price, settings).rows
+    return with_best(menu, close_weak(rows, found.floor), found, settings)
+
+
+def grid_rows(job: Job, people: OfferInputs, items: list[offer.MenuItem], rules: offer.OfferRules) -> pl.DataFrame:
+    """Valued candidates of these lines."""
+    grid = offer.list_candidates(people.profiles, people.targets, items, rules, people.resting)
+    return value(job, grid.filter(pl.col("menu_id") != "none"))
+
+
+def with_best(
+    menu: pl.DataFrame, proposed: pl.DataFrame, found: NewLines, settings: OfferProposalSettings
+) -> pl.DataFrame:
+    """`menu` and each customer's best of the proposed rows that are of the lines found."""
+    best = keep_best(proposed.filter(pl.col("menu_id").is_in(found.ids)), found.price, settings.per_line)
+    return pl.concat([menu, best], how="diagonal").sort("customer_id", "offer_id")
+
+
+def menu_price(job: Job, budget: float, menu: pl.DataFrame) -> float:
     """The price of a cent of budget where the menu alone is planned."""
     free = menu.filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
-    return allocate.plan(free, budget_cents(job, at), seed=job.config.plan.seed).allocation.price
+    return allocate.plan(free, budget, seed=job.config.plan.seed).allocation.price
 
 
 def beyond(
@@ -95,7 +127,8 @@ def beyond(
 
 def value(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Candidates in order of customer and offer with the effect model's word on each, a slice at a time for memory."""
-    response, odds, key = effects.response(job.store), coupon_odds(job), ("customer_id", "offer_id")
+    response, odds = effects.response(job.store), job.effects.redemption_odds(rows["customer_id"])
+    key = ("customer_id", "offer_id")
     slices = (rows.slice(start, SLICE) for start in range(0, max(rows.height, 1), SLICE))
     done = pl.concat([effect.add_effects(each, response, odds, job.config.value) for each in slices], rechunk=False)
     who, what = (pl.col(name) for name in key)

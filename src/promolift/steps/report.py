@@ -36,7 +36,8 @@ def plan_file(job: Job) -> pl.DataFrame:
     words = Messages.load(job.store).rows.join(channels, on="customer_id", how="left")
     offers = Offers.load(job.store).offers
     plan = Plan.load(job.store)
-    rows = deliver.plan_rows(words, plan.decisions, offers, job.config.shop.language)
+    records = plan.decided("customer_id", "offer_id", "propensity", "decision_id", "holdout", "reason")
+    rows = deliver.plan_rows(words, records, offers, job.config.shop.language)
     return with_arms(rows, plan, all_draws(job.store))
 
 

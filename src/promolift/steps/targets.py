@@ -1,11 +1,17 @@
 """What an offer could be about, per customer: affinities and interests with their expected value and margin."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
 import polars as pl
 
 from promolift import sql
+from promolift.offer.proposals import OfferInputs
 from promolift.offer.replay import past_orders, replay
-from promolift.results.job import Job
+from promolift.results.job import Job, Moments
 from promolift.results.segments import members
+from promolift.results.tables import EVERYBODY, Among
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
 
@@ -49,7 +55,36 @@ order by customer_id, order_id, product_id, category
 MOST_BASKETS, MOST_ORDERS, BASKET_DAYS = 8, 400_000, 364  # of one customer, of all, and how far back
 
 
-def list_replays(job: Job, asof_ms: int) -> pl.DataFrame | None:
+@dataclass(frozen=True)
+class CandidateScene:
+    """What candidates are made from; what all of them share is read once, when it is first needed."""
+
+    job: Job
+    at: Moments
+
+    @cached_property
+    def resting(self) -> pl.DataFrame:
+        """What is not offered to whom again yet."""
+        return list_resting(self.job, self.at.asof)
+
+    @cached_property
+    def prices(self) -> pl.DataFrame:
+        """Of all products."""
+        return product_prices(self.job, self.at.asof)
+
+    @cached_property
+    def segments(self) -> pl.DataFrame:
+        """Of everybody: some go by how all others spend."""
+        return members(self.job, self.job.profiled.profiles(self.at.asof))
+
+    def inputs(self, among: Among = EVERYBODY) -> OfferInputs:
+        """The customers, and what an offer could be about for each."""
+        asof = self.at.asof
+        people = list_people(self.job, asof, among, lambda: self.segments)
+        return OfferInputs(people, list_targets(self.job, asof, among, lambda: self.prices), self.resting)
+
+
+def list_replays(job: Job, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame | None:
     """What each menu line that is valued by baskets would have done to customers' last orders; see `offer.replay`.
 
     None where there is no such line.
@@ -59,20 +94,20 @@ def list_replays(job: Job, asof_ms: int) -> pl.DataFrame | None:
         return None
     most = max(1, min(MOST_BASKETS, MOST_ORDERS // max(job.profiled.size, 1)))
     query = bind(BASKETS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms, most=most)
-    delivery = job.config.value.delivery_cost_cents
-    return pl.concat(
-        replay(past_orders(fetch(sql.run(query, events=events, products=job.clean.products))), items, delivery)
-        for events in map(job.clean.events, job.clean.shards)
-    )
+    delivery, products = job.config.value.delivery_cost_cents, job.clean.products
+    shards = job.clean.shards if among.shard is None else [among.shard]
+    orders = (fetch(sql.run(query, events=among.rows(job.clean.events(shard)), products=products)) for shard in shards)
+    return pl.concat(replay(past_orders(each), items, delivery) for each in orders)
 
 
-def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
+def list_targets(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """customer_id, target, scope, kind, base_cents, base_se_cents, buy_prob, bought, margin_rate.
 
     Scope `category` is what they buy or may buy (the product itself in catalogues without categories: `kind`), scope
     `product` what they looked at and did not buy. Base values are expected list value in the window without an offer.
+    `prices` gives those of `product_prices`, where somebody looked at one.
     """
-    bought = job.profiled.affinities(asof_ms).filter(pl.col("expected_cents") > 0)
+    bought = job.profiled.affinities(asof_ms, among=among).filter(pl.col("expected_cents") > 0)
     rows = bought.select(
         "customer_id",
         "target",
@@ -83,7 +118,7 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
         "buy_prob",
         "bought",
     )
-    seen = _viewed(job, asof_ms)
+    seen = _viewed(job, asof_ms, among, prices)
     margins = fetch(sql.run(MARGINS, products=job.clean.products))
     both = pl.concat([rows, seen], how="diagonal") if seen.height else rows
     return both.join(margins, on="target", how="left").with_columns(
@@ -91,19 +126,23 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
     )
 
 
-def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
-    """Products viewed and not bought, each worth its price times the rate at which such views end in a purchase."""
-    views = job.profiled.interests(asof_ms).filter(pl.col("buy_rate") > 0)
-    if views.is_empty():
-        return views
+def product_prices(job: Job, asof_ms: int) -> pl.DataFrame:
+    """product_id, price: in the catalogue, else the mean of what was paid before discounts."""
     query = bind(PRICES, asof=asof_ms)
     sums = [fetch(sql.run(query, events=job.clean.events(shard))) for shard in job.clean.shards]
     paid = pl.concat(sums).group_by("product_id").agg(pl.col("list_cents", "units").sum())
     listed = fetch(job.clean.products.project("product_id, price_cents"))
-    prices = listed.join(paid, on="product_id", how="full", coalesce=True).select(
+    return listed.join(paid, on="product_id", how="full", coalesce=True).select(
         "product_id", pl.coalesce(pl.col("price_cents"), pl.col("list_cents") / pl.col("units")).alias("price")
     )
-    rows = views.join(prices.filter(pl.col("price") > 0), on="product_id")
+
+
+def _viewed(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """Products viewed and not bought, each worth its price times the rate at which such views end in a purchase."""
+    views = job.profiled.interests(asof_ms, among).filter(pl.col("buy_rate") > 0)
+    if views.is_empty():
+        return views
+    rows = views.join(prices().filter(pl.col("price") > 0), on="product_id")
     value = pl.col("buy_rate") * pl.col("price")
     return rows.select(
         "customer_id",
@@ -117,12 +156,12 @@ def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
     )
 
 
-def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
-    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online; with segments also
-    these.
+def list_people(job: Job, asof_ms: int, among: Among, segments: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online; where the shop has
+    segments also these, of which `segments` gives everybody's.
     """
     window, past = job.config.plan.window_days, 16 * 7
-    known = job.profiled.profiles(asof_ms)
+    known = job.profiled.profiles(asof_ms, among)
     seen_days = pl.min_horizontal(pl.col("tenure_days") + 1, pl.lit(float(past)))
     people = known.select(
         "customer_id",
@@ -134,7 +173,7 @@ def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
     )
     if not job.config.segment:
         return people
-    return people.join(members(job, known), on="customer_id", how="left", maintain_order="left")
+    return people.join(segments(), on="customer_id", how="left", maintain_order="left")
 
 
 def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:

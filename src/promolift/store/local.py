@@ -164,8 +164,8 @@ class Store:
 
     # writing
 
-    def save(self, name: str, rows: pl.DataFrame | Relation) -> None:
-        """Write a table in one file, replacing what was there under that name."""
+    def save(self, name: str, rows: pl.DataFrame | Relation | Iterable[pl.DataFrame]) -> None:
+        """Write a table in one file, replacing what was there under that name; frames are written one after another."""
         self._claim()
         draft = self._work / f"{name}.parquet"
         _write([rows] if isinstance(rows, pl.DataFrame) else rows, draft)

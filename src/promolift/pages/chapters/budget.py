@@ -154,7 +154,7 @@ def _frontier(story: Story) -> Figure | Block:
         return gap(pick("what other budgets would earn", "其他预算能赚多少"), story.missing.get("frontier"))
     cells = [
         [cash(r["budget_cents"]), cash(r["gain_cents"]), cash(r["cost_cents"]), number(r["price"]), count(r["treated"])]
-        for r in thin(line).iter_rows(named=True)
+        for r in thin(line.unique(maintain_order=True)).iter_rows(named=True)  # one, where nothing costs anything
     ]
     how = pick(
         "Every point of the line is the best plan for that budget; where it bends, money begins to buy less. The "

@@ -1,0 +1,80 @@
+"""The plan of many customers, made shard by shard on disk, is the plan made in memory at once."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from promolift.cli import main
+from promolift.config import load_config
+from promolift.results.evaluation import Evaluation
+from promolift.results.job import Job
+from promolift.results.plan import Plan
+from promolift.run import run
+from promolift.steps import evaluate, plan
+from promolift.store import Store
+
+
+@pytest.fixture(scope="module")
+def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A small shop in four shards, as far as its effects."""
+    folder = tmp_path_factory.mktemp("parts")
+    files = [part for name in ("events", "products") for part in (f"--{name}", str(own_files / f"{name}.csv"))]
+    with pytest.raises(SystemExit):
+        main(["init", *files, "--consent", "yes", "--config", str(folder / "promolift.toml")])
+    config = load_config(folder / "promolift.toml")
+    config = config.model_copy(update={"data": config.data.model_copy(update={"shards": 4})})
+    made = Job(config, Store(folder / "work"), lambda *_: None, folder / "out")
+    run(made, ["ingest", "profile", "effect"])
+    assert len(made.clean.shards) == 4
+    return made
+
+
+def kept(job: Job, name: str) -> pl.DataFrame:
+    rows = job.store.frame(name)
+    return rows.sort([key for key in ("customer_id", "offer_id") if key in rows.columns])
+
+
+def with_plan(job: Job, proposals: str, **changes: object) -> Job:
+    parts = {
+        "offer": job.config.offer.model_copy(update={"proposals": proposals}),
+        "plan": job.config.plan.model_copy(update=changes),
+    }
+    return Job(job.config.model_copy(update=parts), job.store, job.tell, job.out)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"budget_cents": 20_000},
+        {"trial": True, "budget_cents": 500_000},
+        {"budget_cents": 20_000, "limits": ("count <= 30",)},
+    ],
+)
+def test_shards_give_the_plan_of_all_at_once(
+    job: Job, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+) -> None:
+    mine = with_plan(job, "none", **changes)
+    run(mine, ["plan"], again=True)
+    whole, note = {name: kept(job, name) for name in ("candidates", "chosen", "decisions")}, Plan.load(job.store).note
+    assert whole["chosen"].height > 5
+    monkeypatch.setattr(plan, "WHOLE", 20)
+    run(mine, ["plan"], again=True)
+    assert Plan.load(job.store).note == note
+    for name, rows in whole.items():
+        assert kept(job, name).select(rows.columns).equals(rows), name
+
+
+def test_lines_beyond_the_menu_are_chosen_by_some_and_offered_to_all(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = with_plan(job, "grid", budget_cents=20_000)
+    monkeypatch.setattr(plan, "WHOLE", 100)
+    monkeypatch.setattr(evaluate, "COMPARED", 100)
+    run(mine, ["plan", "message", "evaluate", "report"], again=True)
+    made, stated = Plan.load(job.store), {item.id for item in mine.config.menu}
+    beyond = {item.id for item in made.note.menu} - stated
+    assert beyond
+    rows = kept(job, "candidates").filter(pl.col("menu_id").is_in(list(beyond)))
+    assert rows["customer_id"].n_unique() > 110
+    assert float(made.chosen["cost_cents"].sum()) <= 20_000
+    compared = Evaluation.load(job.store).policies
+    assert compared is not None

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("sqlalchemy")
-from sqlalchemy import Connection, Table, create_engine, insert, make_url, select, text
+from sqlalchemy import Connection, Table, create_engine, delete, insert, make_url, select, text
 from sqlalchemy.schema import CreateSchema
 
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import Books, Claim, period_key, reserve
-from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE, memo
+from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, THINGS, USAGE, memo
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
 KINDS = ["sqlite", "postgresql"]
@@ -41,8 +41,16 @@ def open_ledger(folder: Path, kind: str = "sqlite", empty: bool = True) -> Ledge
     """A ledger; the PostgreSQL one is emptied, if so wanted."""
     ledger = Ledger(ledger_url(folder, kind))
     if kind == "postgresql" and empty:
-        tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables)
-        ledger.write(lambda db, some: [db.execute(text(f"truncate {tables}")) and memo(db).clear() for _ in some])
+        tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables if table is not THINGS)
+        unmarked = delete(THINGS).where(THINGS.c.kind != "ledger")  # the mark of its form stays
+
+        def emptied(db: Connection, some: list[None]) -> list[None]:
+            db.execute(text(f"truncate {tables}"))
+            db.execute(unmarked)
+            memo(db).clear()
+            return some
+
+        ledger.write(emptied)
     return ledger
 
 

@@ -9,12 +9,22 @@ from pathlib import Path
 
 import pytest
 from ledger_helpers import KINDS, LIMITS, NOW, add, check_books, limit, open_ledger
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import Text, bindparam, func, insert, select
 
 from promolift.store import ledger as checkpoints
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import every, put
-from promolift.store.ledger_schema import BLOCK, EVENTS, REDEMPTIONS, THINGS, LedgerError, Members, Query, Refused
+from promolift.store.ledger_schema import (
+    BLOCK,
+    DECISIONS,
+    EVENTS,
+    REDEMPTIONS,
+    THINGS,
+    LedgerError,
+    Members,
+    Query,
+    Refused,
+)
 
 
 def keep(db: object, names: list[str]) -> list[str]:
@@ -257,6 +267,29 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
             assert db.execute(select(func.count()).where(THINGS.c.kind != "ledger")).scalar() == 0
             found = query.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
         assert [tuple(each) for each in found] == [(f"m{n}", n) for n in range(251, many + 20) if n % 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_yes_is_1_and_what_json_would_change_comes_back_as_it_was(tmp_path: Path, kind: str) -> None:
+    new = Query(insert(DECISIONS).inline())
+    texts = {name: 'a"\\ 汉\n\u2028' for name, column in DECISIONS.c.items() if isinstance(column.type, Text)}
+    numbers = {"ts_ms": 2**53 + 1, "propensity": 0.1, "seed": -(2**63), "price": 1e-300, "unanswered": 0}
+    rows = [
+        {
+            **dict.fromkeys(DECISIONS.c.keys()),
+            **texts,
+            **numbers,
+            "decision_id": f"dec_{n}",
+            "holdout": n == 1,
+            "code": None,
+        }
+        for n in range(3)
+    ]
+    with open_ledger(tmp_path, kind) as ledger:
+        assert ledger.write(lambda db, _: [new.many(db, rows)]) == 3
+        with ledger.read() as db:
+            found = db.execute(select(DECISIONS).order_by(DECISIONS.c.decision_id)).mappings()
+            assert [dict(row) for row in found] == rows
 
 
 @pytest.mark.parametrize("kind", KINDS)

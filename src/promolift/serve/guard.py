@@ -81,7 +81,7 @@ class Guard:
             else:
                 answer = await endpoint(Request(scope))
                 status, begun = answer.status, True
-                await answer.send(send, extra.items())
+                await answer.send(send, extra)
         except Exception as error:
             if not isinstance(error, PromoError | ValidationError):
                 LOG.error("request failed", exc_info=error, extra={"request_id": context.request_id})

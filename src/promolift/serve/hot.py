@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -41,15 +41,15 @@ class HotAnswer(NamedTuple):
     status: int
     text: bytes
 
-    async def send(self, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    async def send(self, send: Send, more: Mapping[bytes, bytes]) -> None:
         """Send it with more headers."""
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.text)), *more]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(self.text), **more}
+        await send({"type": "http.response.start", "status": self.status, "headers": [*headers.items()]})
         await send({"type": "http.response.body", "body": self.text})
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         """Send it."""
-        await self.send(send)
+        await self.send(send, {})
 
 
 Endpoint = Callable[[Request], Awaitable[HotAnswer]]

@@ -383,7 +383,8 @@ class Query:
         driver: Any = db.connection.dbapi_connection
         blocks = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
         if db.dialect.name != "sqlite":
-            return sum(driver.execute(ready.text, [to_json(block).decode()]).rowcount for block in blocks)
+            texts = (to_json([*map(_without_booleans, block)]).decode() for block in blocks)
+            return sum(driver.execute(ready.text, [text]).rowcount for text in texts)
         # SQLite keeps few statements ready: there the last ones go one by one
         last = [ready.given(row) for row in blocks.pop()] if blocks and len(blocks[-1]) < BLOCK else []
         text = ready.text.replace(ready.row, ", ".join([ready.row] * BLOCK), 1)
@@ -405,6 +406,11 @@ class Query:
         pick = itemgetter(*names) if len(names) > 1 else lambda values: [values[name] for name in names]
         self._ready[dialect.name] = ready = _Compiled(text + self._then, pick, fixed, columns, row)
         return ready
+
+
+def _without_booleans(row: Mapping[str, Any]) -> dict[str, Any]:
+    """True is 1 and False is 0, as in SQLite: PostgreSQL makes no number of a JSON boolean."""
+    return {name: int(value) if value is True or value is False else value for name, value in row.items()}
 
 
 class Members(ColumnElement[str]):

@@ -176,7 +176,7 @@ def price_cart(
             can.append(promotion)
     sets = _sets(can) if choose == "best" else [_by_priority(can)]
     asks = [basket.asks(promotion) for promotion in can]
-    tried = {(): basket.untouched}
+    tried: dict[tuple[int, ...], _Tried] = {(): basket.untouched}
     best = min((basket.tried(chosen, asks, tried) for chosen in sets), key=_rank)
     applied = tuple(map(basket.applied, best.taken))
     used = {each.promotion_id for each in applied}

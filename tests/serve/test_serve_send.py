@@ -11,7 +11,7 @@ from sqlalchemy import select
 from promolift.store.ledger_schema import DECISIONS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
-WAYS = [{"channel": "push", "hours": [12]}, {"channel": "email", "hours": [10, 18]}]
+WAYS = [{"channel": "push", "hours": [12]}, {"channel": "email", "hours": [10, 18, 10]}]
 REACHED = ["email", "push"]
 
 

@@ -266,4 +266,5 @@ def _slots(
         if one.channel in ask.channels and not _capped(policy, one.channel, given, now_ms)
         for hour in one.hours
     ]
-    return [slot for slot in slots if not _quiet(policy, slot.channel, slot.send_ms, zone)]
+    # one that is named twice is as likely as any other
+    return [slot for slot in dict.fromkeys(slots) if not _quiet(policy, slot.channel, slot.send_ms, zone)]

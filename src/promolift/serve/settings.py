@@ -192,13 +192,6 @@ class Sending(Settings):
         examples=[0.1],
     )
 
-    @model_validator(mode="after")
-    def _once_each(self) -> Self:
-        hours = [(one.channel, hour) for one in self.channels for hour in one.hours]
-        if len(set(hours)) < len(hours):
-            raise ValueError("an hour of a channel is named twice")
-        return self
-
 
 class Pacing(Settings):
     """The price follows what is spent, so that the plan's budget lasts as long as it should."""

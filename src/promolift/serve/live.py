@@ -114,7 +114,7 @@ class Group(NamedTuple):
     release_id: str
 
 
-class Weighed(NamedTuple):
+class WeighedSlate(NamedTuple):
     """What a campaign has for one customer, and what it decided: worth and cost are those of the open offers."""
 
     slate: Slate
@@ -135,7 +135,7 @@ class DecidedGroup:
     answers: dict[str, Answer]
     known: Facts
     meter: "Meter | None"
-    weighed: dict[str, Weighed]
+    weighed: dict[str, WeighedSlate]
 
     @property
     def rows(self) -> list[Row]:
@@ -317,7 +317,7 @@ class Decider:
             "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0, "code": None,
             "experiment_id": test.design.name if test else None, "send_ms": None, "send_prob": None, "considered": None,
         }  # fmt: skip
-        weighed = dict(zip(people, map(Weighed, slates, worth, cost, decided), strict=True))
+        weighed = dict(zip(people, map(WeighedSlate, slates, worth, cost, decided), strict=True))
         answers = {}
         for who, (slate, *_, choice) in weighed.items():
             row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)

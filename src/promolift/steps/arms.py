@@ -18,7 +18,7 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
-from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
+from promolift.steps.parts import CustomerParts, PartShelf, Recorded, recorded
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
@@ -206,7 +206,7 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
 
 def plan_arms(
     job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    shelf: Shelf, may_test: bool = True,
+    shelf: PartShelf, may_test: bool = True,
 ) -> ArmPlan:  # fmt: skip
     """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
     record."""
@@ -232,7 +232,7 @@ def plan_arms(
 
 def _drawn(
     job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
-    budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: Shelf, may_test: bool,
+    budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: PartShelf, may_test: bool,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     arms = best.join(

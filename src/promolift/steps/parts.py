@@ -48,7 +48,7 @@ def _changed(read: Callable[[], pl.DataFrame], change: Change) -> pl.DataFrame:
     return change(read())
 
 
-class Shelf:
+class PartShelf:
     """Where a step puts its parts: in memory if there is one, on disk if there are more."""
 
     def __init__(self, frames: MutableMapping[str, pl.DataFrame]) -> None:
@@ -76,7 +76,7 @@ class Recorded(NamedTuple):
     given: pl.DataFrame
 
 
-def recorded(made: Iterable[Settled], shelf: Shelf, name: str) -> Recorded:
+def recorded(made: Iterable[Settled], shelf: PartShelf, name: str) -> Recorded:
     """Decisions as they are made, part by part, put on the shelf."""
     rows_name, decisions_name = f"{name} rows", f"{name} decisions"
     known = pl.all_horizontal(pl.col("gain_cents", "cost_cents").is_not_null())

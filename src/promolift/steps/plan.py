@@ -31,7 +31,7 @@ from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
-from promolift.steps.parts import CustomerParts, Recorded, Shelf, recorded
+from promolift.steps.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import of_lines, value, with_proposals
 from promolift.steps.targets import CandidateScene, list_replays
@@ -97,11 +97,11 @@ def run(job: Job) -> None:
     at, size = moments(job), job.profiled.size if job.profiled.has_profiles else 0
     with job.store.scratch() as disk:
         whole = size <= WHOLE or job.config.offer.proposals == "gan"
-        shelf = Shelf({} if whole else disk)
+        shelf = PartShelf({} if whole else disk)
         decide(job, at, offered(job, at, shelf, 1.0 if whole else WHOLE / size), shelf)
 
 
-def offered(job: Job, at: Moments, shelf: Shelf, share: float) -> Offered:
+def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     """Candidates of everybody, those proposed beyond the menu included, with their effects and what was learned.
 
     Lines beyond the menu are chosen by a `share` of the customers.
@@ -188,10 +188,10 @@ def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
     return valued.with_columns(caution.alias("caution_cents"))
 
 
-def decide(job: Job, at: Moments, some: Offered, shelf: Shelf | None = None) -> Plan:
+def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None) -> Plan:
     """Allocate among those who may be written to and are not held out; keep the plan with everybody's record."""
     job.tell("plan", 0.7, "choice within the budget")
-    plan, budget, shelf = job.config.plan, budget_cents(job, at), shelf or Shelf({})
+    plan, budget, shelf = job.config.plan, budget_cents(job, at), shelf or PartShelf({})
     own = ReleaseTerms(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
         holdout_share=plan.holdout_share, priority=plan.priority,
@@ -261,7 +261,7 @@ def draw_sentences(arms: ArmPlan, currency: str) -> Sentences:
 
 
 def proposed_test(
-    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: Shelf
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: PartShelf
 ) -> Sentences:
     """The test that would teach what offers add here, in a sentence; none where nothing can be drawn."""
     made = first_test(job, at, some, audience, terms, budget, shelf)
@@ -275,7 +275,7 @@ def proposed_test(
 
 
 def first_test(
-    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: Shelf
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: PartShelf
 ) -> ArmPlan | None:
     """A plan that tests; None where nothing can be drawn."""
     with suppress(SupportError):
@@ -395,7 +395,7 @@ def careful(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def planned(
-    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: Shelf
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int, shelf: PartShelf
 ) -> PlanDecisions:
     """The best plan; where an approved release leaves a share to exploration, the draws are part of it and its budget.
 

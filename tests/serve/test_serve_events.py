@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from promolift.serve import closed
 from promolift.serve.events import parse
 from promolift.serve.learning import KINDS, HeardEvent, outcomes
-from promolift.serve.routes.data import _written
+from promolift.serve.routes.data import written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
 
 RECEIVED = 1_767_600_000_000
@@ -139,7 +139,7 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_of_a_csv_for_people_starts_a_formula(start: str) -> None:
-    text = _written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv", True).decode()
+    text = written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv", True).decode()
     assert text.splitlines()[1].lstrip('"').startswith("'")
     assert "'plain" not in text
 

@@ -18,6 +18,7 @@ def whole(value: object) -> object:
 
 # numbers of a request; the bounds stand within, or the document would not say them
 Count = Annotated[int, Field(ge=0, strict=True), BeforeValidator(whole)]
+Priority = Annotated[int, Field(ge=-1000, le=1000, strict=True), BeforeValidator(whole)]
 Hour = Annotated[int, Field(ge=0, le=23, strict=True), BeforeValidator(whole)]
 Number = Annotated[float, Field(strict=True)]
 
@@ -254,11 +255,8 @@ class Policy(Settings):
     caps: tuple[FrequencyCap, ...] = ()
     quiet: QuietHours | None = None
     sending: Sending | None = None
-    priority: int | None = Field(
-        strict=True,
+    priority: Priority | None = Field(
         default=None,
-        ge=-1000,
-        le=1000,
         description="Where several campaigns have an offer that pays for one customer, the higher priority goes "
         "first, then the offer that is worth more. Left out: the release's own.",
         examples=[10],

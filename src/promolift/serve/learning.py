@@ -51,7 +51,7 @@ def learn(task: Task) -> Learned:
     try:
         with engine.connect() as db:
             counted = partial(without, left_out=Annotation.all(db).values(), zone=shop.zone)
-            counted(read_decisions(db, task)).write_parquet(decisions)
+            some(counted(read_decisions(db, task))).write_parquet(decisions)
             counted(read_events(db, task, shop.currency)).write_parquet(events)
     finally:
         engine.dispose()
@@ -92,6 +92,13 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     if gone and found.is_empty():
         raise SupportError(f"learn: the releases of all {gone:,} decisions are gone or of another version of promolift")
     return found
+
+
+def some(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same; SupportError where nobody was decided on."""
+    if rows.is_empty():
+        raise SupportError("learn: nobody was decided on yet")
+    return rows
 
 
 def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from promolift.store import Store
 
 
 def draw(ts_ms: int, *who: str, arm: str = "none") -> pl.DataFrame:
-    return pl.DataFrame({"campaign_id": "c", "ts_ms": ts_ms, "customer_id": list(who), "arm": arm})
+    return pl.DataFrame({"campaign_id": "c", "ts_ms": ts_ms, "customer_id": list(who), "arm": arm, "aimed": False})
 
 
 def test_draws_are_added_replaced_at_their_moment_purged_and_forgotten(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_candidates_are_those_proposed_and_closed_by_the_same_rules() -> None:
         proposal(scope="all", target=None, percent=5),
     )
     people = OfferInputs(PROFILES, TARGETS, NO_REST)
-    rows, items = propose_candidates(asked, MENU, people, OfferRules(margin_floor=0.1), 14)
+    rows, items, _ = propose_candidates(asked, MENU, people, OfferRules(margin_floor=0.1), 14)
     CANDIDATES.check(rows)
     got = {(r["customer_id"], r["menu_id"], r["target"]): r["why_not"] for r in rows.iter_rows(named=True)}
     assert set(got) == {

@@ -88,7 +88,7 @@ def describe(store: Store, seed: int) -> None:
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
-    NoModel(redemption="no coupons were redeemed before the check").keep(store)
+    NoModel(redemption="no redemption model: too few past campaigns with redemptions").keep(store)
     Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
     known = {"n": 5000, "alone": 0.44, "lead": 0.01, "lead_low": 0.006, "lead_high": 0.014}
     member = MemberNote(weight=0.75, why="the trees lose less on the last window", **known)

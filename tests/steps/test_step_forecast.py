@@ -347,10 +347,9 @@ def test_trees_that_did_not_pay_are_learned_again_when_the_window_moves_or_the_l
     def keep(log_rows: int = len(h.item_L)) -> MemberNote:
         back = encoder_forecast.look_back(model, "", h, popularity(h, scene.day), start)
         trees = forecast.ordered(job, h, start)
-        assert trees.none is not None
-        kept = forecast.check(
-            job, h, model, back, trees._replace(none=trees.none.model_copy(update={"log_rows": log_rows}))
-        )
+        assert trees.note is not None
+        note = trees.note.model_copy(update={"log_rows": log_rows})
+        kept = forecast.check(job, h, model, back, trees._replace(note=note))
         job.store.save_files(forecast.BASKET, job.store.load_files(forecast.BASKET) | {"made_from": b"other purchases"})
         return kept.basket
 

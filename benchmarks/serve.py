@@ -50,6 +50,7 @@ from promolift.results.shop import Offers
 from promolift.serve import app, release
 from promolift.serve.main import run_server
 from promolift.steps import plan
+from promolift.steps.parts import CustomerParts
 from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_schema import CODES, DECISIONS, EVENTS, OUTBOX, Query
@@ -168,7 +169,7 @@ def planned(folder: Path) -> Config:
         listed = offer.list_candidates(people, targets, config.menu, OfferRules(), resting)
         store.save("products", PRODUCTS.empty())
         rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
+        made = plan.decide(job, moments(job), plan.Offered(CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))
         Offers(offers=()).keep(store)

@@ -156,11 +156,13 @@ def _everywhere(effect: float, arm: np.ndarray, group: np.ndarray) -> np.ndarray
 def test_what_was_assumed_pays_for_two_tests_and_no_more() -> None:
     """Nothing is gained by any arm, though much is believed: a third test needs draws that speak for it."""
     hopeful = cells(prior=200.0, prior_se=300.0)
-    for effect, sure, goes_on in ((-60.0, 0.8, False), (60.0, 0.9999, False), (60.0, 0.8, True)):
-        found = effects(draws(partial(_everywhere, effect), 8), hopeful)
+    rules = ArmRules(0.999, 6, 0.1, 1e9)
+    for effect, tested in ((-60.0, False), (60.0, True)):
+        some = draws(partial(_everywhere, effect), 8)
+        found = effects(some, hopeful)
         for tests in (1, 2):
-            states = {c.state for c in choose_arms(found, ArmRules(sure, 6, 0.1, 1e9, tests))}
-            assert (states != {"closed"}) == (goes_on or tests == 1)
+            states = [c.state for c in choose_arms(found, rules._replace(tests=tests))]
+            assert ("test" in states) == (tested or tests == 1)
 
 
 def month_of(visits: float, money: float, seed: int) -> Draws:
@@ -177,14 +179,14 @@ def month_of(visits: float, money: float, seed: int) -> Draws:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("visits", "money", "stops"), [(-0.08, -20.0, True), (0.08, 100.0, False)])
+@pytest.mark.parametrize(("visits", "money", "stops"), [(-0.15, -150.0, True), (0.08, 35.0, False)])
 def test_where_offers_keep_customers_away_everything_stops_after_two_tests(
     visits: float, money: float, stops: bool
 ) -> None:
-    """Where letters cost visits hardly any shop goes on; where they bring some, and a dollar, hardly any is stopped."""
+    """Where letters cost visits hardly any shop goes on; where they bring some hardly any is stopped."""
     letters = [ArmCell(0, group, 60.0, 1.0, 100.0, 0.0, 1500, 1500.0) for group in range(2)]
     rules, went_on = ArmRules(0.8, 6, 0.1, 1e6, 2), 0
     for seed in range(60):
         found = effects(month_of(visits, money, seed), letters)
         went_on += any(choice.state != "closed" for choice in choose_arms(found, rules))
-    assert went_on <= 3 if stops else went_on >= 57
+    assert went_on <= 6 if stops else went_on >= 52

@@ -241,7 +241,7 @@ class ArmRules(NamedTuple):
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 PATIENCE = 2  # windows of tests after which an arm is tested further only if the draws themselves speak for it
-AGAINST = -1.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
+AGAINST = -3.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -251,12 +251,11 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
-    After PATIENCE windows what was assumed pays for no further test; and all stops where no line has been shown to pay
-    yet, or all draws together speak against it.
+    After PATIENCE windows what was assumed pays for no further test; and all stops where all draws together speak
+    against it.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
-    pays = any(effect.pays >= rules.sure and effect.net > 0 for effect in found)
-    if rules.tests >= PATIENCE and (not pays or _spoken_against(found)):
+    if rules.tests >= PATIENCE and _spoken_against(found):
         return chosen
     left = rules.budget
     groups: dict[int, list[int]] = {}

@@ -240,7 +240,8 @@ class ArmRules(NamedTuple):
 
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
-PATIENCE = 2  # windows of tests after which an arm is tested further only if the draws themselves speak for it
+LOSES = -1.0  # of an arm's draws, in standard errors: after that patience it is tested no further below it
+PATIENCE = 2  # windows of tests after which an arm whose draws speak against it is tested no further
 AGAINST = -3.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
@@ -251,8 +252,8 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
-    After PATIENCE windows what was assumed pays for no further test; and all stops where all draws together speak
-    against it.
+    After PATIENCE windows an arm that its own draws speak against is tested no further, whatever was assumed; and all
+    stops where all draws together speak against it.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
     if rules.tests >= PATIENCE and _spoken_against(found):
@@ -262,7 +263,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
     tests, first = [], not any(effect.found.n_arm for effect in found)
-    spoken_for = _spoken_for(found)
+    hoped_for = _hoped_for(found)
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
         if sure:
@@ -271,7 +272,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
             continue
         most = min(left, FIRST * rules.budget) if first else left
-        mine = [i for i in mine if rules.tests < PATIENCE or spoken_for[found[i].cell.arm]]
+        mine = [i for i in mine if rules.tests < PATIENCE or hoped_for[found[i].cell.arm]]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
         tests.append(max(
@@ -290,12 +291,12 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     return chosen
 
 
-def _spoken_for(found: Sequence[ArmValue]) -> dict[int, bool]:
-    """By arm, whether its draws, all groups weighted by precision, gained after their cost; of an arm that never drew,
-    whether those of all others did."""
+def _hoped_for(found: Sequence[ArmValue]) -> dict[int, bool]:
+    """By arm, whether its draws, all groups weighted by precision, leave room for a gain after their cost; of an arm
+    that never drew, whether those of all others do."""
     drew = [effect for effect in found if effect.found.se]
     arms = {effect.cell.arm: [each for each in drew if each.cell.arm == effect.cell.arm] for effect in found}
-    return {arm: _z(each.found for each in mine or drew) > 0 for arm, mine in arms.items()}
+    return {arm: _z(each.found for each in mine or drew) > LOSES for arm, mine in arms.items()}
 
 
 def _spoken_against(found: Sequence[ArmValue]) -> bool:

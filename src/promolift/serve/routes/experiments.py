@@ -125,7 +125,9 @@ def _result(asked: Call, tested: KeptTest) -> ExperimentResult:
 class PowerIn(Body):
     """A design to be looked at: shares of the arms, the holdout, and what is compared with what."""
 
-    arms: Annotated[dict[Slug, float], Field(min_length=1, max_length=10)]
+    arms: Annotated[
+        dict[Slug, float], Field(min_length=1, max_length=10, json_schema_extra={"additionalProperties": False})
+    ]
     holdout_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     control: Slug = HOLDOUT
     primary: Slug = "value_cents"

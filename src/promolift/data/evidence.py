@@ -83,7 +83,7 @@ class CurrencyFound(NamedTuple):
 
 def currency_of(names: Sequence[str], values: Sequence[str]) -> CurrencyFound:
     """The currency that column names or values tell."""
-    texts = [*(re.sub("_", " ", name) for name in names), *values[:400]]
+    texts = [*(name.replace("_", " ") for name in names), *values[:400]]
     codes = Counter(code for text in texts for code in re.findall(r"\b[A-Z]{3}\b", text) if code in CURRENCY_DIGITS)
     if codes:
         return CurrencyFound(codes.most_common(1)[0][0])

@@ -421,11 +421,14 @@ def simulate(
     customers: Annotated[int | None, option("Customers of the made-up shop (1500).")] = None,
     seed: Annotated[int | None, option("Another number gives another shop (1).")] = None,
     margin: Annotated[float | None, option("Margin of the world market (0.3).")] = None,
+    served: Annotated[bool, option("Decide, hear orders and learn through the server, as a live shop would.")] = False,
+    drift: Annotated[int | None, option("Month after which customers answer otherwise.")] = None,
     loop: Annotated[Given, toml_with("TOML file with a [simulate] part.")] = None,
     to: Annotated[Path, option("Folder of the shop and its months.", "--out", "-o")] = Path("simulated"),
 ) -> "StepSummary":
     """Plan, answers, learn, approve, month by month in a made-up shop: what it truly earns beside a hand rule."""
     stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
+    stated |= {"served": served or None, "drift": drift}
     with showing() as tell:
         return closed_loop.run_simulation(stated, to, tell, loop)
 

@@ -5,7 +5,7 @@ copy of the same shop with the same budget and the same luck. Every number is si
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from promolift.results.job import StepSummary
+    from promolift.served_loop import ReadMessages
     from promolift.simulate.living import LivingWorld, TrueWorth
 
 BUDGET_SHARE = 0.015  # of the revenue of the last four weeks
@@ -83,12 +84,18 @@ min_spend_cents = {least}
 
 
 class LoopSettings(Settings):
-    """`market` shares nothing with promolift's models (its margin is `margin`), `goods` is a shop of many products."""
+    """`market` shares nothing with promolift's models (its margin is `margin`), `goods` is a shop of many products.
+
+    `served`: decisions, orders and learning go through the server. `drift`: from the end of this month on customers
+    answer otherwise: prices move them half as much, and letters by themselves keep them away.
+    """
 
     world: Literal["market", "goods"] = "market"
     customers: int = Field(default=1500, ge=200, le=100_000)
     months: int = Field(default=4, ge=1, le=24)
     seed: int = 1
+    served: bool = False
+    drift: int | None = Field(default=None, ge=1, le=24)
     margin: float = Field(default=0.3, gt=0, lt=1)
 
 
@@ -98,6 +105,7 @@ class RealPath:
 
     folder: Path
     said: list[str] = field(default_factory=list)
+    words = False  # whether a plan gets its words
 
     def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
         """Who gets what this month: the plan's chosen candidates, learned from what came before. The budget is that
@@ -116,8 +124,13 @@ class RealPath:
         with Shop.open(config, work=self.folder / "work") as shop:
             plan = shop.plan()
             self.said.append(str(plan))
+            if self.words:
+                shop.step("message")
             nothing_off = pl.col("benefit") == "reminder"  # as the worlds take it: an offer of a share of nothing
             return plan.chosen.with_columns(pl.when(nothing_off).then(0.0).otherwise("depth").alias("depth"))
+
+    def hear(self, world: "LivingWorld") -> None:
+        """A month is over. Nothing to do here: the next plan reads the shop's files."""
 
     def _learn(self, config: Path) -> None:
         from promolift.config import load_config
@@ -195,9 +208,14 @@ def run_simulation(
     settings = LoopSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
     if (folder / "promolift.toml").exists():
         raise ConfigError(f"{folder}: a simulation was here already; name another folder with --out")
-    path = RealPath(folder)
-    lived = live_both(settings, path, tell)
-    return _summary(settings, lived, path.said)
+    if not settings.served:
+        path = RealPath(folder)
+        return _summary(settings, live_both(settings, path, tell), path.said)
+    from promolift.served_loop import ServedPath
+
+    with ServedPath(folder, settings.seed) as served:
+        lived = live_both(settings, served, tell)
+        return _summary(settings, lived, served.said, served.messages)
 
 
 class BothLived(NamedTuple):
@@ -213,7 +231,9 @@ def live_both(settings: LoopSettings, path: RealPath, tell: Tell) -> BothLived:
 
     path.folder.mkdir(parents=True, exist_ok=True)
 
-    def live(decide: "Callable[[LivingWorld, float], pl.DataFrame]", note: str) -> list[Month]:
+    def live(
+        decide: "Callable[[LivingWorld, float], pl.DataFrame]", note: str, hear: "Callable[[LivingWorld], None]"
+    ) -> list[Month]:
         tell("simulate", 0.0, "a year of history")
         market = settings.world == "market"
         world: LivingWorld = (
@@ -225,9 +245,12 @@ def live_both(settings: LoopSettings, path: RealPath, tell: Tell) -> BothLived:
             tell("simulate", month / settings.months, f"{note}, month {month + 1}")
             offers = decide(world, budget_of(world)).select(GIVEN)
             months.append(Month(offers.height, world.answer(offers)))
+            hear(world)
+            if settings.drift == month + 1:
+                world.drift()
         return months
 
-    return BothLived(live(path.decide, "promolift"), live(hand_rule, "hand rule"))
+    return BothLived(live(path.decide, "promolift", path.hear), live(hand_rule, "hand rule", lambda _: None))
 
 
 def _part(file: Path | None) -> dict[str, object]:
@@ -241,7 +264,9 @@ def _part(file: Path | None) -> dict[str, object]:
         raise ConfigError(f"{file}: not readable as TOML: {error}") from None
 
 
-def _summary(settings: LoopSettings, lived: BothLived, said: list[str]) -> "StepSummary":
+def _summary(
+    settings: LoopSettings, lived: BothLived, said: list[str], messages: "Sequence[ReadMessages]" = ()
+) -> "StepSummary":
     from promolift.results.job import StepSummary
 
     beside = "promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"
@@ -256,7 +281,14 @@ def _summary(settings: LoopSettings, lived: BothLived, said: list[str]) -> "Step
             for each in pair
         ]
         lines.append(f"{name:>5} " + "   ".join(cells))
-    figures = {"simulated": True, **settings.model_dump(), "said": said} | {
+    if settings.drift is not None:
+        lines.append(f"From month {settings.drift + 1} on customers answer otherwise than before.")
+    for number, read in enumerate(messages, 1):
+        lines.append(
+            f"Month {number}: {read.sent:,} messages, {read.read:.1%} of them are read; {read.alike:.1%} would be if "
+            "all texts were chosen alike."
+        )
+    figures = {"simulated": True, "messages": [each._asdict() for each in messages], **settings.model_dump(), "said": said} | {
         name: [{"treated": each.treated, **each.worth._asdict()} for each in months]
         for name, months in lived._asdict().items()
     }

@@ -53,12 +53,12 @@ class Client:
         """
         asked = {"customer_id": customer_id, "campaign_id": campaign_id} | context
         body = {name: value for name, value in asked.items() if value is not None}
-        return cast(DecisionAnswer, self._call("POST", "/v1/decisions", body))
+        return cast(DecisionAnswer, self.call("POST", "/v1/decisions", body))
 
     def track(self, events: Sequence[Mapping[str, Any]]) -> EventsTaken:
         """Send events in the Segment shape; each gets a messageId, so that a retry counts once."""
         batch = [{"messageId": str(uuid4()), "type": "track"} | dict(event) for event in events]
-        return cast(EventsTaken, self._call("POST", "/v1/batch", {"batch": batch}))
+        return cast(EventsTaken, self.call("POST", "/v1/batch", {"batch": batch}))
 
     def reserve(self, customer_id: str, amount_cents: int, **more: Any) -> Redeemed:
         """Hold an offer's money for an order; name the `decision_id`, or `campaign_id` and `offer_id`."""
@@ -82,7 +82,7 @@ class Client:
 
     def prices(self, customer_id: str, items: Sequence[Mapping[str, Any]], **more: Any) -> PricesAnswer:
         """What the products of a page cost this customer."""
-        return cast(PricesAnswer, self._call("POST", "/v1/prices", {"customer_id": customer_id, "items": items} | more))
+        return cast(PricesAnswer, self.call("POST", "/v1/prices", {"customer_id": customer_id, "items": items} | more))
 
     def decide_all(self, customer_ids: Sequence[str], **more: Any) -> list[DecisionAnswer]:
         """Decisions for up to 10,000 customers, in their order."""
@@ -96,15 +96,15 @@ class Client:
 
     def explain(self, decision_id: str) -> Mapping[str, Any]:
         """Why a decision was made; needs an admin key."""
-        return self._call("GET", f"/v1/decisions/{decision_id}:explain")
+        return self.call("GET", f"/v1/decisions/{decision_id}:explain")
 
     def _change(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._call("POST", path, body, {"idempotency-key": str(uuid4())})
+        return self.call("POST", path, body, {"idempotency-key": str(uuid4())})
 
-    def _call(
+    def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> Mapping[str, Any]:  # fmt: skip
-        """The answer's JSON. A lost connection or a busy server is tried again, with the same key."""
+        """The answer's JSON of any operation. A lost connection or a busy server is tried again, with the same key."""
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             try:

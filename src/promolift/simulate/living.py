@@ -12,7 +12,7 @@ import polars as pl
 from promolift.simulate.market import EVERYTHING, NOTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, draw_shop
 from promolift.simulate.shop import live, simulate
 from promolift.simulate.truth import expected
-from promolift.simulate.world import GOODS, SimulationSettings, uniform
+from promolift.simulate.world import GOODS, SimulationSettings, World, uniform
 
 GIVEN = ("customer_id", "target", "depth", "amount_cents", "min_spend_cents")
 MONTH = 4  # weeks
@@ -52,6 +52,9 @@ class LivingWorld(Protocol):
 
     def answer(self, given: pl.DataFrame) -> TrueWorth:
         """Live through a month under these offers."""
+
+    def drift(self) -> None:
+        """From now on prices move customers half as much, and letters by themselves keep them away."""
 
 
 class LivingMarket:
@@ -97,6 +100,12 @@ class LivingMarket:
         found = self.market.gain(offers)
         self.market.advance(MONTH, offers)
         return TrueWorth(*(float(each.sum()) for each in found))
+
+    def drift(self) -> None:
+        """Other parameters, the same customers in the same state."""
+        old = self.market
+        shop = old.shop._replace(price=old.shop.price / 2, remind=-old.shop.remind)
+        self.market = LivingShop(shop, old.week, old.state_N, old.lines)
 
     def offers(self, given: pl.DataFrame) -> GivenOffers:
         """As the market takes them."""
@@ -159,6 +168,11 @@ class LivingGoods:
         self.log.append(live(world, self.week, np.repeat(coupon[:, :, None], MONTH, axis=2)))
         self.week += MONTH
         return worth
+
+    def drift(self) -> None:
+        """The same shop with half the elasticity; letters do nothing by themselves here, before or after."""
+        settings = self.world.settings
+        self.world = World(settings.model_copy(update={"elasticity": settings.elasticity / 2}), self.world.number_N)
 
     def _worth(self, given: pl.DataFrame) -> TrueWorth:
         """An offer on everything is one on every category, taken up or not as a whole."""

@@ -127,7 +127,8 @@ def purchases(events: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for event in events.iter_rows(named=True):
         about = json.loads(event["body"]).get("properties") or {}
-        moment = datetime.fromtimestamp(event["ts_ms"] / 1000, UTC).isoformat(timespec="milliseconds")
+        ts_ms = max(0, event["ts_ms"])  # an earlier version took times that no calendar has
+        moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")
         order = {"customer_id": event["customer_id"], "event_time": moment, "event_type": "purchase"}
         order |= {"order_id": _plain(about.get("order_id"))}
         for line in lines(about):

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from promolift.learn.arms import ArmCell, ArmRules, Draws, choose_arms, detectable, effects, needed
+from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 
 N = 1200
 
@@ -190,3 +190,80 @@ def test_where_offers_keep_customers_away_everything_stops_after_two_tests(
         found = effects(month_of(visits, money, seed), letters)
         went_on += any(choice.state != "closed" for choice in choose_arms(found, rules))
     assert went_on <= 6 if stops else went_on >= 52
+
+
+def undrawn(some: list[ArmCell]) -> list[ArmValue]:
+    """What is believed of cells of which nothing was drawn."""
+    nobody = np.zeros(0, dtype=np.int64)
+    arms = 1 + max(cell.arm for cell in some)
+    return effects(Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5))), some)
+
+
+def reminders(prior: float, dear: float = -50.0, dear_se: float = 100.0) -> list[ArmCell]:
+    """Arm 0 costs nothing, arm 1 does; both are doubted for being letters, two groups."""
+    free = [ArmCell(0, group, prior, 1e-6, 80.0, 0.0, 600, 900.0) for group in range(2)]
+    return free + [ArmCell(1, group, dear, dear_se, 80.0, 60.0, 600, 900.0) for group in range(2)]
+
+
+def test_what_costs_nothing_and_is_believed_to_gain_is_given_to_most_and_a_control_is_kept() -> None:
+    rules = ArmRules(0.8, 6, 0.1, 10_000.0)
+    found = undrawn(reminders(30.0))
+    chosen = choose_arms(found, rules)
+    for group in range(2):
+        mine = [c for e, c in zip(found, chosen, strict=True) if e.cell.group == group]
+        tested = [c for c in mine if c.state == "test"]
+        (lead,) = [c for c in mine if c.lead]
+        assert lead is mine[0]
+        each = lead.share / (len(tested) + 1)
+        assert each + 1 - lead.share >= 0.6
+        assert 8 / 540 <= each <= 0.2
+    assert not any(c.lead for c in choose_arms(undrawn(reminders(-10.0)), rules))
+    charged = [cell._replace(cost=5.0) for cell in reminders(30.0)]
+    assert not any(c.lead for c in choose_arms(undrawn(charged), rules))
+
+
+def test_few_customers_get_a_lead_too_half_of_them() -> None:
+    few = [cell._replace(customers=30) for cell in reminders(30.0)]
+    chosen = choose_arms(undrawn(few), ArmRules(0.8, 6, 0.1, 1e6))
+    assert [c.share for c in chosen if c.lead] == [1.0, 1.0]
+
+
+def test_an_arm_that_can_only_be_worse_than_the_lead_is_not_tested() -> None:
+    """What it is doubted for it shares with the lead: to learn it is worth nothing, however little is known of both."""
+    rules = ArmRules(0.8, 6, 0.1, 1e6)
+    worse, better = (choose_arms(undrawn(reminders(60.0, 20.0, se)), rules) for se in (2.0, 200.0))
+    assert [c.state for c in worse] == ["test", "test", "closed", "closed"]
+    assert [c.state for c in better] == ["test"] * 4
+
+
+def test_a_window_with_a_small_control_does_not_drown_an_even_one() -> None:
+    """Of two windows one is drawn evenly, in the other all but a twentieth get the arm: together they say more than the
+    even one alone, and a better second month fools nobody."""
+    rng, n = np.random.default_rng(5), 4000
+    month = np.repeat([0, 1], n // 2)
+    prob = np.where(month == 0, 0.5, 0.95)
+    arm = np.where(rng.random(n) < prob, 0, -1)
+    value = 100.0 * month + rng.normal(0, 400.0, n) + np.where(arm == 0, 40.0, 0.0)
+    some = Draws(arm, np.zeros(n, dtype=np.int64), np.arange(n), prob[:, None], 1 - prob, value, value,
+                 np.zeros(n), np.zeros(n))  # fmt: skip
+    (both,) = effects(some, [ArmCell(0, 0, 0.0, 1e-6, 500.0, 0.0, n, 400.0)])
+    even = 400.0 * (4 / (n // 2)) ** 0.5
+    assert both.found.se is not None
+    assert 0.8 * even < both.found.se < even
+    assert abs(both.found.value - 40.0) < 3 * both.found.se
+
+
+def test_a_line_that_takes_nothing_off_costs_nothing_whatever_else_is_redeemed() -> None:
+    some = draws(lambda arm, group: 0.0 * arm, 1)
+    found = effects(some, [cell._replace(cost=0.0) if cell.arm == 0 else cell for cell in cells()])
+    assert [(e.cost, e.cost_se) for e in found if e.cell.arm == 0] == [(0.0, 0.0)] * 2
+    assert all(e.cost > 0 for e in found if e.cell.arm == 1)
+
+
+def test_where_more_is_given_than_the_budget_pays_what_is_free_is_tested_all_the_same() -> None:
+    some = draws(lambda arm, group: 3000.0 + 0.0 * arm, 2)
+    paying = [cell for cell in cells() if cell.group == 0]
+    free = ArmCell(0, 1, 60.0, 1e-6, 30.0, 0.0, 600, 900.0)._replace(arm=2)
+    wide = replace(some, prob_RK=np.hstack([some.prob_RK, np.zeros((len(some.arm_R), 1))]))
+    chosen = choose_arms(effects(wide, [*paying, free]), ArmRules(0.99, 6, 0.1, 1.0))
+    assert chosen[-1].state in ("test", "give")

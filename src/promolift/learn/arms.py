@@ -1,9 +1,10 @@
 """Draws of arms and what came of them in; each arm's effect by group, what to give and what to test next, out.
 
 Every row is a customer in one campaign window, drawn with known propensities. An arm is compared with those of the same
-group who drew none, weighted by propensity (Hajek); rows of one customer are one cluster, and comparisons that share
-customers are correlated. All effects together are then drawn towards what was believed before (a normal prior in which
-arms and groups share a part, its scale by marginal likelihood: empirical Bayes, Efron, Morris 1973).
+group who drew none, weighted by propensity (by overlap: Li, Morgan, Zaslavsky 2018); rows of one customer are one
+cluster, and comparisons that share customers are correlated. All effects together are then drawn towards what was
+believed before (a normal prior in which arms and groups share a part, its scale by marginal likelihood: empirical
+Bayes, Efron, Morris 1973).
 
 Legend: R rows, K arms, G groups, I cells (arm and group).
 """
@@ -21,11 +22,12 @@ Ints = NDArray[np.int64]
 MEASURED = 20  # customers on either side from which an effect counts as randomised
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
-CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.6, 0.35, 0.05  # and of being written to, whatever the letter offers
+CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
 SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
+LED = (0.4, 0.2, 0.1)  # the same where all others get the leading arm: against one arm it is drawn 4 to 1 at the least
 State = Literal["give", "test", "closed"]
 
 
@@ -135,9 +137,10 @@ def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
     for i, cell in enumerate(cells):
         prob = draws.prob_RK[:, cell.arm]
         rows = np.flatnonzero((draws.group_R == cell.group) & (prob > 0) & (draws.none_R > 0))
-        sides = []
-        for mine, chance in ((draws.arm_R[rows] == cell.arm, prob[rows]), (draws.arm_R[rows] < 0, draws.none_R[rows])):
-            weight = np.where(mine, 1 / chance, 0.0)
+        sides, both = [], prob[rows] + draws.none_R[rows]
+        # a window with a small control says little: weights of overlap, h / propensity with h = p q / (p + q)
+        for mine, other in ((draws.arm_R[rows] == cell.arm, draws.none_R[rows]), (draws.arm_R[rows] < 0, prob[rows])):
+            weight = np.where(mine, other / both, 0.0)
             sides.append((mine.sum(), weight / max(weight.sum(), 1e-12)))
         if min(count for count, _ in sides) < LEAST:
             continue
@@ -176,7 +179,7 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
 
 def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
-    prior = prior_of(cells)
+    prior, free = prior_of(cells), _free(cells)
     seen, window, costs, visits = (
         _compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R, draws.visits_R)
     )
@@ -186,7 +189,8 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
         rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
         known = bool(seen.seen_I[i])
-        cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if known else _expected_cost(cell)
+        paid = known and cell.arm not in free  # who takes nothing off pays nothing, whatever else is redeemed
+        cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if paid else _expected_cost(cell)
         each = CellEstimate(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
                      int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
@@ -221,10 +225,12 @@ def _cost(cell: ArmCell, value: float, var: float) -> _Cost:
 
 
 class ArmChoice(NamedTuple):
-    """What is done with a cell: given to all of its group, tested on `share` of it, or closed."""
+    """What is done with a cell: given to all of its group, tested on `share` of it, or closed. `lead`: whoever takes no
+    part in the test gets it."""
 
     state: State
     share: float
+    lead: bool = False
 
 
 class ArmRules(NamedTuple):
@@ -253,7 +259,8 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
     After PATIENCE windows an arm that its own draws speak against is tested no further, whatever was assumed; and all
-    stops where all draws together speak against it.
+    stops where all draws together speak against it. An arm that costs nothing and is believed to gain leads its
+    group's test: all but those who are drawn get it, as many being drawn as is worth what they miss.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
     if rules.tests >= PATIENCE and _spoken_against(found):
@@ -263,20 +270,23 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
     tests, first = [], not any(effect.found.n_arm for effect in found)
-    hoped_for = _hoped_for(found)
+    hoped_for, free = _hoped_for(found), _free(effect.cell for effect in found)
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
         if sure:
             best = max(sure, key=lambda i: found[i].net)
             chosen[best] = ArmChoice("give", 1.0)
-            left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
+            left = max(left - found[best].cost * found[best].cell.customers * (1 - rules.held), 0.0)
             continue
         most = min(left, FIRST * rules.budget) if first else left
         mine = [i for i in mine if rules.tests < PATIENCE or hoped_for[found[i].cell.arm]]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
+        lead = next((i for i in surer if found[i].cell.arm in free and found[i].net > 0), None)
+        if lead is not None:
+            hopeful, surer = ([lead, *(i for i in some if i != lead)] for some in (hopeful, surer))
         tests.append(max(
-            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most) for some in (hopeful, surer))),
+            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most, lead) for some in (hopeful, surer))),
             key=lambda test: test.worth, default=None,
         ))  # fmt: skip
     left = min(left, FIRST * rules.budget) if first else left
@@ -284,11 +294,21 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
         (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)
     ):
         paid = test if test.cost <= left else _smaller(test, left)
+        if paid is None and test.lead is not None:  # a lead costs nothing
+            paid = _best_test(found, [test.lead], rules, left, test.lead)
         if paid is not None:
             left -= paid.cost
             for i in paid.cells:
-                chosen[i] = ArmChoice("test", paid.share)
+                chosen[i] = ArmChoice("test", paid.share, i == paid.lead)
     return chosen
+
+
+def _free(cells: Iterable[ArmCell]) -> set[int]:
+    """Arms that take nothing off for anybody."""
+    dearest: dict[int, float] = {}
+    for cell in cells:
+        dearest[cell.arm] = max(cell.cost, dearest.get(cell.arm, 0.0))
+    return {arm for arm, cost in dearest.items() if cost <= 0}
 
 
 def _hoped_for(found: Sequence[ArmValue]) -> dict[int, bool]:
@@ -314,14 +334,15 @@ def _z(some: Iterable[CellEstimate]) -> float:
 
 
 class _Test(NamedTuple):
-    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost, and
-    how many customers get each arm."""
+    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost, how
+    many of those who take part get each arm, and the cell that all others get, None where they get nothing."""
 
     cells: tuple[int, ...]
     share: float
     worth: float
     cost: float
     each: float
+    lead: int | None
 
 
 def _smaller(test: _Test, left: float) -> _Test | None:
@@ -329,39 +350,62 @@ def _smaller(test: _Test, left: float) -> _Test | None:
     part = max(left, 0.0) / test.cost
     if part * test.each < LEAST:
         return None
-    return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part)
+    return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part, test.lead)
 
 
-def _best_test(every: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules, most: float) -> _Test | None:
+def _best_test(
+    every: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules, most: float, lead: int | None = None
+) -> _Test | None:
     """The first arms of `cells` and the share of their group whose test is worth most less its loss, for no more than
-    `most`; None where too few could draw."""
+    `most`; None where too few could draw. `lead`, the first of them, is given to all who take no part."""
     best = None
     for count in range(1, len(cells) + 1):
-        for share in SHARES:
-            some = [every[i] for i in cells[:count]]
-            people = some[0].cell.customers * (1 - rules.held)
+        some = [every[i] for i in cells[:count]]
+        people = some[0].cell.customers * (1 - rules.held)
+        for share in LED if lead is not None and LED[0] * people / (count + 1) >= LEAST else SHARES:
             each = share * people / (count + 1)
             if each < LEAST:
                 continue
-            worth = sum(_information(effect, each, people - count * each, rules.months) for effect in some) / count**0.5
-            loss = sum(each * -effect.net for effect in some)
-            cost = sum(each * effect.cost for effect in some)
-            whole = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
+            rest = people - share * people if lead is not None else 0.0
+            got = [each + rest * (i == lead) for i in cells[:count]]
+            none = some[0].cell.customers - sum(got)
+            known = [_Knows(e.net, e.net_se, n, none) for e, n in zip(some, got, strict=True)]
+            if lead is not None:
+                known[1:] = [_beyond(some[0], e, each, got[0]) for e in some[1:]]
+            worth = sum(_information(*of, rules.months) for of in zip(some, known, strict=True)) / count**0.5
+            loss = sum(n * -effect.net for effect, n in zip(some, got, strict=True))
+            cost = sum(n * effect.cost for effect, n in zip(some, got, strict=True))
+            whole = _Test(tuple(cells[:count]), share, worth - loss, cost, each, lead)
             test = whole if cost <= most else _smaller(whole, most)
             if test is not None and (best is None or test.worth > best.worth):
                 best = test
     return best
 
 
-def _information(effect: ArmValue, treated: float, others: float, months: float) -> float:
-    """What it is worth to know an effect as well as so many customers will tell."""
-    noise = effect.cell.sd**2 * (1 / treated + 1 / max(others, 1.0))
-    move = effect.net_se**2 / (effect.net_se**2 + noise) ** 0.5 if effect.net_se > 0 else 0.0
+class _Knows(NamedTuple):
+    """A difference as it is believed, and the customers on either side who will tell it."""
+
+    net: float
+    net_se: float
+    treated: float
+    others: float
+
+
+def _beyond(lead: ArmValue, other: ArmValue, treated: float, led: float) -> _Knows:
+    """What another arm adds to a lead: all of what the lead is doubted for is doubted of both."""
+    se = max(other.net_se**2 - lead.net_se**2, 0.0) ** 0.5
+    return _Knows(other.net - lead.net, se, treated, led)
+
+
+def _information(effect: ArmValue, knows: _Knows, months: float) -> float:
+    """What it is worth to know a difference as well as so many customers will tell."""
+    noise = effect.cell.sd**2 * (1 / knows.treated + 1 / max(knows.others, 1.0))
+    move = knows.net_se**2 / (knows.net_se**2 + noise) ** 0.5 if knows.net_se > 0 else 0.0
     if move <= 0:
         return 0.0
-    z = effect.net / move
-    better = float(effect.net * scipy.stats.norm.cdf(z) + move * scipy.stats.norm.pdf(z))
-    return effect.cell.customers * months * (better - max(effect.net, 0.0))
+    z = knows.net / move
+    better = float(knows.net * scipy.stats.norm.cdf(z) + move * scipy.stats.norm.pdf(z))
+    return effect.cell.customers * months * (better - max(knows.net, 0.0))
 
 
 def detectable(sd: float, treated: float, others: float) -> float:

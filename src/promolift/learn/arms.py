@@ -6,11 +6,12 @@ cluster, and comparisons that share customers are correlated. All effects togeth
 believed before (a normal prior in which arms and groups share a part, its scale by marginal likelihood: empirical
 Bayes, Efron, Morris 1973).
 
-Legend: R rows, K arms, G groups, I cells (arm and group).
+Legend: R rows, K arms, G groups, I cells (arm and group), J comparisons: cells over the horizon, then over the window.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ MEASURED = 20  # customers on either side from which an effect counts as randomi
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
+LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of window and horizon in the prior: of letters, of discounts
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
@@ -76,10 +78,10 @@ class CellEstimate(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """Means and covariance over cells."""
+    """Means and covariance over J: the cells' values over the horizon, then the same over the window."""
 
-    mean_I: Floats
-    cov_II: Floats
+    mean_J: Floats
+    cov_JJ: Floats
 
 
 class ArmValue(NamedTuple):
@@ -110,7 +112,7 @@ class ArmValue(NamedTuple):
 
 def prior_of(cells: Sequence[ArmCell]) -> Belief:
     """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
-    nearly the same for every arm of a group."""
+    nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon."""
     arm, group, sd, contact, mean = (
         np.array([getattr(cell, name) for cell in cells])
         for name in ("arm", "group", "prior_se", "contact_se", "prior")
@@ -118,23 +120,27 @@ def prior_of(cells: Sequence[ArmCell]) -> Belief:
     own, same_group = np.eye(len(cells)), group[:, None] == group
     alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
     together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
-    return Belief(mean, alike * np.outer(sd, sd) + together * np.outer(contact, contact))
+    discount, letter = alike * np.outer(sd, sd), together * np.outer(contact, contact)
+    whole, both = discount + letter, LASTS_DISCOUNT * discount + LASTS * letter
+    return Belief(np.tile(mean, 2), np.block([[whole, both], [both, whole]]))
 
 
 class _Seen(NamedTuple):
-    """Comparisons I, their covariance, and the cells that were seen."""
+    """Comparisons J, their covariance, and the cells that were seen."""
 
-    value_I: Floats
-    cov_II: Floats
-    seen_I: NDArray[np.bool_]
+    value_J: Floats
+    cov_JJ: Floats
+    seen_J: NDArray[np.bool_]
 
 
-def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
-    """Differences of weighted means, with their covariance over customers."""
+def _compared(draws: Draws, cells: Sequence[ArmCell], *outcomes: Floats) -> _Seen:
+    """Differences of weighted means of each cell, one outcome after the other, with their covariance over
+    customers."""
     people, who_R = np.unique(draws.who_R, return_inverse=True)
-    influence = np.zeros((len(people), len(cells)))
-    value, floor, seen = np.zeros(len(cells)), np.zeros(len(cells)), np.zeros(len(cells), dtype=bool)
-    for i, cell in enumerate(cells):
+    size = len(cells) * len(outcomes)
+    influence = np.zeros((len(people), size))
+    value, floor, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
+    for i, (y_R, cell) in enumerate(product(outcomes, cells)):
         prob = draws.prob_RK[:, cell.arm]
         rows = np.flatnonzero((draws.group_R == cell.group) & (prob > 0) & (draws.none_R > 0))
         sides, both = [], prob[rows] + draws.none_R[rows]
@@ -159,12 +165,12 @@ def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
 
 def _posterior(prior: Belief, seen: _Seen) -> Belief:
     """Both together; the prior as wide as the comparisons ask for."""
-    at = np.flatnonzero(seen.seen_I)
+    at = np.flatnonzero(seen.seen_J)
     if not at.size:
         return prior
-    gap, noise = seen.value_I[at] - prior.mean_I[at], seen.cov_II[np.ix_(at, at)]
+    gap, noise = seen.value_J[at] - prior.mean_J[at], seen.cov_JJ[np.ix_(at, at)]
     noise = noise + 1e-9 * np.eye(at.size) * max(float(np.trace(noise)), 1e-9)
-    own, cross = prior.cov_II[np.ix_(at, at)], prior.cov_II[:, at]
+    own, cross = prior.cov_JJ[np.ix_(at, at)], prior.cov_JJ[:, at]
 
     def likelihood(scale: float) -> float:
         log = scipy.stats.multivariate_normal.logpdf(gap, cov=scale**2 * own + noise, allow_singular=True)
@@ -173,31 +179,30 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
     scale = float(SCALES[int(np.argmax([likelihood(scale) for scale in SCALES]))])
     whole = np.linalg.inv(scale**2 * own + noise)
     lever = scale**2 * cross @ whole
-    cov = scale**2 * prior.cov_II - lever @ (scale**2 * cross).T
-    return Belief(prior.mean_I + lever @ gap, cov)
+    cov = scale**2 * prior.cov_JJ - lever @ (scale**2 * cross).T
+    return Belief(prior.mean_J + lever @ gap, cov)
 
 
 def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
     prior, free = prior_of(cells), _free(cells)
-    seen, window, costs, visits = (
-        _compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R, draws.visits_R)
-    )
-    after, after_window = _posterior(prior, seen), _posterior(prior, window)
-    found = []
+    seen = _compared(draws, cells, draws.value_R, draws.window_R)
+    costs, visits = (_compared(draws, cells, y) for y in (draws.cost_R, draws.visits_R))
+    after = _posterior(prior, seen)
+    se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
     for i, cell in enumerate(cells):
         rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
-        known = bool(seen.seen_I[i])
+        known = bool(seen.seen_J[i])
         paid = known and cell.arm not in free  # who takes nothing off pays nothing, whatever else is redeemed
-        cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if paid else _expected_cost(cell)
-        each = CellEstimate(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
+        cost = _cost(cell, float(costs.value_J[i]), float(costs.cov_JJ[i, i])) if paid else _expected_cost(cell)
+        each = CellEstimate(float(seen.value_J[i]), float(seen.cov_JJ[i, i] ** 0.5) if known else None, n_arm,
                      int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
             ArmValue(
-                cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
-                float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), *cost,
-                float(visits.value_I[i]), float(visits.cov_II[i, i] ** 0.5) if known else None,
+                cell, each, float(after.mean_J[i]), float(se_J[i]),
+                float(after.mean_J[len(cells) + i]), float(se_J[len(cells) + i]), *cost,
+                float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None,
             )
         )  # fmt: skip
     return found
@@ -247,6 +252,7 @@ class ArmRules(NamedTuple):
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 LOSES = -1.0  # of an arm's draws, in standard errors: after that patience it is tested no further below it
+CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 PATIENCE = 2  # windows of tests after which an arm whose draws speak against it is tested no further
 AGAINST = -3.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
@@ -254,6 +260,8 @@ MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what 
 
 def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     """The arm that pays is given, what may pay is tested as far as learning it is worth the loss, the rest is closed.
+
+    Where one that costs nothing pays too, a dearer one takes its place only where the budget pays for the whole group.
 
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
@@ -269,15 +277,27 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
-    tests, first = [], not any(effect.found.n_arm for effect in found)
+    tests, dearer, first = [], [], not any(effect.found.n_arm for effect in found)
     hoped_for, free = _hoped_for(found), _free(effect.cell for effect in found)
+    untold: list[list[int]] = []
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
+        if any(found[i].cell.arm in free and found[i].net > 0 for i in mine):  # else most would get nothing
+            sure = [i for i in sure if _price(found[i], rules) <= left]
         if sure:
             best = max(sure, key=lambda i: found[i].net)
-            chosen[best] = ArmChoice("give", 1.0)
-            left = max(left - found[best].cost * found[best].cell.customers * (1 - rules.held), 0.0)
+            base = max((i for i in sure if found[i].cell.arm in free), key=lambda i: found[i].net, default=best)
+            chosen[base] = ArmChoice("give", 1.0)
+            left = max(left - _price(found[base], rules), 0.0)
+            if best != base:
+                dearer.append(_Dearer(best, base, found[best].net - found[base].net))
             continue
+        untold.append(mine)
+    for one in sorted(dearer, key=lambda one: -one.more / max(found[one.best].cost, 1e-9)):
+        if (price := _price(found[one.best], rules)) <= left:
+            chosen[one.base], chosen[one.best] = ArmChoice("closed", 0.0), ArmChoice("give", 1.0)
+            left -= price
+    for mine in untold:
         most = min(left, FIRST * rules.budget) if first else left
         mine = [i for i in mine if rules.tests < PATIENCE or hoped_for[found[i].cell.arm]]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
@@ -331,6 +351,19 @@ def _z(some: Iterable[CellEstimate]) -> float:
     weight = [(each.value, 1 / each.se**2) for each in some if each.se]
     precision = max(sum(w for _, w in weight), 1e-300)
     return float(sum(value * w for value, w in weight) / precision**0.5)
+
+
+class _Dearer(NamedTuple):
+    """The cell that would be given instead of one that costs nothing, and how much more it is worth per customer."""
+
+    best: int
+    base: int
+    more: float
+
+
+def _price(effect: ArmValue, rules: ArmRules) -> float:
+    """What giving it to its group costs at most."""
+    return (effect.cost + CEILING_Z * effect.cost_se) * effect.cell.customers * (1 - rules.held)
 
 
 class _Test(NamedTuple):

@@ -110,11 +110,11 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     )
     said.append(
         pick(
-            f"Before sending: this is {name}. After {note.window_days} days you will know effects of at least {least} "
-            f"per customer over {note.horizon_days} days; it is expected to cost {cost}, and all that is given costs "
-            f"at most {most} (but for one month in a thousand; the budget is kept by that). By group, with 80 % "
-            f"power: {parts}.",
-            f"发送之前：这是{name}。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
+            f"Before sending: this is {name}, read once, when its days are over. After {note.window_days} days you "
+            f"will know effects of at least {least} per customer over {note.horizon_days} days; it is expected to cost "
+            f"{cost}, and all that is given costs at most {most} (but for one month in a thousand; the budget is kept "
+            f"by that). By group, with 80 % power: {parts}.",
+            f"发送之前：这是{name}，期满后读取一次。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
             f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )

@@ -5,6 +5,7 @@ is believed by the response model before the first test, and by the draws from t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,16 +16,16 @@ from promolift.deliver import Board, LineEffect, ReleaseTerms
 from promolift.deliver.settle import Settled
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
-from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
+from promolift.learn.arms import CEILING_Z, ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
+from promolift.results.segments import members
 from promolift.steps.parts import CustomerParts, PartShelf, Recorded, recorded
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
 VISITS_DOUBT = 0.1  # s.d. of that
-CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 NOT_YET = "not bought yet"
@@ -85,14 +86,39 @@ def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     rows = known.select("customer_id", "group").with_columns(
         window=pl.Series(expected.window_N), horizon=pl.Series(expected.horizon_N)
     )
-    base = {
-        group: (window, horizon)
-        for group, window, horizon in rows.group_by("group").agg(pl.col("window", "horizon").mean()).iter_rows()
-    }
+    if job.config.plan.groups:
+        mine = members(job, job.profiled.profiles(at.asof))
+        ahead, rows = by_segment(ahead, rows, mine, job.config.plan.groups)
+    means = rows.group_by("group").agg(pl.col("window", "horizon").mean())
+    base = {group: (window, horizon) for group, window, horizon in means.iter_rows()}
     may = consent.filter("may_send").select("customer_id")
     base[NOT_YET] = (0.0, 0.0)
     groups = may.join(rows, on="customer_id", how="left").select("customer_id", pl.col("group").fill_null(NOT_YET))
     return People(groups.sort("customer_id"), ahead, base)
+
+
+class Grouped(NamedTuple):
+    """What is expected of groups, and everybody's group: rows of customer_id and group, and more."""
+
+    ahead: Ahead
+    rows: pl.DataFrame
+
+
+def by_segment(ahead: Ahead, rows: pl.DataFrame, mine: pl.DataFrame, names: Sequence[str]) -> Grouped:
+    """Whoever belongs to one of the segments `names` is in the first of them instead; of it is expected what is of the
+    groups that they come from. `mine`: customer_id, and segments as a list."""
+    first = pl.coalesce(pl.when(pl.col("segments").list.contains(name)).then(pl.lit(name)) for name in names)
+    own = mine.select("customer_id", first.alias("own"))
+    both = rows.join(own, on="customer_id", how="left", maintain_order="left")
+    old = pl.col("group")
+    figures = both.drop_nulls("own").select(
+        "own", (old.replace_strict(ahead.sd, default=0.0, return_dtype=pl.Float64) ** 2).alias("var"),
+        *(old.replace_strict(each, default=0.0, return_dtype=pl.Float64).alias(name)
+          for name, each in (("away", ahead.away), ("comeback", ahead.comeback))),
+    ).group_by("own").agg(pl.col("var").mean().sqrt().alias("sd"), pl.col("away", "comeback").mean())  # fmt: skip
+    more = {name: dict(figures.select("own", name).iter_rows()) for name in ("sd", "away", "comeback")}
+    known = replace(ahead, **{name: getattr(ahead, name) | found for name, found in more.items()})
+    return Grouped(known, both.with_columns(pl.coalesce("own", "group").alias("group")).drop("own"))
 
 
 def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:

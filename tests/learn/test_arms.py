@@ -289,3 +289,28 @@ def test_where_the_only_sure_arm_is_beyond_the_budget_a_free_one_leads() -> None
     some = [ArmCell(0, group, 20.0, 1.0, 200.0, 0.0, 600, 900.0) for group in range(2)]
     some += [ArmCell(1, group, 500.0, 1.0, 100.0, 60.0, 600, 900.0) for group in range(2)]
     assert given(some, 2_000.0)[0, 0] == "test"
+
+
+def lasting(rest: float, seed: int, n: int) -> Draws:
+    """Half of n customers get a letter that adds 100 in the window and `rest` after it; what follows is noisier."""
+    rng = np.random.default_rng(seed)
+    arm = np.where(rng.random(n) < 0.5, 0, -1)
+    window = rng.normal(0, 400.0, n) + 100.0 * (arm == 0)
+    value = window + rng.normal(0, 800.0, n) + rest * (arm == 0)
+    return Draws(arm, np.zeros(n, dtype=np.int64), np.arange(n), np.full((n, 1), 0.5), np.full(n, 0.5), value, window,
+                 np.zeros(n), np.zeros(n))  # fmt: skip
+
+
+def test_what_the_window_tells_is_believed_to_last_until_the_rest_is_told() -> None:
+    letter, discount = (
+        ArmCell(0, 0, 0.0, 1e-6, 100.0, 0.0, 800, 900.0),
+        ArmCell(0, 0, 0.0, 100.0, 1e-6, 60.0, 800, 900.0),
+    )
+    (few,), (dear,) = (effects(lasting(0.0, 1, 800), [cell]) for cell in (letter, discount))
+    assert few.found.se is not None
+    alone = (1 / 100.0**2 + 1 / few.found.se**2) ** -0.5  # what the horizon by itself would leave in doubt
+    assert few.window_se < few.net_se < 0.9 * alone
+    assert few.net_se < dear.net_se < alone
+    (lost,) = effects(lasting(-100.0, 1, 60_000), [letter])
+    assert abs(lost.net) < 3 * lost.net_se < 30
+    assert abs(lost.window - 100.0) < 3 * lost.window_se

@@ -38,7 +38,8 @@ def config(folder: Path, *lines: dict[str, object], **plan: object) -> Config:
     menu = [{"id": "all-10", "benefit": {"type": "percent_off", "percent": 10}}, *lines]
     stated = {
         "data": {"events": events, "products": products}, "consent": {"default": True}, "menu": menu,
-        "offer": {"proposals": "none"}, "segment": [{"name": "often", "where": "orders_16w >= 6"}], "plan": {"budget_cents": 300_000, "trial": True} | plan,
+        "segment": [{"name": "often", "where": "orders_16w >= 6"}], "offer": {"proposals": "none"},
+        "plan": {"budget_cents": 300_000, "trial": True} | plan,
     }  # fmt: skip
     return Config.parse(stated, "test")
 

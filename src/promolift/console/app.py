@@ -27,16 +27,16 @@ from starlette.types import Receive, Scope, Send
 
 from promolift.console import entrance
 from promolift.console.people import Visitor
+from promolift.console.rehearsal import rehearse, serve_the_plan
 from promolift.console.screens import NAV, SCREENS
 from promolift.console.state import Console
 from promolift.console.view import HEADERS, TYPES, Frame, assets, html
 from promolift.console.visit import Denied, Download, PageRoute, PageVisit, Redirect, Reply, Screen, as_json
 from promolift.errors import PromoError
+from promolift.progress import Tell
 from promolift.serve.app import Dressed
 from promolift.serve.problems import REFUSALS, ApiError
-from promolift.serve.routes import Call, admin
 from promolift.serve.server import Server
-from promolift.serve.things import Campaign
 from promolift.store.ledger_schema import Refused
 from promolift.words import Tongue, pick, speaking
 
@@ -56,14 +56,17 @@ class Match(NamedTuple):
     params: Mapping[str, str]
 
 
-def dressed(app: Any, demo: bool = False, file: Path | None = None) -> Dressed:
+def dressed(app: Any, demo: bool = False, file: Path | None = None, play: Tell | None = None) -> Dressed:
     """The app of `serve.app.create` with the console beside it, and the path by which the first person enters.
 
     `file`: promolift.toml, which the console may change. `demo`: the plan of the work folder is frozen and decides,
-    where no release does yet, and the link asks for nothing.
+    where no release does yet, and the link asks for nothing. With `play`, which hears how far that is, weeks are
+    simulated that end now.
     """
     pages = Pages(app.server, file)
     pages.console.openapi = app.openapi
+    if demo and play:
+        rehearse(app.server, play)
     if demo:
         serve_the_plan(app.server)
 
@@ -72,21 +75,13 @@ def dressed(app: Any, demo: bool = False, file: Path | None = None) -> Dressed:
         if scope["type"] == "http" and (path == ROOT or path.startswith(f"{ROOT}/")):
             await pages(scope, receive, send)
         else:
+            if scope["type"] == "lifespan":
+                pages.console.loop = asyncio.get_running_loop()
             await app(scope, receive, send)
 
     whole: Any = beside
     whole.server, whole.openapi, whole.console = app.server, app.openapi, pages.console
     return Dressed(whole, entrance.first_path(app.server, demo))
-
-
-def serve_the_plan(server: Server) -> None:
-    """Decide from the work folder's plan, unless the campaign has a release."""
-    call = Call(server, "setup")
-    with call.read() as db:
-        if any(campaign.release for campaign in Campaign.all(db).values()):
-            return
-    made = json.loads(bytes(admin.make_release(call).body))
-    admin.activate(call, made["release_id"])
 
 
 class Pages:
@@ -101,7 +96,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started, self.console.loop = perf_counter(), asyncio.get_running_loop()
+        started = perf_counter()
         request = Request(scope, receive)
         try:
             reply = await self._answer(request)
@@ -205,8 +200,8 @@ class Pages:
         said = self.console.notes(visitor.session) if reply.whole else []
         shop = self.console.shop
         nav = [item for item in NAV if item.path != "/people" or visitor.may("admin")]
-        left_out = self.console.left_out() if reply.whole else []
-        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone, left_out)
+        around = (self.console.left_out(), self.console.played()) if reply.whole else ()
+        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone, *around)
         return Response(html(reply, frame), reply.status, media_type=HTML)
 
     def _entering(self, entered: entrance.Entered, request: Request, before: str, plain: bool) -> Response:

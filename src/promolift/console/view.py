@@ -120,8 +120,8 @@ def _templates() -> Environment:
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is, and
-    which days count in no result.
+    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is,
+    which days count in no result, and since when days were simulated.
     """
 
     visitor: Visitor | None
@@ -132,6 +132,7 @@ class Frame(NamedTuple):
     currency: str
     zone: str
     left_out: Sequence[str] = ()
+    played: str = ""
 
 
 def html(screen: Screen, frame: Frame) -> bytes:

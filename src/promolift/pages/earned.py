@@ -9,7 +9,7 @@ from promolift.pages.figures import Axis, Line, Mark, by_x, calibration, forest,
 from promolift.results.chinese import kept
 from promolift.results.learned import Drivers, Ranged
 from promolift.sql import DAY_MS
-from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share
+from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share, upper_first
 
 POLICIES = {
     "in force": ("the policy in force", "当前策略"),
@@ -55,7 +55,7 @@ def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
     sizes = found["customers"]
     text = pick(
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {answer_words(found['answer'])}. {kept(found['why'])}.",
+        f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}.",
         f"{count(sizes['policy'])}位可得到优惠的客户，对照随机留出的{count(sizes['holdout'])}位："
         f"{answer_words(found['answer'])}。{kept(found['why'])}。",
     )

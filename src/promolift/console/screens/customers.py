@@ -198,7 +198,7 @@ def profile(job: Job, customer: str) -> dict[str, Any] | None:
         return None
     ahead = job.profiled.outlook_of(customer).to_dicts()
     person = Person.of(rows[0] | (ahead[0] if ahead else {}))
-    described = {row["customer_id"]: row for row in job.clean.people.iter_rows(named=True)}.get(customer, {})
+    described = next(job.clean.people.filter(pl.col("customer_id") == customer).iter_rows(named=True), {})
     tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
     shown = facts(person, local_names(job))
     value, se = person.price_sensitivity, person.price_sensitivity_se

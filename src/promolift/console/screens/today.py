@@ -221,7 +221,12 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
         Need(f"menu {name}", pick("An offer waits for a yes", "有一条优惠等待批准"), line, "/offers")
         for name, line in asked.items()
     ]
-    if facts and facts.last_ms and (old := (visit.now_ms - facts.last_ms) / DAY_MS) > STALE_DAYS:
+    if (
+        facts
+        and facts.last_ms
+        and not visit.shared.played()
+        and (old := (visit.now_ms - facts.last_ms) / DAY_MS) > STALE_DAYS
+    ):
         last = date(facts.last_ms, visit.shared.shop.zone)
         en = f"The last event in the log is of {last}, {days(old)} ago. The plan knows nothing of what came after."
         zh = f"日志最后一条事件在{last}，距今{days(old)}。之后发生的事，计划都不知道。"

@@ -61,7 +61,7 @@ def pool_of(visit: PageVisit) -> Pool:
 def words(visit: PageVisit) -> Reply:
     """The list: those that wait for a person first."""
     config, pool = visit.shared.config, pool_of(visit)
-    state, language = visit.query.get("state", "waiting"), visit.query.get("language", "")
+    state, language = visit.query.get("state", "waiting"), visit.query.get("language", spoken())
     angle = visit.query.get("angle", "")
     wanted = WAITING if state == "waiting" else (state,)
     texts = [

@@ -38,6 +38,9 @@ def test_the_weeks_before_now_are_played_once_and_said_to_be_simulated(played: P
                 assert "are simulated" in viewer.get(path)
             assert viewer.json("/tests")["design"]["evidence"] == "simulated"
             assert viewer.json("/results")["run"]["status"] != "running"
+            acts = {each["action"] for each in viewer.json("/")["changes"]}  # what people care for, not each redemption
+            assert acts & {"release.activate", "experiment.put"}
+            assert not acts & {"reserve", "confirm"}
             counted.add((decided[0], orders[0]))
     assert len(counted) == 1
 

@@ -15,12 +15,13 @@ from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
 from promolift.serve.menu import MenuDraft
+from promolift.serve.redeem import STEPS
 from promolift.serve.routes import admin
 from promolift.serve.routes.summary import CampaignSummary, LimitUse, summary
 from promolift.serve.worded import refused
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import every, put
-from promolift.store.ledger_schema import REDEMPTIONS
+from promolift.store.ledger_schema import AUDIT, REDEMPTIONS
 from promolift.words import Cash, bracket, count, date, days, interval, pick, plural, share
 
 STALE_DAYS = 14
@@ -60,6 +61,7 @@ class PlanFacts(NamedTuple):
     gain: Ranged | None
     evidence: Badge
     budget_cents: int
+    window_days: int
     treated: int
     sentence: str
     last_ms: int | None
@@ -81,6 +83,7 @@ def plan_facts(visit: PageVisit) -> PlanFacts | None:
             gain,
             note.evidence,
             note.budget_cents,
+            visit.server.config.plan.window_days,
             note.treated,
             str(plan).splitlines()[0],
             Span.load(store).last_ms if Span.has(store) else None,
@@ -147,11 +150,10 @@ def big(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> Big:
 
 def tiles(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> list[Big]:
     """Money and decisions now."""
-    budget = facts.budget_cents if facts else None
-    of = pick("Paid out in redeemed offers.", "已核销优惠的花费。")
-    if budget is not None:
-        whole = cash(budget)
-        of = pick(f"Paid out in redeemed offers, of a plan for {whole}.", f"已核销优惠的花费，计划预算{whole}。")
+    of = pick("Paid out in redeemed offers so far.", "至今已核销优惠的花费。")
+    if facts is not None:
+        whole, long = cash(facts.budget_cents), days(facts.window_days)
+        of += pick(f" The plan has {whole} for {long}.", f"计划{long}预算{whole}。")
     part = share(now.hour.none_share) if now.hour.decisions else ""
     hour = pick(
         f"{part} of them gave no offer." if part else "Nobody asked in this hour.",
@@ -301,11 +303,11 @@ def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, redee
 
 def changes(visit: PageVisit, most: int = 6) -> list[dict[str, object]]:
     """The last rows of the audit log that people care for."""
+    wanted = select(AUDIT.c.ts_ms, AUDIT.c.actor, AUDIT.c.action, AUDIT.c.subject)
+    plain = AUDIT.c.action.not_in(STEPS), AUDIT.c.action.not_like("session.%")
+    latest = wanted.where(*plain).order_by(AUDIT.c.seq.desc()).limit(most)
     with visit.read() as db:
-        last = admin.last_link(db).rows
-    rows = admin.audit_log(visit.call, max(0, last - 60), 60)["data"]
-    shown = [row for row in rows if not row["action"].startswith(("session.", "redemption."))]
-    return [{name: row[name] for name in ("ts_ms", "actor", "action", "subject")} for row in reversed(shown)][:most]
+        return [dict(row) for row in db.execute(latest).mappings()]
 
 
 def dismiss(visit: PageVisit) -> Reply:

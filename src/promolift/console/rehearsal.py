@@ -29,10 +29,10 @@ from promolift.serve.schedule import keep
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign, LearnRun
 from promolift.serve.verdicts import judged_by
-from promolift.sql import DAY_MS, HOUR_MS, bind
+from promolift.sql import DAY_MS, HOUR_MS, bind, fetch
 from promolift.store import Store
 
-BEFORE_DAYS, DAYS, TEST_DAYS = 28, 49, 21  # known before the first decision; played; of them with a test running
+BEFORE_DAYS, DAYS, TEST_DAYS = 28, 63, 28  # known before the first decision; played; of them with a test running
 STEP_MS, WINDOW_MS = 6 * HOUR_MS, 28 * DAY_MS
 TAKES = 0.35  # of the customers with an offer use it in a window; what they add and cost is the plan's mean over all
 ORDERS = """
@@ -76,8 +76,8 @@ class Rehearsal:
             last_ms = Span.load(store).last_ms or 0
             since = last_ms - (BEFORE_DAYS + DAYS) * DAY_MS
             log = bind(ORDERS, ahead=self.end_ms - last_ms - 1, since=since)
-            rows = Clean(store).events().query("events", log).fetchall()
-            self.orders = [Order(*row) for row in rows]
+            rows = fetch(Clean(store).events().query("events", log))
+            self.orders = [Order(*row) for row in rows.iter_rows()]
             chosen = Plan.load(store).chosen.select("customer_id", "offer_id", "gain_cents", "cost_cents")
         self.expected = {who: Expected(*rest) for who, *rest in chosen.iter_rows()}
         self.took_ms: dict[str, int] = {}
@@ -154,8 +154,8 @@ class Rehearsal:
         answered = [future.result().answer for future in holds.values()]
         paid = [self.settle("confirm", ConfirmIn(redemption_id=each.body["redemption_id"]))
                 for each in answered if each.status == 200]  # fmt: skip
-        for each in (kept, *paid):
-            each.result()
+        for future in (kept, *paid):
+            future.result()
 
     def settle(self, step: str, body: Any) -> "Future[Any]":
         """A step of a redemption."""

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from promolift import message
 from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
@@ -17,6 +18,7 @@ from promolift.results.customers import Person
 from promolift.results.job import Job, moments
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
+from promolift.serve.learning import number as amount
 from promolift.serve.models import DecisionIn
 from promolift.serve.routes import data as privacy
 from promolift.serve.routes import lists, money
@@ -230,7 +232,7 @@ def happened(visit: PageVisit, customer: str, logged: list[Happened]) -> list[Ha
     heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body).where(EVENTS.c.customer_id == customer)
     with visit.read() as db:
         for event in db.execute(heard.order_by(EVENTS.c.ts_ms.desc()).limit(LATEST)):
-            found.append(Happened(event.ts_ms, "event", event_line(event.name, event.body)))
+            found.append(Happened(event.ts_ms, "event", event_line(event.name, event.body, visit.shared.shop.currency)))
     return sorted(found, key=lambda each: -each.ts_ms)[:LATEST]
 
 
@@ -250,9 +252,14 @@ def log_line(row: dict[str, Any], cash: Cash) -> str:
     return f"{kept(row['kind'])}, {row['lines']}"
 
 
-def event_line(name: str, body: str) -> str:
-    """An event that a shop sent, with what it is about."""
+def event_line(name: str, body: str, currency: str) -> str:
+    """An event that a shop sent, with what it is about; an order with its money."""
     about = json.loads(body).get("properties") or {}
+    total = amount(about.get("total", about.get("revenue")))
+    if name == "Order Completed" and total is not None:
+        paid = total - (amount(about.get("discount")) or 0.0)
+        bought = Cash(currency)(paid * 10 ** currency_digits(currency))
+        return pick(f"Order of {bought}", f"下单{bought}")
     return f"{name} {clip(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
 
 

@@ -10,6 +10,7 @@ from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
 from promolift.pages.figures import headline
+from promolift.results.chinese import kept
 from promolift.results.learned import Ranged
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
@@ -22,7 +23,7 @@ from promolift.serve.worded import refused
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import every, put
 from promolift.store.ledger_schema import AUDIT, REDEMPTIONS
-from promolift.words import Cash, bracket, count, date, days, interval, pick, plural, share
+from promolift.words import Cash, bracket, count, date, days, interval, pick, plural, share, upper_first
 
 STALE_DAYS = 14
 NEARLY = 0.9  # of a limit
@@ -69,7 +70,8 @@ class PlanFacts(NamedTuple):
 
 def plan_facts(visit: PageVisit) -> PlanFacts | None:
     """The plan's headline; None where there is no plan, or no shop."""
-    if visit.server.config is None:
+    config = visit.server.config
+    if config is None:
         return None
 
     def make(job: object) -> PlanFacts | None:
@@ -83,7 +85,7 @@ def plan_facts(visit: PageVisit) -> PlanFacts | None:
             gain,
             note.evidence,
             note.budget_cents,
-            visit.server.config.plan.window_days,
+            config.plan.window_days,
             note.treated,
             str(plan).splitlines()[0],
             Span.load(store).last_ms if Span.has(store) else None,
@@ -122,6 +124,8 @@ def big(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> Big:
         if earned.total_cents is not None:
             gain = Ranged(earned.total_cents, earned.low_cents, earned.high_cents)
         said = pick(*ANSWERS.get(earned.answer, (earned.answer, earned.answer)))
+        if gain is None:
+            said += pick(" ", "") + upper_first(kept(earned.why)) + pick(".", "。")
         compared = pick(
             f"{count(earned.customers)} customers who could get an offer, against {count(earned.held_out)} held out at "
             "random.",

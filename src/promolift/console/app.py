@@ -28,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 from promolift.console import entrance
 from promolift.console.people import Visitor
 from promolift.console.rehearsal import rehearse, serve_the_plan
-from promolift.console.screens import NAV, SCREENS
+from promolift.console.screens import SCREENS
 from promolift.console.state import Console
 from promolift.console.view import HEADERS, TYPES, Frame, assets, html
 from promolift.console.visit import Denied, Download, PageRoute, PageVisit, Redirect, Reply, Screen, as_json
@@ -37,6 +37,7 @@ from promolift.progress import Tell
 from promolift.serve.app import Dressed
 from promolift.serve.problems import REFUSALS, ApiError
 from promolift.serve.server import Server
+from promolift.serve.worded import all_worded
 from promolift.store.ledger_schema import Refused
 from promolift.words import Tongue, pick, speaking
 
@@ -199,7 +200,7 @@ class Pages:
             return Response(as_json(reply), reply.status, media_type="application/json")
         said = self.console.notes(visitor.session) if reply.whole else []
         shop = self.console.shop
-        nav = [item for item in NAV if item.path != "/people" or visitor.may("admin")]
+        nav = {at: name for at, name in all_worded("nav").items() if at != "/people" or visitor.may("admin")}
         around = (self.console.left_out(), self.console.played()) if reply.whole else ()
         frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone, *around)
         return Response(html(reply, frame), reply.status, media_type=HTML)
@@ -218,7 +219,7 @@ class Pages:
         else:
             assert isinstance(reply, Screen)
             shop = self.console.shop
-            frame = Frame(None, request.url.path, [], [], shop.name, shop.currency, shop.zone)
+            frame = Frame(None, request.url.path, {}, [], shop.name, shop.currency, shop.zone)
             answer = Response(html(reply, frame), reply.status, media_type=HTML)
         if entered.sign_in is not None:
             answer.set_cookie(

@@ -6,7 +6,7 @@ by their hash, so browsers keep them until they change.
 
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
@@ -24,7 +24,7 @@ from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
 from promolift.serve.worded import worded
-from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
+from promolift.words import DASH, Cash, count, date, known, number, share, spoken, symbol, upper_first
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -49,19 +49,6 @@ TYPES = {
 
 
 _ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
-
-
-class NavItem(NamedTuple):
-    """A screen in the navigation."""
-
-    path: str
-    en: str
-    zh: str
-
-    @property
-    def name(self) -> str:
-        """In the language that is spoken."""
-        return pick(self.en, self.zh)
 
 
 @lru_cache
@@ -126,7 +113,7 @@ class Frame(NamedTuple):
 
     visitor: Visitor | None
     here: str
-    nav: list[NavItem]
+    nav: Mapping[str, str]
     said: list[SaidNote]
     shop: str
     currency: str
@@ -146,7 +133,7 @@ def html(screen: Screen, frame: Frame) -> bytes:
         "frame": frame,
         "cash": cash,
         "token": frame.visitor.token if frame.visitor else "",
-        "paths": {item.path for item in frame.nav},
+        "paths": frame.nav,
         "figure_data": chart_data if screen.figures else "",
         "may": frame.visitor.may if frame.visitor else _nobody,
     }

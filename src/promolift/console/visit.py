@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from promolift.results.job import Job
 from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
-from promolift.serve.worded import refused
+from promolift.serve.worded import refused, worded
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 from promolift.words import pick
@@ -196,6 +196,42 @@ class PageRoute(NamedTuple):
     path: str
     handler: Callable[[PageVisit], Reply]
     role: Role = "viewer"
+
+
+ROUTES: list[PageRoute] = []  # of all screens, as they are imported
+Doing = TypeVar("Doing", bound=Callable[..., Reply | str | None])
+
+
+def page(path: str, role: Role = "viewer") -> Callable[[Doing], Doing]:
+    """The handler of a page or of a part of one."""
+    return _keeping("GET", path, role, "")
+
+
+def form(path: str, role: Role = "viewer", then: str = "") -> Callable[[Doing], Doing]:
+    """The handler of a form; where it answers nothing else, the visitor goes on to `then` and reads there what was
+    done: the text it gives, or the words of `done` by its own name.
+    """
+    return _keeping("POST", path, role, then)
+
+
+def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing], Doing]:
+    def keep(do: Doing) -> Doing:
+        name = f"{do.__module__.rpartition('.')[2]}.{do.__name__}"
+
+        def answer(visit: PageVisit) -> Reply:
+            if (said := do(visit)) is None or isinstance(said, str):
+                return Redirect(then, SaidNote(said or worded("done", name)))
+            return said
+
+        ROUTES.append(PageRoute(method, path, answer, role))
+        return do
+
+    return keep
+
+
+def say(key: str, **values: object) -> str:
+    """A sentence of console/words.tsv in the language that is spoken, with what stands in it."""
+    return worded("say", key).format(**values)
 
 
 def to_plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, func, select
 
 from promolift.console.entrance import ENTER, onward
 from promolift.console.people import ROLES, change_person, check_new, end, hashed, matches, new_link
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, on_to, page
 from promolift.serve.worded import refused, worded
 from promolift.store.ledger_schema import PEOPLE, SESSIONS
 from promolift.words import pick
@@ -15,6 +15,7 @@ def role_meanings() -> dict[str, str]:
     return {role: worded("role", role) for role in ROLES}
 
 
+@form("/sign-out")
 def sign_out(visit: PageVisit) -> Reply:
     """End this session."""
     mine = visit.visitor
@@ -22,6 +23,7 @@ def sign_out(visit: PageVisit) -> Reply:
     return Redirect("/sign-in")
 
 
+@form("/language")
 def change_language(visit: PageVisit) -> Reply:
     """Speak the other language to this person from now on."""
     language = "zh" if visit.form.get("language") == "zh" else "en"
@@ -31,6 +33,7 @@ def change_language(visit: PageVisit) -> Reply:
     return Redirect(onward(visit.form.get("back", "/")))
 
 
+@page("/account")
 def account(visit: PageVisit) -> Reply:
     """The visitor's own page: role, password, where they are signed in."""
     with visit.read() as db:
@@ -50,6 +53,7 @@ def account(visit: PageVisit) -> Reply:
     return Screen("account.html", pick("Your account", "我的账号"), data)
 
 
+@form("/account/password")
 def change_password(visit: PageVisit) -> Reply:
     """A new password; all sessions end, this one too."""
     name, patience = visit.visitor.name, visit.shared.patience
@@ -66,6 +70,7 @@ def change_password(visit: PageVisit) -> Reply:
     return Redirect("/sign-in")
 
 
+@page("/people", "admin")
 def people(visit: PageVisit) -> Reply:
     """Everybody who may sign in, with role and sessions."""
     sessions = select(SESSIONS.c.name, func.count().label("sessions"), func.max(SESSIONS.c.seen_ms).label("seen_ms"))
@@ -88,6 +93,7 @@ def people(visit: PageVisit) -> Reply:
     return Screen("people.html", pick("People", "人员"), data)
 
 
+@form("/people/invite", "admin")
 def invite(visit: PageVisit) -> Reply:
     """A link by which one person may enter, shown once."""
     role = next((each for each in ROLES if each == visit.form.get("role")), None)
@@ -100,6 +106,7 @@ def invite(visit: PageVisit) -> Reply:
     return Screen(page.template, page.title, {**page.data, "link": f"/console{ENTER}{made[-1]}", "role": role})
 
 
+@form("/people/{name}", "admin")
 def change(visit: PageVisit) -> Reply:
     """Another role for a person, or out, or back in."""
     name, what = visit.params["name"], visit.form.get("what", "")
@@ -117,14 +124,3 @@ def change(visit: PageVisit) -> Reply:
 
     visit.change(do)
     return on_to("/people", f"Done: {name}.", f"已完成：{name}。")
-
-
-DOORS = (
-    PageRoute("POST", "/sign-out", sign_out),
-    PageRoute("POST", "/language", change_language),
-    PageRoute("GET", "/account", account),
-    PageRoute("POST", "/account/password", change_password),
-    PageRoute("GET", "/people", people, "admin"),
-    PageRoute("POST", "/people/invite", invite, "admin"),
-    PageRoute("POST", "/people/{name}", change, "admin"),
-)

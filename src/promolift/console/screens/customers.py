@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
@@ -79,6 +79,7 @@ def everybody(visit: PageVisit) -> pl.DataFrame:
     return found
 
 
+@page("/customers")
 def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
     with visit.job() as job:
@@ -103,6 +104,7 @@ def customers(visit: PageVisit) -> Reply:
     return Screen(template, pick("Customers", "客户"), data, whole=not part)
 
 
+@page("/customers/all")
 def distributions(visit: PageVisit) -> Reply:
     """Who the shop's customers are: the part of the screen that comes after the list."""
 
@@ -122,6 +124,7 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"low_cents": gain - Z95 * se if known else None, "high_cents": gain + Z95 * se if known else None}
 
 
+@page("/customers/one")
 def one(visit: PageVisit) -> Reply:
     """One customer."""
     customer = named_in(visit)
@@ -263,28 +266,18 @@ def event_line(name: str, body: str, currency: str) -> str:
     return f"{name} {clip(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
 
 
+@page("/customers/export", "admin")
 def export(visit: PageVisit) -> Reply:
     """All that is kept of a customer, as a file."""
     reply = privacy.known(visit.call, named_in(visit))
     return Download(bytes(reply.body), "customer.json")
 
 
-def erase(visit: PageVisit) -> Reply:
+@form("/customers/erase", "admin", "/customers")
+def erase(visit: PageVisit) -> None:
     """Forget a customer: their id must be typed once more."""
     customer = named_in(visit)
     if visit.form.get("typed", "").strip() != customer:
         en = "Type the customer's id exactly as it stands above, so that nobody is erased by mistake."
         raise Refused("id_differs", pick(en, "请准确输入上方的客户编号，以免误删。"))
     privacy.erase(visit.call, customer)
-    en = "Erased: their events are gone, and no offer is made to them again. Make a new release; backups must expire."
-    zh = "已删除：事件已清除，不再向其发放优惠。请制作新的发布，并等待备份过期。"
-    return on_to("/customers", en, zh)
-
-
-DOORS = (
-    PageRoute("GET", "/customers", customers),
-    PageRoute("GET", "/customers/all", distributions),
-    PageRoute("GET", "/customers/one", one),
-    PageRoute("GET", "/customers/export", export, "admin"),
-    PageRoute("POST", "/customers/erase", erase, "admin"),
-)

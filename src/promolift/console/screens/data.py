@@ -9,7 +9,7 @@ import polars as pl
 
 from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, on_to, page
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.errors import PromoError
 from promolift.pages.chapters.health import tell_health
@@ -54,6 +54,7 @@ class RoleLine(NamedTuple):
     known: bool
 
 
+@page("/data")
 def data(visit: PageVisit) -> Reply:
     """The screen."""
     chapter, last_ms = None, None
@@ -101,6 +102,7 @@ def the_source(visit: PageVisit) -> SourceFile:
     return found
 
 
+@form("/data/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole, what its columns mean is guessed, and a person looks at it."""
     config, name = visit.server.config, visit.query.get("table", "events")
@@ -161,6 +163,7 @@ def plain(visit: PageVisit, file: RawFile) -> dict[str, Any]:
     return whole
 
 
+@page("/data/{name}")
 def mapping(visit: PageVisit) -> Reply:
     """What the columns of a file are taken to mean."""
     source = the_source(visit)
@@ -236,6 +239,7 @@ def tried(visit: PageVisit, source: SourceFile, found: room.Mapping | None = Non
             return judged.counts()
 
 
+@page("/data/{name}/try", "editor")
 def try_mapping(visit: PageVisit) -> Reply:
     """While somebody chooses: what would become of the rows, or why it cannot be. Nothing is kept."""
     source = the_source(visit)
@@ -246,7 +250,8 @@ def try_mapping(visit: PageVisit) -> Reply:
     return Screen("data_try.html", "", data, whole=False)
 
 
-def keep_mapping(visit: PageVisit) -> Reply:
+@form("/data/{name}", "editor", "/data")
+def keep_mapping(visit: PageVisit) -> None:
     """Keep what the columns mean."""
     source = the_source(visit)
     new = stated(visit, source, visit.form)
@@ -261,10 +266,10 @@ def keep_mapping(visit: PageVisit) -> Reply:
         visit.shared.change(lambda _: {"shop": said})
     visit.change(lambda db, now_ms: visit.note(
         db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
-    return on_to("/data", "Kept. Run to read the files by it.", "已保存。运行后即按此读入。")
 
 
-def shop(visit: PageVisit) -> Reply:
+@form("/data/shop", "approver", "/data")
+def shop(visit: PageVisit) -> None:
     """What no file says: the shop's name and margin, and whether who never answered agreed to be sent offers."""
     try:
         margin = float(visit.text("margin", 20)) / 100
@@ -274,23 +279,12 @@ def shop(visit: PageVisit) -> Reply:
              "consent": {"default": visit.form.get("consent") == "yes"}}  # fmt: skip
     visit.shared.change(lambda _: parts)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.shop", "promolift.toml", None, parts))
-    return on_to("/data", "Kept. Run to plan by it.", "已保存。运行后即按此计划。")
 
 
+@form("/data/run", "editor")
 def run(visit: PageVisit) -> Reply:
     """All from the files to the plan, in the background; what did not change is not done again."""
     if visit.shared.config.data.source == "files" and not sources(visit):
         raise refused("no_files")
     visit.shared.jobs.start("run", {}, visit.visitor.name)
     return Redirect("/data")
-
-
-DOORS = (
-    PageRoute("GET", "/data", data),
-    PageRoute("POST", "/data/upload", upload, "editor"),
-    PageRoute("POST", "/data/run", run, "editor"),
-    PageRoute("POST", "/data/shop", shop, "approver"),
-    PageRoute("GET", "/data/{name}", mapping),
-    PageRoute("GET", "/data/{name}/try", try_mapping, "editor"),
-    PageRoute("POST", "/data/{name}", keep_mapping, "editor"),
-)

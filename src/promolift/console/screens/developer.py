@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, SaidNote, Screen, form, page
 from promolift.serve import events as room
 from promolift.serve.models import HookEvent, KeyIn, WebhookIn
 from promolift.serve.routes import admin
@@ -31,6 +31,7 @@ class Operation(NamedTuple):
     body: str
 
 
+@page("/developer")
 def developer(visit: PageVisit, **shown: str) -> Reply:
     """The screen; `shown` is a secret that is told once."""
     with visit.read() as db:
@@ -146,11 +147,13 @@ def snippets(method: str, path: str, body: Any) -> dict[str, str]:
     return {"curl": curl, "Python": python, "JavaScript": script}
 
 
+@page("/developer/request")
 def build(visit: PageVisit) -> Reply:
     """While somebody fills it in: the snippets."""
     return Screen("developer_request.html", "", built(visit, visit.query), whole=False)
 
 
+@form("/developer/events")
 def try_events(visit: PageVisit) -> Reply:
     """What would become of events that somebody pasted, by the rule and with its place; nothing is kept."""
     try:
@@ -165,18 +168,20 @@ def try_events(visit: PageVisit) -> Reply:
     return Screen("developer_events.html", pick("Events tried", "事件试算"), data)
 
 
+@form("/developer/keys", "admin")
 def new_key(visit: PageVisit) -> Reply:
     """A key, shown once."""
     made = admin.post_key(visit.call, KeyIn(scope=visit.form.get("scope", ""), name=visit.text("name", 64)))
     return developer(visit, key=json.loads(bytes(made.body))["key"])
 
 
-def revoke_key(visit: PageVisit) -> Reply:
+@form("/developer/keys/{key}/revoke", "admin", "/developer")
+def revoke_key(visit: PageVisit) -> None:
     """No more with this key, at once."""
     admin.revoke(visit.call, visit.params["key"])
-    return on_to("/developer", "Revoked: it opens nothing any more.", "已吊销，立即失效。")
 
 
+@form("/developer/webhooks", "admin")
 def new_hook(visit: PageVisit) -> Reply:
     """A URL that hears what happens; what signs is shown once."""
     kinds = tuple(each for each in get_args(HookEvent) if f"on.{each}" in visit.form)
@@ -184,6 +189,7 @@ def new_hook(visit: PageVisit) -> Reply:
     return developer(visit, secret=json.loads(bytes(made.body))["secret"])
 
 
+@form("/developer/webhooks/{hook}", "admin")
 def change_hook(visit: PageVisit) -> Reply:
     """Send a test or what was given up again, or tell this URL nothing more."""
     name, said = visit.params["hook"], visit.form.get("said", "")
@@ -199,14 +205,3 @@ def change_hook(visit: PageVisit) -> Reply:
     else:
         raise refused("said_nothing")
     return Redirect("/developer", SaidNote(text))
-
-
-DOORS = (
-    PageRoute("GET", "/developer", developer),
-    PageRoute("GET", "/developer/request", build),
-    PageRoute("POST", "/developer/events", try_events),
-    PageRoute("POST", "/developer/keys", new_key, "admin"),
-    PageRoute("POST", "/developer/keys/{key}/revoke", revoke_key, "admin"),
-    PageRoute("POST", "/developer/webhooks", new_hook, "admin"),
-    PageRoute("POST", "/developer/webhooks/{hook}", change_hook, "admin"),
-)

@@ -4,7 +4,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from promolift.console.screens.plan import manifest
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, SaidNote, Screen, form, page
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, Power, power
@@ -45,6 +45,7 @@ class ReadTest(NamedTuple):
     why: str
 
 
+@page("/tests")
 def tests(visit: PageVisit) -> Reply:
     """The running test with what it shows, drafts, and those of the past."""
     known = experiments.experiments(visit.call, visit.campaign_id).data
@@ -55,6 +56,7 @@ def tests(visit: PageVisit) -> Reply:
     return shown(visit, "tests.html", pick("Tests", "测试"), data, now)
 
 
+@page("/tests/{name}")
 def one(visit: PageVisit) -> Reply:
     """A test of the past; `?part=shown` is what any test shows, which takes longer where many decisions are read."""
     test, part = drafted(visit), visit.query.get("part") == "shown"
@@ -134,6 +136,7 @@ def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
     return ExperimentIn(design=design, releases=releases, question=given.get("question", "")[:300])
 
 
+@page("/tests/new")
 def new(visit: PageVisit) -> Reply:
     """The wizard; `?part=power` is what follows the choice of arms."""
     with visit.read() as db:
@@ -164,12 +167,12 @@ def lines(visit: PageVisit, design: Design) -> list[PowerLine]:
     return [PowerLine(each, power_words(each, design.primary, cash)) for each in power(past, design)]
 
 
-def save(visit: PageVisit) -> Reply:
+@form("/tests/draft", "editor", "/tests")
+def save(visit: PageVisit) -> None:
     """Keep it as a draft."""
     if not visit.text("question", 300):
         raise refused("question_missing")
     experiments.draft(visit.call, visit.campaign_id, asked(visit, dict(visit.form)))
-    return on_to("/tests", "Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")
 
 
 def drafted(visit: PageVisit) -> KeptTest:
@@ -181,7 +184,8 @@ def drafted(visit: PageVisit) -> KeptTest:
     return found
 
 
-def start(visit: PageVisit) -> Reply:
+@form("/tests/{name}/start", "approver", "/tests")
+def start(visit: PageVisit) -> None:
     """Split customers from the next decision on."""
     test = drafted(visit)
     if test.begun_ms is not None or visit.campaign().experiment:
@@ -189,9 +193,9 @@ def start(visit: PageVisit) -> Reply:
     if two_eyes(visit) and test.by == visit.visitor.actor:
         raise refused("own_draft")
     experiments.put_experiment(visit.call, visit.campaign_id, test.experiment)
-    return on_to("/tests", "Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")
 
 
+@form("/tests/pause", "approver")
 def pause(visit: PageVisit) -> Reply:
     """Serve everybody from the campaign's release, and go on later with the same arms."""
     running, wanted = visit.campaign().experiment, visit.form.get("paused") == "yes"
@@ -202,12 +206,13 @@ def pause(visit: PageVisit) -> Reply:
     return Redirect("/tests", SaidNote(said if wanted else pick("Resumed with the same arms.", "已按原分组恢复。")))
 
 
-def stop(visit: PageVisit) -> Reply:
+@form("/tests/stop", "approver", "/tests")
+def stop(visit: PageVisit) -> None:
     """End it; its verdict stays."""
     experiments.stop_experiment(visit.call, visit.campaign_id)
-    return on_to("/tests", "Stopped. What it showed stays below.", "已停止，结果保留在下方。")
 
 
+@form("/tests/win", "approver")
 def win(visit: PageVisit) -> Reply:
     """Decide everybody from the winner's release, and end the test. Refused unless a winner is shown."""
     running = visit.campaign().experiment
@@ -219,15 +224,3 @@ def win(visit: PageVisit) -> Reply:
     experiments.stop_experiment(visit.call, visit.campaign_id)
     said = pick(f"{release} decides for everybody now.", f"现在由{release}为所有客户决策。")
     return Redirect("/tests", SaidNote(said))
-
-
-DOORS = (
-    PageRoute("GET", "/tests", tests),
-    PageRoute("GET", "/tests/new", new),
-    PageRoute("GET", "/tests/{name}", one),
-    PageRoute("POST", "/tests/draft", save, "editor"),
-    PageRoute("POST", "/tests/pause", pause, "approver"),
-    PageRoute("POST", "/tests/stop", stop, "approver"),
-    PageRoute("POST", "/tests/win", win, "approver"),
-    PageRoute("POST", "/tests/{name}/start", start, "approver"),
-)

@@ -7,7 +7,7 @@ from fastapi import Response
 from sqlalchemy import select
 
 from promolift.console.screens.customers import known_release, said_offer
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, SaidNote, Screen, form, on_to, page
 from promolift.currency import currency_digits
 from promolift.pages.blocks import Figure
 from promolift.pages.figures import Axis, Line, by_point, lines, thin
@@ -23,6 +23,7 @@ DECIDE = "/v1/decisions"
 LATEST = 100
 
 
+@page("/live")
 def live(visit: PageVisit) -> Reply:
     """The screen; `?part=now` is what is looked at again every few seconds."""
     now, campaign, part = summary(visit.call, visit.campaign_id), visit.campaign(), visit.query.get("part") == "now"
@@ -114,6 +115,7 @@ def shown(visit: PageVisit, metric: str, used: int, amount: int) -> str:
     return pick(f"{say(used)} of {say(amount)}", f"{say(used)} / {say(amount)}")
 
 
+@form("/live/pause", "approver")
 def pause(visit: PageVisit) -> Reply:
     """Every decision is "no offer" until it is resumed."""
     wanted = visit.form.get("paused") == "yes"
@@ -124,6 +126,7 @@ def pause(visit: PageVisit) -> Reply:
     return Redirect("/live", SaidNote(said))
 
 
+@form("/live/limits/{limit_id}", "approver")
 def limit(visit: PageVisit) -> Reply:
     """Another amount for a limit, in whole units of the currency for money."""
     named, listed = visit.params["limit_id"], admin.campaign(visit.call, visit.campaign_id, Response())["limits"]
@@ -141,10 +144,3 @@ def limit(visit: PageVisit) -> Reply:
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
     return on_to("/live", f"The limit {named} is changed.", f"限额{named}已更改。")
-
-
-DOORS = (
-    PageRoute("GET", "/live", live),
-    PageRoute("POST", "/live/pause", pause, "approver"),
-    PageRoute("POST", "/live/limits/{limit_id}", limit, "approver"),
-)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from promolift import message
 from promolift.console.screens.words import pool_of
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, on_to, page
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.message import Known
@@ -52,6 +52,7 @@ class Printed(NamedTuple):
     message: str
 
 
+@page("/offers")
 def offers(visit: PageVisit) -> Reply:
     """The screen."""
     config = visit.shared.config
@@ -138,6 +139,7 @@ def printed(visit: PageVisit, line: MenuItem) -> list[Printed]:
     return found
 
 
+@page("/offers/edit")
 def edit(visit: PageVisit) -> Reply:
     """The form of a line: a new one, one that is there, or one that the plan proposed."""
     wanted, lines = visit.query.get("line", ""), {}
@@ -221,6 +223,7 @@ def line_of(visit: PageVisit, said: Any) -> MenuItem:
         raise Refused("line_wrong", f"{where}: {text}" if where else text) from None
 
 
+@page("/offers/preview", "editor")
 def preview(visit: PageVisit) -> Reply:
     """While somebody types: the printed words, and what it costs at worst. Nothing is kept."""
     try:
@@ -231,7 +234,8 @@ def preview(visit: PageVisit) -> Reply:
     return Screen("offers_preview.html", "", data, whole=False)
 
 
-def save(visit: PageVisit) -> Reply:
+@form("/offers/save", "editor", "/offers")
+def save(visit: PageVisit) -> None:
     """Keep a line as a draft; the menu stays as it is until somebody says yes."""
     line, name = line_of(visit, visit.form), f"mdr_{token_hex(6)}"
     printed(visit, line)
@@ -241,9 +245,9 @@ def save(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.draft", line.id, None, as_stated(line))
 
     visit.change(do)
-    return on_to("/offers", "Kept as a draft below.", "已保存为草稿，列在下方。")
 
 
+@form("/offers/drafts/{draft}", "editor")
 def say(visit: PageVisit) -> Reply:
     """Ask about a draft, say yes or no to it, or drop it."""
     name, said = visit.params["draft"], visit.form.get("said", "")
@@ -286,7 +290,8 @@ def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, .
     MenuVersion(menu=menu, by=visit.visitor.name, changed=changed, ts_ms=now_ms).keep(db, str(number), now_ms)
 
 
-def retire(visit: PageVisit) -> Reply:
+@form("/offers/lines/{line}/retire", "approver", "/offers")
+def retire(visit: PageVisit) -> None:
     """Take a line off the menu; releases that have it go on with it."""
     name = visit.params["line"]
 
@@ -299,11 +304,10 @@ def retire(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.retire", name, None, None)
 
     visit.change(do)
-    en = "Off the menu. The release that decides now keeps it until another is activated."
-    return on_to("/offers", en, "已从菜单移除。当前发布在换用新发布前仍保留它。")
 
 
-def restore(visit: PageVisit) -> Reply:
+@form("/offers/versions/{number}", "approver", "/offers")
+def restore(visit: PageVisit) -> None:
     """The menu as it was in an earlier version, as a new one."""
 
     def do(db: Connection, now_ms: int) -> None:
@@ -314,15 +318,3 @@ def restore(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.restore", visit.params["number"], None, None)
 
     visit.change(do)
-    return on_to("/offers", "The menu is as it was then.", "菜单已恢复到该版本。")
-
-
-DOORS = (
-    PageRoute("GET", "/offers", offers),
-    PageRoute("GET", "/offers/edit", edit),
-    PageRoute("GET", "/offers/preview", preview, "editor"),
-    PageRoute("POST", "/offers/save", save, "editor"),
-    PageRoute("POST", "/offers/drafts/{draft}", say, "editor"),
-    PageRoute("POST", "/offers/lines/{line}/retire", retire, "approver"),
-    PageRoute("POST", "/offers/versions/{number}", restore, "approver"),
-)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, on_to, page
 from promolift.errors import PromoError
 from promolift.pages.blocks import Big, Block, Figure, Stand
 from promolift.pages.chapters import budget, people, summary
@@ -69,6 +69,7 @@ def screen_of(visit: PageVisit) -> PlanScreen:
     return found
 
 
+@page("/plan")
 def plan(visit: PageVisit) -> Reply:
     """The screen."""
     working = visit.shared.jobs.running
@@ -97,6 +98,7 @@ def what_if(story: Story, budget_cents: float) -> WhatIf | None:
     return Curve(story.frontier, story.plan.budget_cents).what_if(budget_cents)
 
 
+@page("/plan/what-if")
 def try_budget(visit: PageVisit) -> Reply:
     """The part of the screen that follows the slider; nothing is written."""
     story = screen_of(visit).story
@@ -156,6 +158,7 @@ def known(visit: PageVisit, db: Connection) -> MadeRelease:
     return found
 
 
+@form("/plan/draft", "editor")
 def save_draft(visit: PageVisit) -> Reply:
     """The plan at this budget as a draft: at once where it is the plan that is there, else in the background."""
     try:
@@ -189,6 +192,7 @@ def keep_draft(visit: PageVisit, release_id: str, by: str, note: str) -> None:
     visit.change(do)
 
 
+@form("/plan/take/{job_id}", "editor")
 def take_draft(visit: PageVisit) -> Reply:
     """The release that a finished job made, as a draft of who started it."""
     found = visit.shared.jobs.find(visit.params["job_id"])
@@ -220,7 +224,8 @@ def move(visit: PageVisit, status: str, may: Callable[[MadeRelease], None], **mo
     visit.change(do)
 
 
-def ask(visit: PageVisit) -> Reply:
+@form("/releases/{release_id}/ask", "editor", "/plan")
+def ask(visit: PageVisit) -> None:
     """Ask somebody to approve a draft."""
 
     def may(made: MadeRelease) -> None:
@@ -228,10 +233,10 @@ def ask(visit: PageVisit) -> Reply:
             raise refused("not_a_draft")
 
     move(visit, "asked", may)
-    return on_to("/plan", "It stands on everybody's Today now.", "已出现在大家的“今日”页面。")
 
 
-def approve(visit: PageVisit) -> Reply:
+@form("/releases/{release_id}/approve", "approver", "/plan")
+def approve(visit: PageVisit) -> None:
     """Say yes to a draft; where two pairs of eyes are asked for, not to one's own."""
 
     def may(made: MadeRelease) -> None:
@@ -240,9 +245,9 @@ def approve(visit: PageVisit) -> Reply:
         visit.need_other_eyes(made.by)
 
     move(visit, "approved", may, approved_by=visit.visitor.name)
-    return on_to("/plan", "Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")
 
 
+@form("/releases/{release_id}/activate", "approver")
 def activate(visit: PageVisit) -> Reply:
     """Decide from it from the next decision on."""
 
@@ -258,6 +263,7 @@ def activate(visit: PageVisit) -> Reply:
     return on_to("/plan", f"{release_id} decides now.", f"现在由{release_id}决策。")
 
 
+@page("/plan/compare")
 def compare(visit: PageVisit) -> Reply:
     """Two releases side by side, by the numbers they were frozen with."""
     names = [visit.query.get(name, "") for name in ("a", "b")]
@@ -288,6 +294,7 @@ def facts(frozen: Manifest) -> dict[str, str]:
     }
 
 
+@page("/jobs/{job_id}")
 def job(visit: PageVisit) -> Reply:
     """How work in the background stands; asked for again while it runs."""
     found: Mapping[str, Any] | None = visit.shared.jobs.find(visit.params["job_id"])
@@ -296,21 +303,8 @@ def job(visit: PageVisit) -> Reply:
     return Screen("job.html", pick("Work", "任务"), {"job": found}, whole=False)
 
 
+@form("/jobs/{job_id}/stop", "editor")
 def stop_job(visit: PageVisit) -> Reply:
     """Stop it."""
     visit.shared.jobs.stop(visit.params["job_id"])
     return Redirect("/plan")
-
-
-DOORS = (
-    PageRoute("GET", "/plan", plan),
-    PageRoute("GET", "/plan/what-if", try_budget),
-    PageRoute("GET", "/plan/compare", compare),
-    PageRoute("POST", "/plan/draft", save_draft, "editor"),
-    PageRoute("POST", "/plan/take/{job_id}", take_draft, "editor"),
-    PageRoute("POST", "/releases/{release_id}/ask", ask, "editor"),
-    PageRoute("POST", "/releases/{release_id}/approve", approve, "approver"),
-    PageRoute("POST", "/releases/{release_id}/activate", activate, "approver"),
-    PageRoute("GET", "/jobs/{job_id}", job),
-    PageRoute("POST", "/jobs/{job_id}/stop", stop_job, "editor"),
-)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from promolift.console.view import act
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import Download, PageVisit, Redirect, Reply, SaidNote, Screen, form, page
 from promolift.pages.blocks import Figure
 from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
@@ -27,6 +27,7 @@ MARKED = ("release.activate", "release.rollback", "campaign.put", "experiment.pu
 LISTED, STARTS_S = 40, 10.0
 
 
+@page("/results")
 def results(visit: PageVisit) -> Reply:
     """The screen; `?part=run` is how the run of learning stands, looked at again while it runs."""
     run = admin.learning(visit.call, visit.campaign_id) if visit.campaign().release else {"status": "never"}
@@ -63,16 +64,17 @@ def changes(visit: PageVisit) -> list[TimedChange]:
     return [each._replace(place=place) for place, each in enumerate(ordered, 1)][::-1]
 
 
-def learn(visit: PageVisit) -> Reply:
+@form("/results/learn", "editor", "/results")
+def learn(visit: PageVisit) -> None:
     """Read what came of the decisions so far, in a process of its own; a page loaded again knows how it stands."""
     if not visit.campaign().release:
         raise refused("release_missing")
     starting = visit.server.scheduler.start(visit.campaign_id)
     asyncio.run_coroutine_threadsafe(starting, visit.shared.loop).result(STARTS_S)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "job.start", "learn"))
-    return on_to("/results", "Learning has begun.", "学习已开始。")
 
 
+@form("/results/annotate", "editor")
 def annotate(visit: PageVisit) -> Reply:
     """Note something of some days; leaving them out of results is for who may approve."""
     excluded = visit.form.get("excluded") == "yes"
@@ -86,15 +88,16 @@ def annotate(visit: PageVisit) -> Reply:
     return Redirect("/results", SaidNote(said))
 
 
-def take_back(visit: PageVisit) -> Reply:
+@form("/results/notes/{annotation_id}/take-back", "editor", "/results")
+def take_back(visit: PageVisit) -> None:
     """Forget a note."""
     named = visit.params["annotation_id"]
     if any(each.annotation_id == named and each.excluded for each in notes.annotations(visit.call).data):
         visit.need("approver")
     notes.forget_annotation(visit.call, named)
-    return on_to("/results", "The note is gone.", "标注已删除。")
 
 
+@page("/results/export")
 def export(visit: PageVisit) -> Reply:
     """All numbers as JSON, or what each month and week earned as a table."""
     found = last_learned(visit.call, visit.campaign_id)
@@ -110,12 +113,3 @@ def export(visit: PageVisit) -> Reply:
             amounts = [(each[name] or {}).get(end) for name, end in parts]
             writer.writerow((period[:-1], each["first_ms"], each["n"], each["held"], *amounts))
     return Download(b"\xef\xbb\xbf" + text.getvalue().encode(), "results.csv", "text/csv")
-
-
-DOORS = (
-    PageRoute("GET", "/results", results),
-    PageRoute("GET", "/results/export", export),
-    PageRoute("POST", "/results/learn", learn, "editor"),
-    PageRoute("POST", "/results/annotate", annotate, "editor"),
-    PageRoute("POST", "/results/notes/{annotation_id}/take-back", take_back, "editor"),
-)

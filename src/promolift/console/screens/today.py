@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, page
 from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
@@ -95,6 +95,7 @@ def plan_facts(visit: PageVisit) -> PlanFacts | None:
     return found
 
 
+@page("")
 def today(visit: PageVisit) -> Reply:
     """The first screen."""
     facts, cash = plan_facts(visit), Cash(visit.shared.shop.currency)
@@ -314,7 +315,8 @@ def changes(visit: PageVisit, most: int = 6) -> list[dict[str, object]]:
         return [dict(row) for row in db.execute(latest).mappings()]
 
 
-def dismiss(visit: PageVisit) -> Reply:
+@form("/dismiss", "editor", "/")
+def dismiss(visit: PageVisit) -> None:
     """Hide something that waits, with the reason; it stays in the audit log."""
     key, why = visit.text("key", 200), visit.text("why", 300)
     if not why:
@@ -325,18 +327,9 @@ def dismiss(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "console.dismiss", key, None, {"why": why})
 
     visit.change(do)
-    return on_to("/", "Hidden. The reason is in the log of changes.", "已隐藏，原因记录在变更日志中。")
 
 
-def roll_back(visit: PageVisit) -> Reply:
+@form("/roll-back", "approver", "/")
+def roll_back(visit: PageVisit) -> None:
     """Back to the release before, at once."""
     admin.roll_back(visit.call, visit.campaign_id)
-    return on_to("/", "Rolled back. Decisions come from the release before now.", "已回滚，现在使用上一个发布做决策。")
-
-
-DOORS = (
-    PageRoute("GET", "", today),
-    PageRoute("GET", "/", today),
-    PageRoute("POST", "/dismiss", dismiss, "editor"),
-    PageRoute("POST", "/roll-back", roll_back, "approver"),
-)

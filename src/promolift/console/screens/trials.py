@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import Download, PageVisit, Redirect, Reply, SaidNote, Screen, form, on_to, page
 from promolift.errors import PromoError
 from promolift.pages.blocks import Figure
 from promolift.pages.spoken import in_spoken
@@ -84,6 +84,7 @@ def named(visit: PageVisit) -> TrialFolder:
     return found
 
 
+@page("/trials")
 def trials(visit: PageVisit) -> Reply:
     """The list, and where a file is sent."""
     rows = []
@@ -94,6 +95,7 @@ def trials(visit: PageVisit) -> Reply:
     return Screen("trials.html", pick("Trials", "试验"), {"trials": rows, "kinds": ",".join(KINDS)})
 
 
+@form("/trials/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole it is a trial of its own."""
     path = visit.received(folder(visit) / ".sent", KINDS)
@@ -109,6 +111,7 @@ def upload(visit: PageVisit) -> Reply:
     return on_to(f"/trials/{name}/columns", "The file is there.", "文件已上传。")
 
 
+@page("/trials/{name}")
 def one(visit: PageVisit) -> Reply:
     """What was found, a chapter at a time; where nothing was, the columns."""
     trial, found = named(visit), named(visit).results
@@ -136,6 +139,7 @@ def one(visit: PageVisit) -> Reply:
     return Screen("trials_one.html", trial.name, data, figures)
 
 
+@page("/trials/{name}/columns", "editor")
 def columns(visit: PageVisit) -> Reply:
     """What the columns mean: as it was said, else a guess that somebody looks at."""
     trial = named(visit)
@@ -192,6 +196,7 @@ def stated(visit: PageVisit) -> dict[str, Any]:
     return said | {"name": named(visit).name}
 
 
+@form("/trials/{name}/fit", "editor")
 def fit(visit: PageVisit) -> Reply:
     """Keep what the columns mean, and read the trial in the background."""
     trial, said = named(visit), stated(visit)
@@ -203,6 +208,7 @@ def fit(visit: PageVisit) -> Reply:
     return begun(visit, trial, {"settings": said})
 
 
+@form("/trials/{name}/plan", "editor")
 def plan(visit: PageVisit) -> Reply:
     """Plan within another budget; empty: whoever it pays for."""
     typed = visit.text("budget", 20)
@@ -219,6 +225,7 @@ def begun(visit: PageVisit, trial: TrialFolder, asked: dict[str, Any]) -> Redire
     return Redirect(f"/trials/{trial.name}")
 
 
+@page("/trials/{name}/files/{file}")
 def download(visit: PageVisit) -> Reply:
     """The plan as a table, or the page of all that was found."""
     trial, file = named(visit), visit.params["file"]
@@ -228,21 +235,9 @@ def download(visit: PageVisit) -> Reply:
     return Download(path.read_bytes(), f"{trial.name}-{file}", FILES[file])
 
 
-def remove(visit: PageVisit) -> Reply:
+@form("/trials/{name}/remove", "approver", "/trials")
+def remove(visit: PageVisit) -> None:
     """Forget a trial, its file included."""
     trial = named(visit)
     shutil.rmtree(trial.root)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "trial.remove", trial.name))
-    return on_to("/trials", "The trial and its file are gone.", "试验及其文件已删除。")
-
-
-DOORS = (
-    PageRoute("GET", "/trials", trials),
-    PageRoute("POST", "/trials/upload", upload, "editor"),
-    PageRoute("GET", "/trials/{name}", one),
-    PageRoute("GET", "/trials/{name}/columns", columns, "editor"),
-    PageRoute("GET", "/trials/{name}/files/{file}", download),
-    PageRoute("POST", "/trials/{name}/fit", fit, "editor"),
-    PageRoute("POST", "/trials/{name}/plan", plan, "editor"),
-    PageRoute("POST", "/trials/{name}/remove", remove, "approver"),
-)

@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from promolift import message
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, on_to, page
 from promolift.errors import PromoError
 from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, TextTally, Way, load_pool
 from promolift.message import pool as pools
@@ -58,6 +58,7 @@ def pool_of(visit: PageVisit) -> Pool:
     return load_pool(Path(named) if named else None)
 
 
+@page("/words")
 def words(visit: PageVisit) -> Reply:
     """The list: those that wait for a person first."""
     config, pool = visit.shared.config, pool_of(visit)
@@ -145,6 +146,7 @@ def find(visit: PageVisit) -> PoolText:
     return text
 
 
+@page("/words/{text_id}")
 def one(visit: PageVisit) -> Reply:
     """A text: the offer's facts, its words, previews, and what may be done with it."""
     text, offer = find(visit), an_offer(visit)
@@ -172,6 +174,7 @@ def draft_of(visit: PageVisit) -> Draft:
     return Draft(*(visit.text(name) for name in ("title", "hook", "call")))
 
 
+@page("/words/{text_id}/check")
 def check(visit: PageVisit) -> Reply:
     """While somebody types: what breaks a rule, and how it would read. Nothing is kept."""
     text, values = find(visit), {name: visit.query.get(name, "")[:400] for name in ("title", "hook", "call")}
@@ -214,6 +217,7 @@ def need_own_pool(visit: PageVisit) -> None:
         raise Refused("pool_shared", pick(en, zh))
 
 
+@form("/words/{text_id}/judge", "approver")
 def judge(visit: PageVisit) -> Reply:
     """Yes to exactly these words, or no with a reason."""
     need_own_pool(visit)
@@ -232,6 +236,7 @@ def judge(visit: PageVisit) -> Reply:
     return on_to(f"/words/{onward}" if onward and visit.form.get("go") else "/words", en, zh)
 
 
+@form("/words/{text_id}/edit", "editor")
 def edit(visit: PageVisit) -> Reply:
     """Other words: a new text that waits for a yes; the old one is retired."""
     need_own_pool(visit)
@@ -242,12 +247,3 @@ def edit(visit: PageVisit) -> Reply:
         raise Refused("text_faulty", f"{broken[0].span}: {broken[0].why}")
     keep(visit, "text.edit", row_of(text, draft, ""))
     return on_to(f"/words/{draft.text_id}", "Kept. It waits for a yes.", "已保存，等待批准。")
-
-
-DOORS = (
-    PageRoute("GET", "/words", words),
-    PageRoute("GET", "/words/{text_id}", one),
-    PageRoute("GET", "/words/{text_id}/check", check),
-    PageRoute("POST", "/words/{text_id}/judge", judge, "approver"),
-    PageRoute("POST", "/words/{text_id}/edit", edit, "editor"),
-)

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from promolift.console.people import Role, Visitor
 from promolift.errors import PromoError
+from promolift.pages.blocks import Figure
 from promolift.results.job import Job
 from promolift.serve.routes import Call
 from promolift.serve.server import Server
@@ -68,6 +69,11 @@ class Download:
 Reply = Screen | Redirect | Download
 
 
+def charts(blocks: Iterable[Any]) -> dict[str, Any]:
+    """What the script draws of some blocks, by id."""
+    return {each.id: each.spec for each in blocks if isinstance(each, Figure)}
+
+
 def on_to(path: str, en: str, zh: str) -> Redirect:
     """Go on to another page, which says so once."""
     return Redirect(path, SaidNote(pick(en, zh)))
@@ -109,9 +115,14 @@ class PageVisit:
         if not self.visitor.may(role):
             raise Denied(role)
 
+    @property
+    def two_eyes(self) -> bool:
+        """Whether nobody approves a draft of their own."""
+        return self.server.settings.console.two_eyes
+
     def need_other_eyes(self, by: str | None) -> None:
         """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
-        if self.server.settings.console.two_eyes and by == self.visitor.name:
+        if self.two_eyes and by == self.visitor.name:
             raise refused("own_work")
 
     def change(self, do: Callable[[Connection, int], object]) -> None:

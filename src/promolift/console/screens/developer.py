@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.console.visit import PageVisit, Redirect, Reply, SaidNote, Screen, form, page
+from promolift.console.visit import PageVisit, Reply, Screen, form, page, say
 from promolift.serve import events as room
 from promolift.serve.models import HookEvent, KeyIn, WebhookIn
 from promolift.serve.routes import admin
 from promolift.serve.security import needed
-from promolift.serve.worded import all_worded, refused
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.store.ledger_schema import EVENTS, REJECTS, Refused
 from promolift.words import pick
 
@@ -40,7 +40,7 @@ def developer(visit: PageVisit, **shown: str) -> Reply:
         refused = select(REJECTS.c.received_ms, REJECTS.c.code, REJECTS.c.detail, REJECTS.c.body)
         aside = [dict(row) for row in db.execute(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)).mappings()]
     hooks = admin.webhooks(visit.call)["data"]
-    return Screen("developer.html", pick("Developer", "开发者"), {
+    return Screen("developer.html", worded("nav", "/developer"), {
         "keys": admin.keys(visit.call)["data"], "scopes": all_worded("scope"),
         "hooks": [each | {"sent": messages(visit, each["webhook_id"])} for each in hooks],
         "kinds": get_args(HookEvent), "taken": taken, "aside": aside, "operations": sorted(operations(visit)),
@@ -189,19 +189,17 @@ def new_hook(visit: PageVisit) -> Reply:
     return developer(visit, secret=json.loads(bytes(made.body))["secret"])
 
 
-@form("/developer/webhooks/{hook}", "admin")
-def change_hook(visit: PageVisit) -> Reply:
+@form("/developer/webhooks/{hook}", "admin", "/developer")
+def change_hook(visit: PageVisit) -> str:
     """Send a test or what was given up again, or tell this URL nothing more."""
     name, said = visit.params["hook"], visit.form.get("said", "")
     if said == "test":
         admin.try_webhook(visit.call, name)
-        text = pick("A test is on its way; load the page again in a moment.", "测试消息已发出，请稍后刷新。")
     elif said == "replay":
         again = json.loads(bytes(admin.replay_webhook(visit.call, name, status="failed").body))["messages"]
-        text = pick(f"{again} messages are sent again.", f"正在重新发送{again}条消息。")
+        return say("hook_replay", number=again)
     elif said == "delete":
         admin.delete_webhook(visit.call, name)
-        text = pick("It hears nothing more.", "已删除，不再发送。")
     else:
         raise refused("said_nothing")
-    return Redirect("/developer", SaidNote(text))
+    return say(f"hook_{said}")

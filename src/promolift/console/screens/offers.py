@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 
 from promolift import message
 from promolift.console.screens.words import pool_of
-from promolift.console.visit import PageVisit, Reply, Screen, form, on_to, page
+from promolift.console.visit import PageVisit, Reply, Screen, form, page, say
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.message import Known
@@ -20,11 +21,12 @@ from promolift.offer import MenuItem
 from promolift.offer.menu import make_offer
 from promolift.results.plan import Plan, PlanNote
 from promolift.serve.menu import MenuDraft, MenuVersion, as_stated, versions
-from promolift.serve.worded import all_worded, refused
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.store.ledger_schema import Refused
 from promolift.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
-from promolift.words import Cash, pick, spoken
+from promolift.words import Cash, spoken
 
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words(en="one product", zh="一件商品"),
        "pair": Words(en="two categories", zh="两个品类")}  # fmt: skip
 OPEN = ("draft", "asked")
@@ -33,54 +35,35 @@ MONEY = ("amount_cents", "price_cents", "max_discount_cents", "worth_cents")
 LINE_MONEY = ("min_spend_cents", "send_cost_cents", "benefit_cost_cents")
 
 
-class OfferCard(NamedTuple):
-    """A line of the menu in words; `worst` is what one use costs at most, `given` what the plan does with it."""
+class Planned(NamedTuple):
+    """What the plan gives of each menu line, the lines it knows, and those of the release that decides."""
 
-    line: MenuItem
-    words: str
-    worst: str
-    given: dict[str, Any] | None
-    live: bool
-    pair: bool
+    given: dict[str, dict[str, Any]]
+    menu: Sequence[MenuItem]
+    live: frozenset[str]
 
 
-class Printed(NamedTuple):
-    """A line as it is printed in a language: in a few words, and a message of it."""
-
-    language: Language
-    words: str
-    message: str
+NO_PLAN = Planned({}, (), frozenset())
 
 
 @page("/offers")
 def offers(visit: PageVisit) -> Reply:
     """The screen."""
-    config = visit.shared.config
-    given, planned = plan_of(visit)
-    release = visit.campaign().release
-    live = set(visit.server.decider.ensure(release).menu) if release else set()
+    config, plan = visit.shared.config, plan_of(visit)
     with visit.read() as db:
         drafts = {name: each for name, each in MenuDraft.all(db).items() if each.status in OPEN}
         old = versions(db)
     known = {line.id for line in config.menu}
-    return Screen("offers.html", pick("Offers", "优惠"), {
-        "cards": [card(visit, line, given, live) for line in config.menu],
-        "proposed": [card(visit, line, given, live) for line in planned if line.id not in known],
+    return Screen("offers.html", worded("nav", "/offers"), {
+        "cards": [card(visit, line, plan) for line in config.menu],
+        "proposed": [card(visit, line, plan) for line in plan.menu if line.id not in known],
         "drafts": [
-            {"id": name, "card": card(visit, each.line, given, live)} | each.to_json() for name, each in drafts.items()
+            {"id": name, "card": card(visit, each.line, plan)} | each.to_json() for name, each in drafts.items()
         ],
         "versions": [{"number": number, **each.to_json()} for number, each in old.items()],
-        "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": release,
-        "types": all_worded("benefit"),
-        "two_eyes": visit.server.settings.console.two_eyes, "me": visit.visitor.name,
+        "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": visit.campaign().release,
+        "types": all_worded("benefit"), "two_eyes": visit.two_eyes, "me": visit.visitor.name,
     })  # fmt: skip
-
-
-class Planned(NamedTuple):
-    """What the plan gives of each menu line, and the lines it knows."""
-
-    given: dict[str, dict[str, Any]]
-    menu: Sequence[MenuItem]
 
 
 def plan_of(visit: PageVisit) -> Planned:
@@ -88,24 +71,24 @@ def plan_of(visit: PageVisit) -> Planned:
 
     def make(job: Any) -> Planned:
         if not PlanNote.has(job.store):
-            return Planned({}, ())
+            return NO_PLAN
         plan = Plan.load(job.store)
-        return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu)
+        return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu, frozenset())
 
     found: Planned = visit.shared.once("menu lines", make, "tables/policies.parquet")
-    return found
+    release = visit.campaign().release
+    return found._replace(live=frozenset(visit.server.decider.ensure(release).menu)) if release else found
 
 
-def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> OfferCard:
-    """One line."""
-    shop = visit.shared.shop
-    on = on_what(line)
-    words = message.line_words(line.benefit, line.min_spend_cents, shop.currency, spoken(), on)
-    worst = line.worst_cents
-    said = Cash(shop.currency)(worst) if worst is not None else pick("no bound", "没有上限")
+def card(visit: PageVisit, line: MenuItem, plan: Planned = NO_PLAN) -> dict[str, Any]:
+    """A line of the menu in words: what one use costs at most, what the plan does with it."""
+    currency, worst = visit.shared.shop.currency, line.worst_cents
+    said = Cash(currency)(worst) if worst is not None else say("no_bound")
     if line.benefit.type == "free_shipping" and worst is None:
-        said = pick("its delivery", "一次运费")
-    return OfferCard(line, words, said, given.get(line.id), line.id in live, is_pair(line))
+        said = say("its_delivery")
+    words = message.line_words(line.benefit, line.min_spend_cents, currency, spoken(), on_what(line))
+    return {"line": line, "words": words, "worst": said, "given": plan.given.get(line.id), "live": line.id in plan.live,
+            "pair": is_pair(line)}  # fmt: skip
 
 
 def is_pair(line: MenuItem) -> bool:
@@ -120,22 +103,20 @@ def on_what(line: MenuItem) -> Words | None:
     return ONE.get("pair" if is_pair(line) else line.scope)
 
 
-def printed(visit: PageVisit, line: MenuItem) -> list[Printed]:
-    """As customers read it, in both languages."""
+def printed(visit: PageVisit, line: MenuItem) -> list[dict[str, str]]:
+    """As customers read it, in both languages: in a few words, and a message of it."""
     shop, covers = visit.shared.shop, AND.join(line.covers) or ("" if line.scope == "all" else line.scope)
     now = datetime.fromtimestamp(visit.now_ms / 1000, ZoneInfo(shop.zone))
     offer = make_offer(line, covers, line.scope, on_what(line), now, shop.currency)
     texts = pool_of(visit).usable("judged").texts  # how it may read; what is sent needs the approval that is asked for
     found = []
-    for language in ("zh", "en"):
+    for language in LANGUAGES:
         written = ""
         for text in [each for each in texts if each.language == language and each.angle == "generic"][:TRIED]:
-            try:
+            with suppress(PromoError):
                 written = message.write(offer, Known(), language, text.draft).text
                 break
-            except PromoError:
-                continue
-        found.append(Printed(language, message.offer_words(offer, language), written))
+        found.append({"language": language, "words": message.offer_words(offer, language), "message": written})
     return found
 
 
@@ -158,8 +139,8 @@ def edit(visit: PageVisit) -> Reply:
             "fields": (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())), "needs": BENEFIT_NEEDS.get(kind, ()),
             "values": values, "segments": [each.name for each in visit.shared.config.segment]}  # fmt: skip
     if line and values.get("id") == line.id:
-        data |= {"printed": printed(visit, line), "card": card(visit, line, {}, set()), "why": ""}
-    return Screen("offers_edit.html", pick("An offer", "优惠"), data)
+        data |= {"printed": printed(visit, line), "card": card(visit, line), "why": ""}
+    return Screen("offers_edit.html", say("an_offer"), data)
 
 
 def flat(visit: PageVisit, line: MenuItem) -> dict[str, str]:
@@ -228,7 +209,7 @@ def preview(visit: PageVisit) -> Reply:
     """While somebody types: the printed words, and what it costs at worst. Nothing is kept."""
     try:
         line = line_of(visit, visit.query)
-        data: dict[str, Any] = {"printed": printed(visit, line), "card": card(visit, line, {}, set()), "why": ""}
+        data: dict[str, Any] = {"printed": printed(visit, line), "card": card(visit, line), "why": ""}
     except PromoError as error:
         data = {"printed": [], "card": None, "why": str(error)}
     return Screen("offers_preview.html", "", data, whole=False)
@@ -247,8 +228,8 @@ def save(visit: PageVisit) -> None:
     visit.change(do)
 
 
-@form("/offers/drafts/{draft}", "editor")
-def say(visit: PageVisit) -> Reply:
+@form("/offers/drafts/{draft}", "editor", "/offers")
+def judge(visit: PageVisit) -> str:
     """Ask about a draft, say yes or no to it, or drop it."""
     name, said = visit.params["draft"], visit.form.get("said", "")
     status = {"ask": "asked", "yes": "approved", "no": "rejected", "drop": "rejected"}.get(said)
@@ -275,9 +256,7 @@ def say(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, f"menu.{status}", draft.line.id, {"by": draft.by}, {"why": why} if why else None)
 
     visit.change(do)
-    en = {"ask": "It stands on everybody's Today now.", "yes": "On the menu. Plans made from now on may give it."}
-    zh = {"ask": "已出现在大家的“今日”页面。", "yes": "已加入菜单，之后的计划可以使用。"}
-    return on_to("/offers", en.get(said, "Left out."), zh.get(said, "已不采用。"))
+    return say(f"draft_{said}" if said in ("ask", "yes") else "draft_left")
 
 
 def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, ...], changed: str) -> None:

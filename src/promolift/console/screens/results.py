@@ -10,15 +10,14 @@ from typing import Any
 from sqlalchemy import select
 
 from promolift.console.view import act
-from promolift.console.visit import Download, PageVisit, Redirect, Reply, SaidNote, Screen, form, page
-from promolift.pages.blocks import Figure
+from promolift.console.visit import Download, PageVisit, Reply, Screen, charts, form, page
 from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
 from promolift.results.job import midnight_ms
 from promolift.serve.routes import admin, notes
 from promolift.serve.routes.notes import AnnotationIn
 from promolift.serve.routes.summary import last_learned
-from promolift.serve.worded import refused
+from promolift.serve.worded import refused, worded
 from promolift.store.ledger_schema import AUDIT, Refused
 from promolift.words import Cash, days, pick
 
@@ -37,19 +36,17 @@ def results(visit: PageVisit) -> Reply:
     found, cash, shop = last_learned(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency), visit.shared.shop
     kept_notes, changed = notes.annotations(visit.call).data, changes(visit)
     data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found)}
-    figures = {}
     if found and "months" in found:
         left_out = [
             LeftOut(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
             for each in kept_notes if each.excluded
         ]  # fmt: skip
         blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
-        figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
                  "rule": kept(found["rule"]), "ratio": ratio | {"rule": kept(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
-    return Screen("results.html", pick("Results", "成效"), data, figures)
+    return Screen("results.html", worded("nav", "/results"), data, charts(data.get("blocks", ())))
 
 
 def changes(visit: PageVisit) -> list[TimedChange]:
@@ -74,8 +71,8 @@ def learn(visit: PageVisit) -> None:
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "job.start", "learn"))
 
 
-@form("/results/annotate", "editor")
-def annotate(visit: PageVisit) -> Reply:
+@form("/results/annotate", "editor", "/results")
+def annotate(visit: PageVisit) -> None:
     """Note something of some days; leaving them out of results is for who may approve."""
     excluded = visit.form.get("excluded") == "yes"
     if excluded:
@@ -83,9 +80,6 @@ def annotate(visit: PageVisit) -> Reply:
     first = visit.text("first", 10)
     values = {"first": first, "last": visit.text("last", 10) or first, "text": visit.text("text", 300)}
     notes.annotate(visit.call, AnnotationIn.model_validate(values | {"excluded": excluded}))
-    said = pick("Noted. Days that are left out count in neither group from the next run of learning on.",
-                "已记录。被排除的日期从下一次学习起不计入任何一组。")  # fmt: skip
-    return Redirect("/results", SaidNote(said))
 
 
 @form("/results/notes/{annotation_id}/take-back", "editor", "/results")

@@ -1,13 +1,14 @@
 """Customers: found by their id; one of them with what they did, who they are, what they would get now, and why."""
 
 import json
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
+from promolift.console.visit import Download, PageVisit, Reply, Screen, charts, form, page
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
@@ -22,13 +23,15 @@ from promolift.serve.learning import number as amount
 from promolift.serve.models import DecisionIn
 from promolift.serve.routes import data as privacy
 from promolift.serve.routes import lists, money
+from promolift.serve.worded import refused, worded
 from promolift.serve.words import printable
 from promolift.sql import bind, fetch
-from promolift.store.ledger_schema import CUSTOMERS, EVENTS, Refused
+from promolift.store.ledger_schema import CUSTOMERS, EVENTS
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
 LISTED, LATEST, DOTS = 25, 20, 600
+WEIGHED = {"gain_cents": "gain_cents", "cost_cents": "cost_cents", "worth_cents": "worth_at_price_cents"}
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
 where customer_id = $who group by kind, order_id order by 1 desc limit 20
@@ -41,24 +44,6 @@ class Happened(NamedTuple):
     ts_ms: int
     kind: str
     text: str
-
-
-class WeighedOffer(NamedTuple):
-    """An offer that was weighed: in words, what it brings and costs, and what it is worth at the price."""
-
-    text: str
-    gain_cents: float
-    cost_cents: float
-    worth_cents: float
-    given: bool
-
-
-class ClosedOffers(NamedTuple):
-    """Offers that are closed for one reason."""
-
-    why: str
-    offers: list[str]
-    number: int
 
 
 def everybody(visit: PageVisit) -> pl.DataFrame:
@@ -84,7 +69,7 @@ def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
     with visit.job() as job:
         if not PlanNote.has(job.store):
-            return Screen("customers_none.html", pick("Customers", "客户"))
+            return Screen("customers_none.html", worded("nav", "/customers"))
     wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
     rows = everybody(visit)
     if wanted:
@@ -101,7 +86,7 @@ def customers(visit: PageVisit) -> Reply:
             "rows": [named(row) for row in listed.to_dicts()]}  # fmt: skip
     part = visit.query.get("part") == "list"
     template = "customers_list.html" if part else "customers.html"
-    return Screen(template, pick("Customers", "客户"), data, whole=not part)
+    return Screen(template, worded("nav", "/customers"), data, whole=not part)
 
 
 @page("/customers/all")
@@ -112,8 +97,7 @@ def distributions(visit: PageVisit) -> Reply:
         return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
 
     blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
-    figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
-    return Screen("customers_all.html", pick("Customers", "客户"), {"blocks": blocks}, figures, whole=False)
+    return Screen("customers_all.html", worded("nav", "/customers"), {"blocks": blocks}, charts(blocks), whole=False)
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:
@@ -137,8 +121,7 @@ def one(visit: PageVisit) -> Reply:
     with visit.read() as db:
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == customer)).mappings().first()
     if told is None and not timeline and said is None:
-        en = "No customer of this id is known. Search for a part of it."
-        raise Refused("customer_unknown", pick(en, "没有该编号的客户，可以搜索编号的一部分。"))
+        raise refused("customer_unknown")
     data = {
         "customer_id": customer, "profile": told, "timeline": timeline, "decided": decided,
         "reason": kept(decided["reason"]), "weighed": weighed(visit, decided), "closed": closed,
@@ -170,27 +153,25 @@ def said_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
         return offer_id
 
 
-def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[WeighedOffer]:
-    """What was open, the best first; "no offer" among it."""
+def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was open, the best first, "no offer" among it: what it brings, costs and is worth at the price."""
     found = [
-        WeighedOffer(
-            said_offer(visit, decided["release_id"], each["offer"]), each["gain_cents"], each["cost_cents"],
-            each["worth_at_price_cents"], each["offer"] == decided["offer_id"],
-        )
-        for each in decided["candidates"]
+        {"text": said_offer(visit, decided["release_id"], each["offer"]), "given": each["offer"] == decided["offer_id"]}
+        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"]
     ]  # fmt: skip
-    return sorted(found, key=lambda each: (not each.given, -each.worth_cents))[:12]
+    return sorted(found, key=lambda each: (not each["given"], -each["worth_cents"]))[:12]
 
 
-def closed_of(visit: PageVisit, decided: dict[str, Any]) -> list[ClosedOffers]:
-    """What was closed, by the reason."""
-    by: dict[str, list[str]] = {}
+def closed_of(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was closed, by the reason; the first few of each."""
+    by: dict[str, list[str]] = defaultdict(list)
     for each in decided["ineligible"]:
-        by.setdefault(each["reason"], []).append(each["offer"])
+        by[each["reason"]].append(each["offer"])
     return [
-        ClosedOffers(kept(why), [said_offer(visit, decided["release_id"], each) for each in offers[:4]], len(offers))
+        {"why": kept(why), "number": len(offers),
+         "offers": [said_offer(visit, decided["release_id"], each) for each in offers[:4]]}
         for why, offers in sorted(by.items(), key=lambda pair: -len(pair[1]))
-    ]
+    ]  # fmt: skip
 
 
 def profile(job: Job, customer: str) -> dict[str, Any] | None:
@@ -278,6 +259,5 @@ def erase(visit: PageVisit) -> None:
     """Forget a customer: their id must be typed once more."""
     customer = named_in(visit)
     if visit.form.get("typed", "").strip() != customer:
-        en = "Type the customer's id exactly as it stands above, so that nobody is erased by mistake."
-        raise Refused("id_differs", pick(en, "请准确输入上方的客户编号，以免误删。"))
+        raise refused("id_differs")
     privacy.erase(visit.call, customer)

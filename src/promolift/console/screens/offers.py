@@ -31,8 +31,13 @@ ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words
        "pair": Words(en="two categories", zh="两个品类")}  # fmt: skip
 OPEN = ("draft", "asked")
 TRIED = 40  # texts of the pool that are tried for a preview
-MONEY = ("amount_cents", "price_cents", "max_discount_cents", "worth_cents")
-LINE_MONEY = ("min_spend_cents", "send_cost_cents", "benefit_cost_cents")
+OF_LINE = ("id", "scope", "activation", "covers", "segments", "members", "online_only", "min_spend_cents",
+           "send_cost_cents", "benefit_cost_cents", "valid_days", "supplier_share")  # fmt: skip
+FIELDS = {name: kind for kind, names in (  # how a field is written in the form; a number where it is not here
+    ("text", "id scope activation base product_id"), ("list", "covers segments"), ("flag", "members online_only"),
+    ("money", "amount_cents price_cents max_discount_cents worth_cents min_spend_cents send_cost_cents"),
+    ("money", "benefit_cost_cents"), ("share", "supplier_share"),
+) for name in names.split()}  # fmt: skip
 
 
 class Planned(NamedTuple):
@@ -145,56 +150,50 @@ def edit(visit: PageVisit) -> Reply:
 
 def flat(visit: PageVisit, line: MenuItem) -> dict[str, str]:
     """A line as its form has it: money in whole units of the currency, shares in percent, lists with commas."""
-    digits, found = currency_digits(visit.shared.shop.currency), {"valid_days": str(line.valid_days)}
-    stated = as_stated(line)
+    digits, stated = currency_digits(visit.shared.shop.currency), as_stated(line)
+    found = {"valid_days": str(line.valid_days)}
     for name, value in ({**stated, **stated["benefit"]}).items():
-        if name in MONEY + LINE_MONEY and value is not None:
-            found[name] = f"{value / 10**digits:.{digits}f}"
-        elif name == "supplier_share":
-            found[name] = f"{100 * value:g}"
-        elif name == "item":
-            found |= {"item_en": value["en"], "item_zh": value["zh"]}
-        elif isinstance(value, list):
-            found[name] = ", ".join(value)
-        elif name not in ("benefit", "type"):
-            found[name] = str(value)
+        match FIELDS.get(name):
+            case "money" if value is not None:
+                found[name] = f"{value / 10**digits:.{digits}f}"
+            case "share":
+                found[name] = f"{100 * value:g}"
+            case "list":
+                found[name] = ", ".join(value)
+            case _ if name == "item":
+                found |= {"item_en": value["en"], "item_zh": value["zh"]}
+            case _ if name not in ("benefit", "type"):
+                found[name] = str(value)
     return found
 
 
 def line_of(visit: PageVisit, said: Any) -> MenuItem:
     """The line that a form states. Refused with the first thing that cannot be."""
     kind: Any = said.get("type", "")
-    digits = currency_digits(visit.shared.shop.currency)
+    unit = 10.0 ** currency_digits(visit.shared.shop.currency)
     given = {name: " ".join(str(value).split()) for name, value in said.items() if str(value).strip()}
 
-    def number(name: str, times: float = 1.0) -> float | str:
+    def read(name: str) -> Any:
+        text, as_what = given[name], FIELDS.get(name, "number")
+        match as_what:
+            case "text":
+                return text
+            case "list":
+                return [each.strip() for each in text.split(",")]
+            case "flag":
+                return text == "True"
         try:
-            return float(given[name].replace(",", ".")) * times
+            return float(text.replace(",", ".")) * {"money": unit, "share": 0.01}.get(as_what, 1.0)
         except ValueError:
-            return given[name]  # the settings say what is wrong with it
+            return text  # the settings say what is wrong with it
 
-    benefit: dict[str, Any] = {"type": kind}
-    for name in (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())):
-        if name in given:
-            plain = name in ("base", "product_id")
-            benefit[name] = given[name] if plain else number(name, 10.0**digits if name in MONEY else 1.0)
+    needs = BENEFIT_NEEDS.get(kind, ())
+    benefit = {"type": kind} | {name: read(name) for name in (*needs, *BENEFIT_MAY.get(kind, ())) if name in given}
     if {"item_en", "item_zh"} & given.keys():
         benefit["item"] = {"en": given.get("item_en", ""), "zh": given.get("item_zh", "")}
-    terms = [
-        given[name] for name in (*BENEFIT_NEEDS.get(kind, ()), "item_en", "covers", "min_spend_cents") if name in given
-    ]
+    terms = [given[name] for name in (*needs, "item_en", "covers", "min_spend_cents") if name in given]
     made = re.sub(r"[^a-z0-9]+", "-", " ".join([str(kind), *terms]).lower()).strip("-")[:60]
-    line: dict[str, Any] = {"benefit": benefit, "id": made}
-    line |= {name: given[name] for name in ("id", "scope", "activation") if name in given}
-    line |= {name: number(name, 10.0**digits) for name in LINE_MONEY if name in given}
-    line |= {
-        name: [each.strip() for each in given[name].split(",")] for name in ("covers", "segments") if name in given
-    }
-    line |= {name: given[name] == "True" for name in ("members", "online_only") if name in given}
-    if "valid_days" in given:
-        line["valid_days"] = number("valid_days")
-    if "supplier_share" in given:
-        line["supplier_share"] = number("supplier_share", 0.01)
+    line = {"benefit": benefit, "id": made} | {name: read(name) for name in OF_LINE if name in given}
     try:
         return MenuItem.model_validate(line)
     except ValidationError as error:

@@ -31,7 +31,18 @@ from promolift.console.rehearsal import rehearse, serve_the_plan
 from promolift.console.screens import SCREENS
 from promolift.console.state import Console
 from promolift.console.view import HEADERS, TYPES, Frame, assets, html
-from promolift.console.visit import Denied, Download, PageRoute, PageVisit, Redirect, Reply, Screen, as_json
+from promolift.console.visit import (
+    Denied,
+    Download,
+    PageRoute,
+    PageVisit,
+    Redirect,
+    Reply,
+    SaidNote,
+    Screen,
+    as_json,
+    missing,
+)
 from promolift.errors import PromoError
 from promolift.progress import Tell
 from promolift.serve.app import Dressed
@@ -169,7 +180,7 @@ class Pages:
             if found is None and here.startswith(("/sign-in", entrance.ENTER)):
                 return self._said(Redirect("/"), visitor, here, plain)
             if found is None:
-                raise ApiError(404, "not_found", pick("There is no such page.", "没有这个页面。"))
+                raise missing("page")
             visit = PageVisit(self.server, visitor, here, query, form, found.params, self.console, piece)
             if method == "POST":
                 check_form(visit, _same_site(request))
@@ -189,7 +200,7 @@ class Pages:
     def _said(self, reply: Reply, visitor: Visitor, here: str, plain: bool) -> Response:
         if isinstance(reply, Redirect):
             if reply.said:
-                self.console.tell(visitor.session, reply.said)
+                self.console.tell(visitor.session, SaidNote(reply.said, reply.tone))
             if plain and here.endswith("/upload"):  # a script sends files
                 return Response(json.dumps({"go": ROOT + reply.path}), media_type="application/json")
             return Response(b"", 303, {"location": ROOT + reply.path})

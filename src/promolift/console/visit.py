@@ -16,15 +16,16 @@ from promolift.console.people import Role, Visitor
 from promolift.errors import PromoError
 from promolift.pages.blocks import Figure
 from promolift.results.job import Job
+from promolift.serve.problems import ApiError
 from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
 from promolift.serve.worded import refused, worded
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
-from promolift.words import pick
 
 FILE_BYTES = 2 << 30
+KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
 
 
 class SaidNote(NamedTuple):
@@ -54,7 +55,8 @@ class Redirect:
     """Go on to another page of the console, which tells `said`."""
 
     path: str
-    said: SaidNote | None = None
+    said: str = ""
+    tone: str = "good"
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,14 @@ class Download:
 Reply = Screen | Redirect | Download
 
 
+def missing(what: str) -> ApiError:
+    """The error of what is not there: a group `missing` of console/words.tsv."""
+    return ApiError(404, "not_found", worded("missing", what))
+
+
 def charts(blocks: Iterable[Any]) -> dict[str, Any]:
     """What the script draws of some blocks, by id."""
     return {each.id: each.spec for each in blocks if isinstance(each, Figure)}
-
-
-def on_to(path: str, en: str, zh: str) -> Redirect:
-    """Go on to another page, which says so once."""
-    return Redirect(path, SaidNote(pick(en, zh)))
 
 
 class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
@@ -163,19 +165,17 @@ class PageVisit:
         """The work folder's results. Refused where the server was started without promolift.toml."""
         return self.shared.job()  # type: ignore[no-any-return]
 
-    def received(self, folder: Path, kinds: tuple[str, ...]) -> Path | None:
-        """Keep a piece of a file whose name ends in one of `kinds`; its path once it is whole, None before.
+    def received(self, folder: Path) -> Path | None:
+        """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.
 
         A file of the same name is replaced when the new one is there. Refused for what is too large or out of order.
         """
         name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
         at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
-        if not name.lower().endswith(kinds):
-            raise Refused("file_kind", pick(f"Send {', '.join(kinds)}.", f"请上传{'、'.join(kinds)}文件。"))
+        if not name.lower().endswith(KINDS):
+            raise Refused("file_kind", say("send_kinds", kinds=", ".join(KINDS)))
         if size > FILE_BYTES or at + len(self.piece) > size:
-            most = FILE_BYTES >> 30
-            raise Refused("file_large", pick(f"A file may have {most} GB; name a larger one in promolift.toml.",
-                                             f"文件最大{most} GB；更大的文件请写在promolift.toml中。"))  # fmt: skip
+            raise Refused("file_large", say("file_large", most=FILE_BYTES >> 30))
         part = folder / f".{self.visitor.session[:16]}.part"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
@@ -188,7 +188,7 @@ class PageVisit:
         """A field of the form on one line. Refused where it is longer than `most` characters."""
         value = " ".join(self.form.get(name, "").split())
         if len(value) > most:
-            raise Refused("too_long", pick(f"Write at most {most} characters.", f"最多{most}个字符。"))
+            raise Refused("too_long", say("too_long", most=most))
         return value
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
@@ -231,7 +231,7 @@ def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing],
 
         def answer(visit: PageVisit) -> Reply:
             if (said := do(visit)) is None or isinstance(said, str):
-                return Redirect(then, SaidNote(said or worded("done", name)))
+                return Redirect(then, said or worded("done", name))
             return said
 
         ROUTES.append(PageRoute(method, path, answer, role))

@@ -9,7 +9,7 @@ import polars as pl
 
 from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
-from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, on_to, page
+from promolift.console.visit import KINDS, PageVisit, Redirect, Reply, Screen, form, page, say
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.errors import PromoError
 from promolift.pages.chapters.health import tell_health
@@ -21,11 +21,9 @@ from promolift.sources.raw import RawTable
 from promolift.sql import bind, fetch
 from promolift.steps.ingest import CLEANERS
 from promolift.store import Store
-from promolift.store.ledger_schema import Refused
 from promolift.words import clip, pick
 
 FIRST, SHOWN, TRIED = 20, 500, 20_000  # rows set aside that are shown; rows whose values are; rows that are tried
-KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
 SEVERAL = "\t"  # between the columns of a role that has several
 ASIDE = """
 select source, row, reason, raw from (
@@ -42,18 +40,6 @@ class SourceFile(NamedTuple):
     file: RawFile
 
 
-class RoleLine(NamedTuple):
-    """One of our columns: what it means, whether it must be there, the file's column for it and what stands there."""
-
-    role: str
-    means: str
-    needed: bool
-    column: str
-    constant: str
-    samples: str
-    known: bool
-
-
 @page("/data")
 def data(visit: PageVisit) -> Reply:
     """The screen."""
@@ -63,7 +49,7 @@ def data(visit: PageVisit) -> Reply:
             chapter, last_ms = tell_health(Health.load(store)), Span.load(store).last_ms
             health = Health.load(store)
     config = visit.server.config
-    return Screen("data.html", pick("Data", "数据"), {
+    return Screen("data.html", worded("nav", "/data"), {
         "lead": chapter.lead if chapter else "", "blocks": chapter.blocks if chapter else [], "last_ms": last_ms,
         "warnings": (*health.warnings, *health.notes) if chapter else (), "aside": aside(visit) if chapter else {},
         "sources": sources(visit), "own": config is None or config.data.source == "files", "config": config is not None,
@@ -109,11 +95,10 @@ def upload(visit: PageVisit) -> Reply:
     if name not in RAW:
         raise refused("table_unknown")
     if config is not None and config.data.source != "files":
-        en = "These are the demo's own data. For yours, start `promolift serve` in an empty folder."
-        raise Refused("demo_data", pick(en, "这是演示数据。要用自己的数据，请在空文件夹中运行`promolift serve`。"))
+        raise refused("demo_data")
     if config is None and name != "events":
         raise refused("events_first")
-    path = visit.received(visit.shared.file.absolute().parent / "uploads", KINDS)
+    path = visit.received(visit.shared.file.absolute().parent / "uploads")
     if path is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
     if config is None:
@@ -122,8 +107,7 @@ def upload(visit: PageVisit) -> Reply:
     else:
         keep(visit, name, taken(visit, name, path))
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"{name} {path.name}"))
-    en = "The file is there. Look at what its columns are taken to mean, then run."
-    return on_to(f"/data/{name}", en, "文件已上传。请确认各列的含义，然后运行。")
+    return Redirect(f"/data/{name}", say("file_there"))
 
 
 def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
@@ -171,14 +155,8 @@ def mapping(visit: PageVisit) -> Reply:
         sample = opened(store, source.file).rows.limit(SHOWN).pl().drop("_row", strict=False)
     found = source.file.mapping
     lines = [role_line(role, means, found, sample) for role, means in ROLES[found.table].items()]
-    data = {
-        "source": source,
-        "lines": lines,
-        "columns": sample.columns,
-        "notes": found.notes,
-        "why": "",
-        "said": tried(visit, source),
-    }
+    data = {"source": source, "lines": lines, "columns": sample.columns, "notes": found.notes, "why": "",
+            "said": tried(visit, source)}  # fmt: skip
     return Screen("data_map.html", source.name, data)
 
 
@@ -187,19 +165,16 @@ def opened(store: Store, file: RawFile) -> RawTable:
     return open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
 
 
-def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) -> RoleLine:
-    """A role with the first values of its column."""
-    columns = found.sources(role)
-    held: list[Any] = []
+def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) -> dict[str, Any]:
+    """One of our columns: what it means, whether it must be there, the file's column for it and what stands there."""
+    columns, held = found.sources(role), list[Any]()
     if columns and columns[0] in sample:
-        held = (
-            sample[columns[0]].drop_nulls().unique(maintain_order=True).cast(pl.String, strict=False).head(3).to_list()
-        )
+        some = sample[columns[0]].drop_nulls().unique(maintain_order=True).cast(pl.String, strict=False)
+        held = some.head(3).to_list()
+    constant, must = found.constants.get(role, ""), role in NEEDED[found.table]
     shown = pick(", ", "、").join(clip(each, 24) for each in held if each)
-    constant = found.constants.get(role, "")
-    needed = role in NEEDED[found.table]
-    known = needed or bool(columns or constant)
-    return RoleLine(role, means, needed, SEVERAL.join(columns), constant, shown, known)
+    return {"role": role, "means": means, "needed": must, "column": SEVERAL.join(columns), "constant": constant,
+            "samples": shown, "known": must or bool(columns or constant)}  # fmt: skip
 
 
 def stated(visit: PageVisit, source: SourceFile, said: Mapping[str, str]) -> room.Mapping:

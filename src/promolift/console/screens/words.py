@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from promolift import message
-from promolift.console.visit import PageVisit, Redirect, Reply, SaidNote, Screen, form, page, say
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, page, say
 from promolift.errors import PromoError
 from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, Way, load_pool
 from promolift.message import pool as pools
@@ -202,7 +202,7 @@ def judge(visit: PageVisit) -> Reply:
     keep(visit, "text.approve" if said == "yes" else "text.reject", row_of(text, text.draft, said), why)
     onward = following(visit, text)
     told = say("text_approved" if said == "yes" else "text_rejected")
-    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", SaidNote(told))
+    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", told)
 
 
 @form("/words/{text_id}/edit", "editor")
@@ -215,4 +215,4 @@ def edit(visit: PageVisit) -> Reply:
     if broken := findings(draft, text):
         raise Refused("text_faulty", f"{broken[0].span}: {broken[0].why}")
     keep(visit, "text.edit", row_of(text, draft, ""))
-    return Redirect(f"/words/{draft.text_id}", SaidNote(say("text_kept")))
+    return Redirect(f"/words/{draft.text_id}", say("text_kept"))

@@ -19,7 +19,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from promolift.console.people import ROLES, Visitor
-from promolift.console.visit import SaidNote, Screen
+from promolift.console.visit import SaidNote, Screen, charts
 from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
@@ -127,14 +127,15 @@ def html(screen: Screen, frame: Frame) -> bytes:
     cash = Cash(frame.currency)
     _ZONE.set(frame.zone)
     money = {"symbol": symbol(frame.currency), "digits": currency_digits(frame.currency)}
-    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": screen.figures}))
+    figures = screen.figures or charts(screen.data.get("blocks", ()))
+    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": figures}))
     given: dict[str, Any] = {
         "screen": screen,
         "frame": frame,
         "cash": cash,
         "token": frame.visitor.token if frame.visitor else "",
         "paths": frame.nav,
-        "figure_data": chart_data if screen.figures else "",
+        "figure_data": chart_data if figures else "",
         "may": frame.visitor.may if frame.visitor else _nobody,
     }
     text = _templates().get_template(screen.template).render(**given, **screen.data)

@@ -39,7 +39,7 @@ class SaidNote(NamedTuple):
 class Screen:
     """A page of `template`, or a part of one (`whole` false); `data` is what the template prints and `?format=json` is.
 
-    `figures` are charts by their id, for the script.
+    `figures` are charts by their id, for the script; left out, those of the `blocks` in `data`.
     """
 
     template: str

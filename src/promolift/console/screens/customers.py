@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageVisit, Reply, Screen, charts, form, page
+from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
@@ -97,7 +97,7 @@ def distributions(visit: PageVisit) -> Reply:
         return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
 
     blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
-    return Screen("customers_all.html", worded("nav", "/customers"), {"blocks": blocks}, charts(blocks), whole=False)
+    return Screen("customers_all.html", worded("nav", "/customers"), {"blocks": blocks}, whole=False)
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:

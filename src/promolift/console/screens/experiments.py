@@ -5,7 +5,7 @@ from secrets import token_hex
 from typing import Any
 
 from promolift.console.screens.plan import manifest
-from promolift.console.visit import PageVisit, Reply, Screen, charts, form, missing, page, say
+from promolift.console.visit import PageVisit, Reply, Screen, form, missing, page, say
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, power
@@ -85,7 +85,7 @@ def shown(
         "ratio": kept(result.sample_ratio) if result else "", "left": days(result.days_left) if result else "",
         "winner": result.winner if result else None,
     }  # fmt: skip
-    return Screen(template, title, data | {"draws": True}, charts(blocks), whole=not part)
+    return Screen(template, title, data | {"draws": True}, whole=not part)
 
 
 def question(test: KeptTest) -> str:

@@ -68,7 +68,7 @@ def plan(visit: PageVisit) -> Reply:
         "blocks": shown.blocks, "top": shown.top, "step": max(1, round(shown.top / STEPS_OF_SLIDER)), "budget": cents,
         "what_if": shown.what_if(float(cents)), "releases": lines, "job": visit.shared.jobs.last("plan"),
         "two_eyes": visit.two_eyes, "frozen": any(each["budget_cents"] == cents for each in lines),
-    }, charts(shown.blocks))  # fmt: skip
+    })  # fmt: skip
 
 
 @page("/plan/what-if")

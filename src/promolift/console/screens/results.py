@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from promolift.console.view import act
-from promolift.console.visit import Download, PageVisit, Reply, Screen, charts, form, page
+from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
 from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
 from promolift.results.job import midnight_ms
@@ -46,7 +46,7 @@ def results(visit: PageVisit) -> Reply:
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
                  "rule": kept(found["rule"]), "ratio": ratio | {"rule": kept(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
-    return Screen("results.html", worded("nav", "/results"), data, charts(data.get("blocks", ())))
+    return Screen("results.html", worded("nav", "/results"), data)
 
 
 def changes(visit: PageVisit) -> list[TimedChange]:

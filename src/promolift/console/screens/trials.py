@@ -8,19 +8,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.console.visit import (
-    KINDS,
-    Download,
-    PageVisit,
-    Redirect,
-    Reply,
-    Screen,
-    charts,
-    form,
-    missing,
-    page,
-    say,
-)
+from promolift.console.visit import KINDS, Download, PageVisit, Redirect, Reply, Screen, form, missing, page, say
 from promolift.errors import PromoError
 from promolift.pages.spoken import in_spoken
 from promolift.pages.trial import page_of
@@ -96,12 +84,9 @@ def named(visit: PageVisit) -> TrialFolder:
 @page("/trials")
 def trials(visit: PageVisit) -> Reply:
     """The list, and where a file is sent."""
-    rows = []
-    for each in known(visit):
-        note = found.fitted.note if (found := each.results) else None
-        rows.append(
-            {"name": each.name, "level": note and note.level, "customers": count(note.customers) if note else ""}
-        )
+    notes = [(each.name, found.fitted.note if (found := each.results) else None) for each in known(visit)]
+    rows = [{"name": name, "level": note and note.level, "customers": count(note.customers) if note else ""}
+            for name, note in notes]  # fmt: skip
     return Screen("trials.html", worded("nav", "/trials"), {"trials": rows, "kinds": ",".join(KINDS)})
 
 
@@ -142,7 +127,7 @@ def one(visit: PageVisit) -> Reply:
         "facts": told.facts, "chapter": chapter, "blocks": blocks, "planned": planned is not None,
         "chapters": [(each.slug, each.name) for each in told.chapters], "money": note.settings.money,
         "budget": number_known(planned.note.budget) if planned else None, "currency": note.settings.currency,
-    }, charts(blocks))  # fmt: skip
+    })  # fmt: skip
 
 
 @page("/trials/{name}/columns", "editor")

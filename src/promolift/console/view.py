@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 from markupsafe import Markup
 
+from promolift.config import ShopSettings
 from promolift.console.people import ROLES, Visitor
 from promolift.console.visit import SaidNote, Screen, charts
 from promolift.currency import currency_digits
@@ -107,26 +108,34 @@ def _templates() -> Environment:
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is,
+    """What stands around every screen: who is signed in, where they are, whose shop it is, what they are told once,
     which days count in no result, and since when days were simulated.
     """
 
     visitor: Visitor | None
     here: str
-    nav: Mapping[str, str]
-    said: list[SaidNote]
-    shop: str
-    currency: str
-    zone: str
+    settings: ShopSettings
+    nav: Mapping[str, str] = {}
+    said: Sequence[SaidNote] = ()
     left_out: Sequence[str] = ()
     played: str = ""
+
+    @property
+    def shop(self) -> str:
+        """Its name."""
+        return self.settings.name
+
+    @property
+    def zone(self) -> str:
+        """Its time zone."""
+        return self.settings.zone
 
 
 def html(screen: Screen, frame: Frame) -> bytes:
     """The page, or a part of it."""
-    cash = Cash(frame.currency)
+    cash = Cash(frame.settings.currency)
     _ZONE.set(frame.zone)
-    money = {"symbol": symbol(frame.currency), "digits": currency_digits(frame.currency)}
+    money = {"symbol": symbol(frame.settings.currency), "digits": currency_digits(frame.settings.currency)}
     figures = screen.figures or charts(screen.data.get("blocks", ()))
     chart_data = Markup(embed({"money": money, "language": spoken(), "figures": figures}))
     given: dict[str, Any] = {

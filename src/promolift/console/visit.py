@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
+from secrets import compare_digest
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -90,18 +91,51 @@ class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
         self.role = role
 
 
-@dataclass
-class PageVisit:
-    """A click: its path, query and form, who makes it, and the server behind."""
+class Click(NamedTuple):
+    """A request below /console: its path there, what it asks and sends, from where, and whether by a page of ours."""
 
-    server: Server
-    visitor: Visitor
+    method: str
     path: str
     query: Mapping[str, str]
     form: Mapping[str, str]
+    piece: bytes  # of a file that is sent
+    address: str
+    same_site: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether a program asks, not a person."""
+        return self.query.get("format") == "json"
+
+    def trusted(self, token: str) -> bool:
+        """Whether the form is one of ours and brings this token."""
+        return self.same_site and compare_digest(self.form.get("token", "").encode(), token.encode())
+
+
+@dataclass
+class PageVisit:
+    """A click of somebody who is signed in, what its path holds, and the server behind."""
+
+    server: Server
+    visitor: Visitor
+    click: Click
     params: Mapping[str, str]
     shared: Any  # the Console, which keeps what outlives a click
-    piece: bytes = b""  # of a file that is sent
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What the address asks."""
+        return self.click.query
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """What a form says."""
+        return self.click.form
+
+    @property
+    def piece(self) -> bytes:
+        """Of a file that is sent."""
+        return self.click.piece
 
     @property
     def call(self) -> Call:

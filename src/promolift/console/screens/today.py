@@ -67,7 +67,7 @@ def plan_facts(visit: PageVisit) -> PlanFacts | None:
     return found
 
 
-@page("")
+@page("/")
 def today(visit: PageVisit) -> Reply:
     """The first screen."""
     facts, cash = plan_facts(visit), Cash(visit.shared.shop.currency)

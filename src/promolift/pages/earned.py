@@ -1,5 +1,6 @@
 """What learning found, as learn.json holds it, in; charts and tables of it out: over time, predicted, drift, lab."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from promolift.pages.figures import Axis, Line, Mark, by_x, calibration, forest,
 from promolift.results.chinese import kept
 from promolift.results.learned import Drivers, Ranged
 from promolift.sql import DAY_MS
-from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share
+from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share, upper_first
 
 POLICIES = {
     "in force": ("the policy in force", "当前策略"),
@@ -20,6 +21,7 @@ POLICIES = {
 }
 KINDS = {"inputs": ("customers", "客户"), "predictions": ("predictions", "预测"), "effects": ("effects", "效果")}
 DRIFTED = {True: ("has drifted", "已漂移"), False: ("no drift shown", "未见漂移"), None: ("cannot say", "无法判断")}
+GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
 
 
 class TimedChange(NamedTuple):
@@ -55,7 +57,7 @@ def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
     sizes = found["customers"]
     text = pick(
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {answer_words(found['answer'])}. {kept(found['why'])}.",
+        f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}.",
         f"{count(sizes['policy'])}位可得到优惠的客户，对照随机留出的{count(sizes['holdout'])}位："
         f"{answer_words(found['answer'])}。{kept(found['why'])}。",
     )
@@ -67,7 +69,9 @@ def earned_blocks(
 ) -> list[Figure | Block]:
     """All of the page below its headline; what could not be known is a gap with the reason."""
     blocks = [months(found, cash, zone), curve(found, changes, left_out, cash, zone), predicted(found, cash)]
-    return [each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found)) if each is not None]
+    return [
+        each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found, cash)) if each is not None
+    ]
 
 
 def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
@@ -191,14 +195,14 @@ def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
     return blocks
 
 
-def drift(found: Mapping[str, Any]) -> Block | None:
+def drift(found: Mapping[str, Any], cash: Cash) -> Block | None:
     """Whether the world has changed; what drifted first."""
     rows = sorted(found.get("drifts", ()), key=lambda each: (each["drifted"] is not True, each["drifted"] is None))
     if not rows:
         return None
     cells = [
-        [pick(*KINDS[each["kind"]]), clip(kept(each["what"]), 120), number(each["size"]), number(each["p_adjusted"]),
-         pick(*DRIFTED[each["drifted"]]), kept(each["action"])]
+        [pick(*KINDS[each["kind"]]), clip(drifting(each["what"], cash), 120), number(each["size"]),
+         number(each["p_adjusted"]), pick(*DRIFTED[each["drifted"]]), kept(each["action"])]
         for each in rows
     ]  # fmt: skip
     heads = [pick("kind", "类别"), pick("what", "内容"), pick("size", "大小"), "p", pick("finding", "结论"),
@@ -207,6 +211,13 @@ def drift(found: Mapping[str, Any]) -> Block | None:
     return Block(
         "grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, pick("Has the world changed?", "环境变了吗？")
     )
+
+
+def drifting(what: str, cash: Cash) -> str:
+    """What is watched, in words; a gain by period in money."""
+    gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
+    said = pick("added per customer, period by period: ", "各时段每位客户的增量：")
+    return said + pick(", ", "，").join(gains) if gains else kept(what)
 
 
 def driver_tiles(found: Mapping[str, Any], cash: Cash) -> list[Big]:

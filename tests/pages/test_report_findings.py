@@ -11,7 +11,7 @@ from promolift.pages.figures import headline, span_of
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth, weakest
-from promolift.results.figures import Histogram, bars, sample
+from promolift.results.figures import Histogram, bars
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption, Luck, Point, RuleCost, rule_text
 from promolift.results.predictions import (
@@ -26,7 +26,7 @@ from promolift.results.predictions import (
 )
 from promolift.results.shop import Health
 from promolift.words import Cash
-from small_story import card, read, small_story
+from small_story import read, small_story
 
 
 def figure(blocks: object, ident: str) -> Figure:
@@ -37,16 +37,6 @@ def figure(blocks: object, ident: str) -> Figure:
 
 def kinds(blocks: object) -> list[str]:
     return [b.kind for b in blocks]  # type: ignore[attr-defined]
-
-
-def test_a_sample_depends_on_the_keys_alone() -> None:
-    frame = pl.DataFrame({"k": [str(i) for i in range(100)], "v": range(100)})
-    drawn = sample(frame, "k", 10, "seed")
-    assert drawn.height == 10
-    assert sample(frame.reverse(), "k", 10, "seed").equals(drawn)
-    assert not sample(frame, "k", 10, "other").equals(drawn)
-    bigger = sample(frame, "k", 11, "seed")
-    assert set(drawn["k"]) < set(bigger["k"])
 
 
 def test_bars_hold_every_value_once_and_begin_at_zero() -> None:
@@ -97,25 +87,11 @@ def profiles(**columns: object) -> pl.DataFrame:
     return pl.DataFrame(base | columns)
 
 
-def test_the_map_tells_concentration_and_certainty() -> None:
-    people = profiles()
-    story = small_story(customers=Customers.of(people, people, ["3"]), cards=(card("3"),))
-    found = figure(customers.tell(story).blocks, "customers-map")
-    assert "within the last 4.5 days" in found.finding
-    assert "brings 91\u00a0% of all spend" in found.finding
-    assert "For 20\u00a0% of them" in found.finding
-    assert [mark[2] for mark in found.spec["marks"]] == ["A"]
-    blank = Customers.of(people.with_columns(price_sensitivity=pl.lit(None, pl.Float64)), people)
-    no_colour = figure(customers.tell(small_story(customers=blank)).blocks, "customers-map")
-    assert "How customers answer prices is not known." in no_colour.finding
-    assert no_colour.spec["color"] is None
-
-
 def test_what_is_no_number_is_not_known() -> None:
     nan = [float("nan"), float("inf")] * 5
     found = Customers.of(profiles(cadence_days=nan, discount_share=nan, recency_days=nan), profiles(expected_cents=nan))
     assert found is not None
-    assert (found.cadence_days, found.discount_share, found.placed) == (None, None, None)
+    assert (found.cadence_days, found.discount_share) == (None, None)
     assert found.middle.spend_next_cents is None
     assert found.middle.basket_cents == 10.0
 

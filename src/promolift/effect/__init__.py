@@ -1,9 +1,9 @@
 """Room 4. Profiles, offers and past prices in; expected gain and cost of every customer-offer pair out.
 
 From a trial, or from data compared after adjustment: `diagnose` (a module) says which evidence level they can carry,
-`fit` what each treatment adds to whom, `fit_dose` the same along the depth. From the logs: what a discount
-adds is read from past shelf prices (`fit_response`, a causal estimate with its evidence level); how likely a coupon is
-redeemed is predicted from past campaigns (`fit_redemption`, no effect).
+`fit` what each treatment adds to whom. From the logs: what a discount adds is read from past shelf prices
+(`fit_response`, a causal estimate with its evidence level); how likely a coupon is redeemed is predicted from past
+campaigns (`fit_redemption`, no effect).
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ __all__ = [
     "Diagnosis",
     "DiscountResponse",
     "DiscountSettings",
-    "DoseModel",
     "Effect",
     "EffectModel",
     "EffectSettings",
@@ -30,7 +29,6 @@ __all__ = [
     "effect_bins",
     "exposure_features",
     "fit",
-    "fit_dose",
     "fit_halves",
     "fit_redemption",
     "fit_response",
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from promolift.effect.core import EffectModel, EffectSettings, fit
     from promolift.effect.diagnose import Diagnosis
     from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
-    from promolift.effect.dose import DoseModel, fit_dose
     from promolift.effect.exposure import (
         History,
         exposure_features,

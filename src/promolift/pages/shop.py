@@ -12,9 +12,9 @@ from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import MOST_DOTS, Customers, Given, Person, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Person, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
-from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
+from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote, Point
@@ -88,8 +88,8 @@ def tell_plan(job: Job) -> Story:
     )  # fmt: skip
 
 
-def tell_customers(job: Job, shown: Sequence[str] = (), dots: int = MOST_DOTS) -> Story:
-    """The plan's part of the story, and who the shop's customers are: those `shown` by name, at most `dots` drawn."""
+def tell_customers(job: Job) -> Story:
+    """The plan's part of the story, and who the shop's customers are."""
     at, plan = moments(job), Plan.load(job.store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     of_plan, spend = tell_plan(job), list[pl.DataFrame]()
@@ -101,35 +101,29 @@ def tell_customers(job: Job, shown: Sequence[str] = (), dots: int = MOST_DOTS) -
             yield named(job, rows, names)
 
     tastes = Tastes.of(bought())
-    return replace(
-        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), pl.concat(spend), shown, dots),
-        tastes=tastes, week=week(job),
-        missing=dict(of_plan.missing) | {
-            "discount_share": UNREDUCED.in_(spoken()),
-            "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
-        },
-    )  # fmt: skip
+    missing = {
+        "discount_share": UNREDUCED.in_(spoken()),
+        "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
+    }
+    people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
+    return replace(of_plan, customers=people, tastes=tastes, week=week(job), missing=dict(of_plan.missing) | missing)
 
 
 def _tell_story(job: Job) -> Story:
     at, store, plan = moments(job), job.store, Plan.load(job.store)
-    found, local = Evaluation.load(store), local_names(job)
-    forecast = forecasts_of(job, at, local)
-    unforecast = None if forecast else ForecastNote.load(store).missing
-    said, shown = Messages.load(store), cards(job, at, local)
-    of_customers = tell_customers(job, [card.given.customer_id for card in shown])
+    found, forecast, said = Evaluation.load(store), ForecastNote.load(store), Messages.load(store)
+    unforecast, of_customers = forecast.missing, tell_customers(job)
     unchecked = {name: kept(why) for name, why in found.unchecked.items()}
     return replace(
         of_customers,
-        forecast=forecast,
-        names=local,
+        forecast=forecast.checked,
         predictions=found.predictions,
         typical=typical(job, said, offer_words(job)),
         angles=list(said.angles.items()),
         wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
-        cards=shown,
+        cards=cards(job, at),
         segments=segment_table(job, plan.chosen),
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
@@ -309,13 +303,13 @@ def unmeasured(job: Job, plan: Plan) -> list[str]:
     return said
 
 
-def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:
+def cards(job: Job, at: Moments) -> list[Card]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
     offers, described = offer_words(job), job.clean.people
     picked = varied(Messages.load(job.store).rows, described)
     profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     if (ahead := job.profiled.outlook) is not None:
-        profiles = profiles.join(ahead.select("customer_id", "churn_prob", "leans_to"), on="customer_id", how="left")
+        profiles = profiles.join(ahead.select("customer_id", "churn_prob"), on="customer_id", how="left")
     about = {row["customer_id"]: Person.of(row) for row in profiles.iter_rows(named=True)}
     details = {row["customer_id"]: row for row in described.iter_rows(named=True)}
     tastes = top_tastes(job, at, picked)
@@ -324,7 +318,7 @@ def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:
         given = Given.of(row)
         person = about.get(given.customer_id, Person())
         said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
-        found.append(Card(given, offers[given.offer_id], said, facts(person, local)))
+        found.append(Card(given, offers[given.offer_id], said, facts(person)))
     return found
 
 
@@ -367,7 +361,7 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     return pick(" ", "").join(parts)
 
 
-def facts(person: Person, local: Mapping[str, str]) -> dict[str, str]:
+def facts(person: Person) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
         (pick("orders in a year", "一年订单数"), count, person.orders_52w),
@@ -375,61 +369,5 @@ def facts(person: Person, local: Mapping[str, str]) -> dict[str, str]:
         (pick("paid less than list price", "比原价少付"), share, person.discount_share),
         (pick("bought on a shelf deal", "打折时购买的占比"), share, person.deal_share),
         (pick("stays away for two months", "两个月不来的可能性"), share, person.churn_prob),
-        (pick("leans to", "偏爱"), lambda name: local.get(name, name), person.leans_to),
     ]
     return {name: say(value) for name, say, value in shown if value is not None}
-
-
-def local_names(job: Job) -> dict[str, str]:
-    """Items and shelves are forecast under their English names: what these are in the report's language, if another."""
-    if spoken() == "en" or job.profiled.outlook is None:
-        return {}
-    items = job.profiled.outlook_items
-    goods, shelves = (
-        pl.concat([items[name].drop_nulls() for name in names]).unique().sort()
-        for names in (("item", "category"), ("department",))
-    )
-    found = [*(message.label(key) for key in goods), *(message.label(key, "department") for key in shelves)]
-    return {words.en: words.in_(spoken()) for words in found}
-
-
-def forecasts_of(job: Job, at: Moments, local: Mapping[str, str]) -> Forecasts | None:
-    """What the encoder forecasts; None where there is no encoder: the note says why."""
-    note, ahead = ForecastNote.load(job.store), job.profiled.outlook
-    if note.checked is None or ahead is None:
-        return None
-    people = mapped_people(job, at, ahead).with_columns(pl.col("leans_to").replace(local))
-    goods = mapped_goods(job).with_columns(pl.col("name").replace(local))
-    return Forecasts.of(note.checked, named_in(note.told, local), people, goods)
-
-
-def named_in(shown: CustomerForecast | None, local: Mapping[str, str]) -> CustomerForecast | None:
-    """The forecast of one customer with the names of items and shelves in the report's language."""
-    if shown is None or not local:
-        return shown
-
-    def name(each: str | None) -> str | None:
-        return None if each is None else local.get(each, each)
-
-    alike = (one.model_copy(update={"leans_to": name(one.leans_to), "next_1": name(one.next_1)}) for one in shown.alike)
-    visits = (one.model_copy(update={"items": tuple(local.get(x, x) for x in one.items)}) for one in shown.reasons)
-    return shown.model_copy(update={"item": name(shown.item), "alike": tuple(alike), "reasons": tuple(visits)})
-
-
-def mapped_people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:
-    """Customers on the map with what colours them; `ahead` is what is expected of everybody."""
-    shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select("x", "y", customer_id="key")
-    profiles = job.profiled.profiles(at.asof).select("customer_id", "price_sensitivity")
-    return shown.join(ahead.select("customer_id", "spend_cents", "leans_to"), on="customer_id").join(
-        profiles, on="customer_id", how="left"
-    )
-
-
-def mapped_goods(job: Job) -> pl.DataFrame:
-    """Items on the map that may be told, with the shelf they belong to."""
-    items = job.profiled.outlook_items.drop("embedding").filter(pl.col("name").is_not_null())
-    shelf = pl.col("department").fill_null(pl.col("category")).fill_null("other")
-    shown = job.profiled.outlook_map.filter(pl.col("kind") == "item").select("x", "y", item="key")
-    rows = shown.join(items, on="item").with_columns(shelf.alias("shelf"))
-    words = {key: message.label(key, "department").in_(spoken()) for key in rows["shelf"].unique().sort()}
-    return rows.select("name", "x", "y", pl.col("shelf").replace_strict(words, return_dtype=pl.String), "visits")

@@ -220,16 +220,6 @@ class Profiled:
             return pl.DataFrame()
         return fetch(self.store.table("outlook").filter(f"customer_id = {literal(customer_id)}"))
 
-    @cached_property
-    def outlook_items(self) -> pl.DataFrame:
-        """OUTLOOK_ITEMS: the encoder's items with their embeddings."""
-        return self.store.frame("outlook_items")
-
-    @cached_property
-    def outlook_map(self) -> pl.DataFrame:
-        """OUTLOOK_MAP: customers and items in the plane."""
-        return self.store.frame("outlook_map")
-
     def _at(
         self, name: str, asof_ms: int, customers: str | pl.Series | None = None, among: Among = EVERYBODY
     ) -> pl.DataFrame:

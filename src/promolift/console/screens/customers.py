@@ -11,7 +11,7 @@ from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Scree
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
-from promolift.pages.shop import facts, local_names, offer_words, tell_customers, top_tastes, who
+from promolift.pages.shop import facts, offer_words, tell_customers, top_tastes, who
 from promolift.results.chinese import kept
 from promolift.results.customers import Person
 from promolift.results.job import Job, moments
@@ -26,7 +26,7 @@ from promolift.store.ledger_schema import CUSTOMERS, EVENTS, Refused
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
-LISTED, LATEST, DOTS = 25, 20, 600
+LISTED, LATEST = 25, 20
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
 where customer_id = $who group by kind, order_id order by 1 desc limit 20
@@ -105,7 +105,7 @@ def distributions(visit: PageVisit) -> Reply:
     """Who the shop's customers are: the part of the screen that comes after the list."""
 
     def make(job: Any) -> list[Block | Figure]:
-        return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
+        return [*tell_chapter(tell_customers(job)).blocks]
 
     blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
     figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
@@ -200,7 +200,7 @@ def profile(job: Job, customer: str) -> dict[str, Any] | None:
     person = Person.of(rows[0] | (ahead[0] if ahead else {}))
     described = {row["customer_id"]: row for row in job.clean.people.iter_rows(named=True)}.get(customer, {})
     tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-    shown = facts(person, local_names(job))
+    shown = facts(person)
     value, se = person.price_sensitivity, person.price_sensitivity_se
     if value is not None:
         between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""

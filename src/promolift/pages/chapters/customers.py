@@ -1,16 +1,13 @@
 """Who the customers are: how recently, how much, how often, what, when, and how they answer prices."""
 
-import math
-
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.figures import people_n
 from promolift.pages.story import Story
-from promolift.results.customers import Customers, Dot, Placed
+from promolift.results.customers import Customers
 from promolift.results.figures import Histogram
 from promolift.terms import Words
-from promolift.words import DASH, clip, count, day_count, days, ends, number, pick, plural, share, spoken, upper_first
+from promolift.words import DASH, clip, count, day_count, days, ends, pick, plural, share, spoken, upper_first
 
-TICK_DAYS = (0, 1, 3, 7, 14, 30, 90, 180, 365, 730, 1460, 3650)
 WEEKDAYS = tuple(
     Words(en=en, zh=zh)
     for en, zh in zip(
@@ -32,7 +29,7 @@ def tell(story: Story) -> Chapter:
             f"{plural(people.customers, 'customer')}, each described by what they did before the plan was made.",
             f"{count(people.customers)}位客户，每位都由制定计划之前的行为来描述。",
         )
-        blocks = [_strip(people, story), _scatter(people, story), _cadence(people, story), _discounts(people, story)]
+        blocks = [_strip(people, story), _cadence(people, story), _discounts(people, story)]
     blocks += [_categories(story), _week(story)]
     part = pick("Can it be trusted?", "可信吗？")
     return Chapter(
@@ -51,109 +48,6 @@ def _strip(people: Customers, story: Story) -> Block:
     ]
     title = pick("The customer in the middle", "居中的客户（中位数）")
     return Block("strip", {"rows": [row for row in typical if row[1] != DASH]}, title)
-
-
-def _scatter(people: Customers, story: Story) -> Figure | Block:
-    placed = people.placed
-    if placed is None:
-        return gap(
-            pick("recency and spend together", "最近购买与消费的关系"),
-            pick("no customer has both a last order and a spend", "没有客户同时有上次下单时间和消费金额"),
-        )
-    points = [
-        [_warp(d.recency_days), d.spend_cents, d.price_sensitivity, clip(d.customer_id, 24), d.recency_days]
-        for d in placed.dots
-    ]
-    last = max(placed.longest_days, 1.0)
-    spec = {
-        "kind": "scatter",
-        "ticks": [[_warp(d), str(d)] for d in TICK_DAYS if d <= last],
-        "x": {"name": pick("days since the last order", "距上次下单的天数"), "max": _warp(last) * 1.02},
-        "y": {"name": _spend_name(story), "fmt": "money"},
-        "points": points,
-        "color": _colours(placed),
-        "marks": _marks(placed, story),
-    }
-    how = pick(
-        "Each dot is a customer; both scales are stretched towards small values so that everybody can be seen.",
-        "每个点是一位客户；两个轴都把小数值拉开，让每个人都看得见。",
-    )
-    if placed.customers > placed.drawn:
-        drawn, of = count(placed.drawn), count(placed.customers)
-        how += pick(f" {plural(placed.drawn, 'customer')} drawn of {of}.", f"共{of}位，画出{drawn}位。")
-    if placed.left_out:
-        out = plural(placed.left_out, "customer")
-        how += pick(
-            f" {out} without a known order or spend left out.", f"{count(placed.left_out)}位没有下单或消费记录，未画。"
-        )
-    how += pick(" Lettered: the customers shown above.", "带字母的是前面介绍的客户。") if spec["marks"] else ""
-    title, n = pick("Every customer at a glance", "所有客户一览"), people_n(people.customers)
-    return Figure("customers-map", title, _scatter_finding(placed), spec, _deciles(placed, story), how, n, wide=True)
-
-
-def _warp(day: float) -> float:
-    return round(math.log2(1 + max(day, 0.0)), 4)
-
-
-def _spend_name(story: Story) -> str:
-    return pick(f"spend in the last {days(story.history_days)}", f"最近{days(story.history_days)}的消费")
-
-
-def _colours(placed: Placed) -> dict[str, object] | None:
-    low, high = placed.sensitivity_low, placed.sensitivity_high
-    if low is None:
-        return None
-    return {"min": low, "max": high, "low": pick("answers prices less", "对价格不敏感"),
-            "high": pick("answers prices more", "对价格敏感")}  # fmt: skip
-
-
-def _marks(placed: Placed, story: Story) -> list[list[object]]:
-    found: dict[str, Dot] = {dot.customer_id: dot for dot in placed.lettered}
-    lettered = [(chr(65 + i), found.get(card.given.customer_id)) for i, card in enumerate(story.cards)]
-    return [[_warp(dot.recency_days), dot.spend_cents, letter] for letter, dot in lettered if dot]
-
-
-def _scatter_finding(placed: Placed) -> str:
-    lately = days(placed.middle.recency_days)
-    parts = [pick(f"Half of the customers bought within the last {lately}.", f"一半客户在最近{lately}内买过。")]
-    if placed.top_tenth_share is not None:
-        top = share(placed.top_tenth_share)
-        parts.append(
-            pick(f"The tenth that spends most brings {top} of all spend.", f"消费最高的十分之一带来全部消费的{top}。")
-        )
-    if placed.apart_share is not None:
-        apart = share(placed.apart_share)
-        parts.append(
-            pick(
-                f"For {apart} of them it is sure that they answer prices more, or less, than the customer in the "
-                "middle; "
-                "for the others the colour is a tendency, not a finding.",
-                f"其中{apart}可以确定比居中的客户更敏感或更不敏感；其余客户的颜色只是倾向，不是结论。",
-            )
-        )
-    elif placed.middle.price_sensitivity is None:
-        parts.append(pick("How customers answer prices is not known.", "客户对价格的反应未知。"))
-    else:
-        parts.append(pick("How customers answer prices is shown without its error.", "客户对价格的反应没有给出误差。"))
-    return pick(" ", "").join(parts)
-
-
-def _deciles(placed: Placed, story: Story) -> Grid:
-    rows = [
-        [
-            pick(f"{share(q.part)} of customers are at or below", f"{share(q.part)}的客户不超过"),
-            number(q.recency_days),
-            story.cash(q.spend_cents),
-            number(q.orders),
-            number(q.price_sensitivity),
-        ]
-        for q in placed.quantiles
-    ]
-    heads = [
-        "", pick("days since last order", "距上次下单天数"), _spend_name(story), pick("orders", "订单数"),
-        pick("price sensitivity", "价格敏感度"),
-    ]  # fmt: skip
-    return Grid(heads, rows)
 
 
 def _histogram(found: Histogram, ident: str, title: str, axis: str, fmt: str, finding: str) -> Figure:

@@ -109,18 +109,16 @@ def said_line(item: MenuItem) -> str:
 
 def about_the_data(story: Story) -> dict[str, list[Any]]:
     """Data health and customers."""
-    health, people, tastes, week = story.health, story.customers, story.tastes, story.week
+    health, people, tastes = story.health, story.customers, story.tastes
     assert health
     assert people
     assert tastes
-    assert week
     return {
         "health": [health, len(health.tables)],
         "customers": [people.customers, people.middle],
         "figure cadence": [{"cadence_days": people.cadence_days}],
         "figure discount-share": [{"discount_share": people.discount_share, "heavy_share": people.heavy_share}],
         "figure categories": [tastes],
-        "figure week": [week, week.busiest],
     }  # fmt: skip
 
 
@@ -149,7 +147,6 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
         "models": [found.scores, story.attributes, story.members, {"share": [0.75]}],
         "forecasts": [found.scores, 1, 0.05],
         **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
-        "figure recall": [{"share": found.recall}],
     }
 
 
@@ -180,11 +177,11 @@ PLANTED = [
     ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers"),
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
      "figure categories, response, figure curve, figure placebos, models, "
-     "figure elasticities, figure calibration-2, figure recall, figure forecast-calibration"),
+     "figure elasticities, figure calibration-2, figure forecast-calibration"),
     ("share", "first screen, choice, figure elasticities, health, customers, "
-     "figure discount-share, figure categories, figure week, forecast, "
+     "figure discount-share, figure categories, forecast, "
      "response, figure curve, "
-     "figure placebos, figure calibration-1, figure recall, figure forecast-calibration"),
+     "figure placebos, figure calibration-1, figure forecast-calibration"),
     ("number", "figure frontier, figure learning-ndcg, figure learning-loss, figure placebos, "
      "models"),
     ("days", "customers, figure cadence"),

@@ -22,7 +22,7 @@ from promolift.results.forecasts import (
     Predicted,
 )
 from promolift.results.job import Job
-from promolift.results.predictions import Predictions, RecallAt, RecallCurve, Reliability, ReliabilityBin, Scored
+from promolift.results.predictions import Predictions, Reliability, ReliabilityBin, Scored
 from promolift.results.shop import Health, PurchaseMembers, Unknown
 from promolift.steps import evaluate, message, plan
 from promolift.store import Store
@@ -181,23 +181,9 @@ def check(store: Store, seed: int) -> None:
         ]
         for model in ("buying a category", "redeeming a coupon")
     }
-    reached = {
-        model: [scale * (1 - float(np.exp(-k / 7))) for k in (1, 3, 5, 10)]
-        for model, scale in (("promolift", 0.463), ("most frequent", 0.419), ("most popular", 0.287))
-    }
     Predictions(
         scores=tuple(Scored(**dict(zip(Scored.model_fields, row, strict=True))) for row in scores),
         reliability=tuple(Reliability(model=model, bins=tuple(bins)) for model, bins in rates.items()),
-        recall=tuple(
-            RecallCurve(
-                model=model,
-                points=tuple(
-                    RecallAt(k=k, recall=r, low=r - 0.017, high=r + 0.016, n=977)
-                    for k, r in zip((1, 3, 5, 10), shares, strict=True)
-                ),
-            )
-            for model, shares in reached.items()
-        ),
     ).keep(store)
 
 

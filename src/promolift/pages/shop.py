@@ -12,7 +12,7 @@ from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import Customers, Given, Person, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Person, Tastes
 from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, Moments, moments
@@ -21,17 +21,9 @@ from promolift.results.plan import Plan, PlanNote, Point
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
 from promolift.results.standing import standing
-from promolift.sql import bind, fetch
 from promolift.terms import AND, Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
 
-HOURS = """
-with local as (
-    select order_id, make_timestamp(min(ts_ms) * 1000) at time zone 'UTC' at time zone $zone as t
-    from events where kind = 'purchase' group by order_id, customer_id
-)
-select isodow(t) - 1 as weekday, hour(t) as hour, count(*) as orders from local group by all order by all
-"""
 UNREDUCED = Words(
     en="the log holds no prices before discounts; name their column under [data.events.mapping] "
     "(columns.list_unit_price or columns.shelf_discount)",
@@ -106,7 +98,7 @@ def tell_customers(job: Job) -> Story:
         "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
     }
     people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
-    return replace(of_plan, customers=people, tastes=tastes, week=week(job), missing=dict(of_plan.missing) | missing)
+    return replace(of_plan, customers=people, tastes=tastes, missing=dict(of_plan.missing) | missing)
 
 
 def _tell_story(job: Job) -> Story:
@@ -192,12 +184,6 @@ def named(job: Job, affinities: pl.DataFrame, names: Mapping[str, str]) -> pl.Da
 def title(name: str) -> str:
     """A name as a chart prints it; Chinese has no capitals."""
     return name.title() if name.isascii() and spoken() == "en" else name
-
-
-def week(job: Job) -> ShopWeek | None:
-    """Orders by hour of the week in the shop's zone."""
-    sql, clean = bind(HOURS, zone=job.config.shop.zone), job.clean
-    return ShopWeek.of(pl.concat([fetch(clean.events(shard).query("events", sql)) for shard in clean.shards]))
 
 
 def binding(limits: Sequence[str], names: Mapping[str, str]) -> str:

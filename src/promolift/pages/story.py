@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.results.customers import Customers, Given, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Checked
@@ -78,7 +78,6 @@ class Story:
     worth: Worth | None = None
     customers: Customers | None = None
     tastes: Tastes | None = None
-    week: ShopWeek | None = None
     forecast: Checked | None = None
     predictions: Predictions = field(default_factory=Predictions)
     frontier: pl.DataFrame = field(default_factory=pl.DataFrame)

@@ -1,4 +1,4 @@
-"""Profiles, affinities and orders by hour in; who the shop's customers are, counted once, and one of them, out."""
+"""Profiles and affinities in; who the shop's customers are, counted once, and one of them, out."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -95,50 +95,6 @@ class Tastes(Settings):
         return cls(
             customers=people, categories=every.height, top=typed(Taste, top), together_share=top["spend_share"].sum()
         )
-
-
-class Hour(Settings):
-    """An hour of the week in the shop's zone, its share of the week's orders; `weekday` 0 is Monday."""
-
-    weekday: int
-    hour: int
-    orders_share: float
-
-
-class ShopWeek(Settings):
-    """When `orders` come: each of the 168 hours, Monday's first, and the share of each day."""
-
-    orders: int
-    hours: tuple[Hour, ...]
-    days_share: tuple[float, ...]
-
-    @property
-    def busiest(self) -> Hour:
-        """The hour with the most orders, the earliest of equal ones."""
-        return max(self.hours, key=lambda each: each.orders_share)
-
-    @property
-    def busiest_day(self) -> int:
-        """The weekday with the most orders."""
-        return max(range(7), key=lambda day: self.days_share[day])
-
-    @property
-    def timed(self) -> bool:
-        """Whether orders have a time of day: dates alone all stand at one hour, at two where clocks change."""
-        return len({each.hour for each in self.hours if each.orders_share > 0}) > 2
-
-    @classmethod
-    def of(cls, rows: pl.DataFrame) -> Self | None:
-        """From weekday, hour and orders, several rows an hour if need be; None where there are no orders."""
-        found = {(day, hour): n for day, hour, n in rows.group_by("weekday", "hour").agg(pl.col("orders").sum()).rows()}
-        total = sum(found.values())
-        if total <= 0:
-            return None
-        share = {(day, hour): found.get((day, hour), 0) / total for day in range(7) for hour in range(24)}
-        return cls(
-            orders=total, hours=tuple(Hour(weekday=d, hour=h, orders_share=s) for (d, h), s in share.items()),
-            days_share=tuple(sum(share[day, hour] for hour in range(24)) for day in range(7)),
-        )  # fmt: skip
 
 
 class Person(Settings):

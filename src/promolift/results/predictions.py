@@ -1,4 +1,4 @@
-"""What predictions said and what happened, in; figures beside a simple rule, calibration and recall, out, kept."""
+"""What predictions said and what happened, in; figures beside a simple rule and calibration, out, kept."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Self
@@ -104,30 +104,12 @@ class Reliability(Settings):
         )
 
 
-class RecallAt(Settings):
-    """Of what `n` customers then bought, the share that was among the first `k` suggestions, with its 95 % interval."""
-
-    k: int
-    recall: float
-    low: float | None
-    high: float | None
-    n: int | None
-
-
-class RecallCurve(Settings):
-    """Recall of one model or rule, by the length of the list."""
-
-    model: str
-    points: tuple[RecallAt, ...]
-
-
 class Predictions(Note):
-    """How good the predictions are: figures, calibration and recall; the first model of `recall` is ours."""
+    """How good the predictions are: figures and calibration."""
 
     NAME: ClassVar[str] = "predictions"
     scores: tuple[Scored, ...] = ()
     reliability: tuple[Reliability, ...] = ()
-    recall: tuple[RecallCurve, ...] = ()
 
     @property
     def missed(self) -> tuple[Scored, ...]:
@@ -141,5 +123,4 @@ class Predictions(Note):
         return cls(
             scores=tuple(each for part in found for each in part.scores),
             reliability=tuple(each for part in found for each in part.reliability),
-            recall=tuple(each for part in found for each in part.recall),
         )

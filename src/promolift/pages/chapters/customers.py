@@ -1,20 +1,11 @@
-"""Who the customers are: how recently, how much, how often, what, when, and how they answer prices."""
+"""Who the customers are: how recently, how much, how often, what, and how they answer prices."""
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.figures import people_n
 from promolift.pages.story import Story
 from promolift.results.customers import Customers
 from promolift.results.figures import Histogram
-from promolift.terms import Words
-from promolift.words import DASH, clip, count, day_count, days, ends, pick, plural, share, spoken, upper_first
-
-WEEKDAYS = tuple(
-    Words(en=en, zh=zh)
-    for en, zh in zip(
-        ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-        ("周一", "周二", "周三", "周四", "周五", "周六", "周日"), strict=True,
-    )
-)  # fmt: skip
+from promolift.words import DASH, clip, count, day_count, days, ends, pick, plural, share, upper_first
 
 
 def tell(story: Story) -> Chapter:
@@ -30,7 +21,7 @@ def tell(story: Story) -> Chapter:
             f"{count(people.customers)}位客户，每位都由制定计划之前的行为来描述。",
         )
         blocks = [_strip(people, story), _cadence(people, story), _discounts(people, story)]
-    blocks += [_categories(story), _week(story)]
+    blocks.append(_categories(story))
     part = pick("Can it be trusted?", "可信吗？")
     return Chapter(
         "customers", pick("Customers", "客户"), pick("Who are the customers?", "客户是谁？"), lead, blocks, part
@@ -131,41 +122,3 @@ def _categories(story: Story) -> Figure | Block:
     )
     title = pick("What they like", "他们喜欢什么")
     return Figure("categories", title, finding, spec, grid, "", people_n(tastes.customers))
-
-
-def _week(story: Story) -> Figure | Block:
-    week = story.week
-    if week is None:
-        return gap(pick("when they buy", "什么时候买"), story.missing.get("week"))
-    names, day = [each.in_(spoken()) for each in WEEKDAYS], week.busiest_day
-    busiest = share(week.days_share[day])
-    title, n = pick("When they buy", "什么时候买"), pick(plural(week.orders, "order"), f"{count(week.orders)}个订单")
-    if not week.timed:
-        finding = pick(
-            f"The busiest day is {names[day]} with {busiest} of the orders. The log has dates without a time of day.",
-            f"最忙的是{names[day]}，占订单的{busiest}。日志只有日期，没有钟点。",
-        )
-        rows = [{"name": name, "value": part, "text": ""} for name, part in zip(names, week.days_share, strict=True)]
-        spec = {"kind": "bars", "x": {"name": pick("share of orders", "订单占比"), "fmt": "share"}, "rows": rows}
-        cells = [[name, share(part)] for name, part in zip(names, week.days_share, strict=True)]
-        return Figure("week", title, finding, spec, Grid([pick("day", "星期"), pick("orders", "订单")], cells), "", n)
-    best = week.busiest
-    top, when = share(best.orders_share), f"{best.hour}:00{pick(' to ', '至')}{best.hour + 1}:00"
-    finding = pick(
-        f"The busiest hour is {names[best.weekday]}, {when}, with {top} of the week's orders; the busiest day is "
-        f"{names[day]} with {busiest}.",
-        f"最忙的时段是{names[best.weekday]}{when}，占一周订单的{top}；最忙的一天是{names[day]}，占{busiest}。",
-    )
-    short = [name[:3] for name in names]  # as calendars write them; in Chinese all of it
-    heat: dict[str, object] = {
-        "kind": "heat",
-        "days": short,
-        "max": best.orders_share,
-        "cells": [[each.hour, each.weekday, each.orders_share] for each in week.hours],
-    }
-    rows_ = [
-        [f"{hour}:00", *(share(each.orders_share) for each in week.hours if each.hour == hour)] for hour in range(24)
-    ]
-    zone = story.plan.shop.zone
-    how = pick(f"Share of the week's orders by local hour ({zone}).", f"一周订单按当地钟点的占比（{zone}）。")
-    return Figure("week", title, finding, heat, Grid([pick("hour", "钟点"), *short], rows_), how, n)

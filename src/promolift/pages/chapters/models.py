@@ -1,22 +1,16 @@
-"""How good the forecasts are: in short for everybody; and in the appendix every figure, calibration and recall."""
+"""How good the forecasts are: in short for everybody; and in the appendix every figure and calibration."""
 
 from collections.abc import Sequence
 
 from promolift.pages.blocks import Block, Chapter, Figure, gap, table
 from promolift.pages.figures import (
-    Axis,
-    Line,
-    by_point,
     calibration_figure,
-    lines,
-    people_n,
     score_block,
-    tenths,
     verdict,
 )
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
-from promolift.results.predictions import RecallCurve, Scored
+from promolift.results.predictions import Scored
 from promolift.results.shop import PurchaseMembers
 from promolift.terms import Words
 from promolift.words import (
@@ -24,7 +18,6 @@ from promolift.words import (
     clip,
     count,
     ends,
-    interval,
     interval_name,
     number,
     pick,
@@ -104,11 +97,6 @@ def tell_figures(story: Story) -> Chapter:
     blocks += [
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
     ] or [gap(pick("whether predicted probabilities come true", "预测的概率是否实现"), why)]
-    blocks.append(
-        _recall(found.recall[:MOST_MODELS])
-        if found.recall
-        else gap(pick("how much of the next purchases is forecast", "后续购买有多少被预见"), why)
-    )
     if story.members is not None:
         blocks.append(_members(story.members))
     if story.attributes:
@@ -139,43 +127,3 @@ def _members(members: PurchaseMembers) -> Block:
         "每位客户自身习惯的计数，以及在其之上的提升树；用该时点之前最后一个窗口评判，每一半客户用另一半选定的权重。",
     )
     return table(pick("Who forecasts purchases", "由什么模型预测购买"), heads, rows, text, words=(4,))
-
-
-def _recall(curves: Sequence[RecallCurve]) -> Figure:
-    series = [
-        Line(clip(kept(curve.model), 40), tone, [(p.k, p.recall, p.low, p.high, p.n) for p in curve.points])
-        for curve, tone in zip(curves, ("blue", "orange", "grey", "ink"), strict=False)
-    ]
-    most = max((p.n for curve in curves for p in curve.points if p.n), default=None)
-    heads = [pick("model", "模型"), "k", pick("recall", "召回率"), pick("customers", "客户")]
-    return lines(
-        "recall",
-        pick("How much of the next purchases is forecast", "后续购买有多少被预见"),
-        _recall_finding(curves),
-        Axis(pick("length of the list, k", "列表长度k"), "count"),
-        Axis(pick("recall", "召回率"), "share"),
-        series,
-        by_point(heads, series, count, tenths),
-        how=pick(
-            "Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
-            "k的召回率：客户后来购买的商品中，出现在前k个推荐里的比例。",
-        ),
-        n=people_n(most) if most else "",
-    )
-
-
-def _recall_finding(curves: Sequence[RecallCurve]) -> str:
-    ours = curves[0]
-    mine = next((p for p in reversed(ours.points) if p.k <= 10), ours.points[0])
-    between = bracket(interval(mine.low, mine.high, tenths))
-    name, k, part = clip(kept(ours.model), 50), count(mine.k), tenths(mine.recall)
-    text = pick(
-        f"The first {k} suggestions of “{name}” hold {part} of what is bought next{between}",
-        f"“{name}”的前{k}个推荐覆盖后续购买的{part}{between}",
-    )
-    rivals = [(-p.recall, curve.model, p.recall) for curve in curves[1:] for p in curve.points if p.k == mine.k]
-    if not rivals:
-        return text + pick(".", "。")
-    _, model, recall = min(rivals)
-    rule, other = clip(kept(model), 50), tenths(recall)
-    return text + pick(f"; those of “{rule}” hold {other}.", f"；“{rule}”覆盖{other}。")

@@ -187,20 +187,6 @@ const draw = (() => {
     }, [hits]);
   }
 
-  function heat(s, t, size) {
-    const wide = size > 560;
-    return {
-      ...base(t, { top: 30, right: 4 }),
-      tooltip: { ...base(t).tooltip, formatter: (p) => `${s.days[p.value[1]]} ${p.value[0]}:00\n${pick(`${say(p.value[2], 'share')} of orders`, `占订单的${say(p.value[2], 'share')}`)}` },
-      visualMap: { type: 'continuous', min: 0, max: s.max, orient: 'horizontal', right: 2, top: -8, itemWidth: 9, itemHeight: 110, calculable: false, hoverLink: false, text: [percent(s.max), percent(0)],
-        textStyle: { color: t.soft, fontSize: 12, fontFamily: FONT }, inRange: { color: [t.wash, t.blue, t.deep] } },
-      xAxis: { type: 'category', data: [...Array(24).keys()], axisLine: { show: false }, axisTick: { show: false }, name: pick('hour of the day', '钟点'), nameLocation: 'middle', nameGap: 28, nameTextStyle: { color: t.faint, fontSize: 12 },
-        axisLabel: { color: t.soft, fontSize: 12, interval: size > 380 ? 2 : 5 } },
-      yAxis: { type: 'category', inverse: true, data: s.days, axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: t.soft, fontSize: 12 } },
-      series: [{ type: 'heatmap', data: s.cells, itemStyle: { borderColor: t.card, borderWidth: 1.5, borderRadius: 3 } }],
-    };
-  }
-
   // a band follows the points that have an interval
   function band(points, at, color) {
     const held = points.filter((p) => p[2] !== null && p[3] !== null);
@@ -306,14 +292,14 @@ const draw = (() => {
     };
   }
 
-  const kinds = { columns, bars, forest, heat, lines, calibration, frontier };
+  const kinds = { columns, bars, forest, lines, calibration, frontier };
   function height(spec, size, paper) {
     const count = (spec.rows || []).length;
     const wide = size > 560;
     if (spec.kind === 'bars') return count * pitch(spec, size, 28, 46) + 62;
     if (spec.kind === 'forest') return count * pitch(spec, size, 32, 44) + 66;
     const part = paper ? 0.72 : 1; // two pictures to a page
-    return part * { heat: 342, columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
+    return part * { columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
   }
   return { option: (spec, theme, size) => kinds[spec.kind](spec, theme, size), height, setMoney: (m, language) => { money = m; chinese = language === 'zh'; } };
 })();

@@ -46,19 +46,10 @@ if TYPE_CHECKING:
     from promolift.effect.core import EffectModel, EffectSettings, fit
     from promolift.effect.diagnose import Diagnosis
     from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
-    from promolift.effect.exposure import (
-        History,
-        exposure_features,
-        offer_features,
-        target_covers,
-    )
+    from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
     from promolift.effect.outcomes import average_effects, effect_bins
     from promolift.effect.panel import depth_sums, panel
-    from promolift.effect.redemption import (
-        RedemptionModel,
-        fit_redemption,
-        redemption_outcomes,
-    )
+    from promolift.effect.redemption import RedemptionModel, fit_redemption, redemption_outcomes
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.effect.trial import Effect
     from promolift.effect.value import ResponseModel, add_effects, scaled_gain, total_draws, unfold

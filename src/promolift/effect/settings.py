@@ -111,7 +111,5 @@ class ValueSettings(Settings):
         description="Share of orders just below a spending threshold that are topped up to reach it.",
     )
     stretch_ratio: float = Field(
-        default=2.0,
-        ge=0,
-        description="Just below means: missing the threshold by at most this many times the reward.",
+        default=2.0, ge=0, description="Just below means: missing the threshold by at most this many times the reward."
     )

@@ -80,10 +80,7 @@ class Sums:
 
 
 def sums_by(
-    rows: pl.DataFrame,
-    columns: Sequence[str],
-    by: Sequence[str] = ("arm",),
-    caps: Mapping[str, Cap] | None = None,
+    rows: pl.DataFrame, columns: Sequence[str], by: Sequence[str] = ("arm",), caps: Mapping[str, Cap] | None = None
 ) -> dict[Key, Sums]:
     """Sums of every group of `by`, such as arm or arm and segment, from one row per customer.
 

@@ -5,17 +5,7 @@ from collections.abc import Callable, Sequence
 from promolift.deliver import LineEffect
 from promolift.learn.experiment import WHOLE, Verdict
 from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, gap, note, sentences, table
-from promolift.pages.figures import (
-    Axis,
-    Line,
-    Mark,
-    Say,
-    calibration,
-    cumulated,
-    forest,
-    headline,
-    next_steps,
-)
+from promolift.pages.figures import Axis, Line, Mark, Say, calibration, cumulated, forest, headline, next_steps
 from promolift.results.arms import group_name
 from promolift.results.learned import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy, Ranged
 from promolift.tables import Z95
@@ -171,10 +161,7 @@ def _trust(judged: JudgedPolicy) -> Chapter:
         f"A decision weighs 1 / logged propensity of what was decided; the largest is {number(weights.largest)}. "
         f"All together weigh as much as {count(weights.effective)} even decisions."
     )
-    blocks: list[Figure | Block] = [
-        note(worth),
-        note(explored, "plain" if random else "warn"),
-    ]
+    blocks: list[Figure | Block] = [note(worth), note(explored, "plain" if random else "warn")]
     for what, counts, text in (
         ("event", judged.outcome_counts, late), ("decision", judged.decision_counts, "")
     ):  # fmt: skip

@@ -58,8 +58,8 @@ def tell_plan(job: Job) -> Story:
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     written = Offers.has(store)
     offers = offer_words(job) if written else {}
-    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), pick("nobody gets an offer", "没有人得到优惠"))
-    unjudged = pick("the plan was not evaluated yet: `promolift evaluate`", "计划尚未评估：`promolift evaluate`")
+    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), kept("nobody gets an offer"))
+    unjudged = kept("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     return Story(
         plan=note, next=standing(job.config, store).text, language=spoken(),
@@ -93,10 +93,7 @@ def tell_customers(job: Job) -> Story:
             yield named(job, rows, names)
 
     tastes = Tastes.of(bought())
-    missing = {
-        "discount_share": UNREDUCED.in_(spoken()),
-        "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
-    }
+    missing = {"discount_share": UNREDUCED.in_(spoken()), "tastes": kept("the log names no amounts to take shares of")}
     people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
     return replace(of_plan, customers=people, tastes=tastes, missing=dict(of_plan.missing) | missing)
 
@@ -123,7 +120,7 @@ def _tell_story(job: Job) -> Story:
         missing={name: of_customers.missing[name] for name in ("offers", "discount_share", "tastes")}
         | {
             "cards": of_customers.missing["offers"],
-            "predictions": unchecked.get("purchases", pick("there is too little to check", "可检验的数据太少")),
+            "predictions": unchecked.get("purchases", kept("there is too little to check")),
         }
         | ({"forecast": kept(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,
@@ -189,12 +186,7 @@ def title(name: str) -> str:
 def binding(limits: Sequence[str], names: Mapping[str, str]) -> str:
     """Which limits hold gain back, the dearest first, in words."""
     said = [name.removeprefix(LIMIT) for name in limits]
-    words = [
-        pick(f"at most so much of the budget on {names[name]}", f"{names[name]}所占预算的上限")
-        if name in names
-        else name
-        for name in said[:5]
-    ]
+    words = [kept(f"at most so much of the budget on {names[name]}") if name in names else name for name in said[:5]]
     if not words:
         return ""
     return pick(
@@ -220,42 +212,30 @@ def not_known(job: Job, unchecked: Mapping[str, str], unforecast: str | None) ->
 def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
     """What nobody knows from this data, why it matters, and what would tell."""
     value, held = job.config.value, share(job.config.plan.holdout_share)
-    told_by = pick(
-        f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell.",
-        f"把计划发出去：随机抽出的{held}客户不发，与他们的差别会给出答案。",
+    told_by = kept(
+        f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell."
     )
     if not job.config.plan.holdout_share:
-        told_by = pick(
-            "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
-            "设置plan.holdout_share，留出一部分客户作对照，用差别来回答。",
-        )
+        told_by = kept("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
     notes = [
         OpenQuestion(
-            pick("Whether this plan earns what is expected.", "这份计划能不能赚到预期的钱。"),
-            pick(
-                "Nothing in the data was randomised, so every effect here is an estimate.",
-                "数据中没有随机发放的优惠，因此这里的效果都是估计。",
-            ),
+            kept("Whether this plan earns what is expected."),
+            kept("Nothing in the data was randomised, so every effect here is an estimate."),
             told_by,
         ),
         OpenQuestion(
-            pick("Whether a personal offer works like a price cut on the shelf.", "个人优惠是否像货架降价一样有效。"),
-            pick(
-                "The response was read from prices open to everybody; a message may be missed, or noticed more.",
-                "反应读自面向所有人的价格；消息可能被错过，也可能更受注意。",
-            ),
-            pick("The customers left out answer this, too.", "留出的对照客户也能回答这一点。"),
+            kept("Whether a personal offer works like a price cut on the shelf."),
+            kept("The response was read from prices open to everybody; a message may be missed, or noticed more."),
+            kept("The customers left out answer this, too."),
         ),
     ]
     if not job.clean.catalogue["cost_cents"].drop_nulls().len():
         rate, own = share(value.margin_rate), "margin_rate" in value.model_fields_set
-        what = pick(f"The margin: {rate} is a usual value, not yours.", f"毛利率：{rate}是常见值，不是您的实际值。")
+        what = kept(f"The margin: {rate} is a usual value, not yours.")
         if own:
-            what = pick(
-                f"The margin of each product: {rate} is stated for all.", f"每种商品的毛利率：统一按设置的{rate}计算。"
-            )
-        why = pick("Profit is proportional to it.", "利润与它成正比。")
-        ask = pick("Give the products their cost (column cost).", "提供商品成本（cost列）。")
+            what = kept(f"The margin of each product: {rate} is stated for all.")
+        why = kept("Profit is proportional to it.")
+        ask = kept("Give the products their cost (column cost).")
         notes.append(OpenQuestion(what, why, ask))
     if lines := unmeasured(job, plan):
         notes.append(
@@ -264,14 +244,8 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
                     f"What these offers add where it was never measured: {'; '.join(lines)}.",
                     f"以下优惠在从未测量过的地方能带来多少：{'；'.join(lines)}。",
                 ),
-                pick(
-                    "There they are listed with an assumed effect and not planned.",
-                    "在那里只按假设的效果列出，没有进入计划。",
-                ),
-                pick(
-                    "Try them on a small share of customers picked at random (plan.trial).",
-                    "对一小部分随机抽出的客户试一试（plan.trial）。",
-                ),
+                kept("There they are listed with an assumed effect and not planned."),
+                kept("Try them on a small share of customers picked at random (plan.trial)."),
             )
         )
     return notes
@@ -340,8 +314,8 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     cadence = person.cadence_days
     if cadence is not None:
         every = day_count(round(cadence))
-        often = pick(f"Shops about every {every} days.", f"大约每{every}天来一次。")
-        parts.append(often if cadence >= 1.5 else pick("Shops nearly every day.", "几乎每天都来。"))
+        often = kept(f"Shops about every {every} days.")
+        parts.append(often if cadence >= 1.5 else kept("Shops nearly every day."))
     if tastes:
         parts.append(pick(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
     return pick(" ", "").join(parts)
@@ -350,10 +324,10 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
 def facts(person: Person) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
-        (pick("orders in a year", "一年订单数"), count, person.orders_52w),
-        (pick("last order, days ago", "上次下单（天前）"), count, person.recency_days),
-        (pick("paid less than list price", "比原价少付"), share, person.discount_share),
-        (pick("bought on a shelf deal", "打折时购买的占比"), share, person.deal_share),
-        (pick("stays away for two months", "两个月不来的可能性"), share, person.churn_prob),
+        (kept("orders in a year"), count, person.orders_52w),
+        (kept("last order, days ago"), count, person.recency_days),
+        (kept("paid less than list price"), share, person.discount_share),
+        (kept("bought on a shelf deal"), share, person.deal_share),
+        (kept("stays away for two months"), share, person.churn_prob),
     ]
     return {name: say(value) for name, say, value in shown if value is not None}

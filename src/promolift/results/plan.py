@@ -253,10 +253,9 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
     ]
     if plan.consent.default:
         lines.append(
-            pick(
+            kept(
                 "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
-                "consent.default.",
-                "营销同意：没有表态的客户也可以联系，由设置consent.default的人负责。",
+                "consent.default."
             )
         )
     return "\n".join(lines)
@@ -272,7 +271,7 @@ def rule_text(found: RuleCost, currency: str) -> str:
         f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
     )
     if found.price:
-        text += pick(f" One percentage point more would cost {point}.", f"占比再高1个百分点，少赚{point}。")
+        text += kept(f" One percentage point more would cost {point}.")
     return text
 
 
@@ -282,12 +281,9 @@ RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least":
 def _head(plan: PlanNote, luck: Luck | None) -> str:
     cash = Cash(plan.shop.currency)
     treated, customers, held, budget = plan.treated, plan.customers, plan.held_out, cash(plan.budget_cents)
-    text = pick(
-        f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ",
-        f"{customers:,}位客户中，{treated:,}位得到优惠，{held:,}位留作对照。",
-    )
+    text = kept(f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ")
     if plan.why and not plan.treated:
-        return text + pick(f"The budget of {budget} is not touched.", f"预算{budget}没有动用。")
+        return text + kept(f"The budget of {budget} is not touched.")
     head = headline(plan, luck)
     span = bracket(interval(head.low_cents, head.high_cents, cash))
     gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
@@ -297,18 +293,12 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
     )
     if head.promised_cents is not None:
         promised = cash(head.promised_cents, sign=True)
-        text += pick(
-            f" By the estimates that chose it: {promised}; the rest was luck.",
-            f"选优惠时的估计是{promised}，其余是运气。",
-        )
+        text += kept(f" By the estimates that chose it: {promised}; the rest was luck.")
     elif plan.treated and plan.evidence != "assumed":
-        text += pick(
-            " Luck in the choice is not taken off yet: `promolift evaluate` does.",
-            "选择中的运气还没有扣除：`promolift evaluate`会扣除。",
-        )
+        text += kept(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
     if not plan.drawn:
         part = f"{plan.gap:.2%}"
-        text += pick(f" At most {part} of the best possible plan is missing.", f"离最优计划最多差{part}。")
+        text += kept(f" At most {part} of the best possible plan is missing.")
     return text
 
 

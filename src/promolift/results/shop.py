@@ -86,17 +86,9 @@ class Health(Note):
             lines.append(f"{kept(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
-                    indent
-                    + pick(
-                        f"{table.split:,} of them are further lines of baskets that stood in one cell",
-                        f"其中{table.split:,}行是同一单元格里购物篮的其他商品",
-                    )
+                    indent + kept(f"{table.split:,} of them are further lines of baskets that stood in one cell")
                 )
-            for fate, found in (
-                ("repaired", table.repaired),
-                ("rejected", table.rejected),
-                ("counted", table.counted),
-            ):
+            for fate, found in (("repaired", table.repaired), ("rejected", table.rejected), ("counted", table.counted)):
                 lines += [f"{indent}{kept(fate)}: {kept(reason)} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():
                 at = [row for row, _ in first[:1]]
@@ -106,8 +98,8 @@ class Health(Note):
             lines.append(f"{kept(ability.level):<7} {kept(ability.name)}: {kept(ability.reason)}")
             if ability.add:
                 lines.append(pick(f"        add: {ability.add}", f"        需要：{kept(ability.add)}"))
-        lines += [pick("warning: ", "注意：") + kept(warning) for warning in self.warnings]
-        return "\n".join([*lines, *(pick("note: ", "说明：") + kept(note) for note in self.notes)])
+        lines += [kept("warning: ") + kept(warning) for warning in self.warnings]
+        return "\n".join([*lines, *(kept("note: ") + kept(note) for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return as_html(str(self))

@@ -9,17 +9,17 @@ from promolift.pages.figures import Axis, Line, Mark, by_x, calibration, forest,
 from promolift.results.chinese import kept
 from promolift.results.learned import Drivers, Ranged
 from promolift.sql import DAY_MS
-from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share
+from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, share
 
 POLICIES = {
-    "in force": ("the policy in force", "当前策略"),
-    "half the money": ("the best use of half the money", "一半预算的最优分配"),
-    "cheapest for all": ("the cheapest offer for everybody", "所有人都发最便宜的优惠"),
-    "largest gain for all": ("the offer with the largest gain for everybody", "所有人都发预期收益最大的优惠"),
-    "at random": ("offers at random", "随机发放"),
+    "in force": "the policy in force",
+    "half the money": "the best use of half the money",
+    "cheapest for all": "the cheapest offer for everybody",
+    "largest gain for all": "the offer with the largest gain for everybody",
+    "at random": "offers at random",
 }
-KINDS = {"inputs": ("customers", "客户"), "predictions": ("predictions", "预测"), "effects": ("effects", "效果")}
-DRIFTED = {True: ("has drifted", "已漂移"), False: ("no drift shown", "未见漂移"), None: ("cannot say", "无法判断")}
+KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
+DRIFTED = {True: "has drifted", False: "no drift shown", None: "cannot say"}
 
 
 class TimedChange(NamedTuple):
@@ -78,7 +78,7 @@ def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
     ]  # fmt: skip
     if not marks:
         return gap("what each month earned", kept("too few customers in a month"))
-    heads = ("month", "added", pick("customers", "客户数"), "held out")
+    heads = ("month", "added", "customers", "held out")
     finding = kept("Windows that began in the month, all customers together.")
     return forest(
         "months", "Earned by month, against the holdout", finding,
@@ -133,7 +133,7 @@ def predicted(found: Mapping[str, Any], cash: Cash) -> Figure | Block:
     axis = Axis("realised over the holdout, per customer", "money")
     return calibration(
         "calibration", "Predicted and realised gain", finding, bins, cash,
-        pick("customers", "客户数"), axis, evidence=badge_of(found), wide=True,
+        "customers", axis, evidence=badge_of(found), wide=True,
     )  # fmt: skip
 
 
@@ -147,11 +147,10 @@ def groups(found: Mapping[str, Any], cash: Cash) -> Figure | None:
     ]  # fmt: skip
     if not marks:
         return None
-    heads = ("group", "added", pick("customers", "客户数"), "held out",
-             "answer")  # fmt: skip
-    en = "By what they were worth before. The answer counts all of these looks."
+    heads = ("group", "added", "customers", "held out", "answer")
+    finding = kept("By what they were worth before. The answer counts all of these looks.")
     return forest(
-        "segments", "By customer", pick(en, "按之前的价值分组，结论已计入所有分组的查看。"),
+        "segments", "By customer", finding,
         Axis("added per customer", "money"), heads, marks, cash, (4,), evidence=badge_of(found),
         wide=True,
     )  # fmt: skip
@@ -159,7 +158,7 @@ def groups(found: Mapping[str, Any], cash: Cash) -> Figure | None:
 
 def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
     """The policy lab: what others would have earned; a refusal stands with its reason."""
-    rows = [(pick(*POLICIES[each["name"]]), each, ranged(each["value"])) for each in found.get("lab", ())]
+    rows = [(kept(POLICIES[each["name"]]), each, ranged(each["value"])) for each in found.get("lab", ())]
     marks = [
         Mark(name, value.value, value.low, value.high, (count(each["effective"]),),
              "ours" if each["name"] == "in force" else "main")
@@ -171,8 +170,7 @@ def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
     ]  # fmt: skip
     if marks:
         how = kept("Doubly robust, from the logged propensities. A policy that does what was never tried is refused.")
-        heads = ("policy", "adds per customer over no offers",
-                 "worth so many even decisions")  # fmt: skip
+        heads = ("policy", "adds per customer over no offers", "worth so many even decisions")
         blocks.insert(0, forest(
             "lab", "Policy lab: what others would have earned",
             kept("The same customers, decided by other rules."),
@@ -187,12 +185,11 @@ def drift(found: Mapping[str, Any]) -> Block | None:
     if not rows:
         return None
     cells = [
-        [pick(*KINDS[each["kind"]]), clip(kept(each["what"]), 120), number(each["size"]), number(each["p_adjusted"]),
-         pick(*DRIFTED[each["drifted"]]), kept(each["action"])]
+        [kept(KINDS[each["kind"]]), clip(kept(each["what"]), 120), number(each["size"]), number(each["p_adjusted"]),
+         kept(DRIFTED[each["drifted"]]), kept(each["action"])]
         for each in rows
     ]  # fmt: skip
-    heads = [pick("kind", "类别"), "what", "size", "p", "finding",
-             "action"]  # fmt: skip
+    heads = ["kind", "what", "size", "p", "finding", "action"]
     text = kept("Both a test and a size must speak before it counts as drift.")
     return Block("grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
 

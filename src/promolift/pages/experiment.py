@@ -73,7 +73,7 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
     ]  # fmt: skip
     if marks:
         finding = kept("What customers spent in the year before. The correction counts all of these looks.")
-        heads = ("group", "difference", pick("customers", "客户数"), "answer")
+        heads = ("group", "difference", "customers", "answer")
         title = "By customer"
         blocks.append(forest("groups", title, finding, axis_of(primary), heads, marks, say, (3, 4), wide=True))
     return blocks
@@ -106,7 +106,7 @@ def daily(
     after = days(round((last["ts_ms"] - begun_ms) / DAY_MS, 1))
     between = bracket(ends(last["low"], last["high"], say))
     finding = kept(f"After {after} the difference is {say(last['lift'])}{between}.")
-    heads = ["arm", "day", "difference", pick("customers", "客户数")]
+    heads = ["arm", "day", "difference", "customers"]
     return lines(
         "daily", "The difference, day by day", finding, Axis("days", "days"),
         axis_of(primary), series, by_point(heads, series, number, say), wide=True, n=count(last["customers"]),
@@ -127,6 +127,5 @@ def table_of(verdicts: Sequence[Mapping[str, Any]], cash: Cash) -> Grid:
             ends(v["low"], v["high"], say) if known else kept(v["why"]),
             number(v["p_adjusted"]) if "p_adjusted" in v else "", answer_words(v["answer"]),
         ])  # fmt: skip
-    heads = [pick("what", "比较内容"), pick("customers", "客户数"), "difference", interval_name(),
-             "p, all looked at", "answer"]  # fmt: skip
+    heads = ["what", "customers", "difference", interval_name(), "p, all looked at", "answer"]
     return Grid(heads, rows, (0, 5))

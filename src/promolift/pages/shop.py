@@ -24,22 +24,21 @@ from promolift.results.standing import standing
 from promolift.terms import AND, Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
 
-UNREDUCED = Words(
-    en="the log holds no prices before discounts; name their column under [data.events.mapping] "
-    "(columns.list_unit_price or columns.shelf_discount)",
-    zh="日志中没有折前价格；请在[data.events.mapping]中指明其列（columns.list_unit_price或columns.shelf_discount）",
+UNREDUCED = (
+    "the log holds no prices before discounts; name their column under [data.events.mapping] "
+    "(columns.list_unit_price or columns.shelf_discount)"
 )
 TYPICAL = 12  # customers whose messages are shown
 CARDS = 5  # customers whose stories are told
 SMALL = 1  # unit of money below which an offer's gain is called small
 TOLD = {
-    "age": ("age {}", "年龄{}"),
-    "sex": ("{}", "{}"),
-    "occupation": ("{}", "{}"),
-    "income": ("income {}", "收入{}"),
-    "tier": ("membership {}", "会员等级{}"),
-    "household_comp": ("{}", "{}"),
-    "home_ownership": ("{}", "{}"),
+    "age": "age {}",
+    "sex": "{}",
+    "occupation": "{}",
+    "income": "income {}",
+    "tier": "membership {}",
+    "household_comp": "{}",
+    "home_ownership": "{}",
 }
 
 
@@ -93,7 +92,7 @@ def tell_customers(job: Job) -> Story:
             yield named(job, rows, names)
 
     tastes = Tastes.of(bought())
-    missing = {"discount_share": UNREDUCED.in_(spoken()), "tastes": kept("the log names no amounts to take shares of")}
+    missing = {"discount_share": kept(UNREDUCED), "tastes": kept("the log names no amounts to take shares of")}
     people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
     return replace(of_plan, customers=people, tastes=tastes, missing=dict(of_plan.missing) | missing)
 
@@ -309,7 +308,7 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
 
 def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """One or two sentences on the customer."""
-    known = [pick(en, zh).format(said[name]) for name, (en, zh) in TOLD.items() if said.get(name)]
+    known = [kept(text.format(said[name])) for name, text in TOLD.items() if said.get(name)]
     parts = [pick(f"Told the shop: {', '.join(known)}.", f"自述：{'，'.join(known)}。")] if known else []
     cadence = person.cadence_days
     if cadence is not None:

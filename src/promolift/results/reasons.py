@@ -16,13 +16,13 @@ from promolift.terms import Words, covered
 from promolift.words import count, day_count, listed, money, pick, share, spoken
 
 Motive = Literal["away", "deals", "prices", "category", "spend", "habit"]
-MOTIVES: dict[Motive, Words] = {
-    "away": Words(en="have stayed away longer than usual", zh="比平时更久没来"),
-    "deals": Words(en="buy it mostly when it is reduced", zh="多在打折时买"),
-    "prices": Words(en="answer prices more than others", zh="对价格比别人更敏感"),
-    "category": Words(en="buy a category that sells much more on a discount", zh="常买的品类打折时销量大增"),
-    "spend": Words(en="spend much", zh="消费高"),
-    "habit": Words(en="buy it regularly", zh="经常买"),
+MOTIVES: dict[Motive, str] = {
+    "away": "have stayed away longer than usual",
+    "deals": "buy it mostly when it is reduced",
+    "prices": "answer prices more than others",
+    "category": "buy a category that sells much more on a discount",
+    "spend": "spend much",
+    "habit": "buy it regularly",
 }
 # angles of a message that tell an event, which no habit says
 AWAY = 3  # times the usual gap after which a customer is late for all

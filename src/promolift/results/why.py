@@ -15,26 +15,20 @@ from promolift.terms import Benefit, Words
 from promolift.words import count, listed, money, pick, plural, spoken
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to says why
-NOBODY_EN, NOBODY_ZH = "Nobody gets an offer", "没有人得到优惠"
-MONEY_UNKNOWN = Words(
-    en=f"{NOBODY_EN}: the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: "
-    "name the column that holds them under [data.events.mapping] (columns.amount or columns.unit_price), or give a "
-    "catalogue with prices (--products).",
-    zh=f"{NOBODY_ZH}：日志中没有价格或金额，无法知道折扣的花费和收益。下一步：在[data.events.mapping]中指明金额所在的列"
-    "（columns.amount或columns.unit_price），或提供带价格的商品目录（--products）。",
+NOBODY = "Nobody gets an offer"
+MONEY_UNKNOWN = (
+    f"{NOBODY}: the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: name "
+    "the column that holds them under [data.events.mapping] (columns.amount or columns.unit_price), or give a "
+    "catalogue with prices (--products)."
 )
-UNVALUED = Words(
-    en=f"{NOBODY_EN}: offers are open, but what they would add is known for nobody, since neither the "
-    "spend of the weeks to come nor purchases by category could be expected. Next: see `promolift health` "
-    "for what is missing; most often it is more weeks, or a catalogue with categories (--products).",
-    zh=f"{NOBODY_ZH}：有可发的优惠，但算不出能带来多少，因为既预测不了今后几周的消费，也预测不了各品类的购买。下一步："
-    "用`promolift health`看缺什么；多半是需要更长的日志，或带品类的商品目录（--products）。",
+UNVALUED = (
+    f"{NOBODY}: offers are open, but what they would add is known for nobody, since neither the spend of the weeks to "
+    "come nor purchases by category could be expected. Next: see `promolift health` for what is missing; most often it "
+    "is more weeks, or a catalogue with categories (--products)."
 )
-NO_CONSENT = Words(
-    en="Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
-    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes).",
-    zh="没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。下一步：指明营销同意所在的列；如果全体客户都已同意，"
-    "在promolift.toml中设置consent.default = true（promolift init --consent yes）。",
+NO_CONSENT = (
+    "Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
+    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes)."
 )
 
 
@@ -54,11 +48,11 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     if chosen.height >= max(1.0, FEW * able):
         return []
     if able == 0:
-        return [NO_CONSENT.in_(spoken())]
+        return [kept(NO_CONSENT)]
     if job.clean.moneyless:
-        return [MONEY_UNKNOWN.in_(spoken())]
+        return [kept(MONEY_UNKNOWN)]
     if free.is_empty():
-        return [pick(f"{NOBODY_EN}: ", f"{NOBODY_ZH}：") + closed(valued)]
+        return [kept(f"{NOBODY}: ") + closed(valued)]
     rules = PlanRules(
         job.config.value,
         effects.response(job.store),
@@ -68,7 +62,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
         job.config.menu,
     )
     if free["added_cents"].drop_nulls().is_empty():
-        return [UNVALUED.in_(spoken())]
+        return [kept(UNVALUED)]
     pays = free.filter(pl.col("gain_cents") > 0)
     if (others := pays["customer_id"].n_unique()) > max(chosen.height, FEW * able):
         least = money(pays["cost_cents"].min(), rules.currency)

@@ -11,7 +11,6 @@ from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
 from promolift.results.plan import RULES_ZH, Level, Luck
-from promolift.terms import Words
 from promolift.words import (
     MINUS,
     Cash,
@@ -26,41 +25,32 @@ from promolift.words import (
     pick,
     plural,
     share,
-    spoken,
     upper_first,
 )
 
 POLICIES = {
-    "plan": Words(en="this plan", zh="这份计划"),
-    "nobody": Words(en="no offers", zh="什么都不发"),
-    "everybody": Words(en="everybody the same coupon, whatever it costs", zh="所有人同一张券，不计花费"),
-    "same_coupon": Words(en="everyone the same coupon", zh="所有人同一张券"),
-    "best_customers_same_coupon": Words(en="best customers first, the same coupon", zh="先发给最好的客户，同一张券"),
-    "best_customers_own_offer": Words(
-        en="best customers first, each their best offer", zh="先发给最好的客户，各自最合适的优惠"
-    ),
-    "best_response": Words(en="likeliest to use it first", zh="先发给最可能用的客户"),
-    "random": Words(en="random offers", zh="随机发放"),
+    "plan": "this plan",
+    "nobody": "no offers",
+    "everybody": "everybody the same coupon, whatever it costs",
+    "same_coupon": "everyone the same coupon",
+    "best_customers_same_coupon": "best customers first, the same coupon",
+    "best_customers_own_offer": "best customers first, each their best offer",
+    "best_response": "likeliest to use it first",
+    "random": "random offers",
 }
-HALVES = Words(
-    en="Customers were split into two halves at random. Who is offered what was decided with the response of one "
+HALVES = (
+    "Customers were split into two halves at random. Who is offered what was decided with the response of one "
     "half and "
     "valued with that of the other, for every policy alike, so that no policy is graded by the estimate that chose it. "
     "The plan shown here is made that way; that of other chapters uses both halves. Intervals cover the draw of "
-    "customers, not the error that all policies share in the response; the limit per category binds the plan alone.",
-    zh="客户被随机分成两半：用一半客户的反应决定发什么，用另一半的反应来估值，所有做法都一样，因此没有哪种做法由选出它的"
-    "估计来打分。这里的计划也是这样做的，其他章节的计划用全部客户。区间包含抽到哪些客户的偶然性，不包含各做法共有的反应"
-    "估计误差；单个品类的预算上限只约束计划本身。",
+    "customers, not the error that all policies share in the response; the limit per category binds the plan alone."
 )
-SAME = Words(
-    en="All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof.",
-    zh="所有做法都按选出计划的同一个假设反应来估值：这只能说明前后一致，不是证明。",
-)
+SAME = "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
 
 
 def called(policy: str) -> str:
     """A policy as the page names it."""
-    return POLICIES[policy].in_(spoken()) if policy in POLICIES else policy
+    return kept(POLICIES[policy]) if policy in POLICIES else policy
 
 
 def tell(story: Story) -> Chapter:
@@ -220,7 +210,7 @@ def tell_method(story: Story) -> Chapter:
     rows = story.policies
     if rows is not None and not rows.is_empty():
         halves = "valued_by" in rows.columns and "check" in rows["valued_by"]
-        blocks.append(note((HALVES if halves else SAME).in_(spoken())))
+        blocks.append(note(kept(HALVES if halves else SAME)))
     lead = "How the plan was chosen, and how it was valued."
     name = kept("Choice")
     return Chapter("choice", name, "How was the plan chosen?", lead, blocks)
@@ -347,16 +337,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
     best = kept(f"{name} has the highest expected profit: {value}.")
-    heads = [
-        pick(*each)
-        for each in (
-            ("rule", "做法"),
-            ("extra profit", "增加的利润"),
-            ("spend", "花费"),
-            ("customers", "客户"),
-            ("evidence", "证据"),
-        )
-    ]
+    heads = ["rule", "extra profit", "spent", "customers", "evidence"]
     return forest(
         "policies",
         "Expected extra profit of each rule",

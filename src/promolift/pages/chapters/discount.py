@@ -7,23 +7,15 @@ from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures
-from promolift.terms import Words
-from promolift.words import bracket, clip, count, interval, listed, number, pick, plural, share, spoken, upper_first
+from promolift.words import bracket, clip, count, interval, listed, number, pick, plural, share, upper_first
 
 MEANINGS = {
-    "randomised": Words(
-        en="Who got which discount was decided at random, so the response can be read as an effect.",
-        zh="谁得到哪种折扣是随机决定的，因此反应可以看作效果。",
+    "randomised": "Who got which discount was decided at random, so the response can be read as an effect.",
+    "adjusted": (
+        "Discounts were not given at random. The response is read from past prices after adjusting for what "
+        "is known; it is not a proven effect."
     ),
-    "adjusted": Words(
-        en="Discounts were not given at random. The response is read from past prices after adjusting for what "
-        "is known; it is not a proven effect.",
-        zh="折扣不是随机给的。反应从过去的价格中读出，并校正了已知因素；它不是经过证明的效果。",
-    ),
-    "assumed": Words(
-        en="The response is an assumption stated in advance, not read from this data.",
-        zh="反应是事先设定的假设，不是从数据中读出的。",
-    ),
+    "assumed": "The response is an assumption stated in advance, not read from this data.",
 }
 MOST_CATEGORIES = 14
 MOST_GROUPS = 3
@@ -33,8 +25,7 @@ def tell(story: Story) -> Chapter:
     """The discount response."""
     found = story.response
     title = "What does a discount do?"
-    lead = MEANINGS[found.level].in_(spoken())
-    return Chapter("discount", "Discounts", title, lead, [_curve(found), _categories(found)])
+    return Chapter("discount", "Discounts", title, MEANINGS[found.level], [_curve(found), _categories(found)])
 
 
 def tell_method(story: Story) -> Chapter:
@@ -169,7 +160,7 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         for p in found.placebos
     ]
     looked, why = kept("what was looked at"), kept("why it must be zero")
-    heads = [looked, "found", pick("verdict", "判断"), why]
+    heads = [looked, "found", "verdict", why]
     how = kept("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
     return forest(
         "placebos",

@@ -8,19 +8,18 @@ from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.predictions import Scored
 from promolift.results.shop import PurchaseMembers
-from promolift.terms import Words
-from promolift.words import bracket, clip, count, ends, interval_name, number, share, spoken
+from promolift.words import bracket, clip, count, ends, interval_name, number, share
 
 MOST_MODELS = 4
 PLAIN = {
-    "buying a category in the window": Words(en="who buys a category in the window", zh="谁会在活动期买某个品类"),
-    "redeeming a campaign's coupon": Words(en="who uses a coupon", zh="谁会用券"),
+    "buying a category in the window": "who buys a category in the window",
+    "redeeming a campaign's coupon": "who uses a coupon",
 }
 
 
 def name_of(model: str) -> str:
     """What a model forecasts, in plain words."""
-    return PLAIN[model].in_(spoken()) if model in PLAIN else clip(kept(model), 60)
+    return clip(kept(PLAIN.get(model, model)), 60)
 
 
 def tell(story: Story) -> Chapter:
@@ -80,11 +79,7 @@ def _members(members: PurchaseMembers) -> Block:
     for when, each in ((kept("the plan"), members.at_plan), (kept("the check"), members.at_check)):
         gain = number(each.lead) + bracket(ends(each.lead_low, each.lead_high, number))
         rows.append([when, share(each.weight), number(each.alone), gain, kept(each.why)])
-    heads = [
-        "as of", "weight of the trees",
-        "log loss of counts", "with trees, less by",
-        "because",
-    ]  # fmt: skip
+    heads = ["as of", "weight of the trees", "log loss of counts", "with trees, less by", "because"]
     text = kept(
         "Counts of each customer's habits, and boosted trees over them; judged on the last window before the moment, "
         "each half of the customers at the weight that the other half chose."

@@ -88,15 +88,7 @@ def _mix(story: Story) -> Figure:
         f"{plural(top['treated'], 'customer')}, {share(top['share'])} of those with an offer.",
         f"共{count(story.offers.height)}种不同的优惠。最常见的是“{name}”：{count(top['treated'])}位客户，占得到优惠者的{share(top['share'])}。",
     )
-    heads = [
-        pick(*each)
-        for each in (
-            ("offer", "优惠"),
-            ("customers", "客户"),
-            ("expected gain", "预期净收益"),
-            ("expected cost", "预期花费"),
-        )
-    ]
+    heads = ["offer", "customers", "expected gain", "expected cost"]
     return Figure(
         "mix",
         "Which offers",
@@ -112,9 +104,9 @@ def _mix(story: Story) -> Figure:
 
 def _motives(story: Story) -> Figure:
     """What sets those with an offer apart."""
-    rows = [(upper_first(MOTIVES[each.motive].in_(spoken())), each.customers) for each in story.motives]
+    rows = [(upper_first(kept(MOTIVES[each.motive])), each.customers) for each in story.motives]
     finding = pick(
-        f"What sets most of them apart: they {MOTIVES[story.motives[0].motive].en} ({count(rows[0][1])} of "
+        f"What sets most of them apart: they {MOTIVES[story.motives[0].motive]} ({count(rows[0][1])} of "
         f"{count(story.plan.treated)}).",
         f"他们最常见的特点：{rows[0][0]}（{count(story.plan.treated)}位中的{count(rows[0][1])}位）。",
     )
@@ -143,13 +135,7 @@ def _segments(story: Story) -> Block:
         ]
         for row in story.segments.iter_rows(named=True)
     ]
-    heads = [
-        pick(*each)
-        for each in (
-            ("segment", "客户分群"), ("customers", "客户"), ("of all", "占全部"), ("with an offer", "得到优惠"),
-            ("expected gain", "预期净收益"), ("expected cost", "预期花费"),
-        )
-    ]  # fmt: skip
+    heads = ["segment", "customers", "of all", "with an offer", "expected gain", "expected cost"]
     how = kept("By the rules of promolift.toml; a customer who belongs to two counts in both.")
     return Block("grid", {"grid": Grid(heads, rows), "text": how}, "Your segments")
 

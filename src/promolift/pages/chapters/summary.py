@@ -10,22 +10,7 @@ from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption
 from promolift.results.predictions import COUPONS
 from promolift.sql import DAY_MS
-from promolift.terms import Words
-from promolift.words import (
-    bracket,
-    clip,
-    count,
-    date,
-    days,
-    ends,
-    listed,
-    number,
-    pick,
-    share,
-    speaking,
-    spoken,
-    upper_first,
-)
+from promolift.words import bracket, clip, count, date, days, ends, listed, number, pick, share, speaking, upper_first
 
 TELLERS = (
     people.tell, people.tell_messages, budget.tell, budget.tell_policies, health.tell_unknowns,
@@ -33,19 +18,16 @@ TELLERS = (
     models.tell_figures, discount.tell_method, budget.tell_method, forecast.tell,
 )  # fmt: skip
 NAMES = {
-    "margin": Words(en="The margin", zh="毛利率"),
-    "supplier_share": Words(en="The suppliers' part", zh="供应商承担的比例"),
-    "response": Words(en="The response to discounts", zh="客户对折扣的反应"),
-    "coupon_reach": Words(en="Coupons that are noticed", zh="注意到优惠券的客户"),
-    "stretch_share": Words(en="Orders filled up to a threshold", zh="为门槛凑单的订单"),
+    "margin": "The margin",
+    "supplier_share": "The suppliers' part",
+    "response": "The response to discounts",
+    "coupon_reach": "Coupons that are noticed",
+    "stretch_share": "Orders filled up to a threshold",
 }
 ASK = {
-    "margin": Words(en="Ask finance for the real margin.", zh="请向财务核实真实毛利率。"),
-    "supplier_share": Words(en="Have purchasing confirm it in writing.", zh="请采购部门书面确认。"),
-    "response": Words(
-        en="Nobody can know before the offers are sent; the customers left out will tell.",
-        zh="发出之前无法确知，留出的对照客户会给出答案。",
-    ),
+    "margin": "Ask finance for the real margin.",
+    "supplier_share": "Have purchasing confirm it in writing.",
+    "response": "Nobody can know before the offers are sent; the customers left out will tell.",
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
@@ -172,18 +154,18 @@ def _to_check(story: Story) -> list[Todo]:
     if weak is None or weak.flips_at is None:
         return []
     name, ask = NAMES.get(weak.name), ASK.get(weak.name)
-    called, turn = name.in_(spoken()) if name else weak.name, share(weak.flips_at)
+    called, turn = kept(name) if name else weak.name, share(weak.flips_at)
     what = pick(
         f"Check before you send: {called[:1].lower()}{called[1:]}, {share(weak.value)}",
         f"发送前先核实：{called}{share(weak.value)}",
     )
     why = kept(f"At {turn} nothing would be earned.")
-    return [Todo(what, why + (pick(" ", "") + ask.in_(spoken()) if ask else ""))]
+    return [Todo(what, why + (pick(" ", "") + kept(ask) if ask else ""))]
 
 
 def stand(each: Assumption) -> Stand:
     """What the headline stands on and nobody measured."""
-    name = NAMES[each.name].in_(spoken()) if each.name in NAMES else upper_first(each.name.replace("_", " "))
+    name = kept(NAMES[each.name]) if each.name in NAMES else upper_first(each.name.replace("_", " "))
     text = clip(pick(each.text, each.text_zh or each.text), 400)
     if each.flips_at is None:
         return Stand(name, text)

@@ -11,36 +11,12 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Diagnosis",
-    "DiscountResponse",
-    "DiscountSettings",
-    "Effect",
-    "EffectModel",
-    "EffectSettings",
-    "History",
-    "PanelSettings",
-    "RedemptionModel",
-    "ResponseModel",
-    "ValueSettings",
-    "add_effects",
-    "assumed_response",
-    "average_effects",
-    "depth_sums",
-    "effect_bins",
-    "exposure_features",
-    "fit",
-    "fit_halves",
-    "fit_redemption",
-    "fit_response",
-    "in_first_half",
-    "offer_features",
-    "panel",
-    "redemption_outcomes",
-    "scaled_gain",
-    "target_covers",
-    "total_draws",
-    "unfold",
-]
+    "Diagnosis", "DiscountResponse", "DiscountSettings", "Effect", "EffectModel", "EffectSettings", "History",
+    "PanelSettings", "RedemptionModel", "ResponseModel", "ValueSettings", "add_effects", "assumed_response",
+    "average_effects", "depth_sums", "effect_bins", "exposure_features", "fit", "fit_halves", "fit_redemption",
+    "fit_response", "in_first_half", "offer_features", "panel", "redemption_outcomes", "scaled_gain", "target_covers",
+    "total_draws", "unfold",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.effect.core import EffectModel, EffectSettings, fit

@@ -101,7 +101,6 @@ class EffectSettings(Settings):
 
     @property
     def learners(self) -> tuple[Simple | Rich, ...]:
-        """All of them, the simple ones first."""
         return (*self.simple, *self.rich)
 
 
@@ -213,9 +212,7 @@ KNOWN = (
 class Gains(Protocol):
     """What every learner's model can do."""
 
-    def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
-        ...
+    def gain(self, asked: Asked) -> Floats: ...
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ class ByResponse:
     coef_2K: Floats
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         return _line(self.response.mean(asked)) @ self.coef_2K
 
 
@@ -39,7 +38,6 @@ class Proportional:
     shift_A: Floats
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         family = self.response.family
         moved_NA = inverse(_base(self.response.mean(asked), family)[:, None] + self.shift_A, family)
         return moved_NA[:, 1:] - moved_NA[:, :1]
@@ -55,7 +53,6 @@ class BySegment:
     outside_K: Floats
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         return np.where(_beyond(asked.x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
 
 
@@ -130,7 +127,6 @@ class Single:
     bins: Bins
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         code_FN = asked.once(self.bins, self.bins.codes)
         arms = len(self.low_A)
         eta_NA = np.column_stack([self.trees.raw(with_arm(code_FN, a, arms)) for a in range(arms)])
@@ -146,7 +142,6 @@ class Direct:
     bins: Bins
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         code_FN = asked.once(self.bins, self.bins.codes)
         return np.column_stack([trees.raw(code_FN) for trees in self.trees_K])
 

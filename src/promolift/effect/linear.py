@@ -199,7 +199,6 @@ class Linear:
         return np.clip(inverse(self.eta(z_NP), self.family), self.low_A, self.high_A)
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         mu_NA = self.mean(asked.once(self.basis, self.basis.columns))
         return mu_NA[:, 1:] - mu_NA[:, :1]
 
@@ -290,7 +289,6 @@ class LinearDesign:
 
     @property
     def arms(self) -> int:
-        """Number of arms."""
         return len(self.span.low_A)
 
     def without(self, held: int | None) -> Expansion:
@@ -465,7 +463,6 @@ class Additive:
     coef_KP: Floats
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         return asked.once(self.basis, self.basis.columns) @ self.coef_KP.T
 
 

@@ -45,7 +45,6 @@ class Response:
 
     @property
     def family(self) -> Family:
-        """Which link joins them."""
         return self.linear.family
 
     def joined(self, code_FN: Codes, eta_NA: Floats) -> Floats:
@@ -87,7 +86,6 @@ class Nuisance:
 
     @property
     def folds(self) -> int:
-        """How many folds there are."""
         return len(self.responses)
 
     def without(self, fold: int) -> "OutOfFold":

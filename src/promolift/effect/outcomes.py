@@ -199,7 +199,6 @@ class _Columns:
         return cls(basis, mean_F, scale_F)
 
     def z(self, x_NF: Floats) -> Floats:
-        """Intercept, basis columns, features."""
         at = len(self.basis.source_P) + 1
         z_NP = self.basis.columns(x_NF, spare=len(self.mean_F))
         for f, (mean, scale, code) in enumerate(zip(self.mean_F, self.scale_F, self.basis.code_F, strict=True)):

@@ -52,7 +52,6 @@ class FeatureEncoder:
 
     @property
     def names(self) -> list[str]:
-        """One name for each encoded feature."""
         return [
             name
             for column in self.columns
@@ -87,7 +86,6 @@ class TrialArrays:
 
     @property
     def arms(self) -> int:
-        """Number of arms, control included."""
         return int(self.prob_NA.shape[1])
 
 
@@ -134,7 +132,6 @@ class Asked:
     """Rows, and what several models ask of them (basis columns, codes, expected outcomes), worked out once."""
 
     def __init__(self, x_NF: Floats) -> None:
-        """Of these rows."""
         self.x_NF = x_NF
         self._known: dict[int, Any] = {}
 

@@ -105,7 +105,6 @@ class Verdict:
     p_adjusted: float | None = None
 
     def __str__(self) -> str:
-        """The figure, the answer and the rule, in words."""
         what = f"{self.metric}, {self.arm} against {self.control}, {self.segment}: "
         return f"{what}{self._figure()}. {self.answer.capitalize()}: {self.why}. Rule: {self.rule}."
 
@@ -127,7 +126,6 @@ class Analysis:
     verdicts: tuple[Verdict, ...]
 
     def __str__(self) -> str:
-        """One line per verdict, the sample ratio first."""
         return "\n".join([self.ratio.rule, *map(str, self.verdicts)])
 
     def frame(self) -> pl.DataFrame:

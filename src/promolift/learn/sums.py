@@ -57,7 +57,6 @@ class Sums:
 
     @property
     def mean_C(self) -> Floats:
-        """Mean per customer."""
         if self.n < 1:
             raise SupportError("sums: no customer, so there is no mean")
         return np.array(self.total) / self.n

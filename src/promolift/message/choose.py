@@ -75,7 +75,6 @@ class WordChoice:
         return ChosenText(arms.texts[at], float(arms.share_V[at]))
 
     def arms(self, angle: Angle, benefit: BenefitType, language: Language, goods: str = "") -> _Arms:
-        """The texts that compete, and the share of each."""
         where = (angle, benefit, language, goods)
         if where not in self._shares:
             texts = tuple(

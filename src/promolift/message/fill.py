@@ -45,7 +45,6 @@ class Message:
 
     @property
     def title(self) -> str:
-        """The benefit and the reason in a few words."""
         return "".join(part.text for part in self.titles)
 
     @property

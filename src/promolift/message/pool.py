@@ -51,11 +51,9 @@ class PoolText(Settings):
 
     @property
     def draft(self) -> Draft:
-        """Its words."""
         return Draft(self.title, self.hook, self.call)
 
     def usable(self, approve: Approve) -> bool:
-        """Whether it may be sent."""
         return self.state == "approved" or (approve == "judged" and self.state == "judged")
 
 
@@ -66,11 +64,9 @@ class Pool:
     texts: tuple[PoolText, ...] = ()
 
     def usable(self, approve: Approve) -> "Pool":
-        """Those that may be sent."""
         return Pool(tuple(text for text in self.texts if text.usable(approve)))
 
     def funnel(self) -> dict[str, int]:
-        """How many texts stand in each state."""
         return dict.fromkeys(get_args(State), 0) | Counter(text.state for text in self.texts)
 
     def merged(self, others: Iterable[PoolText]) -> "Pool":

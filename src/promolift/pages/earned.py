@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.pages.blocks import Badge, Big, Block, Figure, Grid, gap
-from promolift.pages.experiment import answer_words
-from promolift.pages.figures import Axis, Line, Mark, by_x, calibration, forest, headline, lines
+from promolift.pages.figures import Axis, Line, Mark, answer_words, by_x, calibration, forest, headline, lines
 from promolift.results.chinese import kept
 from promolift.results.learned import Drivers, Ranged
 from promolift.sql import DAY_MS

@@ -6,21 +6,12 @@ from typing import Any
 from promolift.learn.experiment import HOLDOUT, WHOLE
 from promolift.learn.power import Power
 from promolift.pages.blocks import Block, Figure, Grid
-from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
+from promolift.pages.figures import Axis, Line, Mark, answer_words, by_point, forest, lines
 from promolift.results.chinese import kept
 from promolift.sql import DAY_MS
 from promolift.words import Cash, bracket, count, days, ends, interval_name, number, pick, share
 
 TONES = ("blue", "orange", "green", "purple")
-
-
-def answer_words(answer: str) -> str:
-    """A verdict in a word or two."""
-    said = {
-        "higher": kept("higher"), "lower": kept("lower"), "not shown": kept("not shown"),
-        "too early": pick("too early", "为时过早"), "cannot say": kept("cannot say"),
-    }  # fmt: skip
-    return said.get(answer, answer)
 
 
 def arm_name(arm: str) -> str:

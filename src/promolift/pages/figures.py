@@ -30,7 +30,6 @@ class Axis(NamedTuple):
 
     @property
     def spec(self) -> dict[str, str]:
-        """For the script."""
         return {"name": kept(self.name), "fmt": self.fmt}
 
 
@@ -232,6 +231,11 @@ def verdict(row: Scored) -> ScoreVerdict:
     higher = row.value > row.baseline_value
     good = higher == (row.better == "higher")
     return ScoreVerdict(kept("better"), "good") if good else ScoreVerdict(kept("worse"), "bad")
+
+
+def answer_words(answer: str) -> str:
+    """A verdict in a word or two."""
+    return pick(answer, "为时过早") if answer == "too early" else kept(answer)
 
 
 def score_block(scores: Sequence[Scored], title: str) -> Block:

@@ -100,7 +100,6 @@ class Story:
 
     @property
     def cash(self) -> Cash:
-        """Says amounts in the shop's currency."""
         return Cash(self.plan.shop.currency)
 
     @property

@@ -75,7 +75,6 @@ class Tastes(Settings):
 
     @property
     def shown(self) -> int:
-        """How many are on top."""
         return len(self.top)
 
     @classmethod
@@ -111,7 +110,6 @@ class Person(Settings):
 
     @classmethod
     def of(cls, profile: Mapping[str, Any]) -> Self:
-        """From a row of the profiles, with what the encoder expects where there is one."""
         return cls(**{name: profile.get(name) for name in cls.model_fields})
 
 
@@ -135,16 +133,13 @@ class Given(Settings):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of the messages."""
         needed = {name for name, each in cls.model_fields.items() if each.is_required()}
         return cls(**{name: row[name] for name in cls.model_fields if name in needed or name in row})
 
     @property
     def low_cents(self) -> float | None:
-        """Lower end of the 95 % interval of the gain."""
         return None if self.gain_se_cents is None else self.gain_cents - Z95 * self.gain_se_cents
 
     @property
     def high_cents(self) -> float | None:
-        """Its upper end."""
         return None if self.gain_se_cents is None else self.gain_cents + Z95 * self.gain_se_cents

@@ -53,7 +53,6 @@ class Histogram(Settings):
 
     @classmethod
     def of(cls, values: pl.Series) -> Self | None:
-        """None where nothing is known."""
         known = values.drop_nulls()
         lower, middle, upper, cap = (quantile(known, q) for q in (0.25, 0.5, 0.75, CAP))
         if lower is None or middle is None or upper is None or cap is None:

@@ -102,12 +102,10 @@ class WhatIf(Settings):
 
     @property
     def more_cents(self) -> float | None:
-        """What it gains beyond the plan as it stands."""
         return None if self.own_gain_cents is None else self.gain_cents - self.own_gain_cents
 
     @property
     def more_treated(self) -> float | None:
-        """Customers who get an offer beyond those of the plan as it stands."""
         return None if self.own_treated is None else self.treated - self.own_treated
 
 
@@ -157,12 +155,10 @@ class PlanNote(Note):
 
     @property
     def treated_share(self) -> float | None:
-        """Of those who may be given an offer, the share that gets one."""
         return self.treated / self.able if self.able else None
 
     @property
     def spent_share(self) -> float | None:
-        """Of the budget, the share that is expected to be spent."""
         return self.cost_cents / self.budget_cents if self.budget_cents else None
 
     @property
@@ -305,8 +301,7 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
 class PlanMaker(Protocol):
     """Whoever made a plan and can go on with it: `promolift.Shop`."""
 
-    def report(self, out: str | Path = ...) -> Path:
-        """Write its page and files."""
+    def report(self, out: str | Path = ...) -> Path: ...
 
     def release(self) -> str:
         """Freeze it with its words; the release's id."""
@@ -340,7 +335,6 @@ class Curve:
         return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
 
     def __str__(self) -> str:
-        """A point per line."""
         points = self.frame.select("budget_cents", "gain_cents", "treated").iter_rows()
         rows = (f"  {budget:,.0f} adds {gain:,.0f} by {treated:,} customers" for budget, gain, treated in points)
         return "\n".join((CURVE, *rows))
@@ -389,7 +383,6 @@ class Plan:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        """The plan of this work folder. StepError, naming the verb, if there is none or another version made it."""
         return cls(store, PlanNote.load(store))
 
     @cached_property
@@ -457,7 +450,6 @@ class Plan:
 
     @property
     def curve(self) -> Curve:
-        """What the best plan earns at each budget."""
         return Curve(self.frontier, self.note.budget_cents)
 
     @property
@@ -478,11 +470,9 @@ class Plan:
 
     @property
     def headline(self) -> Headline:
-        """The gain to go by, after all costs and without luck where that is known."""
         return headline(self.note, self.luck)
 
     def __str__(self) -> str:
-        """Who, what, the expected gain with its interval and evidence, what must be believed, what next."""
         return plan_text(self.note, self.luck, self.assumptions)
 
     def _repr_html_(self) -> str:

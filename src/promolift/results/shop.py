@@ -42,27 +42,22 @@ class Health(Note):
 
     @property
     def read(self) -> int:
-        """Rows of all tables that were read."""
         return sum(table.read for table in self.tables)
 
     @property
     def accepted(self) -> int:
-        """Rows of all tables that were taken, the repaired ones included."""
         return sum(table.accepted for table in self.tables)
 
     @property
     def accepted_share(self) -> float | None:
-        """Of the rows read, the share that was taken."""
         return self.accepted / self.read if self.read else None
 
     @property
     def repaired(self) -> int:
-        """Rows of all tables that were taken after a repair."""
         return sum(table.repaired_rows for table in self.tables)
 
     @property
     def rejected(self) -> int:
-        """Rows of all tables that were set aside."""
         return sum(table.rejected_rows for table in self.tables)
 
     @property
@@ -77,7 +72,6 @@ class Health(Note):
         return tuple(sorted(found, key=lambda each: (-each.rows, each.table, each.reason)))
 
     def __str__(self) -> str:
-        """Rows by fate, then what can and cannot be done."""
         indent, lines = " " * 13, []
         for table in self.tables:
             rows = (table.read, table.accepted, table.repaired_rows, table.rejected_rows)
@@ -135,5 +129,4 @@ class Offers(Note):
 
     @property
     def by_id(self) -> dict[str, Offer]:
-        """Offer id to offer."""
         return {offer.id: offer for offer in self.offers}

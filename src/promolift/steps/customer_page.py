@@ -51,7 +51,6 @@ class CustomerForecast:
     alike: list[str]
 
     def lines(self) -> Iterator[str]:
-        """For a terminal."""
         if self.reasons:
             yield f"The visits that move the odds of {self.item} most (each left out in turn):"
         for each in self.reasons:

@@ -44,7 +44,6 @@ class Units:
     panel: Panel | None = None
 
     def in_words(self, arms: tuple[str, ...]) -> str:
-        """Who was compared with whom, in words."""
         sizes = zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)
         count = ", ".join(f"{name} {n:,}" for name, n in sizes)
         if self.panel is not None:

@@ -8,15 +8,14 @@ for one.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.trial import Asked, Floats, Ints, TrialArrays, chunks
+from promolift.effect.trial import Asked, Family, Floats, Ints, TrialArrays, chunks
 
-Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one large amount must not carry a slope
 COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
@@ -208,6 +207,15 @@ def family_of(outcome_N: Floats) -> Family:
     if np.isin(outcome_N, (0.0, 1.0)).all():
         return "binary"
     return "count" if outcome_N.min() >= 0 else "real"
+
+
+def unit_of(y_N: Floats) -> float:
+    """What outcomes are divided by before anything is fitted: their spread; the amount where all who have one have the
+    same, so that it is yes or no; 1 for 0/1 and where nothing varies."""
+    spread, top = float(y_N.std()), float(y_N.max(initial=0.0))
+    if top > 0 and spread > 0 and np.isin(y_N, (0.0, top)).all():
+        return top
+    return 1.0 if family_of(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
 
 
 def inverse(eta: Floats, family: Family) -> Floats:

@@ -13,10 +13,8 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike
 
-from promolift.effect.diagnose import holm
-from promolift.effect.linear import Basis, basis_of, shrink
-from promolift.effect.nuisance import unit_of
-from promolift.effect.trial import Floats, Ints, Level, TrialArrays, chunks, numbers, row_keys
+from promolift.effect.linear import Basis, basis_of, shrink, unit_of
+from promolift.effect.trial import Floats, Ints, Level, TrialArrays, chunks, holm, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int, mix
 from promolift.tables import Z95

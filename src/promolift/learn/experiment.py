@@ -13,6 +13,7 @@ import polars as pl
 import scipy
 from pydantic import Field, model_validator
 
+from promolift.effect.trial import holm
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_unit
 from promolift.learn.lift import Lift, Metric, always_valid_p, boundary, lift
@@ -233,14 +234,10 @@ def adjust(p_values: Sequence[float], correction: str) -> list[float]:
     Benjamini-Hochberg independent or positively dependent tests.
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    rank = np.arange(p.size)
-    adjusted = np.empty(p.size)
-    if correction == "holm":
-        adjusted[order] = np.maximum.accumulate(p[order] * (p.size - rank))
-    else:
-        adjusted[order] = np.minimum.accumulate((p[order] * (p.size / (rank + 1)))[::-1])[::-1]
-    return [float(each) for each in np.minimum(adjusted, 1.0)]
+    found: list[float] = (
+        holm(p) if correction == "holm" or not p.size else scipy.stats.false_discovery_control(p)
+    ).tolist()
+    return found
 
 
 def _draft(

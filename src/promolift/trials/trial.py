@@ -34,10 +34,9 @@ from promolift.results.trial import (
 from promolift.tables import Z95
 from promolift.trials.columns import typed
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
-from promolift.trials.judge import Assigned, judge
-from promolift.trials.plan import expected_money, plan
+from promolift.trials.judge import expected_money, judge, plan
 from promolift.trials.read import ROW, costs, features_of, read, rows_of
-from promolift.trials.units import unit_diagnosis
+from promolift.trials.units import Assigned, unit_diagnosis
 from promolift.words import as_html, share
 
 Ints = NDArray[np.int64]

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, select
 
-from promolift.allocate.arrays import Floats
 from promolift.config import PlanSettings
 from promolift.deliver.decide import first_id
 from promolift.serve.models import Slug
@@ -189,7 +189,7 @@ class _Ahead(NamedTuple):
     why: str
 
 
-def _ahead(daily: Floats, window_days: int) -> _Ahead:
+def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
     """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
     n = len(daily)
     if n < LEAST_DAYS:

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, select
 
-from promolift.allocate.arrays import Floats
 from promolift.config import PlanSettings
 from promolift.deliver.decide import first_id
 from promolift.serve.models import Slug
 from promolift.serve.routes import Asked, Call
-from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task
+from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task, Thing
 from promolift.sql import DAY_MS, HOUR_MS
 from promolift.store.ledger_money import ALL_CAMPAIGNS, used_now
 from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
@@ -22,6 +22,14 @@ from promolift.tables import Z95
 
 LEAST_DAYS = 7  # of spending, before anything is said of the days ahead
 router = APIRouter(tags=["admin"])
+
+
+class Played(Thing):
+    """Days of a demo that were simulated, not lived: what is measured on them is simulated, too."""
+
+    KIND = "played"
+    begun_ms: int
+    ended_ms: int
 
 
 class Made(BaseModel):
@@ -181,7 +189,7 @@ class _Ahead(NamedTuple):
     why: str
 
 
-def _ahead(daily: Floats, window_days: int) -> _Ahead:
+def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
     """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
     n = len(daily)
     if n < LEAST_DAYS:
@@ -207,7 +215,13 @@ def results(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
 def last_learned(asked: Call, campaign_id: str) -> dict[str, Any] | None:
     """What the last run of learning wrote; None before one found anything."""
     path = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if found is not None:
+        with asked.read() as db:
+            played = Played.find(db, campaign_id) is not None
+        if played:
+            found |= {"evidence": "simulated", "rule": found["rule"].replace("randomised", "simulated")}
+    return found
 
 
 def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:

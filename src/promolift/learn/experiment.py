@@ -23,6 +23,7 @@ from promolift.settings import Settings
 HOLDOUT = "holdout"
 WHOLE = "all customers"
 EVENTS = 20  # of a yes-or-no metric in each arm; with fewer the tail beyond 3 standard errors is far from normal
+MOST_CUSTOMERS = 10**12  # that a design may name: more people than there are, and still a number for every formula
 RATIO_PRIOR = 1000  # the ratio test's prior has the weight of so many customers: shares off by about 1.5 points
 
 
@@ -40,12 +41,12 @@ class Design(Settings):
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
     holdout_salt: str = HOLDOUT
     control: str = HOLDOUT
-    planned_customers: int = Field(ge=2)
+    planned_customers: int = Field(ge=2, le=MOST_CUSTOMERS)
     primary: str
     method: Literal["always_valid", "fixed"] = "always_valid"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     correction: Literal["holm", "bh"] = "holm"
-    least: int = Field(default=200, ge=2)
+    least: int = Field(default=200, ge=2, le=MOST_CUSTOMERS)
     ratio_alpha: float = Field(default=0.001, gt=0, lt=0.5)
     evidence: Literal["randomised", "adjusted", "assumed", "simulated"] = "randomised"
 

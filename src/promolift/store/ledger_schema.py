@@ -338,6 +338,8 @@ def memo(db: Connection) -> dict[Any, Any]:
 MEMO = "promolift"
 BLOCK = 100
 NAMED = re.compile(r"%\((\w+)\)s")
+# As a list the texts find rows by an index; as a query PostgreSQL may read the whole table beside it instead.
+LISTED = re.compile(r"in (\(select jsonb_array_elements_text\(cast\(%s(?:::\w+)? as jsonb\)\)\))")
 PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
@@ -411,7 +413,7 @@ class Query:
         fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
         text, names = str(compiled), compiled.positiontup
         if names is None:  # psycopg takes parameters by place, too
-            text, names = NAMED.sub("%s", text), NAMED.findall(text)
+            text, names = LISTED.sub(r"= any (array\1)", NAMED.sub("%s", text)), NAMED.findall(text)
         into, _, row = text.partition(" VALUES ")
         if row and dialect.name != "sqlite":
             table = self._statement.table.name  # type: ignore[attr-defined]

@@ -210,7 +210,10 @@ def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> MemberNote:
     """The weight of the trees' log odds beside the counts', by a window that they never saw."""
     hit, who = last["hit"].to_numpy(), last["customer_id"]
     loss_RW = np.stack([_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS], axis=1)
-    found = weigh(loss_RW, who, hash_units("halves", who.to_list()) < 0.5)
+    people = who.unique(maintain_order=True)
+    halves = pl.DataFrame({"who": people, "first": hash_units("halves", people.to_list()) < 0.5})
+    first_R = who.to_frame("who").join(halves, on="who", how="left", maintain_order="left")["first"].to_numpy()
+    found = weigh(loss_RW, who, first_R)
     lead = paired(loss_RW[:, 0] - np.take_along_axis(loss_RW, found.at_R[:, None], 1)[:, 0], who)
     why = "the trees lose less on the last window" if found.at else "the counts alone are within one standard error"
     return MemberNote(

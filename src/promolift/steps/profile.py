@@ -50,8 +50,10 @@ def run(job: Job) -> None:
                 put_p(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
                 put_i(shard, [profile.interests(here, known, shared, settings)])
                 spoken_of = sql.kept(moments_of(here.events, sorted({*planned, *earlier})))
-                here.kept["counted"] = pl.concat(profile.affinities(here, spoken_of, shared, settings))
-                facts.append(profile.target_facts(here.kept["counted"]))
+                counted = pl.concat(profile.affinities(here, spoken_of, shared, settings))
+                facts.append(profile.target_facts(counted))
+                at_once = pl.col("asof_ms").is_in(planned)
+                here.kept["planned"], here.kept["past"] = counted.filter(at_once), counted.filter(~at_once)
                 done += 1
                 job.tell("profile", done / total, "one row per customer")
         forecast_purchases(job, {shard: kept.part(str(shard)) for shard in shards}, facts, settings)
@@ -72,7 +74,8 @@ def forecast_purchases(
     at, facts = moments(job), profile.together(sums)
     rows = sum(int(part.filter(pl.col("asof_ms") == at.asof)["people"].sum()) for part in sums)
     share = min(1.0, profile.MOST_ROWS / max(rows, 1))
-    past = profile.PurchaseHistories(pl.concat(some_customers(part["counted"], share) for part in kept.values()), facts)
+    some = (some_customers(part, share) for part in kept.values())
+    past = profile.PurchaseHistories(pl.concat(some), facts)
     earlier: dict[int, profile.MemberNote] = {}
     with suppress(StepError):  # there was no run, or one of another version
         notes = PurchaseMembers.load(job.store)
@@ -80,14 +83,15 @@ def forecast_purchases(
     made = {asof: profile.forecast(past, asof, settings, earlier.get(asof)) for asof in (at.check, at.asof)}
     with job.store.sharded("affinities") as put:
         for shard, part in kept.items():
-            counted = part["counted"]
+            counted = part["planned"]
             now = ((each, counted.filter(pl.col("asof_ms") == asof)) for asof, each in made.items())
             put(shard, [each.expect(profile.PurchaseHistories(rows, facts)) for each, rows in now])
     PurchaseMembers(at_check=made[at.check].note, at_plan=made[at.asof].note).keep(job.store)
 
 
-def some_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
-    """The rows of a share of the customers, drawn by hash."""
+def some_customers(kept: Mapping[str, pl.DataFrame], share: float) -> pl.DataFrame:
+    """AFFINITIES of a share of a shard's customers, drawn by hash."""
+    rows = pl.concat([kept["past"], kept["planned"]])
     people = rows["customer_id"].unique(maintain_order=True)
     drawn = people.filter(pl.Series(hash_units("purchases", people.to_list()) < share))
     return rows.filter(pl.col("customer_id").is_in(drawn.implode()))

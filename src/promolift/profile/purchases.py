@@ -91,13 +91,6 @@ def learned_moments(asof_ms: int, window_ms: int) -> list[int]:
     return [asof_ms - k * window_ms for k in range(1, SNAPSHOTS + 1)]
 
 
-def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Sums per moment and target over AFFINITIES of some customers: how many bought it, lately, and are expected to."""
-    recent = [(pl.col("recency_days") < days).sum().alias(f"within_{days}") for days in (28, 56)]
-    known = rows.filter("bought")
-    return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, pl.col("buy_prob").sum())
-
-
 def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """FACTS per moment and target of the whole shop, from the sums of all its customers."""
     sums = pl.concat(parts).group_by("asof_ms", "target").agg(pl.all().sum()).sort("asof_ms", "target")

@@ -31,6 +31,7 @@ CLEANERS = {
     "shelf": data.clean_shelf,
 }
 ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
+UNSAID = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
 
 
@@ -220,7 +221,25 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
     notes = [note for source in raw.values() for note in source.mapping.notes]
     found = data.health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
-    Health(
-        tables=found.tables, summary=figures, abilities=found.abilities, warnings=found.warnings, notes=found.notes
-    ).keep(store)
+    warnings = (*found.warnings, *unsaid_repeats(counts[0], raw))
+    Health(tables=found.tables, summary=figures, abilities=found.abilities, warnings=warnings, notes=found.notes).keep(
+        store
+    )
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)
+
+
+def unsaid_repeats(counts: data.Counts, raw: dict[str, Raw]) -> list[str]:
+    """A warning where equal rows were left out and nobody said that they are no lines of one receipt."""
+    rows, where = counts.rejected.get("duplicate", 0), []
+    for name, source in raw.items():
+        mapping = source.mapping
+        told = "repeats" in mapping.model_fields_set or mapping.has("event_id") or mapping.basket
+        if name.startswith("events") and not source.table.mapping and mapping.has("order_id") and not told:
+            where.append(source.table.source)
+    if not where or rows <= UNSAID * counts.read:
+        return []
+    return [
+        f"{', '.join(where)}: {rows:,} rows equal to an earlier one in every column were left out, as sent twice; "
+        'where a till writes a line for each piece they are purchases: set repeats = "lines" in the mapping of the '
+        'events, or repeats = "duplicates" to say that they are not'
+    ]

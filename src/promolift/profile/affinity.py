@@ -83,7 +83,7 @@ def affinities(shard: Shard, moments: Relation, shared: Shared, settings: Profil
     yield from (_finish(*table[1:]) for table in _tables(shard, moments, shared, settings))
 
 
-class Counted(NamedTuple):
+class CountedMoment(NamedTuple):
     """AFFINITIES of one moment: of all customers (none at an `earlier` moment), and of those that forecasters learn
     from; the sums over all of them (`target_facts`).
     """
@@ -95,7 +95,7 @@ class Counted(NamedTuple):
 
 def counted(
     shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings, share: float
-) -> Iterator[Counted]:
+) -> Iterator[CountedMoment]:
     """`affinities`, and those of a share of the customers, drawn by hash, from which forecasters learn."""
     people = fetch(read_lines(shard, settings.zone).people)
     people = people.filter(pl.Series(hash_units("purchases", people["name"].to_list()) < share))
@@ -104,10 +104,10 @@ def counted(
         facts = facts.with_columns(names.texts.gather(facts["target"]).alias("target"))
         if asof_ms in shared.earlier:
             learned = _finish(found.filter(pl.col("customer_id").is_in(people["customer_id"].implode())), lines, names)
-            yield Counted(learned.clear(), learned, facts)
+            yield CountedMoment(learned.clear(), learned, facts)
         else:
             rows = _finish(found, lines, names)
-            yield Counted(rows, rows.filter(pl.col("customer_id").is_in(people["name"].implode())), facts)
+            yield CountedMoment(rows, rows.filter(pl.col("customer_id").is_in(people["name"].implode())), facts)
 
 
 class _Table(NamedTuple):

@@ -67,7 +67,8 @@ def run(job: Job) -> None:
                 store.save(name, table.empty())
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
-    counts[0] = aside.with_first(counts[0])
+    for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
+        counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
 
@@ -100,12 +101,6 @@ class Aside:
             self.put(self.pieces, self.store.connection.from_arrow(lines.to_arrow()))
             self.pieces += 1
             counts = counts.with_unreadable(lines)
-        return counts
-
-    def with_first(self, counts: data.Counts) -> data.Counts:
-        """Counts of events with the first bad rows of each reason, once the table of rejected rows is there."""
-        for piece in self.of_events:
-            counts = counts + data.Counts("events", first=data.first_rows(self.store.table("rejected", piece)))
         return counts
 
 

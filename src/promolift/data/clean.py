@@ -37,7 +37,7 @@ SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES
 
 @dataclass(frozen=True)
 class Cleaned:
-    """JudgedShard rows of one table, still lazy: the clean columns, `_row`, `_reason` (null if accepted), `_flags`, `_raw`.
+    """Judged rows of one table, still lazy: the clean columns, `_row`, `_reason` (null if accepted), `_flags`, `_raw`.
 
     Each of `accepted`, `rejected` and `counts` runs the cleaning anew; inside
     `with cleaned.staged(store.staged) as kept:` it has run once.
@@ -71,7 +71,7 @@ class Cleaned:
 
 
 class JudgedShard(NamedTuple):
-    """JudgedShard rows in memory: the clean ones in their order; `_row`, `_line` and `_reason` of the others; the counts,
+    """Judged rows in memory: the clean ones in their order; `_row`, `_line` and `_reason` of the others; the counts,
     without the first bad rows.
     """
 

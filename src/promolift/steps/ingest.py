@@ -228,7 +228,8 @@ def unsaid_repeats(counts: data.Counts, raw: dict[str, Raw]) -> list[str]:
     rows, where = counts.rejected.get("duplicate", 0), []
     for name, source in raw.items():
         mapping = source.mapping
-        told = "repeats" in mapping.model_fields_set or mapping.has("event_id") or mapping.basket
+        # a mapping with notes is one that was guessed, with a look at equal rows
+        told = "repeats" in mapping.model_fields_set or mapping.has("event_id") or mapping.basket or mapping.notes
         if name.startswith("events") and not source.table.mapping and mapping.has("order_id") and not told:
             where.append(source.table.source)
     if not where or rows <= UNSAID * counts.read:

@@ -31,6 +31,7 @@ CLEANERS = {
     "shelf": data.clean_shelf,
 }
 ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
+UNSAID = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
 
 
@@ -66,7 +67,8 @@ def run(job: Job) -> None:
                 store.save(name, table.empty())
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
-    counts[0] = aside.with_first(counts[0])
+    for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
+        counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
 
@@ -99,12 +101,6 @@ class Aside:
             self.put(self.pieces, self.store.connection.from_arrow(lines.to_arrow()))
             self.pieces += 1
             counts = counts.with_unreadable(lines)
-        return counts
-
-    def with_first(self, counts: data.Counts) -> data.Counts:
-        """Counts of events with the first bad rows of each reason, once the table of rejected rows is there."""
-        for piece in self.of_events:
-            counts = counts + data.Counts("events", first=data.first_rows(self.store.table("rejected", piece)))
         return counts
 
 
@@ -220,7 +216,26 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
     notes = [note for source in raw.values() for note in source.mapping.notes]
     found = data.health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
-    Health(
-        tables=found.tables, summary=figures, abilities=found.abilities, warnings=found.warnings, notes=found.notes
-    ).keep(store)
+    warnings = (*found.warnings, *unsaid_repeats(counts[0], raw))
+    Health(tables=found.tables, summary=figures, abilities=found.abilities, warnings=warnings, notes=found.notes).keep(
+        store
+    )
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)
+
+
+def unsaid_repeats(counts: data.Counts, raw: dict[str, Raw]) -> list[str]:
+    """A warning where equal rows were left out and nobody said that they are no lines of one receipt."""
+    rows, where = counts.rejected.get("duplicate", 0), []
+    for name, source in raw.items():
+        mapping = source.mapping
+        # a mapping with notes is one that was guessed, with a look at equal rows
+        told = "repeats" in mapping.model_fields_set or mapping.has("event_id") or mapping.basket or mapping.notes
+        if name.startswith("events") and not source.table.mapping and mapping.has("order_id") and not told:
+            where.append(source.table.source)
+    if not where or rows <= UNSAID * counts.read:
+        return []
+    return [
+        f"{', '.join(where)}: {rows:,} rows equal to an earlier one in every column were left out, as sent twice; "
+        'where a till writes a line for each piece they are purchases: set repeats = "lines" in the mapping of the '
+        'events, or repeats = "duplicates" to say that they are not'
+    ]

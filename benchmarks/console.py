@@ -33,8 +33,9 @@ for folder in ("tests", "tests/serve", "tests/pages", "tests/console"):
     sys.path.insert(0, str(HERE.parent / folder))
 
 PEOPLE, THINKS_S = 10, 3.0
-PATHS = ("/", "/data", "/plan", "/plan/what-if?budget=3000", "/words", "/customers", "/customers/all",
-         "/customers/one?id=u001", "/tests", "/tests/new", "/live", "/results", "/trials", "/people")  # fmt: skip
+PATHS = ("/", "/data", "/plan", "/plan/what-if?budget=3000", "/words", "/customers", "/customers?q=u00",
+         "/customers/all", "/customers/one?id=u001", "/offers", "/offers/edit?line=save-5", "/tests", "/tests/new", "/live",
+         "/live?part=now", "/results", "/trials", "/developer", "/people", "/account")  # fmt: skip
 ASKS = """
 import http.client, json, sys, threading, time
 port, key, seconds, people = int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])

@@ -410,7 +410,12 @@ def demo(
     if not serve:
         return summary
     say(summary, json_)
-    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True, file=own))
+
+    def dress(made: Any) -> Any:
+        with showing() as tell:
+            return console.dressed(made, demo=True, file=own, play=tell)
+
+    server_main.serve_planned(settings, at, json_, dress)
     return None
 
 

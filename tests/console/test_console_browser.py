@@ -18,9 +18,9 @@ from console_helpers import CONFIG, PASSWORD, Shop, opened
 from serve_helpers import derived, free_port
 
 from promolift.console.people import begin
-from promolift.console.screens import NAV
 from promolift.results.plan import Plan
 from promolift.serve.app import Listener, configured
+from promolift.serve.worded import all_worded
 from promolift.store import Store
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY), pytes
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
-SCREENS = [item.path for item in NAV] + [
-    "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
+SCREENS = [
+    *all_worded("nav"), "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
 ]  # fmt: skip
 
 

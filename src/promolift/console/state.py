@@ -17,12 +17,13 @@ from promolift.console.people import Patience, Visitor, touch, visitor_of
 from promolift.console.visit import SaidNote
 from promolift.results.job import Job
 from promolift.results.plan import PlanNote
+from promolift.serve.routes.summary import Played
 from promolift.serve.server import Server
 from promolift.serve.things import Annotation
 from promolift.setup.fragment import change_settings
 from promolift.store import Store
 from promolift.store.ledger_schema import Refused
-from promolift.words import pick, spoken
+from promolift.words import date, pick, spoken
 
 
 class _Kept(NamedTuple):
@@ -38,7 +39,7 @@ class Console:
     def __init__(self, server: Server, file: Path | None = None) -> None:
         """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
         self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
-        self.loop: asyncio.AbstractEventLoop | None = None  # the server's, once a page was asked for
+        self.loop: asyncio.AbstractEventLoop | None = None  # the server's
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
         if file is None and self.file.exists():
             server.config = load_config(self.file)
@@ -72,6 +73,12 @@ class Console:
         with self.server.ledger.read() as db:
             noted = [each for each in Annotation.all(db).values() if each.excluded]
         return [f"{each.first}{'' if each.first == each.last else f' – {each.last}'}: {each.text}" for each in noted]
+
+    def played(self) -> str:
+        """Since when days of a demo were simulated; empty where none were. Every page says so."""
+        with self.server.ledger.read() as db:
+            first = min((each.begun_ms for each in Played.all(db).values()), default=None)
+        return "" if first is None else date(first, self.shop.zone)
 
     def tell(self, session: str, note: SaidNote) -> None:
         """Say something on the next page of a session."""

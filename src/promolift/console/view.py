@@ -6,7 +6,7 @@ by their hash, so browsers keep them until they change.
 
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
@@ -18,13 +18,14 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 from markupsafe import Markup
 
+from promolift.config import ShopSettings
 from promolift.console.people import ROLES, Visitor
-from promolift.console.visit import SaidNote, Screen
+from promolift.console.visit import SaidNote, Screen, charts
 from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
 from promolift.serve.worded import worded
-from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
+from promolift.words import DASH, Cash, count, date, known, number, share, spoken, symbol, upper_first
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -49,19 +50,6 @@ TYPES = {
 
 
 _ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
-
-
-class NavItem(NamedTuple):
-    """A screen in the navigation."""
-
-    path: str
-    en: str
-    zh: str
-
-    @property
-    def name(self) -> str:
-        """In the language that is spoken."""
-        return pick(self.en, self.zh)
 
 
 @lru_cache
@@ -120,33 +108,43 @@ def _templates() -> Environment:
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is, and
-    which days count in no result.
+    """What stands around every screen: who is signed in, where they are, whose shop it is, what they are told once,
+    which days count in no result, and since when days were simulated.
     """
 
     visitor: Visitor | None
     here: str
-    nav: list[NavItem]
-    said: list[SaidNote]
-    shop: str
-    currency: str
-    zone: str
+    settings: ShopSettings
+    nav: Mapping[str, str] = {}
+    said: Sequence[SaidNote] = ()
     left_out: Sequence[str] = ()
+    played: str = ""
+
+    @property
+    def shop(self) -> str:
+        """Its name."""
+        return self.settings.name
+
+    @property
+    def zone(self) -> str:
+        """Its time zone."""
+        return self.settings.zone
 
 
 def html(screen: Screen, frame: Frame) -> bytes:
     """The page, or a part of it."""
-    cash = Cash(frame.currency)
+    cash = Cash(frame.settings.currency)
     _ZONE.set(frame.zone)
-    money = {"symbol": symbol(frame.currency), "digits": currency_digits(frame.currency)}
-    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": screen.figures}))
+    money = {"symbol": symbol(frame.settings.currency), "digits": currency_digits(frame.settings.currency)}
+    figures = screen.figures or charts(screen.data.get("blocks", ()))
+    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": figures}))
     given: dict[str, Any] = {
         "screen": screen,
         "frame": frame,
         "cash": cash,
         "token": frame.visitor.token if frame.visitor else "",
-        "paths": {item.path for item in frame.nav},
-        "figure_data": chart_data if screen.figures else "",
+        "paths": frame.nav,
+        "figure_data": chart_data if figures else "",
         "may": frame.visitor.may if frame.visitor else _nobody,
     }
     text = _templates().get_template(screen.template).render(**given, **screen.data)

@@ -1,5 +1,6 @@
 """What learning found, as learn.json holds it, in; charts and tables of it out: over time, predicted, drift, lab."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from promolift.pages.figures import Axis, Line, Mark, answer_words, by_x, calibr
 from promolift.results.chinese import kept
 from promolift.results.learned import Drivers, Ranged
 from promolift.sql import DAY_MS
-from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, share
+from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share, upper_first
 
 POLICIES = {
     "in force": "the policy in force",
@@ -19,6 +20,7 @@ POLICIES = {
 }
 KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
 DRIFTED = {True: "has drifted", False: "no drift shown", None: "cannot say"}
+GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
 
 
 class TimedChange(NamedTuple):
@@ -54,7 +56,7 @@ def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
     sizes = found["customers"]
     text = kept(
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {answer_words(found['answer'])}. {kept(found['why'])}."
+        f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}."
     )
     return headline(kept("Added by the offers"), total, text, badge_of(found), cash)
 
@@ -64,7 +66,9 @@ def earned_blocks(
 ) -> list[Figure | Block]:
     """All of the page below its headline; what could not be known is a gap with the reason."""
     blocks = [months(found, cash, zone), curve(found, changes, left_out, cash, zone), predicted(found, cash)]
-    return [each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found)) if each is not None]
+    return [
+        each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found, cash)) if each is not None
+    ]
 
 
 def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
@@ -178,19 +182,26 @@ def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
     return blocks
 
 
-def drift(found: Mapping[str, Any]) -> Block | None:
+def drift(found: Mapping[str, Any], cash: Cash) -> Block | None:
     """Whether the world has changed; what drifted first."""
     rows = sorted(found.get("drifts", ()), key=lambda each: (each["drifted"] is not True, each["drifted"] is None))
     if not rows:
         return None
     cells = [
-        [kept(KINDS[each["kind"]]), clip(kept(each["what"]), 120), number(each["size"]), number(each["p_adjusted"]),
-         kept(DRIFTED[each["drifted"]]), kept(each["action"])]
+        [kept(KINDS[each["kind"]]), clip(drifting(each["what"], cash), 120), number(each["size"]),
+         number(each["p_adjusted"]), kept(DRIFTED[each["drifted"]]), kept(each["action"])]
         for each in rows
     ]  # fmt: skip
     heads = ["kind", "what", "size", "p", "finding", "action"]
     text = kept("Both a test and a size must speak before it counts as drift.")
     return Block("grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
+
+
+def drifting(what: str, cash: Cash) -> str:
+    """What is watched, in words; a gain by period in money."""
+    gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
+    said = pick("added per customer, period by period: ", "各时段每位客户的增量：")
+    return said + pick(", ", "，").join(gains) if gains else kept(what)
 
 
 def driver_tiles(found: Mapping[str, Any], cash: Cash) -> list[Big]:

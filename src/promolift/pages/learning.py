@@ -38,7 +38,7 @@ def page_of(learned: LearnedPolicy) -> Page:
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
         bigs=_bigs(judged, cash),
         chapters=[
-            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged), _drift(judged),
+            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged), _drift(judged, cash),
             _next(learned, cash), next_steps(todo(learned)),
         ],
         currency=learned.currency,
@@ -159,8 +159,8 @@ def _trust(judged: JudgedPolicy) -> Chapter:
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
 
-def _drift(judged: JudgedPolicy) -> Chapter:
-    looked = drift({"drifts": [vars(each) for each in judged.drifts]})
+def _drift(judged: JudgedPolicy, cash: Cash) -> Chapter:
+    looked = drift({"drifts": [vars(each) for each in judged.drifts]}, cash)
     blocks = [*([looked] if looked else []), *(gap(what, why) for what, why in judged.unseen_drifts)]
     lead = "Customers, predictions and effects are compared with what they were; size and test must both speak."
     return Chapter("drift", "Drift", "Has the world changed?", lead, blocks)

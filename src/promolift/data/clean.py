@@ -70,7 +70,7 @@ class Cleaned:
             yield replace(self, judged=kept)
 
 
-class Judged(NamedTuple):
+class JudgedRows(NamedTuple):
     """Judged rows in memory: the clean ones in their order; `_row`, `_line` and `_reason` of the others; the counts,
     without the first bad rows.
     """
@@ -80,7 +80,7 @@ class Judged(NamedTuple):
     counts: Counts
 
 
-def judged_events(part: Relation, mapping: Mapping, rules: CleanRules) -> Judged:
+def judged_events(part: Relation, mapping: Mapping, rules: CleanRules) -> JudgedRows:
     """The rows of one shard of `parted_events`, cleaned."""
     if "_reason" in part.columns:
         rows = _with_repeats(fetch(part), part, mapping)
@@ -95,7 +95,7 @@ def judged_events(part: Relation, mapping: Mapping, rules: CleanRules) -> Judged
     order = order[np.lexsort((known["_row"], known["ts_ms"], people))]  # numbers are sorted in a third of the time
     reasons = pl.Enum([rule.name for rule in RULES["events"]])  # texts would keep those of all rows in memory
     aside = rows.filter(~good).select("_row", "_line", pl.col("_reason").cast(reasons))
-    return Judged(rows.select(*EVENTS.schema)[order], aside, counts)
+    return JudgedRows(rows.select(*EVENTS.schema)[order], aside, counts)
 
 
 def _with_repeats(rows: pl.DataFrame, part: Relation, mapping: Mapping) -> pl.DataFrame:
@@ -116,7 +116,7 @@ def _with_repeats(rows: pl.DataFrame, part: Relation, mapping: Mapping) -> pl.Da
 
 
 def rejected_rows(raw: Relation, mapping: Mapping, aside: pl.DataFrame, source: str) -> Relation:
-    """The raw rows that stand in `aside` (see Judged), read once more, as tables.REJECTED."""
+    """The raw rows that stand in `aside` (see JudgedRows), read once more, as tables.REJECTED."""
     reader = Reader.of(raw, mapping, mapping.table)
     key = ", ".join(name for name in ("_row", "_line") if name in reader.types)
     query = f"""

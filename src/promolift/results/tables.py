@@ -83,6 +83,10 @@ class Clean:
         """REJECTED: the raw rows that were set aside, with their reason; None in a folder that never held any."""
         return self.store.table("rejected") if self.store.has("rejected") else None
 
+    def rejected_piece(self, piece: int) -> Relation:
+        """One numbered piece of REJECTED."""
+        return self.store.table("rejected", piece)
+
     @property
     def has_products(self) -> bool:
         return self.store.has("products")

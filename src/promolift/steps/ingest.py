@@ -15,6 +15,7 @@ from promolift.data.sql import NOTHING
 from promolift.errors import InputError
 from promolift.results.job import Job
 from promolift.results.shop import Health, Span
+from promolift.results.tables import Clean
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
@@ -104,7 +105,7 @@ class Aside:
     def with_first(self, counts: data.Counts) -> data.Counts:
         """Counts of events with the first bad rows of each reason, once the table of rejected rows is there."""
         for piece in self.of_events:
-            counts = counts + data.Counts("events", first=data.first_rows(self.store.table("rejected", piece)))
+            counts = counts + data.Counts("events", first=data.first_rows(Clean(self.store).rejected_piece(piece)))
         return counts
 
 

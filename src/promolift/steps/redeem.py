@@ -50,18 +50,18 @@ def _odds(model: effect.RedemptionModel, asked: pl.DataFrame) -> pl.DataFrame:
     return odds.with_columns(pl.Series("redeem_prob", model.predict(asked)))
 
 
-class Part(NamedTuple):
+class PastPart(NamedTuple):
     """A shard of customers and what is known of them and of all campaigns."""
 
     shard: int
     past: effect.History
 
 
-def _parts(job: Job) -> Iterator[Part]:
+def _parts(job: Job) -> Iterator[PastPart]:
     """Shard by shard: memory holds the lines of one."""
     whole = history(job)
     for shard in job.clean.shards:
-        yield Part(shard, replace(whole, events=job.clean.events(shard)))
+        yield PastPart(shard, replace(whole, events=job.clean.events(shard)))
 
 
 def _mine(job: Job, shard: int) -> str:

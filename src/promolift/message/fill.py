@@ -303,11 +303,11 @@ def _label_faults(offer: Offer, language: Language) -> tuple[Finding, ...]:
 class MessageSettings(Settings):
     """Where the words come from, and who approves them; see [messages.md](messages.md)."""
 
-    writer: Literal["pool", "local", "remote"] = Field(
+    writer: Literal["pool", "local", "remote", "replay"] = Field(
         default="pool",
         description="Who drafts and judges texts for `promolift words draft` and `promolift words judge`: nobody "
-        "(`pool`: the texts at hand are all there are), or a model (`local` or `remote`, named under `llm`). No "
-        "message ever waits for one.",
+        "(`pool`: the texts at hand are all there are), or a model (`local`, `remote`, or `replay` of a recorded run, "
+        "named under `llm`). No message ever waits for one.",
     )
     approve: Literal["person", "judged"] = Field(
         default="person",

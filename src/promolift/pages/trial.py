@@ -270,17 +270,13 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
 
 
 def _depth(trial: TrialStory) -> list[Chapter]:
-    """Gain by depth, where treatments are depths."""
+    """Gain along the depth, where treatments are depths."""
     dose, outcome = trial.results.fitted.dose, trial.settings.deciding
     if dose is None:
         return []
     tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}
     columns = dose.select("depth", "gain", "low", "high", "customers")
-    series = [
-        Line(name, tone, rows)
-        for name, tone in tones.items()
-        if (rows := columns.filter(dose["segment"] == name).rows())
-    ]
+    series = [Line(name, tone, columns.filter(dose["segment"] == name).rows()) for name, tone in tones.items()]
     more = partial(trial.added, outcome)
     top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
     how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
@@ -289,11 +285,14 @@ def _depth(trial: TrialStory) -> list[Chapter]:
         f"Largest for everybody at {share(top['depth'])} off: {more(top['gain'])} a customer.",
         Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
-        by_point(["customers", "discount", "adds", "number"], series, share, more),
+        by_point(
+            ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
+            share, more,
+        ),
         how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
         evidence=trial.level, wide=True, origin=True,
     )  # fmt: skip
-    lead = "Each depth against none, for all and by thirds."
+    lead = "Depths are pooled: 10 % and 30 % tell about 20 %."
     return [Chapter("depth", "Depth", "How deep should a discount go?", lead, [figure])]
 
 

@@ -112,13 +112,13 @@ class TrialSettings(Settings):
     of it, or a column of 0 and 1, where `treatment` names the group and not when it was treated. `features` were
     known before (left out: all other columns but those in `ignore`, which were not, or name the customer). `placebos`
     are outcomes that no treatment can have moved.
-    `dose`: treatments are randomised depths of a discount, control is 0; what each adds to the deciding outcome is
-    told by thirds of the customers, too. `margin_rate` of `money` is profit. `cost` of treating a customer, in money,
-    is taken off every gain and policy: a number, a percentage of what they buy ("20%"), or the name of a column that
-    says what treating this customer costs, which is then no feature; one for all treatments or one for each. `budget`
-    of the plan likewise in money (left out: none, so that all are treated whom it pays for). `missing` outcomes:
-    "leave_out" those customers, or "zero"; left out, a few that are spread evenly over the arms are left out, and more
-    are refused. `days` outcomes were watched.
+    `dose`: treatments are randomised depths of a discount, control is 0; the last outcome is read as a curve along
+    them. `margin_rate` of `money` is profit. `cost` of treating a customer, in money, is taken off every gain and
+    policy: a number, a percentage of what they buy ("20%"), or the name of a column that says what treating this
+    customer costs, which is then no feature; one for all treatments or one for each. `budget` of the plan likewise in
+    money (left out: none, so that all are treated whom it pays for). `missing` outcomes: "leave_out" those customers,
+    or "zero"; left out, a few that are spread evenly over the arms are left out, and more are refused. `days` outcomes
+    were watched.
     """
 
     name: str = "Trial"

@@ -175,10 +175,8 @@ class Trial:
         self.tell("effect", 0.1, "average effects")
         arrays = arrays_of(data, assigned.prob_NA)
         effects, compared = averages(arrays, whole, assigned.level), pairs(arrays, whole, assigned.level)
+        dose = depth_curves(data, assigned.level) if self.settings.dose else None
         learned = models(data, assigned, self.tell) if self.apart else {}
-        dose = None
-        if self.settings.dose:
-            dose = depth_curves(data, arrays, learned.get(self.settings.deciding), assigned.level)
         check, counts = self.check(), np.array([*self.counts.values()])
         gap = check.balance["after"].abs().max()
         note = TrialFit(

@@ -59,7 +59,7 @@ def test_many_amounts_are_a_curve_or_a_few_arms_not_27_without_overlap() -> None
     assert arms.data.arms == ("0", "1 to 7", "8 to 14", "15 to 21", "22 to 27") or len(arms.data.arms) == 5
     effects = arms.fit().effects
     assert effects["low"].min() > 0
-    assert "dose=true takes finer ones" in str(arms.check())
+    assert "dose=true reads them as one curve" in str(arms.check())
     assert len(trial(names, "0", spend, planned=None, dose=False).data.arms) == 5
 
 

@@ -333,7 +333,7 @@ def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
             f"{mean:.4g}" if dose else arms[mine[0]] if len(mine) == 1 else f"{arms[mine[0]]} to {arms[mine[-1]]}"
         )
     text = f"{len(arms) - 1} amounts are taken in {len(names) - 1} groups of neighbours: {', '.join(names[1:])}"
-    return _Grouped(tuple(names), group_A, text if dose else f"{text} (dose=true takes finer ones)")
+    return _Grouped(tuple(names), group_A, text if dose else f"{text} (dose=true reads them as one curve)")
 
 
 def _names(column: pl.Series) -> pl.Series:

@@ -46,6 +46,7 @@ from promolift import effect, offer
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
+from promolift.results.parts import CustomerParts
 from promolift.results.shop import Offers
 from promolift.serve import app, release
 from promolift.serve.events import FILLED, KEEP, event_row
@@ -53,7 +54,6 @@ from promolift.serve.live import KEEP as DECIDED
 from promolift.serve.main import run_server
 from promolift.serve.uptake import TextCounter
 from promolift.steps import plan
-from promolift.steps.parts import CustomerParts
 from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_schema import CODES, DECISIONS, EVENTS, OUTBOX, Query

@@ -17,6 +17,7 @@ import pytest
 from serve_helpers import Api, released, serving
 
 from promolift import effect, offer
+from promolift.allocate import strategic
 from promolift.config import Config
 from promolift.message import Draft, load_pool
 from promolift.message.pool import PoolText
@@ -73,7 +74,7 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
         })  # fmt: skip
         nobody = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offer.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
-        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))

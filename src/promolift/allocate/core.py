@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.allocate.kernel import Floats, Ints, KernelColumns, Keys, Slots, Ties
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties
 from promolift.allocate.settings import Limit, Measure
 from promolift.errors import BudgetError, ConfigError, InputError
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from promolift.allocate.arrays import Floats, Ints, Links, Slots, State
 from promolift.allocate.core import ROUNDING, ChoiceRows, Prices, Quanta, Rules
-from promolift.allocate.kernel import Floats, Ints, Links, Slots, State
 
 # Width (of each customer's largest gain), share of customers who may hesitate, size of the sample, and the share of a
 # bound that a rule's use may miss. A wide function is smooth but makes most customers hesitate, which makes a step

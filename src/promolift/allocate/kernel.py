@@ -6,52 +6,16 @@ values, because integer addition gives the same result in any order. Each functi
 kept on disk. No fastmath: it would let the compiler reorder comparisons of nearly equal values.
 """
 
+from __future__ import annotations  # compiled functions need no types at run time
+
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Slots = NDArray[np.int32]
-Keys = NDArray[np.uint64]
-
-
-class KernelColumns(NamedTuple):
-    """What the kernels read of each row."""
-
-    gain_NK: Floats
-    cost_NK: Floats
-    units_NK: Floats
-    offer_NK: Slots
-    label_N: Slots
-
-
-class Links(NamedTuple):
-    """The limit rows that touch a class, class by class and in rising order, and their coefficients for every offer."""
-
-    first_S: Ints
-    row_R: Ints
-    coef_JR4: Floats
-
-
-class Ties(NamedTuple):
-    """How ties are settled by the hash with `seed`: see `kernel.choose`."""
-
-    width: float
-    share: float
-    seed: np.uint64
-
-
-class State(NamedTuple):
-    """Use of every limit row, what it may be, and the fine for each unit above."""
-
-    used_M: Floats
-    bound_M: Floats
-    fine_M: Floats
-
+if TYPE_CHECKING:
+    from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots, State, Ties
 
 F = TypeVar("F", bound=Callable[..., Any])
 

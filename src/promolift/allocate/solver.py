@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
+from promolift.allocate.arrays import Floats, Ints, Keys, Slots
 from promolift.allocate.core import (
     Allocation,
     ChoiceRows,
@@ -33,7 +34,6 @@ from promolift.allocate.core import (
 )
 from promolift.allocate.dual import SALT, STAGES, Dual, Whole, counted, finish, price
 from promolift.allocate.exact import solve_budget, trace
-from promolift.allocate.kernel import Floats, Ints, Keys, Slots
 from promolift.allocate.settings import Limit
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int

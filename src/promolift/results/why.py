@@ -113,8 +113,10 @@ def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list
         f"{top['evidence']}), a loss of {loss}."
     )
     who = kept("another customer") if treated else kept("a first customer")
-    ways, alone = breaks_even(nearest, top, rules)
-    pays = (kept(f"It would pay for {who} {listed(ways, 'or')}. ") if ways else "") + alone
+    margin, more = margin_needed(nearest, top, rules), extra_needed(top) if top["benefit"] == "percent_off" else []
+    ways = [*filter(None, [margin]), *more, *supplier_needed(top)]
+    pays = kept(f"It would pay for {who} {listed(ways, 'or')}. ") if ways else ""
+    pays += "" if margin else kept("A higher margin alone would not do. ")
     discount = nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()
     if discount and top["benefit"] != "percent_off" and (lift := extra_needed(discount[0])):
         name = offer_words(discount[0], rules)
@@ -172,58 +174,33 @@ def rests_on(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
     return pick(f"This rests on {listed(parts, 'and on')}.", f"以上的前提：{'；'.join(parts)}。")
 
 
-class BreakEven(NamedTuple):
-    """From what on an offer would pay, each way apart; and a sentence where a higher margin alone would not do."""
+def margin_needed(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) -> str:
+    """The margin from which the nearest offer would pay, and half of the customers; empty where no margin would do.
 
-    ways: list[str]
-    alone: str
+    What an offer adds is proportional to the margin, what it costs does not hang on it.
+    """
+    needed = pl.col("margin_rate") * pl.col("cost_cents") / pl.col("added_cents")
+    each = nearest.filter(pl.col("added_cents") > 0).group_by("customer_id").agg(needed.min().alias("needed"))["needed"]
+    if each.is_empty() or (first := float(each.min())) > 1:  # type: ignore[arg-type]
+        return ""
+    if rules.costs_known:
+        return kept(f"from margins {first / top['margin_rate']:.1f} times as high up")
+    half = float(each.median())  # type: ignore[arg-type]
+    most = kept(f" (for half of the customers: {above(half):.2f})") if half <= 1 else ""
+    return kept(f"from a margin of {above(first):.2f} up{most}")
 
 
-def breaks_even(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) -> BreakEven:
-    """The margin, the response and the supplier's part from which the nearest offer would pay."""
-    needed, half = margins_needed(nearest)
-    factor = None if needed is None else needed / top["margin_rate"]
-    if factor is None or needed is None or needed > 1:
-        parts, alone = [], kept("A higher margin alone would not do. ")
-    else:
-        most = ""
-        if half and half <= 1 and not rules.costs_known:
-            most = kept(f" (for half of the customers: {above(half):.2f})")
-        if rules.costs_known:
-            way = kept(f"from margins {factor:.1f} times as high up{most}")
-        else:
-            way = kept(f"from a margin of {above(needed):.2f} up{most}")
-        parts, alone = [way], ""
-    if top["benefit"] == "percent_off":
-        parts += extra_needed(top)
+def supplier_needed(top: dict[str, Any]) -> list[str]:
+    """The suppliers' part of the discount from which the nearest offer would pay; none where no part would do."""
     paid, left = top["subsidy_cents"], top["added_cents"] - top["send_cost_cents"]
     share = 1 - left * (1 - top["supplier_share"]) / paid if paid > 0 else 2.0
-    if share <= 1:
-        now, then = 100 * top["supplier_share"], 100 * above(share)
-        parts.append(kept(f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)"))
-    return BreakEven(parts, alone)
+    now, then = 100 * top["supplier_share"], 100 * above(share)
+    return [kept(f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)")] if share <= 1 else []
 
 
 def above(value: float) -> float:
     """The least hundredth that is not below `value`: a threshold must not be rounded to a value that misses it."""
     return ceil(100 * value - 1e-9) / 100
-
-
-class MarginsNeeded(NamedTuple):
-    """The margin at which the first customer's best offer breaks even, and that of the customer in the middle."""
-
-    first: float | None
-    half: float | None
-
-
-def margins_needed(rows: pl.DataFrame) -> MarginsNeeded:
-    """From which margins on offers pay.
-
-    What an offer adds is proportional to the margin, what it costs does not hang on it. None where none adds anything.
-    """
-    needed = pl.col("margin_rate") * pl.col("cost_cents") / pl.col("added_cents")
-    each = rows.filter(pl.col("added_cents") > 0).group_by("customer_id").agg(needed.min().alias("needed"))["needed"]
-    return MarginsNeeded(each.min(), each.median())  # type: ignore[arg-type]
 
 
 def extra_needed(top: dict[str, Any]) -> list[str]:

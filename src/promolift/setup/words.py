@@ -221,7 +221,9 @@ def _today() -> str:
 
 def _model(config: Config) -> llm.Writer:
     if config.message.writer == "pool":
-        raise ConfigError("message.writer = 'pool': no model is configured; write remote or local and its [llm]")
+        raise ConfigError(
+            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
+        )
     return llm.writer_of(config.message.writer, config.llm)
 
 

@@ -19,8 +19,8 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import CEILING_Z, ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
+from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
-from promolift.steps.parts import CustomerParts, PartShelf, Recorded, recorded
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given

@@ -118,14 +118,15 @@ def one(visit: PageVisit) -> Reply:
     if found is None:
         return Screen("trials_one.html", trial.name, data)
     note, planned = found.fitted.note, found.planned
-    told = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
-    chapter = next((each for each in told.chapters if each.slug == visit.query.get("chapter")), told.chapters[0])
+    shown = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
+    chapter = next((each for each in shown.chapters if each.slug == visit.query.get("chapter")), shown.chapters[0])
     start = int(visit.number("from", 0, 0, 1000))
     blocks = [*chapter.blocks][start : start + SHOWN]
     return Screen("trials_one.html", trial.name, data | {
-        "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": told.head, "numbers": told.bigs,
-        "facts": told.facts, "chapter": chapter, "blocks": blocks, "planned": planned is not None,
-        "chapters": [(each.slug, each.name) for each in told.chapters], "money": note.settings.money,
+        "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": shown.head,
+        "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks,
+        "planned": planned is not None, "money": note.settings.money,
+        "chapters": [(each.slug, each.name) for each in shown.chapters],
         "budget": number_known(planned.note.budget) if planned else None, "currency": note.settings.currency,
     })  # fmt: skip
 

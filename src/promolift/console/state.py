@@ -20,10 +20,10 @@ from promolift.results.plan import PlanNote
 from promolift.serve.routes.summary import Played
 from promolift.serve.server import Server
 from promolift.serve.things import Annotation
+from promolift.serve.worded import refused
 from promolift.setup.fragment import change_settings
 from promolift.store import Store
-from promolift.store.ledger_schema import Refused
-from promolift.words import date, pick, spoken
+from promolift.words import date, spoken
 
 
 class _Kept(NamedTuple):
@@ -98,11 +98,7 @@ class Console:
     def config(self) -> Config:
         """promolift.toml. Refused where there is none yet."""
         if self.server.config is None:
-            en = (
-                "Nothing is known of the shop yet: send its file on the screen Data, or start the server in its folder."
-            )
-            zh = "还没有店铺数据：请在“数据”页面上传文件，或在店铺文件夹中启动服务器。"
-            raise Refused("no_config", pick(en, zh))
+            raise refused("no_config")
         return self.server.config
 
     def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:

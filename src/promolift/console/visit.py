@@ -11,7 +11,7 @@ from secrets import compare_digest
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from promolift.console.people import Role, Visitor
 from promolift.errors import PromoError
@@ -25,6 +25,7 @@ from promolift.serve.worded import refused, worded
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 
+T = TypeVar("T")
 FILE_BYTES = 2 << 30
 KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
 
@@ -145,6 +146,11 @@ class PageVisit:
     def read(self) -> AbstractContextManager[Connection]:
         """What is committed, for reading alone."""
         return self.server.ledger.read()
+
+    def rows(self, wanted: Select[Any]) -> list[dict[str, Any]]:
+        """What the ledger says to a query."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(wanted).mappings()]
 
     def need(self, role: Role) -> None:
         """Denied unless the visitor may do what this role may."""
@@ -270,6 +276,19 @@ def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing],
 
         ROUTES.append(PageRoute(method, path, answer, role))
         return do
+
+    return keep
+
+
+def once(*files: str) -> Callable[[Callable[[Job], T]], Callable[[PageVisit], T]]:
+    """What is read of the work folder; from memory until one of `files`, tables or notes, changes."""
+
+    def keep(make: Callable[[Job], T]) -> Callable[[PageVisit], T]:
+        def read(visit: PageVisit) -> T:
+            found: T = visit.shared.once(f"{make.__module__}.{make.__name__}", make, *files)
+            return found
+
+        return read
 
     return keep
 

@@ -22,6 +22,7 @@ from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
 from promolift.serve.worded import refused, worded
+from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 
@@ -201,9 +202,14 @@ class PageVisit:
         with self.read() as db:
             return Campaign.find(db, self.campaign_id) or Campaign()
 
-    def job(self) -> AbstractContextManager[Job]:
+    def job(self) -> Job:
         """The work folder's results. Refused where the server was started without promolift.toml."""
         return self.shared.job()  # type: ignore[no-any-return]
+
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading."""
+        return self.shared.store  # type: ignore[no-any-return]
 
     def received(self, folder: Path) -> Path | None:
         """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.

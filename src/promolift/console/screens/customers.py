@@ -62,9 +62,8 @@ def everybody(job: Job) -> pl.DataFrame:
 @page("/customers")
 def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
-    with visit.job() as job:
-        if not PlanNote.has(job.store):
-            return Screen("customers_none.html", worded("nav", "/customers"))
+    if not PlanNote.has(visit.job().store):
+        return Screen("customers_none.html", worded("nav", "/customers"))
     wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
     rows = everybody(visit)
     if wanted:
@@ -110,8 +109,7 @@ def one(visit: PageVisit) -> Reply:
     customer = named_in(visit)
     decided, told, logged = dry(visit, customer), None, list[Happened]()
     if visit.server.config is not None:
-        with visit.job() as job:
-            told, logged = profile(job, customer), from_log(job, customer)
+        told, logged = profile(visit.job(), customer), from_log(visit.job(), customer)
     timeline = happened(visit, customer, logged)
     closed = closed_of(visit, decided)
     with visit.read() as db:

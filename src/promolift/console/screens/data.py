@@ -45,10 +45,9 @@ class SourceFile(NamedTuple):
 def data(visit: PageVisit) -> Reply:
     """The screen."""
     chapter = health = last_ms = None
-    with Store(visit.server.settings.work) as store:
-        if Health.has(store):
-            health, last_ms = Health.load(store), Span.load(store).last_ms
-            chapter = tell_health(health)
+    if Health.has(visit.store):
+        health, last_ms = Health.load(visit.store), Span.load(visit.store).last_ms
+        chapter = tell_health(health)
     config = visit.server.config
     return Screen("data.html", worded("nav", "/data"), {
         "lead": chapter.lead if chapter else "", "blocks": chapter.blocks if chapter else [], "last_ms": last_ms,

@@ -54,9 +54,8 @@ def screen_of(job: Job) -> PlanScreen:
 @page("/plan")
 def plan(visit: PageVisit) -> Reply:
     """The screen."""
-    with visit.job() as job:
-        if not PlanNote.has(job.store):
-            return Screen("plan_none.html", worded("nav", "/plan"), {"job": visit.shared.jobs.running})
+    if not PlanNote.has(visit.job().store):
+        return Screen("plan_none.html", worded("nav", "/plan"), {"job": visit.shared.jobs.running})
     shown, lines = screen_of(visit), releases(visit)
     story, cents = shown.story, shown.story.plan.budget_cents
     return Screen("plan.html", worded("nav", "/plan"), {

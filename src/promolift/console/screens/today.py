@@ -154,10 +154,7 @@ def texts_waiting(visit: PageVisit) -> int:
 
 def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> list[dict[str, Any]]:
     """The first days in order, and which of them are done; empty once all are."""
-    data = False
-    if visit.server.config is not None:
-        with visit.job() as job:
-            data = Clean(job.store).has_events
+    data = visit.server.config is not None and Clean(visit.store).has_events
     with visit.read() as db:
         redeemed = db.execute(select(REDEMPTIONS.c.redemption_id).limit(1)).first() is not None
     key = any(each["scope"] == "decide" and not each["revoked"] for each in admin.keys(visit.call)["data"])

@@ -171,7 +171,7 @@ def table(kind: type[Settings], as_json: bool) -> list[str]:
             field.description or "",
         )
         lines.append(f"| {' | '.join(map(_cell, (*cells, f'`{wrote}`')))} |")
-    return [*lines, ""]
+    return [*lines, ""] if len(lines) > 2 else []  # a part may hold further parts alone
 
 
 def example(field: FieldInfo) -> Any:

@@ -354,7 +354,7 @@ def plan(
 @verb(app.command())
 def message(
     config: Path, work: Path, again: bool,
-    writer: Annotated[str | None, option("template, local, remote or replay.")] = None,
+    writer: Annotated[str | None, option("pool, local or remote.")] = None,
     languages: Annotated[Several, option("zh or en, for a model; both if left out.", "--language")] = None,
 ) -> "StepSummary":  # fmt: skip
     """Write the words of every planned offer in Chinese and English, and verify them."""

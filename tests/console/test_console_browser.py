@@ -330,6 +330,6 @@ def test_a_trial_is_sent_and_its_columns_are_looked_at(site: Site, tmp_path: Pat
 def test_who_the_customers_are_is_drawn_below_the_list(site: Site) -> None:
     page = site.page("viewer")
     page.goto("/console/customers")
-    page.locator("#figure-customers-map .chart svg").wait_for()
+    page.locator("#figure-cadence .chart svg").wait_for()
     assert serious(page) == []
     assert site.faults == []

@@ -1,13 +1,12 @@
 """Whatever a model or its endpoint does, every ask gets one reply, in order, that is usable or says why it is not."""
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from fake_endpoint import GOOD, answer, serving
 
 from promolift.errors import ConfigError, InputError
-from promolift.llm import LlmSettings, LocalSettings, LocalWriter, Recorder, RemoteSettings, RemoteWriter, Replay, Reply
+from promolift.llm import LlmSettings, LocalSettings, LocalWriter, RemoteSettings, RemoteWriter, Reply
 from promolift.llm.writers import read_answer, writer_of
 
 pytest.importorskip("openai")
@@ -157,30 +156,11 @@ def test_a_local_answer_is_read():
     assert read_answer(answer(), "m.gguf") == Reply(GOOD, "m.gguf", None, 200, 20)
 
 
-def test_a_recorded_run_is_given_again_word_for_word(tmp_path):
-    asks = [One(seed=1), One(seed=2), One(user="Product: 汤")]
-    recorder = Recorder(lambda several: [Reply(f"{ask.user} {ask.seed}", "m", cost_cents=2.0) for ask in several])
-    first = recorder(asks)
-    recorder.save(tmp_path / "replies.jsonl")
-    replay = Replay(tmp_path / "replies.jsonl")
-    assert replay(list(reversed(asks))) == list(reversed(first))
-    assert replay([replace(asks[0], seed=9)])[0].fault == "no such ask was recorded"
-
-
-@pytest.mark.parametrize("line", ["no json", "[]", '{"text": "a"}', json.dumps({"ask": "x", "colour": "red"})])
-def test_a_broken_record_is_named_by_its_line(tmp_path, line):
-    (tmp_path / "r.jsonl").write_text(line)
-    with pytest.raises(InputError, match="line 1"):
-        Replay(tmp_path / "r.jsonl")
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
         ("local", {}, "llm.local.path"),
-        ("replay", {}, "llm.records"),
-        ("replay", {"records": "/nowhere.jsonl"}, "no records at /nowhere.jsonl"),
-        ("oracle", {}, "known ones are local, remote and replay"),
+        ("oracle", {}, "known ones are local and remote"),
     ],
 )
 def test_what_a_writer_lacks_is_named(kind, settings, message):

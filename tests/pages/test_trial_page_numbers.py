@@ -132,7 +132,7 @@ def test_a_chapter_that_adds_to_a_number_is_found(
     assert set(where) <= set(strays(page_of(found), held))
     monkeypatch.undo()
     missed, printed = unseen(form, lambda: page_of(found), held)
-    close = 0.4 if form == "count" else 0.15  # gains along the depth lie close; a ranking holds most counts
+    close = 0.45 if form == "count" else 0.15  # gains along the depth lie close; a ranking holds most counts
     assert missed <= max(2, close * printed), f"{missed} of {printed}"
 
 

@@ -25,7 +25,8 @@ from promolift.results.job import Job, moments
 from promolift.results.messages import PoolWords
 from promolift.results.shop import Offers
 from promolift.serve.client import Client
-from promolift.serve.words import FILLED, words
+from promolift.serve.events import FILLED
+from promolift.serve.words import words
 from promolift.steps import plan
 from promolift.store import Store
 from promolift.terms import Benefit

@@ -34,6 +34,7 @@ from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import (
     Books,
+    Claim,
     add_stock,
     expire,
     period_key,
@@ -42,7 +43,7 @@ from promolift.store.ledger_money import (
     stock_left,
     used_up,
 )  # fmt: skip
-from promolift.store.ledger_schema import USAGE, Refused, driver_sql
+from promolift.store.ledger_schema import USAGE, LedgerError, Refused, driver_sql
 
 DAY = 86_400_000
 
@@ -291,3 +292,17 @@ def test_any_clients_in_any_order_leave_books_that_balance(
         for thread in threads:
             thread.join()
         check_books(ledger)
+
+
+def test_a_step_that_the_database_refuses_fails_alone(ledger: Ledger) -> None:
+    def work(db: Connection, claims: list[Claim]) -> list[object]:
+        with Books(db, NOW) as books:
+            return [books.reserve(each) for each in claims]
+
+    busy = threading.Event()
+    ledger.submit(lambda db, some: [busy.wait() for _ in some])
+    claims = [claim(1), claim(2, cents=2**63), claim(3)]
+    futures = [ledger.submit(work, each) for each in claims]
+    busy.set()  # now all three wait for the same commit
+    assert isinstance(futures[1].exception(), LedgerError | OverflowError)
+    assert [futures[at].result()["redemption_id"] for at in (0, 2)] == ["rdm_1", "rdm_3"]

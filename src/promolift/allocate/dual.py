@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promolift.allocate.arrays import Floats, Ints, Links, Slots, State
 from promolift.allocate.core import ROUNDING, ChoiceRows, Prices, Quanta, Rules
+from promolift.allocate.kernel import Floats, Ints, Links, Slots, State
 
 # Width (of each customer's largest gain), share of customers who may hesitate, size of the sample, and the share of a
 # bound that a rule's use may miss. A wide function is smooth but makes most customers hesitate, which makes a step
@@ -68,7 +68,6 @@ class Dual:
 
     @staticmethod
     def of(rows: ChoiceRows, rank_N: Floats, rules: Rules) -> "Dual":
-        """Of all customers."""
         from promolift.allocate import kernel
 
         sums_SJ4 = kernel.pairs(rows.columns, rules.class_TS.shape[1], rules.offer_TJ.shape[1])
@@ -227,7 +226,6 @@ class Whole(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """Gain of the plan."""
         return float(self.sums_SJ4[:, :, 0].sum())
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.allocate.arrays import Floats, Ints, Keys, Slots
 from promolift.allocate.core import Allocation, ChoiceRows, Prices, Quanta, check_budget, measure
+from promolift.allocate.kernel import Floats, Ints, Keys, Slots
 
 CORE = 1_000  # steps on either side of the break whose customers the finishing step looks at
 WORTH = 1e-4  # of the gain: more than this left at the break, and other ways than the plain one are tried
@@ -41,7 +41,6 @@ class Steps:
 
     @staticmethod
     def of(rows: ChoiceRows, scale: Quanta, seed: int) -> "Steps":
-        """All steps of the rows."""
         from promolift.allocate import kernel
 
         place_N = np.lexsort((np.arange(len(rows)), rows.hashed(seed)))

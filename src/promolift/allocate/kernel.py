@@ -7,12 +7,51 @@ kept on disk. No fastmath: it would let the compiler reorder comparisons of near
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots, State, Ties
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Slots = NDArray[np.int32]
+Keys = NDArray[np.uint64]
+
+
+class KernelColumns(NamedTuple):
+    """What the kernels read of each row."""
+
+    gain_NK: Floats
+    cost_NK: Floats
+    units_NK: Floats
+    offer_NK: Slots
+    label_N: Slots
+
+
+class Links(NamedTuple):
+    """The limit rows that touch a class, class by class and in rising order, and their coefficients for every offer."""
+
+    first_S: Ints
+    row_R: Ints
+    coef_JR4: Floats
+
+
+class Ties(NamedTuple):
+    """How ties are settled by the hash with `seed`: see `kernel.choose`."""
+
+    width: float
+    share: float
+    seed: np.uint64
+
+
+class State(NamedTuple):
+    """Use of every limit row, what it may be, and the fine for each unit above."""
+
+    used_M: Floats
+    bound_M: Floats
+    fine_M: Floats
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -18,7 +18,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from promolift.allocate.arrays import Floats, Ints, Keys, Slots
 from promolift.allocate.core import (
     Allocation,
     ChoiceRows,
@@ -34,6 +33,7 @@ from promolift.allocate.core import (
 )
 from promolift.allocate.dual import SALT, STAGES, Dual, Whole, counted, finish, price
 from promolift.allocate.exact import solve_budget, trace
+from promolift.allocate.kernel import Floats, Ints, Keys, Slots
 from promolift.allocate.settings import Limit
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int
@@ -293,12 +293,10 @@ class AllocatedOffers:
 
     @property
     def gain_cents(self) -> float:
-        """Expected gain of the plan."""
         return self.allocation.gain
 
     @property
     def cost_cents(self) -> float:
-        """Expected cost of the plan."""
         return self.allocation.cost
 
     @property

@@ -22,7 +22,6 @@ class BestUse(NamedTuple):
 
     @classmethod
     def of(cls, *parts: pl.DataFrame) -> Self:
-        """Over all parts of the candidates."""
         open_ = [rows.filter("eligible") for rows in parts]
         paid = pl.col("gain_cents").filter(pl.col("cost_cents") > 0) / pl.col("cost_cents").filter(
             pl.col("cost_cents") > 0

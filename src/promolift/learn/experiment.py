@@ -13,6 +13,7 @@ import polars as pl
 import scipy
 from pydantic import Field, model_validator
 
+from promolift.effect.trial import holm
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_unit
 from promolift.learn.lift import Lift, Metric, always_valid_p, boundary, lift
@@ -105,7 +106,6 @@ class Verdict:
     p_adjusted: float | None = None
 
     def __str__(self) -> str:
-        """The figure, the answer and the rule, in words."""
         what = f"{self.metric}, {self.arm} against {self.control}, {self.segment}: "
         return f"{what}{self._figure()}. {self.answer.capitalize()}: {self.why}. Rule: {self.rule}."
 
@@ -127,7 +127,6 @@ class Analysis:
     verdicts: tuple[Verdict, ...]
 
     def __str__(self) -> str:
-        """One line per verdict, the sample ratio first."""
         return "\n".join([self.ratio.rule, *map(str, self.verdicts)])
 
     def frame(self) -> pl.DataFrame:
@@ -235,14 +234,10 @@ def adjust(p_values: Sequence[float], correction: str) -> list[float]:
     Benjamini-Hochberg independent or positively dependent tests.
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    rank = np.arange(p.size)
-    adjusted = np.empty(p.size)
-    if correction == "holm":
-        adjusted[order] = np.maximum.accumulate(p[order] * (p.size - rank))
-    else:
-        adjusted[order] = np.minimum.accumulate((p[order] * (p.size / (rank + 1)))[::-1])[::-1]
-    return [float(each) for each in np.minimum(adjusted, 1.0)]
+    found: list[float] = (
+        holm(p) if correction == "holm" or not p.size else scipy.stats.false_discovery_control(p)
+    ).tolist()
+    return found
 
 
 def _draft(

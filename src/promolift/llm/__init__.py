@@ -1,8 +1,8 @@
 """Door to language models: asks in, one reply each out, in order; a failure is a reply that says why, never a crash.
 
-`remote` speaks to any OpenAI-compatible endpoint, `local` runs a GGUF file in this process, `replay` answers from
-records and keeps them. All are called alike, `writer(asks)`. Who asks decides what an ask says and what to do with a
-faulty reply; nothing here knows what an offer is.
+`remote` speaks to any OpenAI-compatible endpoint, `local` runs a GGUF file in this process. Both are called alike,
+`writer(asks)`. Who asks decides what an ask says and what to do with a faulty reply; nothing here knows what an offer
+is.
 """
 
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "LlmSettings", "LocalSettings", "LocalWriter", "Prompt", "Recorder", "RemoteSettings", "RemoteWriter", "Replay",
-    "Reply", "Writer", "writer_of",
+    "LlmSettings", "LocalSettings", "LocalWriter", "Prompt", "RemoteSettings", "RemoteWriter", "Reply",
+    "Writer", "writer_of",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
         LocalSettings,
         LocalWriter,
         Prompt,
-        Recorder,
         RemoteSettings,
         RemoteWriter,
-        Replay,
         Reply,
         Writer,
         writer_of,

@@ -1,4 +1,4 @@
-"""Asks in, one reply each out, in order: from an OpenAI-compatible endpoint, a GGUF file in this process, or records.
+"""Asks in, one reply each out, in order: from an OpenAI-compatible endpoint, or a GGUF file in this process.
 
 A remote answer is structured, tried again, bounded in time and cost; a local one is held to its schema while
 it is written. A failure is a reply that says why, never a crash.
@@ -10,14 +10,13 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import Field
 
-from promolift.errors import ConfigError, InputError
-from promolift.hashing import hash_id
+from promolift.errors import ConfigError
 from promolift.settings import Settings
 
 
@@ -59,55 +58,6 @@ class Writer(Protocol):
 
     def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
         """One reply per ask, in order."""
-
-
-def ask_id(ask: Prompt) -> str:
-    """The key of an ask: the same texts and seed have the same one."""
-    return hash_id("ask", ask.system, ask.user, ask.seed)
-
-
-class Recorder:
-    """A writer that keeps every reply of another one, by the key of its ask."""
-
-    def __init__(self, writer: Writer) -> None:
-        """Wrap `writer`."""
-        self.writer = writer
-        self.replies: dict[str, Reply] = {}
-
-    def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
-        """The writer's own replies."""
-        replies = self.writer(asks)
-        self.replies |= {ask_id(ask): reply for ask, reply in zip(asks, replies, strict=True)}
-        return replies
-
-    def save(self, path: Path) -> None:
-        """One JSON object per line: `ask`, and the fields of the reply."""
-        lines = [json.dumps({"ask": key, **asdict(reply)}, ensure_ascii=False) for key, reply in self.replies.items()]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-class Replay:
-    """A writer that answers from records; what was never asked is a faulty reply."""
-
-    def __init__(self, path: Path) -> None:
-        """Read what a Recorder saved; raise InputError naming the line that is none of it."""
-        self.replies: dict[str, Reply] = {}
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise InputError(f"llm: no records at {path} ({error.strerror}); record a run first") from None
-        for i, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                key = row.pop("ask")
-                self.replies[key] = Reply(**row)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f"{path}, line {i}: no record of a reply; record the run again") from None
-
-    def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
-        """The recorded replies, which cost nothing again."""
-        nothing = Reply("", "replay", "no such ask was recorded")
-        return [self.replies.get(ask_id(ask), nothing) for ask in asks]
 
 
 class RemoteSettings(Settings):
@@ -312,16 +262,10 @@ class LlmSettings(Settings):
 
     remote: RemoteSettings = RemoteSettings()
     local: LocalSettings | None = None
-    records: str | None = Field(
-        default=None,
-        description="For the writer `replay`: file of a recorded run, one JSON object per line, from the folder of "
-        "the command.",
-        examples=["replies.jsonl"],
-    )
 
 
 def writer_of(kind: str, settings: LlmSettings) -> Writer:
-    """The writer `remote`, `local` or `replay`. Raises ConfigError naming the setting it lacks."""
+    """The writer `remote` or `local`. Raises ConfigError naming the setting it lacks."""
     match kind:
         case "remote":
             given = {"base_url": os.environ.get(_URL), "model": os.environ.get(_MODEL)}
@@ -333,8 +277,4 @@ def writer_of(kind: str, settings: LlmSettings) -> Writer:
             if not (path or local):
                 raise ConfigError(f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}")
             return LocalWriter(LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local"))
-        case "replay":
-            if settings.records is None:
-                raise ConfigError("llm.records: no records to replay; name the file a recorded run wrote")
-            return Replay(Path(settings.records))
-    raise ConfigError(f"writer {kind!r}: known ones are local, remote and replay")
+    raise ConfigError(f"writer {kind!r}: known ones are local and remote")

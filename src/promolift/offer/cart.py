@@ -141,7 +141,6 @@ class PricedCart:
 
     @property
     def total_cents(self) -> int:
-        """What the customer pays."""
         return self.subtotal_cents - self.discount_cents + self.shipping_cents - self.shipping_off_cents
 
     @property
@@ -389,7 +388,6 @@ class _Basket:
 
     @property
     def untouched(self) -> _Tried:
-        """The cart under no promotion."""
         budget = sum(self.full) + self.shipping_cents if self.most_off_cents is None else self.most_off_cents
         return _Tried((), 0, 0, self.full, self.shipping_cents, budget)
 

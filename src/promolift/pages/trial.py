@@ -45,17 +45,14 @@ class TrialStory:
 
     @property
     def fit(self) -> TrialFit:
-        """Who got what, and what may be claimed."""
         return self.results.fitted.note
 
     @property
     def settings(self) -> TrialSettings:
-        """What the columns mean."""
         return self.fit.settings
 
     @property
     def judged(self) -> TrialJudgement | None:
-        """What was found on customers unseen."""
         return self.results.judged
 
     def effects(self, outcome: str) -> list[dict[str, Any]]:
@@ -70,7 +67,6 @@ class TrialStory:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Names, control first."""
         return self.fit.arms
 
     def cents(self, amount: float) -> float:
@@ -98,7 +94,6 @@ class TrialStory:
         return self.cash(value) if outcome == self.settings.money else number(value)
 
     def basis(self, outcome: str) -> str:
-        """What is net in the outcome, and of what."""
         return self.settings.basis(outcome, self.cash)
 
     def basis_sentence(self, outcome: str) -> str:
@@ -275,13 +270,17 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
 
 
 def _depth(trial: TrialStory) -> list[Chapter]:
-    """Gain along the depth, where treatments are depths."""
+    """Gain by depth, where treatments are depths."""
     dose, outcome = trial.results.fitted.dose, trial.settings.deciding
     if dose is None:
         return []
     tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}
     columns = dose.select("depth", "gain", "low", "high", "customers")
-    series = [Line(name, tone, columns.filter(dose["segment"] == name).rows()) for name, tone in tones.items()]
+    series = [
+        Line(name, tone, rows)
+        for name, tone in tones.items()
+        if (rows := columns.filter(dose["segment"] == name).rows())
+    ]
     more = partial(trial.added, outcome)
     top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
     how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
@@ -290,14 +289,11 @@ def _depth(trial: TrialStory) -> list[Chapter]:
         f"Largest for everybody at {share(top['depth'])} off: {more(top['gain'])} a customer.",
         Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
-        by_point(
-            ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
-            share, more,
-        ),
+        by_point(["customers", "discount", "adds", "number"], series, share, more),
         how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
         evidence=trial.level, wide=True, origin=True,
     )  # fmt: skip
-    lead = "Depths are pooled: 10 % and 30 % tell about 20 %."
+    lead = "Each depth against none, for all and by thirds."
     return [Chapter("depth", "Depth", "How deep should a discount go?", lead, [figure])]
 
 

@@ -14,7 +14,7 @@ from promolift.errors import ConfigError, InputError
 from promolift.message import ANGLES, Channel, Known, Pool
 from promolift.message import pool as pools
 from promolift.message.drafts import OFFER_RULE
-from promolift.message.judge import of_draft, of_text
+from promolift.message.pool import of_draft, of_text
 from promolift.results.job import StepSummary
 from promolift.results.shop import Offers
 from promolift.store import Store
@@ -221,9 +221,7 @@ def _today() -> str:
 
 def _model(config: Config) -> llm.Writer:
     if config.message.writer == "pool":
-        raise ConfigError(
-            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
-        )
+        raise ConfigError("message.writer = 'pool': no model is configured; write remote or local and its [llm]")
     return llm.writer_of(config.message.writer, config.llm)
 
 

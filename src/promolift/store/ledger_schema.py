@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic_core import to_json
 from sqlalchemy import (
@@ -142,6 +143,14 @@ DECISIONS = Table(
     sqlite_with_rowid=False,
 )  # fmt: skip
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
+
+# Decisions whose message was taken up: each counts once.
+TAKEN = Table(
+    "taken", META,
+    Column("decision_id", Text, primary_key=True),
+    Column("ts_ms", Big, nullable=False),
+    sqlite_with_rowid=False,
+)  # fmt: skip
 
 LIMITS = Table(
     "limits", META,
@@ -309,6 +318,12 @@ def driver_sql(db: Connection, text: str) -> None:
     driver.execute(text)
     if text.startswith("rollback"):
         memo(db).clear()
+
+
+def together(db: Connection) -> AbstractContextManager[object]:
+    """Within it PostgreSQL gets statements one after the other without being waited for: their rows are not counted."""
+    driver: Any = db.connection.dbapi_connection
+    return nullcontext() if db.dialect.name == "sqlite" else cast(AbstractContextManager[object], driver.pipeline())
 
 
 def memo(db: Connection) -> dict[Any, Any]:

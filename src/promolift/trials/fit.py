@@ -1,4 +1,4 @@
-"""A trial's customers and how they were assigned in; average effects, models of who gains, gain along the depth out.
+"""A trial's customers and how they were assigned in; average effects, models of who gains, gain by depth out.
 
 Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
 """
@@ -10,21 +10,20 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect import core, diagnose
-from promolift.effect.dose import fit_dose
+from promolift.effect import core
+from promolift.effect.nuisance import rows_of
 from promolift.effect.outcomes import average_effects, e_value
-from promolift.effect.trial import Level, encoder_of, row_keys
+from promolift.effect.trial import Level, encoder_of, holm, row_keys
 from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
 from promolift.progress import Tell, within
 from promolift.results.trial import EFFECT, NET
 from promolift.tables import Z95
-from promolift.trials.judge import Assigned
 from promolift.trials.read import TrialData, depths
-from promolift.trials.units import unit_averages
+from promolift.trials.units import Assigned, unit_averages
 
 Floats = NDArray[np.float64]
-DEPTHS = 13  # points of a depth curve, 0 included
+THIRDS = ("lowest", "middle", "highest")
 
 
 def by_name(frame: pl.DataFrame, arms: tuple[str, ...]) -> pl.DataFrame:
@@ -102,8 +101,8 @@ def _together(part: pl.DataFrame) -> pl.DataFrame:
     turned += [pl.when(worse).then(-pl.col(a)).otherwise(pl.col(b)).alias(b)
                for mid, low, high in names for a, b in ((mid, mid), (high, low), (low, high))]  # fmt: skip
     shown = pl.coalesce("net_low", "low") > 0
-    holm = pl.Series("p_holm", diagnose.holm(part["p"].to_numpy()))
-    return part.with_columns(wide).with_columns(turned).with_columns(holm, shown=shown)
+    adjusted = pl.Series("p_holm", holm(part["p"].to_numpy()))
+    return part.with_columns(wide).with_columns(turned).with_columns(adjusted, shown=shown)
 
 
 def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> dict[str, float]:
@@ -133,33 +132,34 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     return found
 
 
-def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
-    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high (of
-    the mean gain of the segment).
+def depth_curves(data: TrialData, arrays: Arrays, model: core.EffectModel | None, level: Level) -> pl.DataFrame:
+    """What each depth adds for everybody and for thirds by the outcome expected: segment, depth, customers, gain, low,
+    high (of the mean gain of the segment), the smallest depth first. Gains in money are net of margin and cost.
 
-    Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
-    are no depths; SupportError unless they were randomised with the same shares for everybody.
+    InputError if treatments are no depths; SupportError unless they were randomised with the same shares for everybody.
     """
     settings = data.settings
     if level != "randomised" or settings.strata is not None or data.units is not None:
         raise SupportError("dose: depths must have been randomised with the same shares for everybody (planned=...)")
-    found_A = depths(data.arms)
-    if found_A is None:
+    depth_A = depths(data.arms)
+    if depth_A is None:
         text = f"treatments {', '.join(data.arms)} are no depths"
         raise InputError(f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none")
-    depth_A = np.array(found_A)
-    features, net = data.features, data.net(settings.deciding)
-    model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))
-    expected = model.expected(features)
-    third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
-    names = np.array(["lowest third", "middle third", "highest third"])[third]
-    grid = np.linspace(0, depth_A.max(), DEPTHS)[1:]
-    everybody = model.segment(features, np.full(len(features), "everybody"), grid)
-    found = pl.concat([everybody, model.segment(features, names, grid)])
-    rising = np.argsort(depth_A[1:])
-    paid = [
-        np.interp(depth, depth_A[1:][rising], mean_A[1:][rising])
-        for segment, depth in found.select("segment", "depth").iter_rows()
-        for mean_A in [net.of(np.flatnonzero((names == segment) | (segment == "everybody"))).mean_A]
-    ]
-    return found.with_columns(pl.col("gain", "low", "high") - pl.Series(paid))
+    net, outcome = data.net(settings.deciding), data.outcomes[settings.deciding]
+    profit_N = net.before_cost(outcome, data.arm_N)
+    segments = {"everybody": np.arange(len(profit_N))}
+    if model is not None:
+        expected_N = model.expected(data.features).mean(axis=1)
+        third_N = np.searchsorted(np.quantile(expected_N, [1 / 3, 2 / 3]), expected_N, side="right")
+        segments |= {f"{name} third": np.flatnonzero(third_N == k) for k, name in enumerate(THIRDS)}
+    found = []
+    for segment, rows in segments.items():
+        if segment != "everybody" and np.bincount(data.arm_N[rows], minlength=len(data.arms)).min() < core.LEAST_ROWS:
+            continue
+        each = average_effects(rows_of(arrays, rows), {settings.deciding: profit_N[rows]}, level, seed=settings.seed)
+        paid = pl.Series(net.of(rows).mean_A[1:])
+        found.append(each.select(
+            segment=pl.lit(segment), depth=pl.Series(depth_A[1:]), customers=pl.lit(len(rows)),
+            gain=pl.col("effect") - paid, low=pl.col("low") - paid, high=pl.col("high") - paid,
+        ).sort("depth"))  # fmt: skip
+    return pl.concat(found)

@@ -13,7 +13,7 @@ from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
-from promolift.pages.shop import facts, local_names, offer_words, tell_customers, top_tastes, who
+from promolift.pages.shop import facts, offer_words, tell_customers, top_tastes, who
 from promolift.results.chinese import kept
 from promolift.results.customers import Person
 from promolift.results.job import Job, moments
@@ -30,7 +30,7 @@ from promolift.store.ledger_schema import CUSTOMERS, EVENTS
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
-LISTED, LATEST, DOTS = 25, 20, 600
+LISTED, LATEST = 25, 20
 WEIGHED = {"gain_cents": "gain_cents", "cost_cents": "cost_cents", "worth_cents": "worth_at_price_cents"}
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
@@ -86,7 +86,7 @@ def customers(visit: PageVisit) -> Reply:
 @once("tables/profiles.parquet")
 def drawn(job: Job) -> list[Block | Figure]:
     """Who the shop's customers are."""
-    return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
+    return [*tell_chapter(tell_customers(job)).blocks]
 
 
 @page("/customers/all")
@@ -180,7 +180,7 @@ def profile(job: Job, customer: str) -> dict[str, Any] | None:
     person = Person.of(rows[0] | (ahead[0] if ahead else {}))
     described = next(job.clean.people.filter(pl.col("customer_id") == customer).iter_rows(named=True), {})
     tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-    shown = facts(person, local_names(job))
+    shown = facts(person)
     value, se = person.price_sensitivity, person.price_sensitivity_se
     if value is not None:
         between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""

@@ -11,13 +11,13 @@ from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, power
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.experiment import (
-    answer_words,
     arm_name,
     experiment_blocks,
     headline_words,
     outcome_name,
     power_words,
 )
+from promolift.pages.figures import answer_words
 from promolift.results.chinese import kept
 from promolift.results.job import Job
 from promolift.serve.models import ExperimentIn

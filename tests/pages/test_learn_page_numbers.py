@@ -12,6 +12,7 @@ from judged_shop import START, case, claimed, judged, losing
 from promolift.deliver import LineEffect
 from promolift.learning.arms import LearnedArms, arm_release
 from promolift.learning.judge import JudgedEvidence
+from promolift.pages.earned import GAIN
 from promolift.pages.learning import page_of
 from promolift.results.learned import LearnedPolicy, NextRelease, Ranged
 from promolift.sql import DAY_MS
@@ -55,7 +56,10 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
             found.weights, found.outcome_counts, found.decision_counts, found.changed_arm, shares,
             CHANCE,
         ],
-        "drift": [found.drifts, found.unseen_drifts],
+        "drift": [
+            found.drifts, found.unseen_drifts,  # a gain by period stands in the words of a drift; the page says money
+            [{"Lift.lift": float(end)} for each in found.drifts for pair in GAIN.findall(each.what) for end in pair],
+        ],
         "next": [then, *(said(each) for each in (then.release.effects if then else ()))],
         "todo": [
             {"Lift.lift": gain, "shown": found.shown}, predicted, shares, verdict.why, found.drifts,

@@ -38,8 +38,8 @@ def page_of(learned: LearnedPolicy) -> Page:
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
         bigs=_bigs(judged, cash),
         chapters=[
-            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged), _drift(judged, cash),
-            _next(learned, cash), next_steps(todo(learned)),
+            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged),
+            _drift(judged, cash), _next(learned, cash), next_steps(todo(learned)),
         ],
         currency=learned.currency,
     )  # fmt: skip

@@ -118,14 +118,14 @@ def one(visit: PageVisit) -> Reply:
     if found is None:
         return Screen("trials_one.html", trial.name, data)
     note, planned = found.fitted.note, found.planned
-    told = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
-    chapter = next((each for each in told.chapters if each.slug == visit.query.get("chapter")), told.chapters[0])
+    shown = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
+    chapter = next((each for each in shown.chapters if each.slug == visit.query.get("chapter")), shown.chapters[0])
     start = int(visit.number("from", 0, 0, 1000))
     blocks = [*chapter.blocks][start : start + SHOWN]
     return Screen("trials_one.html", trial.name, data | {
-        "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": told.head, "numbers": told.bigs,
-        "facts": told.facts, "chapter": chapter, "blocks": blocks, "planned": planned is not None,
-        "chapters": [(each.slug, each.name) for each in told.chapters], "money": note.settings.money,
+        "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": shown.head,
+        "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks, "planned": planned is not None,
+        "chapters": [(each.slug, each.name) for each in shown.chapters], "money": note.settings.money,
         "budget": number_known(planned.note.budget) if planned else None, "currency": note.settings.currency,
     })  # fmt: skip
 
@@ -150,11 +150,11 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
         opened = open_file(store.connection, trial.file, store.root / "tmp")
         names = [name for name in opened.columns if name != "_row"]
         head = opened.rows.limit(2000).pl()
-    told: dict[str, str] = {}
+    meant: dict[str, str] = {}
     for meaning in MEANINGS:
         names_of = said.get(meaning, ())
-        told |= dict.fromkeys([names_of] if isinstance(names_of, str) else names_of, meaning)
-    told |= {said["treatment"]: "treatment"} if said else {}
+        meant |= dict.fromkeys([names_of] if isinstance(names_of, str) else names_of, meaning)
+    meant |= {said["treatment"]: "treatment"} if said else {}
     found, treated = [], bool(said)
     for name in names:
         values = [str(each) for each in head[name].drop_nulls().unique(maintain_order=True)[: MOST_ARMS + 1]]
@@ -163,7 +163,7 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
         if not treated and TREATED.search(name) and len(few) > 1:
             guess, treated = "treatment", True
         found.append(
-            TrialColumn(name, told.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
+            TrialColumn(name, meant.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
         )
     return found
 

@@ -198,8 +198,8 @@ def judge(visit: PageVisit) -> Reply:
         raise refused("say_yes_or_no")
     keep(visit, "text.approve" if said == "yes" else "text.reject", row_of(text, text.draft, said), why)
     onward = following(visit, text)
-    told = say("text_approved" if said == "yes" else "text_rejected")
-    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", told)
+    text_said = say("text_approved" if said == "yes" else "text_rejected")
+    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", text_said)
 
 
 @form("/words/{text_id}/edit", "editor")

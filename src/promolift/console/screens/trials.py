@@ -124,9 +124,10 @@ def one(visit: PageVisit) -> Reply:
     blocks = [*chapter.blocks][start : start + SHOWN]
     return Screen("trials_one.html", trial.name, data | {
         "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": shown.head,
-        "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks, "planned": planned is not None,
-        "chapters": [(each.slug, each.name) for each in shown.chapters], "money": note.settings.money,
-        "budget": number_known(planned.note.budget) if planned else None, "currency": note.settings.currency,
+        "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks,
+        "planned": planned is not None, "chapters": [(each.slug, each.name) for each in shown.chapters],
+        "money": note.settings.money, "budget": number_known(planned.note.budget) if planned else None,
+        "currency": note.settings.currency,
     })  # fmt: skip
 
 

@@ -96,7 +96,7 @@ class Pages:
         """Nothing is read yet."""
         self.server, self.console = server, Console(server, file)
         self._threads = ThreadPoolExecutor(THREADS, "console")
-        server.closing.append(self._threads.shutdown)
+        server.closing += [self._threads.shutdown, self.console.close]
         self._doors = [(compile_path(door.path)[0], door) for door in SCREENS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -50,7 +50,7 @@ class Order(NamedTuple):
     cents: int
 
 
-class ExpectedOffer(NamedTuple):
+class ExpectedUse(NamedTuple):
     """What the plan expects of a customer's offer in a window, in minor units."""
 
     offer_id: str
@@ -79,7 +79,7 @@ class Rehearsal:
             rows = fetch(Clean(store).events().query("events", log))
             self.orders = [Order(*row) for row in rows.iter_rows()]
             chosen = Plan.load(store).chosen.select("customer_id", "offer_id", "gain_cents", "cost_cents")
-        self.expected = {who: ExpectedOffer(*rest) for who, *rest in chosen.iter_rows()}
+        self.expected = {who: ExpectedUse(*rest) for who, *rest in chosen.iter_rows()}
         self.took_ms: dict[str, int] = {}
 
     def play(self, tell: Tell) -> None:

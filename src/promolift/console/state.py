@@ -3,8 +3,7 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -20,10 +19,10 @@ from promolift.results.plan import PlanNote
 from promolift.serve.routes.summary import Played
 from promolift.serve.server import Server
 from promolift.serve.things import Annotation
+from promolift.serve.worded import refused
 from promolift.setup.fragment import change_settings
 from promolift.store import Store
-from promolift.store.ledger_schema import Refused
-from promolift.words import date, pick, spoken
+from promolift.words import date, spoken
 
 
 class _Kept(NamedTuple):
@@ -46,6 +45,7 @@ class Console:
         self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
         self._notes: dict[str, list[SaidNote]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
+        self._mine, self._stores = threading.local(), list[Store]()
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
 
     @property
@@ -88,21 +88,28 @@ class Console:
         """What is to be said now, once."""
         return self._notes.pop(session, [])
 
-    @contextmanager
-    def job(self) -> Iterator[Job]:
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading: one for each thread, kept open, since opening one takes longer than a page."""
+        if (found := getattr(self._mine, "store", None)) is None:
+            found = self._mine.store = Store(self.server.settings.work)
+            self._stores.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close what is open, once no page is made any more."""
+        for store in self._stores:
+            store.close()
+
+    def job(self) -> Job:
         """The work folder's results, for reading. Refused where the server was started without promolift.toml."""
-        with Store(self.server.settings.work) as store:
-            yield Job(self.config, store, lambda *_: None)
+        return Job(self.config, self.store, lambda *_: None)
 
     @property
     def config(self) -> Config:
         """promolift.toml. Refused where there is none yet."""
         if self.server.config is None:
-            en = (
-                "Nothing is known of the shop yet: send its file on the screen Data, or start the server in its folder."
-            )
-            zh = "还没有店铺数据：请在“数据”页面上传文件，或在店铺文件夹中启动服务器。"
-            raise Refused("no_config", pick(en, zh))
+            raise refused("no_config")
         return self.server.config
 
     def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:
@@ -129,8 +136,7 @@ class Console:
             mark = [self._stamp(each) for each in (*files, f"notes/{PlanNote.NAME}.json")]
             kept = self._kept.get(key)
             if kept is None or kept.mark != mark:
-                with self.job() as job:
-                    kept = self._kept[key] = _Kept(mark, make(job))
+                kept = self._kept[key] = _Kept(mark, make(self.job()))
             return kept.value
 
     def _stamp(self, file: str) -> int:

@@ -11,7 +11,7 @@ from secrets import compare_digest
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from promolift.console.people import Role, Visitor
 from promolift.errors import PromoError
@@ -22,9 +22,11 @@ from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
 from promolift.serve.worded import refused, worded
+from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
 
+T = TypeVar("T")
 FILE_BYTES = 2 << 30
 KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
 
@@ -146,6 +148,11 @@ class PageVisit:
         """What is committed, for reading alone."""
         return self.server.ledger.read()
 
+    def rows(self, wanted: Select[Any]) -> list[dict[str, Any]]:
+        """What the ledger says to a query."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(wanted).mappings()]
+
     def need(self, role: Role) -> None:
         """Denied unless the visitor may do what this role may."""
         if not self.visitor.may(role):
@@ -195,9 +202,14 @@ class PageVisit:
         with self.read() as db:
             return Campaign.find(db, self.campaign_id) or Campaign()
 
-    def job(self) -> AbstractContextManager[Job]:
+    def job(self) -> Job:
         """The work folder's results. Refused where the server was started without promolift.toml."""
         return self.shared.job()  # type: ignore[no-any-return]
+
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading."""
+        return self.shared.store  # type: ignore[no-any-return]
 
     def received(self, folder: Path) -> Path | None:
         """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.
@@ -270,6 +282,19 @@ def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing],
 
         ROUTES.append(PageRoute(method, path, answer, role))
         return do
+
+    return keep
+
+
+def once(*files: str) -> Callable[[Callable[[Job], T]], Callable[[PageVisit], T]]:
+    """What is read of the work folder; from memory until one of `files`, tables or notes, changes."""
+
+    def keep(make: Callable[[Job], T]) -> Callable[[PageVisit], T]:
+        def read(visit: PageVisit) -> T:
+            found: T = visit.shared.once(f"{make.__module__}.{make.__name__}", make, *files)
+            return found
+
+        return read
 
     return keep
 

@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
+from promolift.console.visit import Download, PageVisit, Reply, Screen, form, once, page
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
@@ -46,30 +46,24 @@ class Happened(NamedTuple):
     text: str
 
 
-def everybody(visit: PageVisit) -> pl.DataFrame:
+@once("tables/profiles.parquet", "notes/offers.json")
+def everybody(job: Job) -> pl.DataFrame:
     """customer_id, orders_52w, recency_days, offer, gain_cents, holdout: profiles beside what the plan decided."""
-
-    def make(job: Any) -> pl.DataFrame:
-        plan, texts = Plan.load(job.store), offer_words(job) if Offers.has(job.store) else {}
-        people = job.profiled.profiles(moments(job).asof)
-        known = [name for name in ("orders_52w", "recency_days", "revenue_52w_cents") if name in people.columns]
-        chosen = plan.chosen.select("customer_id", "offer_id", "gain_cents", "gain_se_cents")
-        offered = chosen.with_columns(
-            pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
-        )
-        rows = plan.decisions.select("customer_id", "holdout").join(offered, on="customer_id", how="left")
-        return rows.join(people.select("customer_id", *known), on="customer_id", how="left").sort("customer_id")
-
-    found: pl.DataFrame = visit.shared.once("everybody", make, "tables/profiles.parquet", "notes/offers.json")
-    return found
+    plan, texts = Plan.load(job.store), offer_words(job) if Offers.has(job.store) else {}
+    people = job.profiled.profiles(moments(job).asof)
+    known = [name for name in ("orders_52w", "recency_days", "revenue_52w_cents") if name in people.columns]
+    offered = plan.chosen.select("customer_id", "offer_id", "gain_cents", "gain_se_cents").with_columns(
+        pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
+    )
+    rows = plan.decisions.select("customer_id", "holdout").join(offered, on="customer_id", how="left")
+    return rows.join(people.select("customer_id", *known), on="customer_id", how="left").sort("customer_id")
 
 
 @page("/customers")
 def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
-    with visit.job() as job:
-        if not PlanNote.has(job.store):
-            return Screen("customers_none.html", worded("nav", "/customers"))
+    if not PlanNote.has(visit.job().store):
+        return Screen("customers_none.html", worded("nav", "/customers"))
     wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
     rows = everybody(visit)
     if wanted:
@@ -89,15 +83,16 @@ def customers(visit: PageVisit) -> Reply:
     return Screen(template, worded("nav", "/customers"), data, whole=not part)
 
 
+@once("tables/profiles.parquet")
+def drawn(job: Job) -> list[Block | Figure]:
+    """Who the shop's customers are."""
+    return [*tell_chapter(tell_customers(job)).blocks]
+
+
 @page("/customers/all")
 def distributions(visit: PageVisit) -> Reply:
-    """Who the shop's customers are: the part of the screen that comes after the list."""
-
-    def make(job: Any) -> list[Block | Figure]:
-        return [*tell_chapter(tell_customers(job)).blocks]
-
-    blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
-    return Screen("customers_all.html", worded("nav", "/customers"), {"blocks": blocks}, whole=False)
+    """The part of the screen that comes after the list."""
+    return Screen("customers_all.html", worded("nav", "/customers"), {"blocks": drawn(visit)}, whole=False)
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +109,7 @@ def one(visit: PageVisit) -> Reply:
     customer = named_in(visit)
     decided, told, logged = dry(visit, customer), None, list[Happened]()
     if visit.server.config is not None:
-        with visit.job() as job:
-            told, logged = profile(job, customer), from_log(job, customer)
+        told, logged = profile(visit.job(), customer), from_log(visit.job(), customer)
     timeline = happened(visit, customer, logged)
     closed = closed_of(visit, decided)
     with visit.read() as db:

@@ -9,10 +9,11 @@ import polars as pl
 
 from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
-from promolift.console.visit import KINDS, PageVisit, Redirect, Reply, Screen, form, page, say
+from promolift.console.visit import KINDS, PageVisit, Redirect, Reply, Screen, form, once, page, say
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.errors import PromoError
 from promolift.pages.chapters.health import tell_health
+from promolift.results.job import Job
 from promolift.results.shop import Health, Span
 from promolift.serve.worded import all_worded, refused, worded
 from promolift.setup.init import guess_all, init
@@ -43,15 +44,14 @@ class SourceFile(NamedTuple):
 @page("/data")
 def data(visit: PageVisit) -> Reply:
     """The screen."""
-    chapter, last_ms = None, None
-    with Store(visit.server.settings.work) as store:
-        if Health.has(store):
-            chapter, last_ms = tell_health(Health.load(store)), Span.load(store).last_ms
-            health = Health.load(store)
+    chapter = health = last_ms = None
+    if Health.has(visit.store):
+        health, last_ms = Health.load(visit.store), Span.load(visit.store).last_ms
+        chapter = tell_health(health)
     config = visit.server.config
     return Screen("data.html", worded("nav", "/data"), {
         "lead": chapter.lead if chapter else "", "blocks": chapter.blocks if chapter else [], "last_ms": last_ms,
-        "warnings": (*health.warnings, *health.notes) if chapter else (), "aside": aside(visit) if chapter else {},
+        "warnings": (*health.warnings, *health.notes) if health else (), "aside": aside(visit) if chapter else {},
         "sources": sources(visit), "own": config is None or config.data.source == "files", "config": config is not None,
         "tables": all_worded("table"), "kinds": ",".join(KINDS),
         "job": visit.shared.jobs.running or visit.shared.jobs.last("run"),
@@ -59,17 +59,13 @@ def data(visit: PageVisit) -> Reply:
     })  # fmt: skip
 
 
-def aside(visit: PageVisit) -> dict[str, list[dict[str, Any]]]:
+@once("notes/health.json")
+def aside(job: Job) -> dict[str, list[dict[str, Any]]]:
     """The first rows that were set aside, by their source."""
-
-    def make(job: Any) -> dict[str, list[dict[str, Any]]]:
-        if (rejected := job.clean.rejected) is None:
-            return {}
-        rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
-        return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
-
-    found: dict[str, list[dict[str, Any]]] = visit.shared.once("aside", make, "notes/health.json")
-    return found
+    if (rejected := job.clean.rejected) is None:
+        return {}
+    rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
+    return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
 
 
 def sources(visit: PageVisit) -> list[SourceFile]:

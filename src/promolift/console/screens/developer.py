@@ -34,16 +34,15 @@ class Operation(NamedTuple):
 @page("/developer")
 def developer(visit: PageVisit, **shown: str) -> Reply:
     """The screen; `shown` is a secret that is told once."""
-    with visit.read() as db:
-        heard = select(EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.customer_id, EVENTS.c.body)
-        taken = [dict(row) for row in db.execute(heard.order_by(EVENTS.c.seq.desc()).limit(LATEST)).mappings()]
-        refused = select(REJECTS.c.received_ms, REJECTS.c.code, REJECTS.c.detail, REJECTS.c.body)
-        aside = [dict(row) for row in db.execute(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)).mappings()]
+    heard = select(EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.customer_id, EVENTS.c.body)
+    refused = select(REJECTS.c.received_ms, REJECTS.c.code, REJECTS.c.detail, REJECTS.c.body)
     hooks = admin.webhooks(visit.call)["data"]
     return Screen("developer.html", worded("nav", "/developer"), {
         "keys": admin.keys(visit.call)["data"], "scopes": all_worded("scope"),
         "hooks": [each | {"sent": messages(visit, each["webhook_id"])} for each in hooks],
-        "kinds": get_args(HookEvent), "taken": taken, "aside": aside, "operations": sorted(operations(visit)),
+        "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(LATEST)),
+        "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)),
+        "operations": sorted(operations(visit)),
         "once": shown, **built(visit, visit.query),
     })  # fmt: skip
 

@@ -5,7 +5,7 @@ from secrets import token_hex
 from typing import Any
 
 from promolift.console.screens.plan import manifest
-from promolift.console.visit import PageVisit, Reply, Screen, form, missing, page, say
+from promolift.console.visit import PageVisit, Reply, Screen, form, missing, once, page, say
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
 from promolift.learn.power import PastDays, power
@@ -128,17 +128,19 @@ def new(visit: PageVisit) -> Reply:
     return Screen(template, pick("New test", "新测试"), data, whole=not part)
 
 
+@once("notes/span.json")
+def past(job: Job) -> tuple[PastDays, ...]:
+    """The shop's last weeks."""
+    return experiments.shop_past(job.store)
+
+
 def lines(visit: PageVisit, design: Design) -> list[dict[str, Any]]:
     """How small a difference shows after so many days, by the shop's own past; nothing where there is no log."""
     if visit.server.config is None:
         return []
-
-    def make(job: Job) -> tuple[PastDays, ...]:
-        return experiments.shop_past(job.store)
-
-    past: tuple[PastDays, ...] = visit.shared.once("past", make, "notes/span.json")
     cash = Cash(visit.shared.shop.currency)
-    return [{"found": each, "smallest": power_words(each, design.primary, cash)} for each in power(past, design)]
+    found = power(past(visit), design)
+    return [{"found": each, "smallest": power_words(each, design.primary, cash)} for each in found]
 
 
 @form("/tests/draft", "editor", "/tests")

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Response
@@ -15,9 +16,8 @@ from promolift.pages.figures import Axis, Line, by_point, lines, thin
 from promolift.results.chinese import kept
 from promolift.serve.routes import admin, lists
 from promolift.serve.routes.summary import spend, summary
-from promolift.serve.things import Campaign
 from promolift.serve.worded import refused, worded
-from promolift.store.ledger_schema import EVENTS
+from promolift.store.ledger_schema import EVENTS, Refused
 from promolift.words import Cash, count, date, days, interval, pick, upper_first
 
 DECIDE = "/v1/decisions"
@@ -36,20 +36,19 @@ def live(visit: PageVisit) -> Reply:
          "offer": offer_of(visit, row), "none": row["offer_id"] == "none", "unanswered": bool(row["unanswered"])}
         for row in wanted
     ]  # fmt: skip
-    with visit.read() as db:
-        heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(LATEST)
-        events = [dict(row) for row in db.execute(heard).mappings()]
-        known = Campaign.find(db, visit.campaign_id) is not None
+    heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(LATEST)
     answered = visit.server.metrics.within_s
     data = {
-        "summary": now, "decisions": rows, "reasons": reasons(made), "events": events, "offer": only,
+        "summary": now, "decisions": rows, "reasons": reasons(made), "events": visit.rows(heard), "offer": only,
         "paused": campaign.paused, "campaign_id": visit.campaign_id, "made": len(made),
         "price": made[0]["price"] if made else None, "half_s": answered(DECIDE, 0.5),
         "nearly_s": answered(DECIDE, 0.99),
     }  # fmt: skip
     if part:
         return Screen("live_now.html", "", data, whole=False)
-    stated = admin.campaign(visit.call, visit.campaign_id, Response()) if known else {"limits": [], "stock": []}
+    stated: dict[str, Any] = {"limits": [], "stock": []}
+    with suppress(Refused):  # one that was never made has neither
+        stated = admin.campaign(visit.call, visit.campaign_id, Response())
     figure, release = spending(visit) if campaign.release else None, campaign.release or ""
     data |= {
         "limits": stated["limits"], "figure": figure, "previous": campaign.previous,

@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 
 from promolift import message
 from promolift.console.screens.words import pool_of
-from promolift.console.visit import PageVisit, Reply, Screen, form, page, say
+from promolift.console.visit import PageVisit, Reply, Screen, form, once, page, say
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.message import Known
 from promolift.offer import MenuItem
 from promolift.offer.menu import make_offer
+from promolift.results.job import Job
 from promolift.results.plan import Plan, PlanNote
 from promolift.serve.menu import MenuDraft, MenuVersion, as_stated, versions
 from promolift.serve.worded import all_worded, refused, worded
@@ -71,17 +72,18 @@ def offers(visit: PageVisit) -> Reply:
     })  # fmt: skip
 
 
-def plan_of(visit: PageVisit) -> Planned:
+@once("tables/policies.parquet")
+def of_folder(job: Job) -> Planned:
     """Of the work folder's plan; nothing where there is none."""
+    if not PlanNote.has(job.store):
+        return NO_PLAN
+    plan = Plan.load(job.store)
+    return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu, frozenset())
 
-    def make(job: Any) -> Planned:
-        if not PlanNote.has(job.store):
-            return NO_PLAN
-        plan = Plan.load(job.store)
-        return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu, frozenset())
 
-    found: Planned = visit.shared.once("menu lines", make, "tables/policies.parquet")
-    release = visit.campaign().release
+def plan_of(visit: PageVisit) -> Planned:
+    """The plan, and what decides now."""
+    found, release = of_folder(visit), visit.campaign().release
     return found._replace(live=frozenset(visit.server.decider.ensure(release).menu)) if release else found
 
 

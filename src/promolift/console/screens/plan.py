@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.console.visit import PageVisit, Reply, Screen, charts, form, page, say
+from promolift.console.visit import PageVisit, Reply, Screen, charts, form, once, page, say
 from promolift.errors import PromoError
 from promolift.pages.blocks import Big, Block, Figure, Stand
 from promolift.pages.chapters import budget, people, summary
 from promolift.pages.shop import tell_plan
 from promolift.pages.story import Story
+from promolift.results.job import Job
 from promolift.results.plan import Curve, PlanNote, WhatIf
 from promolift.serve.release import Manifest, read_manifest
 from promolift.serve.routes import admin
@@ -20,7 +21,6 @@ from promolift.serve.worded import all_worded, refused, worded
 from promolift.words import Cash, count, number, pick, share
 
 STEPS_OF_SLIDER = 200
-FILES = ("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
 
 
 class PlanScreen(NamedTuple):
@@ -38,29 +38,24 @@ class PlanScreen(NamedTuple):
         return Curve(self.story.frontier, self.story.plan.budget_cents).what_if(budget_cents)
 
 
-def screen_of(visit: PageVisit) -> PlanScreen:
-    """From the work folder, or from memory. The curve stands first, below its slider."""
-
-    def make(job: Any) -> PlanScreen:
-        story = tell_plan(job)
-        cost, rules = budget.tell(story).blocks, budget.tell_policies(story).blocks
-        who = [each for each in people.tell(story).blocks if each.kind in ("figure", "grid")]
-        blocks = [*budget.tell_method(story).blocks, *who, *cost, *rules]
-        blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
-        stands = [summary.stand(each) for each in story.believed]
-        top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
-        return PlanScreen(story, summary.first(story), summary.numbers(story), stands, blocks, top)
-
-    found: PlanScreen = visit.shared.once("plan", make, *FILES)
-    return found
+@once("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
+def screen_of(job: Job) -> PlanScreen:
+    """From the work folder. The curve stands first, below its slider."""
+    story = tell_plan(job)
+    cost, rules = budget.tell(story).blocks, budget.tell_policies(story).blocks
+    who = [each for each in people.tell(story).blocks if each.kind in ("figure", "grid")]
+    blocks = [*budget.tell_method(story).blocks, *who, *cost, *rules]
+    blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
+    stands = [summary.stand(each) for each in story.believed]
+    top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
+    return PlanScreen(story, summary.first(story), summary.numbers(story), stands, blocks, top)
 
 
 @page("/plan")
 def plan(visit: PageVisit) -> Reply:
     """The screen."""
-    with visit.job() as job:
-        if not PlanNote.has(job.store):
-            return Screen("plan_none.html", worded("nav", "/plan"), {"job": visit.shared.jobs.running})
+    if not PlanNote.has(visit.job().store):
+        return Screen("plan_none.html", worded("nav", "/plan"), {"job": visit.shared.jobs.running})
     shown, lines = screen_of(visit), releases(visit)
     story, cents = shown.story, shown.story.plan.budget_cents
     return Screen("plan.html", worded("nav", "/plan"), {

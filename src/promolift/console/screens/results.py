@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from promolift.console.view import act
 from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
 from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
@@ -55,7 +54,7 @@ def changes(visit: PageVisit) -> list[TimedChange]:
     with visit.read() as db:
         rows = db.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(LISTED)).all()
     zone = visit.shared.shop.zone
-    found = [TimedChange(row.ts_ms, f"{row.actor}: {act(row.action)} {row.subject}") for row in rows]
+    found = [TimedChange(row.ts_ms, f"{row.actor}: {worded('act', row.action)} {row.subject}") for row in rows]
     found += [TimedChange(midnight_ms(each.first, zone), each.text) for each in notes.annotations(visit.call).data]
     ordered = sorted(found, key=lambda each: each.ts_ms)
     return [each._replace(place=place) for place, each in enumerate(ordered, 1)][::-1]

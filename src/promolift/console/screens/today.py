@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.console.visit import PageVisit, Reply, Screen, form, page, say
+from promolift.console.visit import PageVisit, Reply, Screen, form, once, page, say
 from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
 from promolift.pages.figures import headline
 from promolift.results.chinese import kept
+from promolift.results.job import Job
 from promolift.results.learned import Ranged
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
@@ -49,28 +50,22 @@ class PlanFacts(NamedTuple):
     last_ms: int | None
 
 
-def plan_facts(visit: PageVisit) -> PlanFacts | None:
-    """The plan's headline; None where there is no plan, or no shop."""
-    if visit.server.config is None:
+@once("tables/policies.parquet", "notes/unchecked.json")
+def plan_facts(job: Job) -> PlanFacts | None:
+    """The plan's headline; None where there is no plan."""
+    if not PlanNote.has(job.store):
         return None
-
-    def make(job: Any) -> PlanFacts | None:
-        if not PlanNote.has(job.store):
-            return None
-        plan = Plan.load(job.store)
-        head, note = plan.headline, plan.note
-        last_ms = Span.load(job.store).last_ms if Span.has(job.store) else None
-        gain = Ranged(head.gain_cents, head.low_cents, head.high_cents)
-        return PlanFacts(gain, note.evidence, note.budget_cents, note.treated, last_ms)
-
-    found: PlanFacts | None = visit.shared.once("plan facts", make, "tables/policies.parquet", "notes/unchecked.json")
-    return found
+    plan = Plan.load(job.store)
+    head, note = plan.headline, plan.note
+    last_ms = Span.load(job.store).last_ms if Span.has(job.store) else None
+    gain = Ranged(head.gain_cents, head.low_cents, head.high_cents)
+    return PlanFacts(gain, note.evidence, note.budget_cents, note.treated, last_ms)
 
 
 @page("/")
 def today(visit: PageVisit) -> Reply:
     """The first screen."""
-    facts, cash = plan_facts(visit), Cash(visit.shared.shop.currency)
+    facts, cash = plan_facts(visit) if visit.server.config else None, Cash(visit.shared.shop.currency)
     now = summary(visit.call, visit.campaign_id)
     with visit.read() as db:
         dismissed = every(db, DISMISSED)
@@ -159,10 +154,7 @@ def texts_waiting(visit: PageVisit) -> int:
 
 def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> list[dict[str, Any]]:
     """The first days in order, and which of them are done; empty once all are."""
-    data = False
-    if visit.server.config is not None:
-        with visit.job() as job:
-            data = Clean(job.store).has_events
+    data = visit.server.config is not None and Clean(visit.store).has_events
     with visit.read() as db:
         redeemed = db.execute(select(REDEMPTIONS.c.redemption_id).limit(1)).first() is not None
     key = any(each["scope"] == "decide" and not each["revoked"] for each in admin.keys(visit.call)["data"])

@@ -125,9 +125,9 @@ def one(visit: PageVisit) -> Reply:
     return Screen("trials_one.html", trial.name, data | {
         "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": shown.head,
         "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks,
-        "planned": planned is not None, "money": note.settings.money,
-        "chapters": [(each.slug, each.name) for each in shown.chapters],
-        "budget": number_known(planned.note.budget) if planned else None, "currency": note.settings.currency,
+        "planned": planned is not None, "chapters": [(each.slug, each.name) for each in shown.chapters],
+        "money": note.settings.money, "budget": number_known(planned.note.budget) if planned else None,
+        "currency": note.settings.currency,
     })  # fmt: skip
 
 
@@ -151,11 +151,11 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
         opened = open_file(store.connection, trial.file, store.root / "tmp")
         names = [name for name in opened.columns if name != "_row"]
         head = opened.rows.limit(2000).pl()
-    told: dict[str, str] = {}
+    meant: dict[str, str] = {}
     for meaning in MEANINGS:
         names_of = said.get(meaning, ())
-        told |= dict.fromkeys([names_of] if isinstance(names_of, str) else names_of, meaning)
-    told |= {said["treatment"]: "treatment"} if said else {}
+        meant |= dict.fromkeys([names_of] if isinstance(names_of, str) else names_of, meaning)
+    meant |= {said["treatment"]: "treatment"} if said else {}
     found, treated = [], bool(said)
     for name in names:
         values = [str(each) for each in head[name].drop_nulls().unique(maintain_order=True)[: MOST_ARMS + 1]]
@@ -164,7 +164,7 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
         if not treated and TREATED.search(name) and len(few) > 1:
             guess, treated = "treatment", True
         found.append(
-            TrialColumn(name, told.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
+            TrialColumn(name, meant.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
         )
     return found
 

@@ -9,11 +9,12 @@ import polars as pl
 from sqlalchemy import Connection
 
 from promolift import message
-from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, page, say
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, once, page, say
 from promolift.errors import PromoError
 from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, Way, load_pool
 from promolift.message import pool as pools
 from promolift.pages.chapters.people import angle_name
+from promolift.results.job import Job
 from promolift.results.messages import read_tallies
 from promolift.results.shop import Offers
 from promolift.serve.worded import all_worded, refused, worded
@@ -62,15 +63,11 @@ def words(visit: PageVisit) -> Reply:
     return Screen("words.html", worded("nav", "/words"), data)
 
 
-def an_offer(visit: PageVisit) -> Offer | None:
+@once("notes/offers.json")
+def an_offer(job: Job) -> Offer | None:
     """A planned offer to show texts on; None before there is one."""
-
-    def make(job: Any) -> Offer | None:
-        found = Offers.load(job.store).offers if Offers.has(job.store) else ()
-        return found[0] if found else None
-
-    found: Offer | None = visit.shared.once("an offer", make, "notes/offers.json")
-    return found
+    found = Offers.load(job.store).offers if Offers.has(job.store) else ()
+    return found[0] if found else None
 
 
 def known_of(text: PoolText) -> Known:

@@ -46,11 +46,14 @@ from promolift import effect, offer
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
+from promolift.results.parts import CustomerParts
 from promolift.results.shop import Offers
 from promolift.serve import app, release
+from promolift.serve.events import FILLED, KEEP, event_row
+from promolift.serve.live import KEEP as DECIDED
 from promolift.serve.main import run_server
+from promolift.serve.uptake import TextCounter
 from promolift.steps import plan
-from promolift.steps.parts import CustomerParts
 from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_schema import CODES, DECISIONS, EVENTS, OUTBOX, Query
@@ -574,7 +577,8 @@ def webhooks(folder: Path, messages: int) -> None:
 
 
 def startup(folder: Path, decisions: int) -> None:
-    """How long a server takes to answer, with an empty ledger and with many decisions in it."""
+    """How long a server takes to answer, and its CPU until all its duties have done a round, with an empty ledger and
+    with many decisions in it, an event that says its words and a view for each, and every tenth taken up."""
     shop, took = Shop(folder), dict[str, list[float]]()
     made = shop("POST", "/v1/decisions", {"customer_id": "u00001"})
     shop.stop()
@@ -584,20 +588,21 @@ def startup(folder: Path, decisions: int) -> None:
                 with ledger.read() as db:
                     row = dict(db.execute(select(DECISIONS)).mappings().one())
                 for first in range(0, decisions, 10_000):
-                    more = [
-                        row | {"decision_id": f"dec_{n:012d}", "ts_ms": made["ts_ms"] - decisions + n,
-                               "customer_id": f"u{n % CUSTOMERS:05d}"}
-                        for n in range(first, first + 10_000)
-                    ]  # fmt: skip
                     ledger.write(
-                        lambda db, some, more=more: [db.execute(insert(DECISIONS), more) and None for _ in some]
+                        partial(
+                            lived, row=row, numbers=range(first, first + 10_000), until_ms=made["ts_ms"] - decisions
+                        )
                     )
+                counter = TextCounter(folder / "serve")
+                while counter.refresh(ledger, 1, 0.0):
+                    pass
         for _ in range(5):
             began = time.perf_counter()
             shop = Shop(folder, shop.key)
             while shop("GET", "/health/ready")["http"] != 200:
                 time.sleep(0.01)
             took.setdefault(f"{kind}, wall", []).append(time.perf_counter() - began)
+            time.sleep(3)
             took.setdefault(f"{kind}, CPU", []).append(cpu_s(shop.process))
             shop.stop()
     for kind, seconds in took.items():
@@ -606,6 +611,22 @@ def startup(folder: Path, decisions: int) -> None:
         value = float(np.median(took[f"full, {clock}"]) - np.median(took[f"empty, {clock}"]))
         show(f"start with many decisions, seconds more than empty, {clock}", value, "s", 5,
              peer="goal (at most)", peer_value=1.0)  # fmt: skip
+
+
+def lived(db: Any, some: list[None], row: dict[str, Any], numbers: range, until_ms: int) -> list[None]:
+    """So many decisions with what came of them."""
+    said = json.dumps({"text_id": "t", "benefit": "percent_off"})
+    who = [(n, f"dec_{n:012d}", f"u{n % CUSTOMERS:05d}", until_ms + n) for n in numbers]
+    DECIDED.many(
+        db, [row | {"decision_id": made, "ts_ms": ms, "customer_id": customer} for _, made, customer, ms in who]
+    )
+    heard = [event_row(f"f{n}", customer, ms, ms, FILLED, said, decision_id=made) for n, made, customer, ms in who]
+    heard += [event_row(f"v{n}", customer, ms, ms, "Product Viewed", "{}") for n, _, customer, ms in who]
+    heard += [
+        event_row(f"c{n}", customer, ms, ms, "Click", "{}", decision_id=made) for n, made, customer, ms in who[::10]
+    ]
+    KEEP.many(db, heard)
+    return some
 
 
 def words(folder: Path, messages: int) -> None:

@@ -19,8 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.effect.trial import TrialArrays, row_keys
-from promolift.trials.clustered import Panel
-from promolift.trials.units import Units, unit_averages
+from promolift.trials.units import Panel, Units, unit_averages
 
 Floats = NDArray[np.float64]
 Z = 1.959964

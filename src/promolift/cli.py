@@ -354,7 +354,7 @@ def plan(
 @verb(app.command())
 def message(
     config: Path, work: Path, again: bool,
-    writer: Annotated[str | None, option("template, local, remote or replay.")] = None,
+    writer: Annotated[str | None, option("pool, local, remote or replay.")] = None,
     languages: Annotated[Several, option("zh or en, for a model; both if left out.", "--language")] = None,
 ) -> "StepSummary":  # fmt: skip
     """Write the words of every planned offer in Chinese and English, and verify them."""
@@ -410,7 +410,12 @@ def demo(
     if not serve:
         return summary
     say(summary, json_)
-    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True, file=own))
+
+    def dress(made: Any) -> Any:
+        with showing() as tell:
+            return console.dressed(made, demo=True, file=own, play=tell)
+
+    server_main.serve_planned(settings, at, json_, dress)
     return None
 
 

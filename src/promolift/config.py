@@ -231,6 +231,14 @@ class PlanSettings(Settings):
         description="With `trial`, or once a test was learned from: a menu line is given to a group when it is worth "
         "more than nothing with at least this probability.",
     )
+    groups: tuple[str, ...] = Field(
+        default=(),
+        description="Segments that are groups of their own in tests, in this order: whoever belongs to one is in the "
+        "first of them, everybody else in the groups by how long they have been away and what they are worth. Draws "
+        "under other groups are not pooled with these. Few and large ones: below some hundred customers hardly "
+        "anything is shown.",
+        examples=[["frequent"]],
+    )
     seed: int = Field(default=0, description="Settles ties, draws and phrasings; another number draws others.")
 
     @model_validator(mode="after")
@@ -326,7 +334,7 @@ class Config(Settings):
     @model_validator(mode="after")
     def _segments_are_known(self) -> Self:
         known = [each.name for each in self.segment]
-        asked = [("rules.excluded_segments", self.rules.excluded_segments)]
+        asked = [("rules.excluded_segments", self.rules.excluded_segments), ("plan.groups", self.plan.groups)]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
         asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]
         limits = [Limit.read(text) for text in self.plan.limits]

@@ -8,7 +8,7 @@ KEPT: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("profiles", "affinities", "interests", "unknown_attributes", "purchase_members", "outlook", "outlook_items",
-         "outlook_map", "encoder", "encoder_basket", "encoder_shared", "encoder_unfinished"),
+         "encoder", "encoder_basket", "encoder_shared", "encoder_unfinished"),
         "profile",
     ),
     **dict.fromkeys(

@@ -105,10 +105,11 @@ class Shop:
 
 @contextmanager
 def opened(
-    folder: Path, config: Config | None = CONFIG, demo: bool = False, file: Path | None = None, **more: Any
-) -> Iterator[Shop]:
+    folder: Path, config: Config | None = CONFIG, demo: bool = False, file: Path | None = None, play: Any = None,
+    **more: Any,
+) -> Iterator[Shop]:  # fmt: skip
     """A server with the console over a work folder; `file` is promolift.toml, or where it would be."""
     app = create(ServeSettings.parse({"work": folder, "deadline_ms": 20_000} | more, "test"), config)
-    made = dressed(app, demo, file)
+    made = dressed(app, demo, file, play)
     with TestClient(made.app, raise_server_exceptions=True) as client:
         yield Shop(made.app, client, made.first_path)

@@ -208,3 +208,10 @@ def ended(person: Person, job: str) -> dict[str, object]:
             return dict(found)
         time.sleep(0.1)
     raise AssertionError(found)
+
+
+def test_what_pages_keep_open_is_closed_with_the_server(folder: Path) -> None:
+    with opened(folder) as shop:
+        shop.person("viewer").get("/plan")
+        assert [*(folder / "tmp").iterdir()]
+    assert [*(folder / "tmp").iterdir()] == []

@@ -77,6 +77,25 @@ def test_any_number_of_shards_gives_the_same_events_counts_and_rejects(rows: lis
     assert total == whole.counts()
 
 
+@cases(20)
+@given(ROWS, st.sampled_from(["duplicates", "lines", "units"]), st.booleans())
+def test_shards_of_rows_judged_as_they_are_read_come_out_as_rows_cleaned_at_once(
+    rows: list[dict[str, str]], repeats: str, ordered: bool
+):
+    rows += rows[::2]  # else few come again
+    columns = {role: name for role, name in SHOP.columns.items() if ordered or role != "order_id"}
+    constants = {} if ordered else {"kind": "purchase"}
+    how = SHOP.model_copy(update={"columns": columns, "constants": constants, "repeats": repeats})
+    read = raw(table(rows))
+    found = data.judged_events(data.parted_events(read, how, RULES), how, RULES)
+    whole = data.clean_events(read, how, RULES)
+    assert found.accepted.equals(whole.accepted().pl())
+    rejected = data.rejected_rows(read, how, found.aside, "x")
+    assert rejected.pl().equals(whole.rejected("x").pl())
+    first = data.first_rows(rejected)
+    assert found.counts + data.Counts("events", first=first) == whole.counts()
+
+
 @cases(6)
 @given(ROWS, st.sampled_from(["ann", "bob", "cid", "17"]))
 def test_a_customer_is_cleaned_without_any_other_customers_rows(rows: list[dict[str, str]], who: str):

@@ -4,8 +4,16 @@ from effect_trials import crossed, draw, trial
 
 from promolift.effect import trees
 from promolift.effect.core import Rich, fit_learner
-from promolift.effect.learners import fit_proportional, fit_response, fit_segment
-from promolift.effect.nuisance import estimate_propensity, folds_of, scores, taught, winsorised
+from promolift.effect.nuisance import (
+    estimate_propensity,
+    fit_proportional,
+    fit_response,
+    fit_segment,
+    folds_of,
+    scores,
+    taught,
+    winsorised,
+)
 from promolift.effect.trees import MISSING, Target, bins_of, boost, dataset, with_arm
 from promolift.effect.trial import Asked, row_keys
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from promolift.learn.ahead import Ahead, Spans
-from promolift.steps.arms import VISITS, People, ceiling_of, contact_of, priced, visits_flip
+from promolift.steps.arms import VISITS, People, by_segment, ceiling_of, contact_of, priced, visits_flip
 
 GROUPS, EACH, ORDER = 4, 300, 800.0
 
@@ -65,3 +65,15 @@ def test_the_rise_in_visits_at_which_offers_are_worth_nothing_makes_them_worth_n
         else:
             assert flip is not None
             assert visits * flip / VISITS + rest == pytest.approx(0.0)
+
+
+def test_whoever_belongs_to_a_segment_is_in_the_first_of_them_and_is_expected_to_do_as_before() -> None:
+    ahead = Ahead(Spans(28, 84), (), {"a": 300.0, "b": 100.0}, {"a": 0.2, "b": 0.6}, {"a": 50.0, "b": 90.0})  # type: ignore[arg-type]
+    rows = pl.DataFrame({"customer_id": list("uvwxy"), "group": list("aabba"), "window": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    mine = pl.DataFrame({"customer_id": list("uvwxz"), "segments": [["gold", "vip"], [], ["gold"], ["vip"], ["vip"]]})
+    found = by_segment(ahead, rows, mine, ("vip", "gold"))
+    assert found.rows["group"].to_list() == ["vip", "a", "gold", "vip", "a"]
+    assert found.rows["customer_id"].to_list() == list("uvwxy")
+    assert found.ahead.sd["vip"] == pytest.approx((0.5 * (300.0**2 + 100.0**2)) ** 0.5)
+    assert (found.ahead.away["vip"], found.ahead.comeback["gold"]) == (pytest.approx(0.4), pytest.approx(90.0))
+    assert found.ahead.sd["a"] == 300.0

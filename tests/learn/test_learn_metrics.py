@@ -141,29 +141,6 @@ def test_a_constant_prediction_is_one_bin():
     assert [b.n for b in m.calibration([0, 1, 1, 0] * 5, [0.3] * 20).bins] == [20]
 
 
-def test_recall_by_hand():
-    hit = [[True, False, True], [False, False, True], [False, False, False]]
-    targets = [2, 5, 0]  # the third customer has no target and cannot be graded
-    recall = m.recall_at(hit, targets, 3)
-    assert (recall.n, recall.left_out) == (2, 1)
-    assert recall.value == pytest.approx((1 + 0.2) / 2)
-    assert m.recall_at(hit, targets, 1).value == pytest.approx((0.5 + 0) / 2)
-
-
-def test_equal_scores_are_ranked_by_item_name_and_short_lists_are_misses():
-    customer, item = ["b", "a", "a", "a"], ["x", "z", "y", "x"]
-    hit = m.ranked_hits(customer, item, [1.0, 2.0, 2.0, 1.0], [1, 0, 1, 1], 2)
-    assert hit.tolist() == [[True, False], [True, False]]
-    with pytest.raises(InputError, match="twice"):
-        m.ranked_hits(["a", "a"], ["x", "x"], [1, 2], [1, 1], 2)
-
-
-def test_recall_of_nobody_found_is_not_a_certain_zero():
-    score = m.recall_at([[False]] * 9, [1] * 9, 1)
-    assert (score.value, score.low) == (0, 0)
-    assert score.high == pytest.approx(Z**2 / (9 + Z**2), abs=1e-9)
-
-
 @pytest.mark.parametrize(
     ("call", "what"),
     [
@@ -172,8 +149,6 @@ def test_recall_of_nobody_found_is_not_a_certain_zero():
         (lambda: m.log_loss([0, 1], [0.2, 1.2]), r"\[0, 1\]"),
         (lambda: m.auc([0, 1, 1, 0], [1, 2, 3, float("inf")]), "finite"),
         (lambda: m.auc([0, 1, 1, 0], [1, 2, 3]), "shape"),
-        (lambda: m.recall_at([[True, True]], [1], 2), "more hits than targets"),
-        (lambda: m.recall_at([[True]], [1], 2), "do not fit k = 2"),
         (lambda: m.log_loss([0, 1], [0.2, 0.3], groups=["a"]), "1 of them for 2 rows"),
     ],
 )
@@ -185,7 +160,6 @@ def test_impossible_input_is_named(call, what):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: m.recall_at([[True]], [1], 1),
         lambda: m.auc([0, 0, 1], [1, 2, 3]),
         lambda: m.auc([], []),
         lambda: m.log_loss([0, 1], [0.2, 0.3], groups=["a", "a"]),

@@ -11,8 +11,7 @@ from promolift.errors import InputError
 from promolift.message import Brief, Draft, Known, PoolText, TextTally, WordChoice, drafts, findings, judge, load_pool
 from promolift.message.angles import ANGLES
 from promolift.message.drafts import question
-from promolift.message.judge import of_draft, of_text
-from promolift.message.pool import Pool, drafted, from_csv, judged, save_pool, to_csv
+from promolift.message.pool import Pool, drafted, from_csv, judged, of_draft, of_text, save_pool, to_csv
 
 TODAY = "2026-06-01"
 GOOD = Draft("{deal}: running low?", "running low on {product}?")

@@ -122,21 +122,9 @@ def parts(page: str) -> dict[str, str]:
 
 
 def charts(page: str) -> dict[str, Any]:
-    """The data of each figure's chart, without what only places a dot: positions, ticks, and numbers of colours."""
+    """The data of each figure's chart."""
     figures: dict[str, Any] = json.loads(page.split('id="report-data">')[1].split("</script>")[0])["figures"]
-    return {f"figure {name}": figure_data(figure) for name, figure in figures.items()}
-
-
-def figure_data(figure: dict[str, Any]) -> dict[str, Any]:
-    """One chart's data; of a scatter the place is log2(1 + days), and the days stand beside it."""
-    if figure["kind"] == "scatter":
-        placed = {name: [point[1:] for point in figure[name]] for name in ("points", "marks")}
-        return {**figure, **placed, "ticks": None, "x": figure["x"]["name"]}
-    if figure["kind"] == "map":
-        return {**figure, "points": [point[3:] for point in figure["points"]], "color": None, "labels": None}
-    if figure["kind"] == "heat":
-        return {**figure, "cells": [cell[2:] for cell in figure["cells"]]}
-    return figure
+    return {f"figure {name}": figure for name, figure in figures.items()}
 
 
 def drawn(values: Any) -> tuple[list[str], list[float]]:

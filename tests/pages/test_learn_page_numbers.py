@@ -12,6 +12,7 @@ from judged_shop import START, case, claimed, judged, losing
 from promolift.deliver import LineEffect
 from promolift.learning.arms import LearnedArms, arm_release
 from promolift.learning.judge import JudgedEvidence
+from promolift.pages.earned import GAIN
 from promolift.pages.learning import page_of
 from promolift.results.learned import LearnedPolicy, NextRelease, Ranged
 from promolift.sql import DAY_MS
@@ -43,6 +44,8 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
     shares = {"explore": found.release.explore, "holdout_share": found.release.holdout_share}
     window = {"window_days": found.window_days}
     whole = {"Verdict.total": verdict.total, "Verdict.low": verdict.total_low, "Verdict.high": verdict.total_high}
+    said_gains = (float(part) for each in found.drifts for pair in GAIN.findall(each.what) for part in pair)
+    gains = [{"Lift.lift": value} for value in said_gains]  # of each period, in the text of what was looked at
     results: dict[str, list[Any]] = {
         "first screen": [
             whole, predicted, {"Lift.lift": gain}, found.discount, found.compared, verdict.n_arm, verdict.n_control,
@@ -55,7 +58,7 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
             found.weights, found.outcome_counts, found.decision_counts, found.changed_arm, shares,
             CHANCE,
         ],
-        "drift": [found.drifts, found.unseen_drifts],
+        "drift": [found.drifts, found.unseen_drifts, *gains],
         "next": [then, *(said(each) for each in (then.release.effects if then else ()))],
         "todo": [
             {"Lift.lift": gain, "shown": found.shown}, predicted, shares, verdict.why, found.drifts,

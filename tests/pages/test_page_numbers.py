@@ -109,20 +109,16 @@ def said_line(item: MenuItem) -> str:
 
 def about_the_data(story: Story) -> dict[str, list[Any]]:
     """Data health and customers."""
-    health, people, tastes, week = story.health, story.customers, story.tastes, story.week
+    health, people, tastes = story.health, story.customers, story.tastes
     assert health
     assert people
     assert tastes
-    assert week
-    assert people.placed
     return {
         "health": [health, len(health.tables)],
         "customers": [people.customers, people.middle],
-        "figure customers-map": [people.customers, people.placed, story.history_days],
         "figure cadence": [{"cadence_days": people.cadence_days}],
         "figure discount-share": [{"discount_share": people.discount_share, "heavy_share": people.heavy_share}],
         "figure categories": [tastes],
-        "figure week": [week, week.busiest],
     }  # fmt: skip
 
 
@@ -151,7 +147,6 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
         "models": [found.scores, story.attributes, story.members, {"share": [0.75]}],
         "forecasts": [found.scores, 1, 0.05],
         **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
-        "figure recall": [{"share": found.recall}],
     }
 
 
@@ -159,20 +154,9 @@ def about_the_forecast(story: Story) -> dict[str, list[Any]]:
     """What comes next."""
     ahead = story.forecast
     assert ahead
-    assert ahead.people
-    assert ahead.told
-    people = ahead.people
-    names = [*NEXT_WEEKS, [dot.customer_id for dot in people.dots]]
     epochs = [*NEXT_WEEKS, ahead.epochs]
     return {
-        "forecast": [*NEXT_WEEKS, ahead.told, ahead.scores, {"share": ahead.stays_away}],
-        "figure map-spend": [
-            *names, "of 1.", people.model_copy(update={"leanings": (), "dots": ()}),
-            {"spend_cents": [dot.spend_cents for dot in people.dots]},
-        ],
-        "figure map-leaning": [*names, people.customers, people.leanings],
-        "figure map-goods": [ahead.goods],
-        "figure reasons": [ahead.told, len(ahead.told.reasons)],
+        "forecast": [*NEXT_WEEKS, ahead.scores, {"share": ahead.stays_away}],
         "figure learning-ndcg": epochs, "figure learning-loss": epochs,
         "figure forecast-calibration": [{"share": ahead.reliability}],
     }  # fmt: skip
@@ -190,18 +174,17 @@ def test_every_number_on_the_page_is_held_by_a_typed_result(told: tuple[Job, dic
 
 
 PLANTED = [
-    ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers, forecast, "
-     "figure customers-map, figure map-spend"),
+    ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers"),
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
-     "figure categories, figure map-leaning, figure map-goods, response, figure curve, figure placebos, models, "
-     "figure elasticities, figure calibration-2, figure recall, figure forecast-calibration"),
-    ("share", "first screen, choice, figure elasticities, health, customers, figure customers-map, "
-     "figure discount-share, figure categories, figure week, forecast, figure map-spend, figure reasons, "
+     "figure categories, response, figure curve, figure placebos, models, "
+     "figure elasticities, figure calibration-2, figure forecast-calibration"),
+    ("share", "first screen, choice, figure elasticities, health, customers, "
+     "figure discount-share, figure categories, forecast, "
      "response, figure curve, "
-     "figure placebos, figure calibration-1, figure recall, figure forecast-calibration"),
-    ("number", "figure frontier, figure customers-map, figure learning-ndcg, figure learning-loss, figure placebos, "
+     "figure placebos, figure calibration-1, figure forecast-calibration"),
+    ("number", "figure frontier, figure learning-ndcg, figure learning-loss, figure placebos, "
      "models"),
-    ("days", "customers, figure customers-map, figure cadence"),
+    ("days", "customers, figure cadence"),
 ]  # fmt: skip
 
 

@@ -8,25 +8,23 @@ from promolift.pages import Story
 from promolift.pages.blocks import Big, Block, Figure, balanced
 from promolift.pages.chapters import budget, customers, discount, health, models, people, summary
 from promolift.pages.figures import headline, span_of
-from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.customers import Customers, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth, weakest
-from promolift.results.figures import Histogram, bars, sample
+from promolift.results.figures import Histogram, bars
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption, Luck, Point, RuleCost, rule_text
 from promolift.results.predictions import (
     AVERAGE,
     COUPONS,
     Predictions,
-    RecallAt,
-    RecallCurve,
     Reliability,
     ReliabilityBin,
     Scored,
 )
 from promolift.results.shop import Health
 from promolift.words import Cash
-from small_story import card, read, small_story
+from small_story import read, small_story
 
 
 def figure(blocks: object, ident: str) -> Figure:
@@ -37,16 +35,6 @@ def figure(blocks: object, ident: str) -> Figure:
 
 def kinds(blocks: object) -> list[str]:
     return [b.kind for b in blocks]  # type: ignore[attr-defined]
-
-
-def test_a_sample_depends_on_the_keys_alone() -> None:
-    frame = pl.DataFrame({"k": [str(i) for i in range(100)], "v": range(100)})
-    drawn = sample(frame, "k", 10, "seed")
-    assert drawn.height == 10
-    assert sample(frame.reverse(), "k", 10, "seed").equals(drawn)
-    assert not sample(frame, "k", 10, "other").equals(drawn)
-    bigger = sample(frame, "k", 11, "seed")
-    assert set(drawn["k"]) < set(bigger["k"])
 
 
 def test_bars_hold_every_value_once_and_begin_at_zero() -> None:
@@ -97,25 +85,11 @@ def profiles(**columns: object) -> pl.DataFrame:
     return pl.DataFrame(base | columns)
 
 
-def test_the_map_tells_concentration_and_certainty() -> None:
-    people = profiles()
-    story = small_story(customers=Customers.of(people, people, ["3"]), cards=(card("3"),))
-    found = figure(customers.tell(story).blocks, "customers-map")
-    assert "within the last 4.5 days" in found.finding
-    assert "brings 91\u00a0% of all spend" in found.finding
-    assert "For 20\u00a0% of them" in found.finding
-    assert [mark[2] for mark in found.spec["marks"]] == ["A"]
-    blank = Customers.of(people.with_columns(price_sensitivity=pl.lit(None, pl.Float64)), people)
-    no_colour = figure(customers.tell(small_story(customers=blank)).blocks, "customers-map")
-    assert "How customers answer prices is not known." in no_colour.finding
-    assert no_colour.spec["color"] is None
-
-
 def test_what_is_no_number_is_not_known() -> None:
     nan = [float("nan"), float("inf")] * 5
     found = Customers.of(profiles(cadence_days=nan, discount_share=nan, recency_days=nan), profiles(expected_cents=nan))
     assert found is not None
-    assert (found.cadence_days, found.discount_share, found.placed) == (None, None, None)
+    assert (found.cadence_days, found.discount_share) == (None, None)
     assert found.middle.spend_next_cents is None
     assert found.middle.basket_cents == 10.0
 
@@ -126,14 +100,6 @@ def test_shares_of_categories_are_of_the_average_customer() -> None:
     )
     found = figure(customers.tell(small_story(tastes=Tastes.of([rows]))).blocks, "categories")
     assert [(r["name"], r["value"]) for r in found.spec["rows"]] == [("milk", 0.7), ("beer", 0.3)]
-
-
-def test_the_busiest_hour_is_found() -> None:
-    hours = pl.DataFrame({"weekday": [0, 5, 6], "hour": [8, 17, 3], "orders": [30, 60, 10]})
-    found = figure(customers.tell(small_story(week=ShopWeek.of(hours))).blocks, "week")
-    assert "Saturday, 17:00 to 18:00, with 60\u00a0%" in found.finding
-    assert len(found.spec["cells"]) == 7 * 24
-    assert ShopWeek.of(hours.clear()) is None
 
 
 def curve(high_of_least: float) -> ResponseFigures:
@@ -222,20 +188,6 @@ def test_calibration_weighs_bins_by_their_cases() -> None:
     found = figure(models.tell_figures(story).blocks, "calibration-1")
     assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
     assert "In 1 of 2 bins" in found.finding
-
-
-def test_recall_is_compared_at_the_same_k() -> None:
-    shares = {"ours": {5: 0.2, 10: 0.3, 20: 0.4}, "rule": {10: 0.25, 20: 0.9}}
-    curves = [
-        RecallCurve(
-            model=model, points=tuple(RecallAt(k=k, recall=r, low=None, high=None, n=9) for k, r in points.items())
-        )
-        for model, points in shares.items()
-    ]
-    story = small_story(predictions=Predictions(recall=tuple(curves)))
-    finding = figure(models.tell_figures(story).blocks, "recall").finding
-    assert "The first 10 suggestions of “ours” hold 30.0\u00a0%" in finding
-    assert "“rule” hold 25.0\u00a0%" in finding
 
 
 FRONTIER = pl.DataFrame({
@@ -366,14 +318,6 @@ def test_a_lead_stands_on_the_first_screen_only_where_it_is_shown() -> None:
     assert label in tiles(apart=False, low_cents=20.0, high_cents=80.0)
     assert label not in tiles(apart=True, low_cents=-20.0, high_cents=80.0)
     assert label not in tiles(apart=True, lead_cents=-2_000.0)
-
-
-def test_a_log_of_dates_has_no_busiest_hour() -> None:
-    dates = pl.DataFrame({"weekday": [0, 5, 5], "hour": [0, 0, 1], "orders": [30, 60, 10]})  # clocks changed
-    found = figure(customers.tell(small_story(week=ShopWeek.of(dates))).blocks, "week")
-    assert "The busiest day is Saturday with 70\u00a0%" in found.finding
-    assert "hour" not in found.finding
-    assert found.spec["kind"] == "bars"
 
 
 MISSED = Scored(

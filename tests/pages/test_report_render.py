@@ -239,16 +239,6 @@ def test_many_offers_make_a_page_below_four_megabytes(dollars: Story) -> None:
     assert "Only the most frequent are drawn." in page
 
 
-def test_many_customers_are_sampled_by_hash_and_that_is_said(dollars: Story, job_of: Callable[[str], Job]) -> None:
-    profiles, tastes = people(job_of("dollars"))
-    many = pl.concat([profiles.with_columns(pl.col("customer_id") + f"-{i}") for i in range(50)])
-    page = Page(render(replace(dollars, customers=Customers.of(many, tastes))))
-    figures = page.data["figures"]
-    assert isinstance(figures, dict)
-    assert len(figures["customers-map"]["points"]) == 2500
-    assert "2,500 customers drawn of" in page.text
-
-
 def test_a_card_says_the_offer_as_it_is_and_ticks_nothing_that_nobody_read_in_the_text() -> None:
     """An amount off used to read "save" on the card, "5 off" in the list and 10折 in the ticks."""
     zone = ZoneInfo("Asia/Tokyo")

@@ -14,18 +14,15 @@ from promolift.data.health import Ability
 from promolift.profile import MemberNote
 from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.forecasts import (
-    Alike,
     Checked,
-    CustomerForecast,
     EpochFigures,
     FigureRange,
     ForecastNote,
     Ndcg,
     Predicted,
-    Visit,
 )
 from promolift.results.job import Job
-from promolift.results.predictions import Predictions, RecallAt, RecallCurve, Reliability, ReliabilityBin, Scored
+from promolift.results.predictions import Predictions, Reliability, ReliabilityBin, Scored
 from promolift.results.shop import Health, PurchaseMembers, Unknown
 from promolift.steps import evaluate, message, plan
 from promolift.store import Store
@@ -136,23 +133,13 @@ def half(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.Disc
 
 
 def forecast(store: Store, seed: int) -> None:
-    """What a learned encoder keeps: everybody's forecast, the maps, and how good it was."""
+    """What a learned encoder keeps: everybody's forecast, and how good it was."""
     rng = np.random.default_rng([seed, 2])
-    who, goods = store.frame("profiles")["customer_id"].to_list(), [f"item-{k}" for k in range(23)]
+    who = store.frame("profiles")["customer_id"].to_list()
     n = len(who)
     store.save("outlook", pl.DataFrame({
         "customer_id": who, "spend_cents": rng.gamma(2.0, 3_000.0, n), "churn_prob": rng.uniform(0, 0.4, n),
         "leans_to": rng.choice(["tea", "coffee", "bread", None], n).tolist(), "embedding": 0,
-    }))  # fmt: skip
-    store.save("outlook_items", pl.DataFrame({
-        "item": goods, "name": [f"Good {g.replace('-', ' ')}" for g in goods[:-1]] + [None], "category": "tea",
-        "department": rng.choice(["grocery", "produce", None], 23).tolist(), "embedding": 0,
-        "visits": np.maximum(0, rng.integers(-40, 400, 23)),
-    }))  # fmt: skip
-    places = [("customer", c) for c in who[:90]] + [("item", g) for g in goods]
-    store.save("outlook_map", pl.DataFrame({
-        "kind": [kind for kind, _ in places], "key": [key for _, key in places],
-        "x": rng.normal(0, 1, len(places)), "y": rng.normal(0, 1, len(places)),
     }))  # fmt: skip
     epochs = [(5.61, 5.23, 0.291, 0.317), (5.18, 5.09, 0.334, 0.352), (5.02, 5.11, 0.367, 0.349)]
     names = ("train_loss", "valid_loss", "train_ndcg", "valid_ndcg")
@@ -174,17 +161,6 @@ def forecast(store: Store, seed: int) -> None:
             ),
             stays_away=Predicted(predicted=0.097, observed=0.104),
         ),
-        told=CustomerForecast(
-            customer_id=who[3], item="good item 5", sentences=("Buys tea every 9 days, due in 2.",),
-            reasons=(
-                Visit(day="2025-12-27", items=("tea", "milk"), odds_factor=1.137),
-                Visit(day="2025-12-19", items=(), odds_factor=0.943),
-            ),
-            alike=(
-                Alike(customer_id=who[8], spend_cents=4_321.0, leans_to="tea", next_1="good item 7"),
-                Alike(customer_id=who[9], spend_cents=876.0, leans_to=None, next_1=None),
-            ),
-        ),
     ).keep(store)  # fmt: skip
 
 
@@ -205,23 +181,9 @@ def check(store: Store, seed: int) -> None:
         ]
         for model in ("buying a category", "redeeming a coupon")
     }
-    reached = {
-        model: [scale * (1 - float(np.exp(-k / 7))) for k in (1, 3, 5, 10)]
-        for model, scale in (("promolift", 0.463), ("most frequent", 0.419), ("most popular", 0.287))
-    }
     Predictions(
         scores=tuple(Scored(**dict(zip(Scored.model_fields, row, strict=True))) for row in scores),
         reliability=tuple(Reliability(model=model, bins=tuple(bins)) for model, bins in rates.items()),
-        recall=tuple(
-            RecallCurve(
-                model=model,
-                points=tuple(
-                    RecallAt(k=k, recall=r, low=r - 0.017, high=r + 0.016, n=977)
-                    for k, r in zip((1, 3, 5, 10), shares, strict=True)
-                ),
-            )
-            for model, shares in reached.items()
-        ),
     ).keep(store)
 
 

@@ -12,6 +12,7 @@ from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
 import promolift.profile as room
 from drawn import cases
+from promolift.hashing import hash_unit
 from promolift.sql import WEEK_MS
 
 ASOF = MONDAY + 12 * WEEK_MS
@@ -137,3 +138,22 @@ def test_moments_asked_together_or_alone_say_the_same():
     together = room.profile(shop.shard(), shop.moments([first, ASOF]), shared, SETTINGS)
     alone = pl.concat(room.profile(shop.shard(), shop.moments([a]), shared, SETTINGS) for a in (first, ASOF))
     assert_frame_equal(together, alone.sort("customer_id", "asof_ms"))
+
+
+def test_a_forecaster_learns_of_some_customers_and_counts_all():
+    shop, asofs, earlier = Shop(rows(3, 0, 120, 200), CATALOGUE, *campaigns()), (ASOF,), (ASOF - 4 * WEEK_MS,)
+    shared = room.Shared.start(asofs, earlier)
+    for step in room.STEPS:
+        shared = shared.plus([step(shop.shard(), shared, SETTINGS)])
+    moments, facts = shop.moments((*earlier, *asofs)), []
+    whole = pl.concat(room.affinities(shop.shard(), moments, shared, SETTINGS))
+    for share in (0.5, 1.0):
+        found = list(room.counted(shop.shard(), moments, shared, SETTINGS, share))
+        drawn = [who for who in shop.customers if hash_unit("purchases", who) < share]
+        assert_frame_equal(pl.concat(each.rows for each in found), whole.filter(asof_ms=ASOF))
+        some = whole.filter(pl.col("customer_id").is_in(drawn))
+        assert_frame_equal(pl.concat(each.learned for each in found), some)
+        assert 0 < some.height <= whole.height
+        facts.append(pl.concat(each.facts for each in found).sort("asof_ms", "target"))
+    assert_frame_equal(facts[0], facts[1])
+    assert_frame_equal(facts[0], room.target_facts(whole).sort("asof_ms", "target"))

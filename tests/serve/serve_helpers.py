@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 from promolift import effect, offer
+from promolift.allocate import strategic
 from promolift.config import Config
 from promolift.deliver import ReleaseTerms
 from promolift.offer import MenuItem, OfferRules
@@ -64,7 +65,7 @@ def planned(
         store.save_json("response", response.to_dict())
         on = _targets().filter(pl.col("target").is_in(targets))
         listed = offer.list_candidates(_profiles(), on, config.menu, OfferRules(), _resting())
-        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         write_words(store, made)
     return config

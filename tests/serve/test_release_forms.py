@@ -110,7 +110,7 @@ def test_words_of_another_plan_are_not_released(folder: Path) -> None:
             build(store)
 
 
-def test_in_a_test_no_offer_is_given_but_by_draws_a_free_one_neither(tmp_path: Path) -> None:
+def test_in_a_test_no_offer_that_costs_is_given_but_by_draws(tmp_path: Path) -> None:
     config = shop_config(plan={"trial": True, "budget_cents": 40_000, "risk": {"rule": "lower"}})
     free = config.menu[0].model_copy(update={"id": "free", "supplier_share": 1.0, "send_cost_cents": 0.0})
     config = config.model_copy(update={"menu": (*config.menu, free)})
@@ -118,10 +118,18 @@ def test_in_a_test_no_offer_is_given_but_by_draws_a_free_one_neither(tmp_path: P
     with Store(tmp_path) as store:
         plan = Plan.load(store)
         rows = plan.candidates.filter(pl.col("open") & (pl.col("offer_id") != "none"))
-        reasons = plan.decisions.filter(pl.col("offer_id") != "none")["reason"].unique().to_list()
+        given = plan.decisions.filter(pl.col("offer_id") != "none").join(
+            plan.candidates.select("customer_id", "offer_id", "menu_id", "cost_cents"), on=["customer_id", "offer_id"]
+        )
     assert rows.height
-    assert (rows["charge_cents"] > rows["gain_cents"]).all()
-    assert reasons == ["exploration: drawn by hash to learn from it"]
+    drawn = rows["charge_cents"] > rows["gain_cents"]
+    leads = rows.filter(~drawn)
+    assert drawn.any()
+    assert set(leads["menu_id"]) == {"free"}, "what costs nothing and is believed to gain goes to the rest of its group"
+    assert leads["cost_cents"].max() == 0
+    by_draw = pl.col("reason") == "exploration: drawn by hash to learn from it"
+    assert given.filter(~by_draw)["menu_id"].unique().to_list() == ["free"]
+    assert given.filter(pl.col("menu_id") != "free").select(by_draw.all()).item()
     assert (plan.note.limits, plan.note.assumptions) == ((), ())
 
 

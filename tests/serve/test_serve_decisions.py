@@ -15,6 +15,7 @@ from promolift.config import Config
 from promolift.results.plan import PlanNote
 from promolift.serve import closed as closed_rules
 from promolift.serve.live import mark_unanswered
+from promolift.serve.routes import data
 from promolift.store import Store
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
 
@@ -575,3 +576,27 @@ def test_who_was_anonymised_starts_anew_with_the_same_offer_and_code(api: Api, f
     assert (spent["status"], spent["customer_id"][:4]) == ("confirmed", "cus_")
     assert spent["code"] != made["code"]
     assert api("GET", f"/v1/decisions/{again['decision_id']}:replay")["same"]
+
+
+def test_a_customer_goes_in_parts_and_no_change_is_made_to_find_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "PART", 3)
+    monkeypatch.setattr(data, "LISTED", 2)
+    changes, change = [0], api.server.change
+
+    def counted(*given: Any) -> Any:
+        changes[0] += 1
+        return change(*given)
+
+    monkeypatch.setattr(api.server, "change", counted)
+    view = {"type": "track", "event": "Product Viewed", "userId": PEOPLE[1]}
+    api("POST", "/v1/batch", {"batch": [view | {"messageId": f"m{n}"} for n in range(7)]}, 202)
+    for _ in range(5):
+        api.decide(PEOPLE[1])
+    most = {PEOPLE[1]: 3 + 1 + 3, "nobody": 1 + 1 + 1}  # of events, of what was bought, of decisions
+    for who, parts in most.items():
+        changes[0] = 0
+        api("POST", f"/v1/privacy/{who}:erase")
+        assert changes[0] == parts + 2  # the mark that they are gone, and what stays
+        assert naming(api, who) == {"customers"}

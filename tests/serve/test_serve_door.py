@@ -1,6 +1,7 @@
 """What a stranger sends before a key is looked at costs neither time nor memory nor a connection for long."""
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from serve_helpers import Api, free_port
 
 pytest.importorskip("httptools")
-from promolift.serve import door
+from promolift.serve import door, hot
 from promolift.serve.app import Listener, configured
 
 
@@ -93,3 +94,38 @@ def test_no_more_connections_than_there_is_room_for(address: tuple[str, int]) ->
             assert answer(one_more).startswith(b"HTTP/1.1 503")
         peers[0].sendall(b"GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n")
         assert answer(peers[0]).startswith(b"HTTP/1.1 200")
+
+
+def test_answers_in_one_write_are_those_of_uvicorn(
+    address: tuple[str, int], api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two requests at once, the second of an HTTP/1.0 client: each is answered, with all headers, then it is over."""
+    body = b'{"customer_id": "u01"}'
+    head = b"POST /v1/decisions HTTP/1.%d\r\nauthorization: Bearer %b\r\ncontent-length: %d\r\n\r\n"
+    both = b"".join(head % (minor, api.key.encode(), len(body)) + body for minor in (1, 0))
+
+    def told() -> list[tuple[list[bytes], set[str]]]:
+        with socket.create_connection(address) as peer:
+            peer.sendall(both)
+            texts = answer(peer).split(b"HTTP/1.1 ")[1:]
+        parts = [text.split(b"\r\n\r\n") for text in texts]
+        names = [sorted(line.split(b":")[0] for line in head.split(b"\r\n")) for head, _ in parts]
+        return [(name, set(json.loads(said))) for name, (_, said) in zip(names, parts, strict=True)]
+
+    written = told()
+    assert len(written) == 2
+    assert [b"connection" in names for names, _ in written] == [False, True]
+    monkeypatch.setattr(hot, "send_whole", lambda *_: False)
+    assert written == told()
+
+
+def test_who_left_is_not_waited_for_and_the_server_goes_on(address: tuple[str, int], api: Api) -> None:
+    body = b'{"customer_id": "u01"}'
+    head = b"POST /v1/decisions HTTP/1.1\r\nauthorization: Bearer %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    for _ in range(20):
+        with socket.create_connection(address) as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            peer.sendall(head % (api.key.encode(), len(body)) + body)
+    with socket.create_connection(address) as peer:
+        peer.sendall(head % (api.key.encode(), len(body)) + body)
+        assert answer(peer).startswith(b"HTTP/1.1 200")

@@ -475,3 +475,15 @@ def test_no_odd_body_or_id_on_any_path_is_a_server_error(api: Api) -> None:
                 assert reply.status_code < 500, (method, named, odd, reply.text)
                 if reply.is_error:
                     assert reply.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"planned_customers": 10**400}, {"least": 10**400}, {"name": "a\0"}, {"name": "a\n"}, {"name": "x" * 257},
+              {"arms": {"": 1.0}}, {"arms": {"\0": 1.0}}],
+    ids=str,
+)  # fmt: skip
+def test_a_design_that_no_formula_or_database_takes_is_refused(api: Api, wrong: dict[str, Any]) -> None:
+    design = {"name": "t", "arms": {"a": 1.0}, "planned_customers": 60, "primary": "value_cents"} | wrong
+    release = api("GET", f"/v1/campaigns/{CAMPAIGN}")["release"]
+    asked = {"design": design, "releases": dict.fromkeys(design["arms"], release)}
+    assert api("PUT", f"/v1/campaigns/{CAMPAIGN}/experiment", asked, 422)["code"] == "invalid"

@@ -180,3 +180,21 @@ def test_a_limit_says_what_its_present_period_has_used(api: Api) -> None:
     assert used == {"day": (100, 100), "all": (100, 100)}
     shown = {limit["limit_id"]: limit["used"] for limit in api("GET", f"{POLICY}/summary")["limits"]}
     assert shown == {"day": 100, "all": 200}  # of a limit for each customer, the one who used most of it
+
+
+def test_a_summary_lists_what_is_shared_with_other_campaigns_as_all_have_used_it(api: Api) -> None:
+    api("PUT", "/v1/campaigns/other", {"limits": [{"limit_id": "own", "metric": "redemptions", "amount": 3}]})
+    shared = {"limit_id": "all", "metric": "discount_amount", "amount": 1000, "period": "day"}
+    api("PUT", "/v1/limits", {"limits": [shared]})
+    coded(api, 0, 1)
+    coded(api, 1, 3, campaign="other")
+    for number in range(3):
+        api("POST", "/v1/redemptions:reserve", claim(number))
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1", "amount_cents": 60})
+    for campaign, own in (
+        (CAMPAIGN, []),
+        ("other", [{"limit_id": "own", "metric": "redemptions", "amount": 3, "used": 2}]),
+    ):
+        told = api("GET", f"/v1/campaigns/{campaign}/summary")
+        assert told["limits"] == own
+        assert told["shared_limits"] == [{"limit_id": "all", "metric": "discount_amount", "amount": 1000, "used": 260}]

@@ -17,6 +17,7 @@ import pytest
 from serve_helpers import Api, released, serving
 
 from promolift import effect, offer
+from promolift.allocate import strategic
 from promolift.config import Config
 from promolift.message import Draft, load_pool
 from promolift.message.pool import PoolText
@@ -25,7 +26,8 @@ from promolift.results.job import Job, moments
 from promolift.results.messages import PoolWords
 from promolift.results.shop import Offers
 from promolift.serve.client import Client
-from promolift.serve.words import FILLED, words
+from promolift.serve.events import FILLED
+from promolift.serve.words import words
 from promolift.steps import plan
 from promolift.store import Store
 from promolift.terms import Benefit
@@ -72,7 +74,7 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
         })  # fmt: skip
         nobody = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offer.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
-        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))

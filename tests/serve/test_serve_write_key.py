@@ -8,7 +8,7 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api
 from sqlalchemy import func, select
 
-from promolift.serve.events import CROWDED
+from promolift.serve.events import CROWDED, FILLED, Parsed, event_row, keep
 from promolift.store.ledger_schema import BOUGHT, EVENTS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
@@ -88,6 +88,26 @@ def test_what_no_export_can_hold_is_refused_at_the_door(api: Api, page: Api, tmp
             assert api("GET", f"/v1/exports/{table}.{kind}").content
 
 
+def test_one_event_that_cannot_be_taken_costs_no_other_its_place(api: Api, page: Api) -> None:
+    """A customer's id of half a character, or of what PostgreSQL cannot keep, in a field that no event needs."""
+    batch = [{"type": "track", "event": "x", "customer_id": who} for who in ("\ud800", "a\0b")] + [event("u01")]
+    sent = json.dumps({"batch": batch}).encode()  # escaped: half a character has no bytes of its own
+    told = page.client.post("/v1/batch", content=sent, headers={"authorization": f"Bearer {page.key}"}).json()
+    assert (told["accepted"], told["rejected_count"]) == (1, 2)
+    assert len(api("GET", "/v1/exports/rejects.jsonl").text.splitlines()) == 2
+
+
+def test_a_time_that_no_calendar_has_is_refused_and_breaks_no_export(api: Api, page: Api) -> None:
+    order = event("u01", "Order Completed", properties={"order_id": "o", "total": 5}, timestamp="0001-01-01T00:00:00Z")
+    for sent in (order, order | {"sentAt": "9999-12-31T23:59:59Z"}, order | {"timestamp": "1969-12-31T23:59:59Z"}):
+        (refused,) = page("POST", "/v1/track", sent, 202)["rejected"]
+        assert (refused["pointer"], refused["code"]) == ("/timestamp", "timestamp_invalid")
+    page("POST", "/v1/track", order | {"timestamp": "1970-01-01T00:00:00Z"}, 202)
+    row = event_row("m", "u01", -(10**15), 1, "Order Completed", json.dumps(order))  # as an earlier version took it
+    api.server.ledger.write(keep, Parsed(events=[row], places=[0]))
+    assert api("GET", "/v1/exports/purchases.csv").text.count("1970-01-01T00:00:00") == 2
+
+
 def test_a_page_withdraws_a_consent_and_does_not_give_it_back(api: Api, page: Api) -> None:
     def say(by: Api, who: str, consent: bool) -> str:
         by("POST", "/v1/identify", {"userId": who, "traits": {"consent": consent}}, 202)
@@ -114,3 +134,14 @@ def test_new_events_of_an_erased_customer_are_refused_and_kept_nowhere(api: Api,
     with api.server.ledger.read() as db:
         assert set(db.execute(select(EVENTS.c.customer_id)).scalars()) == {"u02"}
     assert api.decide("u01")["reason"].startswith("consent")
+
+
+def test_a_page_cannot_write_what_the_server_alone_writes(api: Api, page: Api) -> None:
+    forged = event("u01", FILLED, properties={"decision_id": "dec_1", "text_id": ["x"], "benefit": {}})
+    for by in (page, api):
+        (refused,) = by("POST", "/v1/track", forged, 202)["rejected"]
+        assert (refused["pointer"], refused["code"]) == ("/event", "event_reserved")
+    row = event_row("m", "u01", 1, 1, FILLED, "{}", decision_id="dec_1")  # as an earlier version took it
+    api.server.ledger.write(keep, Parsed(events=[row], places=[0]))
+    api.server.count_texts(0.0)
+    assert api.server.texts.tallies == ()

@@ -33,7 +33,9 @@ from promolift.serve.things import Campaign
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import (
+    SOME_CODES,
     Books,
+    Claim,
     add_stock,
     expire,
     period_key,
@@ -42,7 +44,7 @@ from promolift.store.ledger_money import (
     stock_left,
     used_up,
 )  # fmt: skip
-from promolift.store.ledger_schema import USAGE, Refused, driver_sql
+from promolift.store.ledger_schema import USAGE, LedgerError, Refused, driver_sql, members
 
 DAY = 86_400_000
 
@@ -291,3 +293,30 @@ def test_any_clients_in_any_order_leave_books_that_balance(
         for thread in threads:
             thread.join()
         check_books(ledger)
+
+
+def test_a_step_that_the_database_refuses_fails_alone(ledger: Ledger) -> None:
+    def work(db: Connection, claims: list[Claim]) -> list[object]:
+        with Books(db, NOW) as books:
+            return [books.reserve(each) for each in claims]
+
+    busy = threading.Event()
+    ledger.submit(lambda db, some: [busy.wait() for _ in some])
+    claims = [claim(1), claim(2, cents=2**63), claim(3)]
+    futures = [ledger.submit(work, each) for each in claims]
+    busy.set()  # now all three wait for the same commit
+    assert isinstance(futures[1].exception(), LedgerError | OverflowError)
+    assert [futures[at].result()["redemption_id"] for at in (0, 2)] == ["rdm_1", "rdm_3"]
+
+
+def test_names_in_a_list_are_found_by_an_index_on_postgresql_too(ledger: Ledger) -> None:
+    """Without statistics, as on a new table, it would read all codes of a commit, and all that a limit counts."""
+    if ledger.sqlite:
+        pytest.skip("SQLite has no other way")
+    add(ledger, CODES, *(issued(f"C{n}") for n in range(2000)))
+    with ledger.read() as db:
+        assert len(SOME_CODES.rows(db, names=members(["C1", "C1999", "none"]))) == 2
+        assert SOME_CODES.rows(db, names=members([])) == []
+        asked = "explain " + SOME_CODES._ready["postgresql"].text
+        plan = db.connection.dbapi_connection.execute(asked, [members(["C1", "C2"])]).fetchall()  # type: ignore[union-attr]
+    assert "Seq Scan" not in str(plan), plan

@@ -25,7 +25,8 @@ FACTOR = 4
 Told = tuple[Plan, Plan, str, list[str], pl.DataFrame]
 
 
-def config(folder: Path, **plan: object) -> Config:
+def config(folder: Path, *lines: dict[str, object], **plan: object) -> Config:
+    """Settings of a shop with 10 % off on its menu, and more `lines`."""
     columns = {
         "customer_id": "customer_id", "time": "ts_ms", "order_id": "order_id", "product_id": "product_id",
         "quantity": "quantity", "amount": "paid_cents", "list_amount": "list_cents", "coupon_discount": "coupon_cents",
@@ -34,10 +35,11 @@ def config(folder: Path, **plan: object) -> Config:
     events = {"path": str(folder / "events.parquet"), "mapping": mapping | {"constants": {"kind": "purchase"}}}
     names = {name: name for name in ("product_id", "name", "category")}
     products = {"path": str(folder / "products.csv"), "mapping": {"table": "products", "columns": names}}
-    menu = [{"id": "all-10", "benefit": {"type": "percent_off", "percent": 10}}]
+    menu = [{"id": "all-10", "benefit": {"type": "percent_off", "percent": 10}}, *lines]
     stated = {
         "data": {"events": events, "products": products}, "consent": {"default": True}, "menu": menu,
-        "offer": {"proposals": "none"}, "plan": {"budget_cents": 300_000, "trial": True} | plan,
+        "segment": [{"name": "often", "where": "orders_16w >= 6"}], "offer": {"proposals": "none"},
+        "plan": {"budget_cents": 300_000, "trial": True} | plan,
     }  # fmt: skip
     return Config.parse(stated, "test")
 
@@ -164,3 +166,33 @@ def test_the_list_to_send_names_arm_and_group(told: Told) -> None:
     assert set(file.filter(status="offer")["arm"]) == {"all-10"}
     assert set(file.filter(status="holdout")["arm"]) == {"none"}
     assert file["group"].null_count() == 0
+
+
+def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_so(tmp_path: Path) -> None:
+    """Of every group at least two thirds get it, a control gets nothing, and who got what is as likely as was kept."""
+    market = LivingShop(draw_shop(2, 1500))
+    market.advance(40)
+    market.events.write_parquet(tmp_path / "events.parquet")
+    market.products.write_csv(tmp_path / "products.csv")
+    settings = config(tmp_path, {"id": "letter", "benefit": {"type": "reminder"}}, groups=("often",))
+    with Shop.of(settings, tmp_path / "work") as shop:
+        plan = shop.plan()
+        drawn, note = shop.store.frame("draws"), DrawNote.load(shop.store)
+    stated = drawn.explode("arms").unnest("arms", separator=":").rename({"arms:arm": "may", "arms:prob": "prob"})
+    for (group,), mine in drawn.partition_by("group", as_dict=True).items():
+        for arm in ("letter", "all-10"):
+            prob = stated.filter(group=group, may=arm)["prob"]
+            sd = float((prob * (1 - prob)).sum()) ** 0.5
+            assert abs(float(prob.sum()) - mine.filter(arm=arm).height) <= 4 * sd + 1e-9
+        none = mine["none_prob"]
+        assert abs(float(none.sum()) - mine.filter(arm="none").height) <= 4 * float((none * (1 - none)).sum()) ** 0.5
+    big = {each.group for each in note.tested if each.treated + each.none >= 100}
+    letters = drawn.filter(pl.col("group").is_in(big)).group_by("group").agg(
+        (pl.col("arm") == "letter").mean().alias("got"), (pl.col("arm") == "none").mean().alias("none")
+    )  # fmt: skip
+    assert "often" in big, "a segment of the shop's own, in place of where its members stood"
+    assert letters["got"].min() > 0.6
+    assert letters["none"].min() > 0.1
+    assert note.given == 0, "nothing has been shown to pay"
+    assert note.ceiling_cents <= note.budget_cents
+    assert "most get it and a control does not" in " ".join(plan.note.why)

@@ -8,6 +8,7 @@ from promolift.config import load_config
 from promolift.errors import ConfigError
 from promolift.run import demo_config
 from promolift.setup.fragment import change_settings
+from promolift.setup.init import init
 
 OWN = """# mine
 [shop]
@@ -70,3 +71,18 @@ def test_where_no_file_is_the_settings_are_written_whole(tmp_path: Path) -> None
     config = change_settings(tmp_path / "promolift.toml", now, {"shop": {"name": "Mine"}})
     changed = now.shop.model_copy(update={"name": "Mine"})
     assert config == now.model_copy(update={"shop": changed, "include": ("console.toml",)})
+
+
+def test_settings_written_anew_keep_what_they_include(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [f"c{n % 9},2026-01-{1 + n % 27:02} 10:00:00,o{n},p{n % 4},{1 + n % 5}.50" for n in range(60)]
+    log.write_text("\n".join(["customer_id,time,order_id,product_id,amount", *rows]), encoding="utf-8")
+    file = tmp_path / "promolift.toml"
+    init({"events": log}, file, force=False)
+    change_settings(file, load_config(file), {"shop": {"name": "Ann's"}})
+    init({"events": log}, file, force=True)
+    assert load_config(file).shop.name == "Ann's"
+    assert file.read_text("utf-8").count("include") == 1
+    file.write_text("not TOML", encoding="utf-8")  # what nobody can read includes nothing
+    init({"events": log}, file, force=True)
+    assert load_config(file).include == ()

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 import promolift
 from promolift.effect.trial import TrialArrays, row_keys
 from promolift.errors import ConfigError, InputError, StepError, SupportError
-from promolift.trials.clustered import Panel, by_ratio, infer, staggered
-from promolift.trials.units import Units, unit_averages
+from promolift.trials.units import Panel, Units, by_ratio, infer, staggered, unit_averages
 
 Floats = NDArray[np.float64]
 GEO: dict[str, Any] = {"treatment": "ads", "control": "on", "money": "revenue"}

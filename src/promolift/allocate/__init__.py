@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "AllocatedOffers",
-    "Allocation",
-    "Limit",
-    "ShopLimits",
-    "Use",
-    "at_budgets",
-    "charges",
-    "choose",
-    "frontier",
-    "kept",
-    "plan",
-    "solve",
-    "trace",
-]
+    "AllocatedOffers", "Allocation", "Limit", "ShopLimits", "Use", "at_budgets", "charges", "choose", "frontier",
+    "kept", "plan", "solve", "trace",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.allocate.core import Allocation, Use, choose

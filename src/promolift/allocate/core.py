@@ -130,7 +130,6 @@ class ChoiceRows:
     key_N: Keys
 
     def __len__(self) -> int:
-        """Number of customers."""
         return len(self.gain_NK)
 
     @staticmethod
@@ -153,7 +152,6 @@ class ChoiceRows:
         )  # fmt: skip
 
     def part(self, which: Ints) -> "ChoiceRows":
-        """Some of the rows."""
         return ChoiceRows(*(getattr(self, column.name)[which] for column in fields(self)))
 
     def hashed(self, seed: int) -> Floats:
@@ -174,7 +172,6 @@ class ChoiceRows:
 
     @property
     def columns(self) -> KernelColumns:
-        """The columns as the kernels take them."""
         return KernelColumns(self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N)
 
     def choose(self, prices: Prices) -> Slots:
@@ -227,7 +224,6 @@ class Quanta:
 
     @property
     def kernel_3(self) -> Floats:
-        """As the kernels take them."""
         return np.array([self.gain, self.cost, self.units])
 
     @property
@@ -282,7 +278,6 @@ class Rules:
 
     @property
     def rows(self) -> int:
-        """Number of rows, the budget included."""
         return len(self.bound_M)
 
     def weights(self, price_M: Floats) -> Floats:
@@ -319,7 +314,6 @@ class Rules:
         return np.where(over_M > rounding_M, over_M, 0.0)
 
     def only(self, keep: Sequence[int]) -> "Rules":
-        """The rules with the rows `keep` alone."""
         new = {m: at for at, m in enumerate(keep)}
         t = [at for at, m in enumerate(self.row_T.tolist()) if m in new]
         row_T = np.array([new[m] for m in self.row_T[t].tolist()], np.int64)

@@ -68,7 +68,6 @@ class Dual:
 
     @staticmethod
     def of(rows: ChoiceRows, rank_N: Floats, rules: Rules) -> "Dual":
-        """Of all customers."""
         from promolift.allocate import kernel
 
         sums_SJ4 = kernel.pairs(rows.columns, rules.class_TS.shape[1], rules.offer_TJ.shape[1])
@@ -227,7 +226,6 @@ class Whole(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """Gain of the plan."""
         return float(self.sums_SJ4[:, :, 0].sum())
 
 

@@ -41,7 +41,6 @@ class Steps:
 
     @staticmethod
     def of(rows: ChoiceRows, scale: Quanta, seed: int) -> "Steps":
-        """All steps of the rows."""
         from promolift.allocate import kernel
 
         place_N = np.lexsort((np.arange(len(rows)), rows.hashed(seed)))

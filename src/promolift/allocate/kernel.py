@@ -6,13 +6,16 @@ values, because integer addition gives the same result in any order. Each functi
 kept on disk. No fastmath: it would let the compiler reorder comparisons of nearly equal values.
 """
 
+from __future__ import annotations  # compiled functions need no types at run time
+
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 import numpy as np
 
-from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots, State, Ties
+if TYPE_CHECKING:
+    from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots, State, Ties
 
 F = TypeVar("F", bound=Callable[..., Any])
 

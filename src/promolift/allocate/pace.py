@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from promolift.allocate.arrays import Floats
 from promolift.errors import BudgetError, InputError
 
+Floats = NDArray[np.float64]
 DOUBT_ARRIVALS = 0.02  # of the arrivals forecast: how much evidence the forecast of their number counts for
 TRUST = 60.0  # how many times fewer than the clock says the number forecast may leave at the start of the day
 DOUBT_SPEND = 0.02  # of the budget: how much evidence the forecast of spend counts for

@@ -293,12 +293,10 @@ class AllocatedOffers:
 
     @property
     def gain_cents(self) -> float:
-        """Expected gain of the plan."""
         return self.allocation.gain
 
     @property
     def cost_cents(self) -> float:
-        """Expected cost of the plan."""
         return self.allocation.cost
 
     @property

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 import polars as pl
 
-from promolift.allocate.settings import Limit, StrategicRule
+from promolift.allocate.settings import Limit, Risk, StrategicRule
 
 NONE = "none"
 
@@ -22,7 +22,6 @@ class BestUse(NamedTuple):
 
     @classmethod
     def of(cls, *parts: pl.DataFrame) -> Self:
-        """Over all parts of the candidates."""
         open_ = [rows.filter("eligible") for rows in parts]
         paid = pl.col("gain_cents").filter(pl.col("cost_cents") > 0) / pl.col("cost_cents").filter(
             pl.col("cost_cents") > 0
@@ -91,3 +90,41 @@ def _closed(rows: pl.DataFrame, which: pl.Expr, why: str) -> pl.DataFrame:
         pl.when(closed).then(pl.lit(why)).otherwise(pl.col("why_not")).alias("why_not"),
         (pl.col("eligible") & ~closed).alias("eligible"),
     )
+
+
+def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
+    """Candidates with what caution takes off the gains of open ones before the choice."""
+    open_ = pl.col("eligible") & (pl.col("offer_id") != "none") & pl.lit(risk.rule == "lower")
+    caution = pl.when(open_).then(risk.z * pl.col("gain_se_cents")).otherwise(0.0)
+    return valued.with_columns(caution.alias("caution_cents"))
+
+
+def careful(rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the gains that the choice is made by."""
+    return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
+
+
+def boost(rows: pl.DataFrame) -> pl.Series:
+    """What strategic rules add to each gain."""
+    if "boost_cents" not in rows.columns:
+        return pl.Series("boost_cents", [0.0]).new_from_index(0, rows.height)
+    return rows["boost_cents"].fill_null(0.0)
+
+
+def preferred(rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the gains that the choice is made by: careful ones, and what strategic rules add."""
+    rows = careful(rows)
+    return rows.with_columns(pl.col("gain_cents") + boost(rows)) if "boost_cents" in rows.columns else rows
+
+
+def best_at_some_price(free: pl.DataFrame) -> pl.DataFrame:
+    """Offers that gain more than every one of the same customer that costs no more: no other is ever the best. Of each
+    customer one stays in any case, so that they are counted.
+    """
+    rows = careful(free).select("customer_id", "offer_id", "gain_cents", "cost_cents", at=pl.int_range(pl.len()))
+    rows = rows.sort(
+        "customer_id", "cost_cents", "gain_cents", "offer_id", descending=[False, False, True, False], nulls_last=True
+    )
+    gain, first = pl.col("gain_cents"), pl.col("customer_id").is_first_distinct()
+    before = gain.shift().cum_max().over("customer_id")
+    return free[rows.filter(first | (gain > before).fill_null(False))["at"].sort()]

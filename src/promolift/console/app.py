@@ -10,13 +10,12 @@ import gzip
 import json
 import logging
 import secrets
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from pydantic import ValidationError
@@ -27,16 +26,29 @@ from starlette.types import Receive, Scope, Send
 
 from promolift.console import entrance
 from promolift.console.people import Visitor
-from promolift.console.screens import NAV, SCREENS
+from promolift.console.rehearsal import rehearse, serve_the_plan
+from promolift.console.screens import SCREENS
 from promolift.console.state import Console
 from promolift.console.view import HEADERS, TYPES, Frame, assets, html
-from promolift.console.visit import Denied, Download, PageRoute, PageVisit, Redirect, Reply, Screen, as_json
+from promolift.console.visit import (
+    Click,
+    Denied,
+    Download,
+    PageVisit,
+    Redirect,
+    Reply,
+    SaidNote,
+    Screen,
+    as_json,
+    missing,
+    say,
+)
 from promolift.errors import PromoError
+from promolift.progress import Tell
 from promolift.serve.app import Dressed
 from promolift.serve.problems import REFUSALS, ApiError
-from promolift.serve.routes import Call, admin
 from promolift.serve.server import Server
-from promolift.serve.things import Campaign
+from promolift.serve.worded import all_worded
 from promolift.store.ledger_schema import Refused
 from promolift.words import Tongue, pick, speaking
 
@@ -49,21 +61,17 @@ PIECE = "application/octet-stream"
 HTML = "text/html; charset=utf-8"
 
 
-class Match(NamedTuple):
-    """The door of a request and what its path holds."""
-
-    door: PageRoute
-    params: Mapping[str, str]
-
-
-def dressed(app: Any, demo: bool = False, file: Path | None = None) -> Dressed:
+def dressed(app: Any, demo: bool = False, file: Path | None = None, play: Tell | None = None) -> Dressed:
     """The app of `serve.app.create` with the console beside it, and the path by which the first person enters.
 
     `file`: promolift.toml, which the console may change. `demo`: the plan of the work folder is frozen and decides,
-    where no release does yet, and the link asks for nothing.
+    where no release does yet, and the link asks for nothing. With `play`, which hears how far that is, weeks are
+    simulated that end now.
     """
     pages = Pages(app.server, file)
     pages.console.openapi = app.openapi
+    if demo and play:
+        rehearse(app.server, play)
     if demo:
         serve_the_plan(app.server)
 
@@ -72,21 +80,13 @@ def dressed(app: Any, demo: bool = False, file: Path | None = None) -> Dressed:
         if scope["type"] == "http" and (path == ROOT or path.startswith(f"{ROOT}/")):
             await pages(scope, receive, send)
         else:
+            if scope["type"] == "lifespan":
+                pages.console.loop = asyncio.get_running_loop()
             await app(scope, receive, send)
 
     whole: Any = beside
     whole.server, whole.openapi, whole.console = app.server, app.openapi, pages.console
     return Dressed(whole, entrance.first_path(app.server, demo))
-
-
-def serve_the_plan(server: Server) -> None:
-    """Decide from the work folder's plan, unless the campaign has a release."""
-    call = Call(server, "setup")
-    with call.read() as db:
-        if any(campaign.release for campaign in Campaign.all(db).values()):
-            return
-    made = json.loads(bytes(admin.make_release(call).body))
-    admin.activate(call, made["release_id"])
 
 
 class Pages:
@@ -96,12 +96,12 @@ class Pages:
         """Nothing is read yet."""
         self.server, self.console = server, Console(server, file)
         self._threads = ThreadPoolExecutor(THREADS, "console")
-        server.closing.append(self._threads.shutdown)
-        self._doors = [(compile_path(ROOT + door.path)[0], door) for door in SCREENS]
+        server.closing += [self._threads.shutdown, self.console.close]
+        self._doors = [(compile_path(door.path)[0], door) for door in SCREENS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started, self.console.loop = perf_counter(), asyncio.get_running_loop()
+        started = perf_counter()
         request = Request(scope, receive)
         try:
             reply = await self._answer(request)
@@ -137,141 +137,101 @@ class Pages:
         return self.console.visitor(cookie) if cookie else None
 
     def _in_thread(self, request: Request, body: bytes) -> Response:
-        server, visitor = self.server, self._visitor(request)
-        query, piece = dict(request.query_params), request.headers.get("content-type") == PIECE
-        text = b"" if piece else body
-        form = dict(parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000))
-        if piece:
-            form["token"] = request.headers.get("x-token", "")
-        language: Tongue = visitor.language if visitor else _preferred(request.headers.get("accept-language", ""))
+        visitor, click = self._visitor(request), clicked(request, body)
+        accepted = request.headers.get("accept-language", "").strip().lower()
+        language: Tongue = visitor.language if visitor else "zh" if accepted.startswith("zh") else "en"
         with speaking(language):
-            plain = query.get("format") == "json"
-            if visitor is None:
-                before = request.cookies.get(BEFORE) or secrets.token_urlsafe(18)
-                arrived = entrance.Newcomer(
-                    server,
-                    self.console,
-                    request.method,
-                    request.url.path.removeprefix(ROOT) or "/",
-                    query,
-                    form,
-                    before,
-                    _address(request),
-                    _same_site(request),
-                )
-                return self._entering(entrance.enter(arrived), request, before, plain)
-            return self._visit(request, visitor, query, form, body if piece else b"")
+            if visitor is not None:
+                return self._said(self._visit(visitor, click), visitor, click)
+            before = request.cookies.get(BEFORE) or secrets.token_urlsafe(18)
+            return self._entering(entrance.Newcomer(self.server, self.console, click, before))
 
-    def _visit(
-        self, request: Request, visitor: Visitor, query: Mapping[str, str], form: Mapping[str, str], piece: bytes
-    ) -> Response:
-        path, plain = request.url.path, query.get("format") == "json"
-        method = "GET" if request.method == "HEAD" else request.method
-        found = self._door(method, path)
-        here = path.removeprefix(ROOT) or "/"
+    def _visit(self, visitor: Visitor, click: Click) -> Reply:
+        """What the door of this method and path answers."""
+        method, path = "GET" if click.method == "HEAD" else click.method, click.path.rstrip("/") or "/"
         try:
-            if found is None and here.startswith(("/sign-in", entrance.ENTER)):
-                return self._said(Redirect("/"), visitor, here, plain)
-            if found is None:
-                raise ApiError(404, "not_found", pick("There is no such page.", "没有这个页面。"))
-            visit = PageVisit(self.server, visitor, here, query, form, found.params, self.console, piece)
-            if method == "POST":
-                check_form(visit, _same_site(request))
-            visit.need(found.door.role)
-            reply = found.door.handler(visit)
+            for pattern, door in self._doors:
+                if door.method == method and (found := pattern.match(path)):
+                    visit = PageVisit(self.server, visitor, click, found.groupdict(), self.console)
+                    if method == "POST" and not click.trusted(visitor.token):
+                        raise ApiError(403, "form_foreign", say("form_old"))
+                    visit.need(door.role)
+                    return door.handler(visit)
+            if path.startswith(("/sign-in", entrance.ENTER)):
+                return Redirect("/")
+            raise missing("page")
         except Exception as error:
-            reply = refusal(error)
-        return self._said(reply, visitor, here, plain)
+            return refusal(error)
 
-    def _door(self, method: str, path: str) -> Match | None:
-        """The one of this method and path."""
-        for pattern, door in self._doors:
-            if door.method == method and (match := pattern.match(path.rstrip("/") or path)):
-                return Match(door, match.groupdict())
-        return None
-
-    def _said(self, reply: Reply, visitor: Visitor, here: str, plain: bool) -> Response:
+    def _said(self, reply: Reply, visitor: Visitor, click: Click) -> Response:
         if isinstance(reply, Redirect):
             if reply.said:
-                self.console.tell(visitor.session, reply.said)
-            if plain and here.endswith("/upload"):  # a script sends files
+                self.console.tell(visitor.session, SaidNote(reply.said, reply.tone))
+            if click.plain and click.path.endswith("/upload"):  # a script sends files
                 return Response(json.dumps({"go": ROOT + reply.path}), media_type="application/json")
             return Response(b"", 303, {"location": ROOT + reply.path})
         if isinstance(reply, Download):
             named = f"attachment; filename*=UTF-8''{quote(reply.name)}"
             return Response(reply.content, headers={"content-disposition": named}, media_type=reply.type)
-        if plain:
+        if click.plain:
             return Response(as_json(reply), reply.status, media_type="application/json")
-        said = self.console.notes(visitor.session) if reply.whole else []
-        shop = self.console.shop
-        nav = [item for item in NAV if item.path != "/people" or visitor.may("admin")]
-        left_out = self.console.left_out() if reply.whole else []
-        frame = Frame(visitor, here, nav, said, shop.name, shop.currency, shop.zone, left_out)
+        nav = {at: name for at, name in all_worded("nav").items() if at != "/people" or visitor.may("admin")}
+        frame = Frame(visitor, click.path, self.console.shop, nav)
+        if reply.whole:
+            frame = frame._replace(
+                said=self.console.notes(visitor.session), left_out=self.console.left_out(), played=self.console.played()
+            )
         return Response(html(reply, frame), reply.status, media_type=HTML)
 
-    def _entering(self, entered: entrance.Entered, request: Request, before: str, plain: bool) -> Response:
+    def _entering(self, arrived: entrance.Newcomer) -> Response:
         """What somebody sees who is not signed in; and the cookie, once they are."""
-        reply, secure = entered.reply, self.server.settings.console.secure
-        if plain and entered.sign_in is None:
-            return Response(
-                json.dumps({"title": reply.title if isinstance(reply, Screen) else "sign in"}),
-                401,
-                media_type="application/json",
-            )
+        reply, begun = entrance.enter(arrived)
+        keep: Any = {
+            "path": ROOT,
+            "secure": self.server.settings.console.secure,
+            "httponly": True,
+            "samesite": "strict",
+        }
+        if arrived.click.plain and begun is None:
+            title = {"title": reply.title if isinstance(reply, Screen) else "sign in"}
+            return Response(json.dumps(title), 401, media_type="application/json")
         if isinstance(reply, Redirect):
             answer = Response(b"", 303, {"location": ROOT + reply.path})
         else:
             assert isinstance(reply, Screen)
-            shop = self.console.shop
-            frame = Frame(None, request.url.path, [], [], shop.name, shop.currency, shop.zone)
-            answer = Response(html(reply, frame), reply.status, media_type=HTML)
-        if entered.sign_in is not None:
-            answer.set_cookie(
-                COOKIE, entered.sign_in.cookie, path=ROOT, secure=secure, httponly=True, samesite="strict"
-            )
+            answer = Response(html(reply, Frame(None, "", self.console.shop)), reply.status, media_type=HTML)
+        if begun is not None:
+            answer.set_cookie(COOKIE, begun.cookie, **keep)
             answer.delete_cookie(BEFORE, path=ROOT)
         else:
-            answer.set_cookie(BEFORE, before, path=ROOT, secure=secure, httponly=True, samesite="strict")
+            answer.set_cookie(BEFORE, arrived.before, **keep)
         return answer
 
 
-def check_form(visit: PageVisit, same_site: bool) -> None:
-    """ApiError unless the form is of this site and brings the token of this session."""
-    given = visit.form.get("token", "")
-    if not same_site or not secrets.compare_digest(given.encode(), visit.visitor.token.encode()):
-        why = pick(
-            "This form is too old or comes from another page. Load the page again and repeat it.",
-            "表单已过期或来自其他页面。请刷新后重试。",
-        )
-        raise ApiError(403, "form_foreign", why)
-
-
-def _same_site(request: Request) -> bool:
-    """Whether a form came from a page of this server, by what the browser says of it."""
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None:
-        return site == "same-origin"
-    return origin is not None and origin.partition("://")[2] == request.headers.get("host")
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "?"
-
-
-def _preferred(accepted: str) -> Tongue:
-    return "zh" if accepted.strip().lower().startswith("zh") else "en"
+def clicked(request: Request, body: bytes) -> Click:
+    """What a request asks; a form comes from a page of this server if the browser says so."""
+    piece = request.headers.get("content-type") == PIECE
+    text = "" if piece else body.decode("utf-8", "replace")
+    form = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=2000))
+    if piece:
+        form["token"] = request.headers.get("x-token", "")
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin") or ""
+    ours = site == "same-origin" if site is not None else origin.partition("://")[2] == request.headers.get("host")
+    return Click(
+        request.method, request.url.path.removeprefix(ROOT) or "/", dict(request.query_params), form,
+        body if piece else b"", request.client.host if request.client else "?", ours,
+    )  # fmt: skip
 
 
 def refusal(error: Exception) -> Screen:
     """The page of an error: what happened, and what to do."""
-    title, status, more = pick("This did not work", "操作未完成"), 422, {"role": ""}
+    title, status, role = "did_not_work", 422, ""
     match error:
         case Denied():
-            status, more["role"] = 403, error.role
-            title, text = pick("Not for your role", "您的角色不能这样做"), ""
+            title, status, role, text = "not_your_role", 403, error.role, ""
         case Refused(code=code):
-            status = REFUSALS[code].status if code in REFUSALS else 422
-            text = pick(str(error), REFUSALS[code].zh if code in REFUSALS else str(error))
+            known = REFUSALS.get(code)
+            status, text = known.status if known else 422, pick(str(error), known.zh if known else str(error))
         case ApiError():
             status, text = error.status, str(error)
         case ValidationError():
@@ -281,16 +241,9 @@ def refusal(error: Exception) -> Screen:
             text = str(error)
         case _:
             LOG.error("console failed", exc_info=error)
-            status, text = (
-                500,
-                pick(
-                    "Something failed inside; the server's log has more. Nothing was changed.",
-                    "内部出错，详情见服务器日志。没有任何更改。",
-                ),
-            )
-    if status == 404:
-        title = pick("Nothing here", "这里没有内容")
-    return Screen("error.html", title, {"text": text, "status": HTTPStatus(status).phrase, **more}, status=status)
+            status, text = 500, say("failed_inside")
+    data = {"text": text, "status": HTTPStatus(status).phrase, "role": role}
+    return Screen("error.html", say("nothing_here" if status == 404 else title), data, status=status)
 
 
 @cache

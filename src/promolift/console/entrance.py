@@ -1,7 +1,5 @@
 """Somebody who is not signed in: a name and password, or a link that works once, in; a session, or why not, out."""
 
-import secrets
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -9,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from promolift.console.people import SignIn, begin, check_new, hashed, link_of, matches, new_link, use_link
 from promolift.console.state import Console
-from promolift.console.visit import Redirect, Reply, Screen
+from promolift.console.visit import Click, Redirect, Reply, Screen, say
 from promolift.hashing import sha256_of
 from promolift.serve.server import Server
 from promolift.store.ledger_schema import PEOPLE, Refused
@@ -24,24 +22,13 @@ class Newcomer(NamedTuple):
 
     server: Server
     console: Console
-    method: str
-    path: str
-    query: Mapping[str, str]
-    form: Mapping[str, str]
+    click: Click
     before: str
-    address: str
-    same_site: bool
 
     @property
     def token(self) -> str:
         """What a form must bring: only this server knows how it comes from the cookie."""
         return sha256_of(f"form before signing in\n{self.server.secret}\n{self.before}")
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the form is one of ours, from this browser."""
-        given = self.form.get("token", "")
-        return self.same_site and secrets.compare_digest(given.encode(), self.token.encode())
 
 
 class Entered(NamedTuple):
@@ -64,18 +51,16 @@ def first_path(server: Server, demo: bool) -> str | None:
     return found
 
 
-def enter(arrival: Newcomer) -> Entered:
+def enter(arrived: Newcomer) -> Entered:
     """Answer somebody who is not signed in."""
-    if arrival.path.startswith(ENTER):
-        return _by_link(arrival, arrival.path.removeprefix(ENTER))
-    if arrival.path == "/sign-in" and arrival.method == "POST":
-        return _by_password(arrival)
-    if arrival.path == "/sign-in":
-        return Entered(_form(arrival))
-    if arrival.method == "POST":
-        why = pick("You were signed out. Sign in and repeat it.", "您已退出登录，请重新登录后再操作。")
-        return Entered(_form(arrival, why, 401))
-    return Entered(Redirect(f"/sign-in?next={quote(arrival.path, safe='')}"))
+    path, posted = arrived.click.path, arrived.click.method == "POST"
+    if path.startswith(ENTER):
+        return _by_link(arrived, path.removeprefix(ENTER))
+    if path == "/sign-in":
+        return _by_password(arrived) if posted else _form(arrived)
+    if posted:
+        return _form(arrived, say("signed_out"), 401)
+    return Entered(Redirect(f"/sign-in?next={quote(path, safe='')}"))
 
 
 def onward(path: str) -> str:
@@ -84,82 +69,60 @@ def onward(path: str) -> str:
     return path if plain and all(c.isalnum() or c in "/-_.~" for c in path) else "/"
 
 
-def _form(arrival: Newcomer, why: str = "", status: int = 200) -> Screen:
-    given = arrival.form.get("next") or arrival.query.get("next", "/")
-    data = {"why": why, "next": onward(given), "name": arrival.form.get("name", "")[:40], "form_token": arrival.token}
-    return Screen("sign_in.html", pick("Sign in", "登录"), data, status=status)
+def _form(arrived: Newcomer, why: str = "", status: int = 200) -> Entered:
+    asked = arrived.click
+    data = {"why": why, "next": onward(asked.form.get("next") or asked.query.get("next", "/")),
+            "name": asked.form.get("name", "")[:40], "form_token": arrived.token}  # fmt: skip
+    return Entered(Screen("sign_in.html", pick("Sign in", "登录"), data, status=status))
 
 
-def _by_password(arrival: Newcomer) -> Entered:
-    name, password = arrival.form.get("name", "").strip()[:200], arrival.form.get("password", "")[:1000]
-    who, patience = (f"name {name.lower()}", f"address {arrival.address}"), arrival.console.patience
-    if not arrival.trusted:
-        return Entered(_form(arrival, _foreign(), 403))
+def _by_password(arrived: Newcomer) -> Entered:
+    form, patience = arrived.click.form, arrived.console.patience
+    name, password = form.get("name", "").strip()[:200], form.get("password", "")[:1000]
+    who = f"name {name.lower()}", f"address {arrived.click.address}"
+    if not arrived.click.trusted(arrived.token):
+        return _form(arrived, say("form_foreign"), 403)
     if wait_s := patience.wait_s(*who):
-        return Entered(_form(arrival, _wait(wait_s), 429))
-    with arrival.server.ledger.read() as db:
+        return _form(arrived, say("wait", seconds=count(wait_s + 0.5)), 429)
+    with arrived.server.ledger.read() as db:
         row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name)).mappings().first()
     if not matches(password, row["password"] if row and not row["gone"] else ""):
         patience.wrong(*who)
-        why = pick("Name or password is wrong.", "姓名或密码不正确。")
-        return Entered(_form(arrival, why, 401))
+        return _form(arrived, say("sign_in_wrong"), 401)
     patience.right(*who)
-    found = _session(arrival, lambda db, now_ms: begin(db, now_ms, name, "password"))
-    return Entered(Redirect(onward(arrival.form.get("next", "/"))), found)
+    found = _session(arrived, lambda db, now_ms: begin(db, now_ms, name, "password"))
+    return Entered(Redirect(onward(form.get("next", "/"))), found)
 
 
-def _by_link(arrival: Newcomer, secret: str) -> Entered:
-    with arrival.server.ledger.read() as db:
-        link = link_of(db, secret, arrival.server.clock.now_ms())
+def _by_link(arrived: Newcomer, secret: str) -> Entered:
+    with arrived.server.ledger.read() as db:
+        link = link_of(db, secret, arrived.server.clock.now_ms())
     if link is None:
-        why = pick(
-            "This link was used already or is too old. Sign in, or ask an admin for another one.",
-            "该链接已使用或已过期。请登录，或向管理员索取新链接。",
-        )
-        return Entered(_form(arrival, why, 410))
-    demo = link["kind"] == DEMO
-    if arrival.method != "POST":
-        return Entered(_welcome(arrival, demo, link["role"]))
-    if not arrival.trusted:
-        return Entered(_welcome(arrival, demo, link["role"], _foreign(), 403))
-    name, password = arrival.form.get("name", "").strip(), arrival.form.get("password", "")
+        return _form(arrived, say("link_gone"), 410)
+    demo, form = link["kind"] == DEMO, arrived.click.form
+
+    def welcome(why: str = "", status: int = 200) -> Entered:
+        data = {"why": why, "demo": demo, "role": link["role"], "name": form.get("name", "")[:40],
+                "form_token": arrived.token, "path": arrived.click.path}  # fmt: skip
+        return Entered(Screen("welcome.html", pick("Welcome", "欢迎"), data, status=status))
+
+    if arrived.click.method != "POST":
+        return welcome()
+    if not arrived.click.trusted(arrived.token):
+        return welcome(say("form_foreign"), 403)
+    name, password = (DEMO, "") if demo else (form.get("name", "").strip(), form.get("password", ""))
     try:
-        if demo:
-            name, kept = DEMO, ""
-        else:
+        if not demo:
             check_new(name, password)
-            kept = hashed(password)
-        return Entered(Redirect("/"), _session(arrival, lambda db, now_ms: use_link(db, now_ms, secret, name, kept)))
+            password = hashed(password)
+        return Entered(Redirect("/"), _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password)))
     except Refused as refused:
-        return Entered(_welcome(arrival, demo, link["role"], str(refused), 422))
+        return welcome(str(refused), 422)
 
 
-def _welcome(arrival: Newcomer, demo: bool, role: str, why: str = "", status: int = 200) -> Screen:
-    data = {
-        "why": why,
-        "demo": demo,
-        "role": role,
-        "name": arrival.form.get("name", "")[:40],
-        "form_token": arrival.token,
-        "path": arrival.path,
-    }
-    return Screen("welcome.html", pick("Welcome", "欢迎"), data, status=status)
-
-
-def _session(arrival: Newcomer, do: Any) -> SignIn:
+def _session(arrived: Newcomer, do: Any) -> SignIn:
     def doing(db: Connection, some: list[None]) -> list[SignIn]:
-        return [do(db, arrival.server.clock.now_ms()) for _ in some]
+        return [do(db, arrived.server.clock.now_ms()) for _ in some]
 
-    found: SignIn = arrival.server.ledger.write(doing)
+    found: SignIn = arrived.server.ledger.write(doing)
     return found
-
-
-def _foreign() -> str:
-    return pick(
-        "This form is too old or comes from another page. Try once more.", "表单已过期或来自其他页面，请再试一次。"
-    )
-
-
-def _wait(wait_s: float) -> str:
-    seconds = count(wait_s + 0.5)
-    return pick(f"Too many wrong tries. Wait {seconds} seconds.", f"错误次数过多，请等待{seconds}秒。")

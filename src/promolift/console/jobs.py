@@ -11,12 +11,12 @@ from secrets import token_hex
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from promolift.serve.server import Server
+from promolift.serve.worded import refused
 from promolift.store.ledger_audit import Act, audit
-from promolift.store.ledger_schema import JOBS, Refused
-from promolift.words import pick
+from promolift.store.ledger_schema import JOBS
 
 STOPS_S = 10.0  # how long the end of the server waits for a job to end
 WRITE_S = 0.5  # how often progress is written
@@ -50,8 +50,7 @@ class Jobs:
         }  # fmt: skip
         with self._starting:
             if self._child is not None and self._child.poll() is None:
-                en = "Something is being worked on already; wait until it is done, or stop it."
-                raise Refused("job_running", pick(en, "已有任务在运行，请等待完成或先停止。"))
+                raise refused("job_running")
             job_id = f"job_{token_hex(8)}"
             row = {"job_id": job_id, "kind": kind, "asked": json.dumps(dict(asked)), "name": name, "status": "running"}
 
@@ -78,23 +77,22 @@ class Jobs:
 
     def find(self, job_id: str) -> dict[str, Any] | None:
         """One job as it stands."""
-        with self.server.ledger.read() as db:
-            row = db.execute(select(JOBS).where(JOBS.c.job_id == job_id)).mappings().first()
-        return None if row is None else _plain(row)
+        return self._first(JOBS.c.job_id == job_id)
 
     def last(self, kind: str) -> dict[str, Any] | None:
         """The latest of a kind."""
-        mine = select(JOBS).where(JOBS.c.kind == kind).order_by(JOBS.c.begun_ms.desc()).limit(1)
-        with self.server.ledger.read() as db:
-            row = db.execute(mine).mappings().first()
-        return None if row is None else _plain(row)
+        return self._first(JOBS.c.kind == kind)
 
     @property
     def running(self) -> dict[str, Any] | None:
         """What is worked on now."""
+        return self._first(JOBS.c.status == "running")
+
+    def _first(self, which: ColumnElement[bool]) -> dict[str, Any] | None:
+        latest = select(JOBS).where(which).order_by(JOBS.c.begun_ms.desc()).limit(1)
         with self.server.ledger.read() as db:
-            row = db.execute(select(JOBS).where(JOBS.c.status == "running")).mappings().first()
-        return None if row is None else _plain(row)
+            row = db.execute(latest).mappings().first()
+        return None if row is None else {**row, "asked": json.loads(row["asked"]), "result": json.loads(row["result"])}
 
     def _watch(self, job_id: str, child: "subprocess.Popen[str]", task: str) -> None:
         assert child.stdin is not None
@@ -133,7 +131,3 @@ class Jobs:
             if self._child.poll() is None:
                 self._child.terminate()
             self._watcher.join(STOPS_S)
-
-
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {**row, "asked": json.loads(row["asked"]), "result": json.loads(row["result"])}

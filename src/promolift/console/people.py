@@ -19,8 +19,8 @@ from promolift.hashing import sha256_of
 from promolift.serve.worded import refused
 from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_audit import Act, audit, drop, every, put
-from promolift.store.ledger_schema import PEOPLE, SESSIONS, Refused
-from promolift.words import Tongue, pick
+from promolift.store.ledger_schema import PEOPLE, SESSIONS
+from promolift.words import Tongue
 
 Role = Literal["viewer", "editor", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)  # each may do what those before it may
@@ -80,13 +80,7 @@ def check_new(name: str, password: str) -> None:
     if not NAME.fullmatch(name):
         raise refused("name_wrong")
     if not LEAST <= len(password) <= MOST or password.lower() == name.lower() or len(set(password)) < 4:
-        raise Refused(
-            "password_weak",
-            pick(
-                f"Choose a password of at least {LEAST} different enough characters.",
-                f"密码至少{LEAST}个字符，且不要过于简单。",
-            ),
-        )
+        raise refused("password_weak")
 
 
 def add_person(db: Connection, now_ms: int, actor: str, name: str, role: Role, password: str) -> None:

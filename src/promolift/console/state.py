@@ -3,8 +3,7 @@
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -17,12 +16,13 @@ from promolift.console.people import Patience, Visitor, touch, visitor_of
 from promolift.console.visit import SaidNote
 from promolift.results.job import Job
 from promolift.results.plan import PlanNote
+from promolift.serve.routes.summary import Played
 from promolift.serve.server import Server
 from promolift.serve.things import Annotation
+from promolift.serve.worded import refused
 from promolift.setup.fragment import change_settings
 from promolift.store import Store
-from promolift.store.ledger_schema import Refused
-from promolift.words import pick, spoken
+from promolift.words import date, spoken
 
 
 class _Kept(NamedTuple):
@@ -38,13 +38,14 @@ class Console:
     def __init__(self, server: Server, file: Path | None = None) -> None:
         """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
         self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
-        self.loop: asyncio.AbstractEventLoop | None = None  # the server's, once a page was asked for
+        self.loop: asyncio.AbstractEventLoop | None = None  # the server's
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
         if file is None and self.file.exists():
             server.config = load_config(self.file)
         self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
         self._notes: dict[str, list[SaidNote]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
+        self._mine, self._stores = threading.local(), list[Store]()
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
 
     @property
@@ -73,6 +74,12 @@ class Console:
             noted = [each for each in Annotation.all(db).values() if each.excluded]
         return [f"{each.first}{'' if each.first == each.last else f' – {each.last}'}: {each.text}" for each in noted]
 
+    def played(self) -> str:
+        """Since when days of a demo were simulated; empty where none were. Every page says so."""
+        with self.server.ledger.read() as db:
+            first = min((each.begun_ms for each in Played.all(db).values()), default=None)
+        return "" if first is None else date(first, self.shop.zone)
+
     def tell(self, session: str, note: SaidNote) -> None:
         """Say something on the next page of a session."""
         self._notes[session].append(note)
@@ -81,21 +88,28 @@ class Console:
         """What is to be said now, once."""
         return self._notes.pop(session, [])
 
-    @contextmanager
-    def job(self) -> Iterator[Job]:
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading: one for each thread, kept open, since opening one takes longer than a page."""
+        if (found := getattr(self._mine, "store", None)) is None:
+            found = self._mine.store = Store(self.server.settings.work)
+            self._stores.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close what is open, once no page is made any more."""
+        for store in self._stores:
+            store.close()
+
+    def job(self) -> Job:
         """The work folder's results, for reading. Refused where the server was started without promolift.toml."""
-        with Store(self.server.settings.work) as store:
-            yield Job(self.config, store, lambda *_: None)
+        return Job(self.config, self.store, lambda *_: None)
 
     @property
     def config(self) -> Config:
         """promolift.toml. Refused where there is none yet."""
         if self.server.config is None:
-            en = (
-                "Nothing is known of the shop yet: send its file on the screen Data, or start the server in its folder."
-            )
-            zh = "还没有店铺数据：请在“数据”页面上传文件，或在店铺文件夹中启动服务器。"
-            raise Refused("no_config", pick(en, zh))
+            raise refused("no_config")
         return self.server.config
 
     def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:
@@ -122,8 +136,7 @@ class Console:
             mark = [self._stamp(each) for each in (*files, f"notes/{PlanNote.NAME}.json")]
             kept = self._kept.get(key)
             if kept is None or kept.mark != mark:
-                with self.job() as job:
-                    kept = self._kept[key] = _Kept(mark, make(job))
+                kept = self._kept[key] = _Kept(mark, make(self.job()))
             return kept.value
 
     def _stamp(self, file: str) -> int:

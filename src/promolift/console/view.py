@@ -6,10 +6,10 @@ by their hash, so browsers keep them until they change.
 
 import re
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -18,13 +18,14 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 from markupsafe import Markup
 
+from promolift.config import ShopSettings
 from promolift.console.people import ROLES, Visitor
-from promolift.console.visit import SaidNote, Screen
+from promolift.console.visit import SaidNote, Screen, charts
 from promolift.currency import currency_digits
 from promolift.pages.render import embed, environment
 from promolift.results.chinese import kept
 from promolift.serve.worded import worded
-from promolift.words import DASH, Cash, count, date, known, number, pick, share, spoken, symbol, upper_first
+from promolift.words import DASH, Cash, count, date, known, number, share, spoken, symbol, upper_first
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -48,20 +49,13 @@ TYPES = {
 }
 
 
+FILES = (
+    ("promolift.pages", "report.css", "static/report.css"), ("promolift.console", "console.css", "static/console.css"),
+    ("promolift.pages", "echarts.js", "vendor/echarts.report.min.js"), ("promolift.pages", "draw.js", "static/draw.js"),
+    ("promolift.console", "htmx.js", "vendor/htmx.min.js"), ("promolift.console", "icon.svg", "static/icon.svg"),
+    ("promolift.console", "console.js", "static/console.js"),
+)  # fmt: skip
 _ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
-
-
-class NavItem(NamedTuple):
-    """A screen in the navigation."""
-
-    path: str
-    en: str
-    zh: str
-
-    @property
-    def name(self) -> str:
-        """In the language that is spoken."""
-        return pick(self.en, self.zh)
 
 
 @lru_cache
@@ -80,15 +74,9 @@ def assets() -> dict[str, bytes]:
     def fontfile(match: re.Match[str]) -> str:
         return f"url({put('font.woff2', b64decode(match[1]))})"
 
-    fonts = FONT.sub(fontfile, text("promolift.pages", "vendor/fonts.css"))
-    put("fonts.css", fonts.encode())
-    put("report.css", text("promolift.pages", "static/report.css").encode())
-    put("console.css", text("promolift.console", "static/console.css").encode())
-    put("echarts.js", text("promolift.pages", "vendor/echarts.report.min.js").encode())
-    put("draw.js", text("promolift.pages", "static/draw.js").encode())
-    put("htmx.js", text("promolift.console", "vendor/htmx.min.js").encode())
-    put("icon.svg", text("promolift.console", "static/icon.svg").encode())
-    put("console.js", text("promolift.console", "static/console.js").encode())
+    put("fonts.css", FONT.sub(fontfile, text("promolift.pages", "vendor/fonts.css")).encode())
+    for package, name, file in FILES:
+        put(name, text(package, file).encode())
     return found
 
 
@@ -104,51 +92,49 @@ def _templates() -> Environment:
     made = environment("promolift.console", "promolift.pages")
     made.filters["upper_first"] = upper_first
     made.globals |= {
-        "asset": asset,
-        "date": date,
-        "count": count,
-        "number": number,
-        "share": share,
-        "roles": ROLES,
-        "moment": moment,
-        "act": act,
-        "kept": kept,
-        "status_name": status_name,
-        "step_name": step_name,
-    }
+        "asset": asset, "date": date, "count": count, "number": number, "share": share, "roles": ROLES, "kept": kept,
+        "moment": moment, "act": partial(worded, "act"), "status_name": partial(worded, "state"),
+        "step_name": partial(worded, "step"),
+    }  # fmt: skip
     return made
 
 
 class Frame(NamedTuple):
-    """What stands around every screen: who is signed in, where they are, what they are told once, whose shop it is, and
-    which days count in no result.
+    """What stands around every screen: who is signed in, where they are, whose shop it is, what they are told once,
+    which days count in no result, and since when days were simulated.
     """
 
     visitor: Visitor | None
     here: str
-    nav: list[NavItem]
-    said: list[SaidNote]
-    shop: str
-    currency: str
-    zone: str
+    settings: ShopSettings
+    nav: Mapping[str, str] = {}
+    said: Sequence[SaidNote] = ()
     left_out: Sequence[str] = ()
+    played: str = ""
+
+    @property
+    def shop(self) -> str:
+        """Its name."""
+        return self.settings.name
+
+    @property
+    def zone(self) -> str:
+        """Its time zone."""
+        return self.settings.zone
 
 
 def html(screen: Screen, frame: Frame) -> bytes:
     """The page, or a part of it."""
-    cash = Cash(frame.currency)
+    cash = Cash(frame.settings.currency)
     _ZONE.set(frame.zone)
-    money = {"symbol": symbol(frame.currency), "digits": currency_digits(frame.currency)}
-    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": screen.figures}))
+    money = {"symbol": symbol(frame.settings.currency), "digits": currency_digits(frame.settings.currency)}
+    figures = screen.figures or charts(screen.data.get("blocks", ()))
+    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": figures}))
+    visitor = frame.visitor
     given: dict[str, Any] = {
-        "screen": screen,
-        "frame": frame,
-        "cash": cash,
-        "token": frame.visitor.token if frame.visitor else "",
-        "paths": {item.path for item in frame.nav},
-        "figure_data": chart_data if screen.figures else "",
-        "may": frame.visitor.may if frame.visitor else _nobody,
-    }
+        "screen": screen, "frame": frame, "cash": cash, "token": visitor.token if visitor else "", "paths": frame.nav,
+        "figure_data": chart_data if figures else "", "may": visitor.may if visitor else lambda _: False,
+    }  # fmt: skip
     text = _templates().get_template(screen.template).render(**given, **screen.data)
     return text.encode("utf-8", "replace")
 
@@ -160,22 +146,3 @@ def moment(ms: object) -> str:
         return DASH
     local = datetime.fromtimestamp(value / 1000, ZoneInfo(_ZONE.get()))
     return f"{date(ms, _ZONE.get())} {local:%H:%M}"
-
-
-def act(action: str) -> str:
-    """What the audit log says was done, in words."""
-    return worded("act", action)
-
-
-def status_name(status: str) -> str:
-    """What a release or a text is, in words."""
-    return worded("state", status)
-
-
-def step_name(step: str) -> str:
-    """What a step does, in words."""
-    return worded("step", step)
-
-
-def _nobody(_: str) -> bool:
-    return False

@@ -3,27 +3,32 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from secrets import compare_digest
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from promolift.console.people import Role, Visitor
 from promolift.errors import PromoError
+from promolift.pages.blocks import Figure
 from promolift.results.job import Job
+from promolift.serve.problems import ApiError
 from promolift.serve.routes import Call
 from promolift.serve.server import Server
 from promolift.serve.things import Campaign
-from promolift.serve.worded import refused
+from promolift.serve.worded import refused, worded
+from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused
-from promolift.words import pick
 
+T = TypeVar("T")
 FILE_BYTES = 2 << 30
+KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
 
 
 class SaidNote(NamedTuple):
@@ -37,7 +42,7 @@ class SaidNote(NamedTuple):
 class Screen:
     """A page of `template`, or a part of one (`whole` false); `data` is what the template prints and `?format=json` is.
 
-    `figures` are charts by their id, for the script.
+    `figures` are charts by their id, for the script; left out, those of the `blocks` in `data`.
     """
 
     template: str
@@ -53,7 +58,8 @@ class Redirect:
     """Go on to another page of the console, which tells `said`."""
 
     path: str
-    said: SaidNote | None = None
+    said: str = ""
+    tone: str = "good"
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,14 @@ class Download:
 Reply = Screen | Redirect | Download
 
 
-def on_to(path: str, en: str, zh: str) -> Redirect:
-    """Go on to another page, which says so once."""
-    return Redirect(path, SaidNote(pick(en, zh)))
+def missing(what: str) -> ApiError:
+    """The error of what is not there: a group `missing` of console/words.tsv."""
+    return ApiError(404, "not_found", worded("missing", what))
+
+
+def charts(blocks: Iterable[Any]) -> dict[str, Any]:
+    """What the script draws of some blocks, by id."""
+    return {each.id: each.spec for each in blocks if isinstance(each, Figure)}
 
 
 class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
@@ -82,18 +93,51 @@ class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
         self.role = role
 
 
-@dataclass
-class PageVisit:
-    """A click: its path, query and form, who makes it, and the server behind."""
+class Click(NamedTuple):
+    """A request below /console: its path there, what it asks and sends, from where, and whether by a page of ours."""
 
-    server: Server
-    visitor: Visitor
+    method: str
     path: str
     query: Mapping[str, str]
     form: Mapping[str, str]
+    piece: bytes  # of a file that is sent
+    address: str
+    same_site: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether a program asks, not a person."""
+        return self.query.get("format") == "json"
+
+    def trusted(self, token: str) -> bool:
+        """Whether the form is one of ours and brings this token."""
+        return self.same_site and compare_digest(self.form.get("token", "").encode(), token.encode())
+
+
+@dataclass
+class PageVisit:
+    """A click of somebody who is signed in, what its path holds, and the server behind."""
+
+    server: Server
+    visitor: Visitor
+    click: Click
     params: Mapping[str, str]
     shared: Any  # the Console, which keeps what outlives a click
-    piece: bytes = b""  # of a file that is sent
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What the address asks."""
+        return self.click.query
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """What a form says."""
+        return self.click.form
+
+    @property
+    def piece(self) -> bytes:
+        """Of a file that is sent."""
+        return self.click.piece
 
     @property
     def call(self) -> Call:
@@ -104,14 +148,24 @@ class PageVisit:
         """What is committed, for reading alone."""
         return self.server.ledger.read()
 
+    def rows(self, wanted: Select[Any]) -> list[dict[str, Any]]:
+        """What the ledger says to a query."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(wanted).mappings()]
+
     def need(self, role: Role) -> None:
         """Denied unless the visitor may do what this role may."""
         if not self.visitor.may(role):
             raise Denied(role)
 
+    @property
+    def two_eyes(self) -> bool:
+        """Whether nobody approves a draft of their own."""
+        return self.server.settings.console.two_eyes
+
     def need_other_eyes(self, by: str | None) -> None:
         """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
-        if self.server.settings.console.two_eyes and by == self.visitor.name:
+        if self.two_eyes and by == self.visitor.name:
             raise refused("own_work")
 
     def change(self, do: Callable[[Connection, int], object]) -> None:
@@ -148,23 +202,26 @@ class PageVisit:
         with self.read() as db:
             return Campaign.find(db, self.campaign_id) or Campaign()
 
-    def job(self) -> AbstractContextManager[Job]:
+    def job(self) -> Job:
         """The work folder's results. Refused where the server was started without promolift.toml."""
         return self.shared.job()  # type: ignore[no-any-return]
 
-    def received(self, folder: Path, kinds: tuple[str, ...]) -> Path | None:
-        """Keep a piece of a file whose name ends in one of `kinds`; its path once it is whole, None before.
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading."""
+        return self.shared.store  # type: ignore[no-any-return]
+
+    def received(self, folder: Path) -> Path | None:
+        """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.
 
         A file of the same name is replaced when the new one is there. Refused for what is too large or out of order.
         """
         name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
         at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
-        if not name.lower().endswith(kinds):
-            raise Refused("file_kind", pick(f"Send {', '.join(kinds)}.", f"请上传{'、'.join(kinds)}文件。"))
+        if not name.lower().endswith(KINDS):
+            raise Refused("file_kind", say("send_kinds", kinds=", ".join(KINDS)))
         if size > FILE_BYTES or at + len(self.piece) > size:
-            most = FILE_BYTES >> 30
-            raise Refused("file_large", pick(f"A file may have {most} GB; name a larger one in promolift.toml.",
-                                             f"文件最大{most} GB；更大的文件请写在promolift.toml中。"))  # fmt: skip
+            raise Refused("file_large", say("file_large", most=FILE_BYTES >> 30))
         part = folder / f".{self.visitor.session[:16]}.part"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
@@ -177,7 +234,7 @@ class PageVisit:
         """A field of the form on one line. Refused where it is longer than `most` characters."""
         value = " ".join(self.form.get(name, "").split())
         if len(value) > most:
-            raise Refused("too_long", pick(f"Write at most {most} characters.", f"最多{most}个字符。"))
+            raise Refused("too_long", say("too_long", most=most))
         return value
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
@@ -196,6 +253,55 @@ class PageRoute(NamedTuple):
     path: str
     handler: Callable[[PageVisit], Reply]
     role: Role = "viewer"
+
+
+ROUTES: list[PageRoute] = []  # of all screens, as they are imported
+Doing = TypeVar("Doing", bound=Callable[..., Reply | str | None])
+
+
+def page(path: str, role: Role = "viewer") -> Callable[[Doing], Doing]:
+    """The handler of a page or of a part of one."""
+    return _keeping("GET", path, role, "")
+
+
+def form(path: str, role: Role = "viewer", then: str = "") -> Callable[[Doing], Doing]:
+    """The handler of a form; where it answers nothing else, the visitor goes on to `then` and reads there what was
+    done: the text it gives, or the words of `done` by its own name.
+    """
+    return _keeping("POST", path, role, then)
+
+
+def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing], Doing]:
+    def keep(do: Doing) -> Doing:
+        name = f"{do.__module__.rpartition('.')[2]}.{do.__name__}"
+
+        def answer(visit: PageVisit) -> Reply:
+            if (said := do(visit)) is None or isinstance(said, str):
+                return Redirect(then, said or worded("done", name))
+            return said
+
+        ROUTES.append(PageRoute(method, path, answer, role))
+        return do
+
+    return keep
+
+
+def once(*files: str) -> Callable[[Callable[[Job], T]], Callable[[PageVisit], T]]:
+    """What is read of the work folder; from memory until one of `files`, tables or notes, changes."""
+
+    def keep(make: Callable[[Job], T]) -> Callable[[PageVisit], T]:
+        def read(visit: PageVisit) -> T:
+            found: T = visit.shared.once(f"{make.__module__}.{make.__name__}", make, *files)
+            return found
+
+        return read
+
+    return keep
+
+
+def say(key: str, **values: object) -> str:
+    """A sentence of console/words.tsv in the language that is spoken, with what stands in it."""
+    return worded("say", key).format(**values)
 
 
 def to_plain(value: Any) -> Any:

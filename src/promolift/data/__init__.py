@@ -28,21 +28,33 @@ __all__ = [
     "cost_of_line",
     "explained_mapping",
     "find_tie",
+    "first_rows",
     "guess_mapping",
     "health",
     "home_of",
     "join_rows",
+    "judged_events",
     "key_rows",
     "latest",
     "order_lines",
+    "parted_events",
     "price_rows",
+    "rejected_rows",
     "rules_text",
     "summarise",
 ]
 
 if TYPE_CHECKING:
     from promolift.data.basket import order_lines
-    from promolift.data.clean import Cleaned, clean_events, key_rows, price_rows
+    from promolift.data.clean import (
+        Cleaned,
+        clean_events,
+        judged_events,
+        key_rows,
+        parted_events,
+        price_rows,
+        rejected_rows,
+    )
     from promolift.data.clean_tables import (
         clean_coupons,
         clean_customers,
@@ -52,7 +64,7 @@ if TYPE_CHECKING:
         clean_shelf,
         latest,
     )
-    from promolift.data.counts import Counts
+    from promolift.data.counts import Counts, first_rows
     from promolift.data.evidence import cost_of_line
     from promolift.data.find import ASKED, RoleGuess
     from promolift.data.guess import MappingGuess, explained_mapping, guess_mapping

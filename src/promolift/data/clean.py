@@ -5,22 +5,33 @@ from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Dict
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
 
 from promolift.contract import Table
 from promolift.data import sql
-from promolift.data.counts import Counts, count
+from promolift.data.counts import Counts, Met, count, tally
 from promolift.data.mapping import Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, PART_STATUS, currency_sql, kind_word
-from promolift.data.reader import Reader
+from promolift.data.reader import Reader, moment_of
 from promolift.data.rules import RULES, CleanRules, Rule
 from promolift.data.times import GAPS
-from promolift.sql import bind, ident, kept, literal, run
+from promolift.sql import bind, fetch, ident, kept, literal, run
 from promolift.tables import EVENTS
 
 Relation = sql.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")
 TILLS_AT_ONCE = 100  # so many rows lie at most between two lines that one order got at one time
 LONGEST_LOOK_S = 86_400  # nobody looks for longer: the page was left open
+ROLE_OF = {  # the role that each typed column of an event says
+    **{"ts_ms": "time", "received_ms": "received", "word": "kind"},
+    **{role: role for role in ("product_id", "order_id", "session_id", "store_id", "channel")},
+    **{role: role for role in ("quantity", *MONEY_ROLES)},
+    **{"shelf_said": "shelf_discount", "coupon_said": "coupon_discount"},
+    **{role: role for role in ("currency", "status", "dwell")},
+}
 SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES)  # what one event says in one way
 
 
@@ -59,14 +70,72 @@ class Cleaned:
             yield replace(self, judged=kept)
 
 
-def key_rows(raw: Relation, mapping: Mapping) -> Relation:
-    """Add to raw rows what shards are made by: `_customer` (text, '' if missing) and `_key` (equal for duplicates).
+class JudgedShard(NamedTuple):
+    """Judged rows in memory: the clean ones in their order; `_row`, `_line` and `_reason` of the others; the counts,
+    without the first bad rows.
+    """
 
-    A raw relation has `_row` (from 1) and the source's own columns.
+    accepted: pl.DataFrame
+    aside: pl.DataFrame
+    counts: Counts
+
+
+def judged_events(part: Relation, mapping: Mapping, rules: CleanRules) -> JudgedShard:
+    """The rows of one shard of `parted_events`, cleaned."""
+    if "_reason" in part.columns:
+        rows = _with_repeats(fetch(part), part, mapping)
+    else:
+        rows = fetch(clean_events(part, mapping, rules).judged.project("* exclude (_raw)"))
+    met = rows.group_by("_reason", "_flags").agg(pl.len(), (pl.col("_line") > 1).sum())
+    counts = tally("events", (Met(*row) for row in met.iter_rows()))
+    good = pl.col("_reason").is_null()
+    order = rows.select(pl.arg_where(good)).to_series()
+    known = rows.select("customer_id", "ts_ms", "_row")[order]
+    people = known["customer_id"].cast(pl.Enum(known["customer_id"].unique().sort())).to_physical()
+    order = order[np.lexsort((known["_row"], known["ts_ms"], people))]  # numbers are sorted in a third of the time
+    reasons = pl.Enum([rule.name for rule in RULES["events"]])  # texts would keep those of all rows in memory
+    aside = rows.filter(~good).select("_row", "_line", pl.col("_reason").cast(reasons))
+    return JudgedShard(rows.select(*EVENTS.schema)[order], aside, counts)
+
+
+def _with_repeats(rows: pl.DataFrame, part: Relation, mapping: Mapping) -> pl.DataFrame:
+    """Rows that were judged each by itself, with those set aside that come again."""
+    again = _again(part.project("*, coalesce(customer_id, '') as _customer"), mapping)
+    if again is None:
+        return rows
+    found = rows.select("_key", "_row").join(fetch(again), on="_key", how="left", maintain_order="left")
+    repeated = (found["_row"] > found["last_row"]).fill_null(False)
+    equal_line = (found["_row"] > found["first_row"]).fill_null(False) & ~repeated
+    names = [rule.name for rule in RULES["events"]]
+    sooner = pl.col("_reason").is_in(names[: names.index("duplicate")]).fill_null(False)  # the first rule met counts
+    reason = pl.when(repeated & ~sooner).then(pl.lit("duplicate")).otherwise(pl.col("_reason"))
+    line = pl.when(equal_line).then(1 << names.index("equal line")).otherwise(0)
+    return rows.with_columns(reason.alias("_reason")).with_columns(
+        pl.when(pl.col("_reason").is_null()).then(pl.col("_flags") + line).otherwise(0).alias("_flags")
+    )
+
+
+def rejected_rows(raw: Relation, mapping: Mapping, aside: pl.DataFrame, source: str) -> Relation:
+    """The raw rows that stand in `aside` (see JudgedShard), read once more, as tables.REJECTED."""
+    reader = Reader.of(raw, mapping, mapping.table)
+    key = ", ".join(name for name in ("_row", "_line") if name in reader.types)
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw)
+        select {literal(source)} as source, _row as row, _reason::varchar as reason, {reader.raw_json()} as raw
+        from renamed join aside using ({key}) order by row
+    """
+    return run(query, raw=raw, aside=aside)
+
+
+def key_rows(raw: Relation, mapping: Mapping, texts: bool = True) -> Relation:
+    """Raw rows read, each role as a typed column, and what shards are made by: `_customer` (text, '' if missing) and
+    `_key` (equal for duplicates).
+
+    A raw relation has `_row` (from 1) and the source's own columns; with `texts` these stay under '=<name>', so that
+    rows that are set aside can be shown.
     """
     reader = Reader.of(raw, mapping, mapping.table)
-    hidden = [name for name in ("_line", "_price") if name in reader.types]
-    line = ["_line"] if "_line" in hidden else []  # equal lines of one basket are two
+    line = ["_line"] if "_line" in reader.types else []  # equal lines of one basket are two
     key = f"hash({', '.join([ident('=' + name) for name in reader.raw_columns] + line)})"
     if mapping.has("event_id"):
         event = reader.id("event_id")
@@ -74,13 +143,60 @@ def key_rows(raw: Relation, mapping: Mapping) -> Relation:
         same = [ident("=" + name) for role in SAME_EVENT for name in mapping.sources(role)]
         sent = ", ".join([reader.id("customer_id"), event, *same, *line])
         key = f"case when {event} is not null then hash({sent}) else {key} end"
-    columns = [f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns] + hidden
+    typed = {name: _column(reader, name) for name, role in ROLE_OF.items() if role in mapping.columns}
+    if mapping.time_format == GAPS:
+        del typed["ts_ms"]
+        typed |= {"gap": reader.number("time"), "number": reader.number("sequence")}
+        typed["since"] = reader.since_midnight() if mapping.has("clock") else "0"
+    if "_price" in reader.types:
+        typed["price"] = "_price"
+    own = {"_customer": f"coalesce({reader.id('customer_id')}, '')", "_key": key, **typed}
+    names = ["_row", *line, *own, *(f"={name}" for name in reader.raw_columns if texts)]
     query = f"""
-        with renamed as (select {reader.renamed()} from raw)
-        select _row, coalesce({reader.id("customer_id")}, '') as _customer, {key} as _key, {", ".join(columns)}
-        from renamed
+        with renamed as (select {reader.renamed()} from raw),
+        typed as (select *, {", ".join(f"{value} as {ident(name)}" for name, value in own.items())} from renamed)
+        select {", ".join([*map(ident, names), *_written(reader, typed)])} from typed
     """
     return sql.select(raw, query)
+
+
+def _column(reader: Reader, name: str) -> str:
+    """SQL for a typed column of ROLE_OF. Money is in minor units, unrounded; purchases and reductions are positive."""
+    mapping, role = reader.mapping, ROLE_OF[name]
+    reduced = -1 if mapping.discount == "negative" else 1
+    match name:
+        case "ts_ms" | "received_ms":
+            return reader.time(role)
+        case "word":
+            return KIND_WORD_SQL.format(reader.text(role))
+        case "channel":
+            return reader.text(role)
+        case "quantity":
+            return reader.number(role)
+        case "shelf_said":
+            return f"({reader.number(role)}) * {reduced * _discount_factor(mapping)}"
+        case "coupon_said":
+            return f"({reader.number(role)}) * {reduced * mapping.minor_factor}"
+        case "currency":
+            return currency_sql(reader.text(role))
+        case "status":
+            return f"lower({reader.text(role)})"
+        case "dwell":
+            return f"({reader.number(role)}) / {1000 if _in_ms(mapping) else 1}"
+    if name in MONEY_ROLES:
+        return f"({reader.number(role)}) * {mapping.minor_factor * (-1 if mapping.spending == 'negative' else 1)}"
+    return reader.id(role)
+
+
+def _written(reader: Reader, typed: Dict[str, str]) -> list[str]:
+    """Whether anything stands in the cells of times, quantities and money: asked only where they could not be read."""
+    time = "gap" if reader.mapping.time_format == GAPS else "ts_ms"
+    found = []
+    for name, columns in (("time", (time,)), ("quantity", ("quantity",)), ("money", MONEY_ROLES)):
+        if there := [column for column in columns if column in typed]:
+            said = " or ".join(reader.written(ROLE_OF.get(column, "time")) for column in there)
+            found.append(f"case when coalesce({', '.join(there)}) is null then {said} else true end as {name}_written")
+    return found
 
 
 def price_rows(raw: Relation, mapping: Mapping, prices: Relation) -> Relation:
@@ -95,60 +211,99 @@ def price_rows(raw: Relation, mapping: Mapping, prices: Relation) -> Relation:
     return joined.project("* exclude (_product)")
 
 
+def parted_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Relation:
+    """Raw events as they are parted into shards by customer_id or, where that is not there, `_customer`: judged already
+    in all that a row says of itself, so that texts are read once. Amounts of whole orders, and days counted from one
+    order to the next, need the other rows of a customer first.
+    """
+    rows = key_rows(raw, mapping, texts=False)
+    if mapping.shared or mapping.time_format == GAPS:
+        return rows
+    more = ", _key"
+    if _counts_lines(mapping):
+        more += f", {_order_of(mapping)} as _order"
+    return run(_judging(rows, mapping, rules, False, more), rows=rows)
+
+
 def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
-    """Judge every raw event. A customer's rows are judged without any other customer's, so shards change nothing."""
-    if "_key" not in raw.columns:
-        raw = key_rows(raw, mapping)
+    """Judge every raw event, or row of `key_rows`. A customer's rows are judged without any other customer's, so shards
+    change nothing.
+    """
+    rows = raw if "_key" in raw.columns else key_rows(raw, mapping)
     if mapping.time_format == GAPS:
-        raw = _days_of_gaps(raw, mapping)
-    reader = Reader.of(raw, mapping, "events")
+        rows = _days_of_gaps(rows, mapping)
+    kinds = dict(zip(rows.columns, map(sql.kind_of, rows.types), strict=True))
+    source = Reader(mapping, {name[1:]: kind for name, kind in kinds.items() if name.startswith("=")})
+    more = f", case when _reason is not null then {source.raw_json() if source.types else 'null::varchar'} end as _raw"
+    keyed = rows
+    if _counts_lines(mapping):
+        keyed = rows.project(f"_customer, _key, _row, {_order_of(mapping)} as _order")
+    again = _again(keyed, mapping)
+    query = _judging(rows, mapping, rules, again is not None, more)
+    found = run(query, rows=rows) if again is None else run(query, rows=rows, again=again)
+    return Cleaned(EVENTS, found, "customer_id, ts_ms, _row")
+
+
+def _judging(rows: Relation, mapping: Mapping, rules: CleanRules, repeating: bool, more: str) -> str:
+    """The columns of tables.EVENTS, `_row`, `_line`, `_reason` and `_flags` of `key_rows`, and `more`; of those rows
+    that stand in `again` where some are `repeating`.
+    """
     limits: dict[str, object] = {**rules.model_dump(), "currency": mapping.currency}
-    query = f"""
-        with renamed as (select {reader.renamed()} from raw),
-        words as (from (values {_kind_words(mapping)}) as words(word, kind)),
-        parsed as ({_parsed(reader)}),
+    return f"""
+        with words as (from (values {_kind_words(mapping)}) as words(word, kind)),
+        parsed as ({_parsed(rows, mapping, repeating)}),
         shared as ({_shared(mapping)}),
         valued as ({_valued(mapping)}),
         known as ({_known(mapping)}),
         judged as (select *, {reason_sql(RULES["events"], limits)} as _reason from known)
-        select {bind(_events(mapping), **limits)}, _row, {"_line" if "_line" in reader.types else "1"} as _line,
-            _reason, {flags_sql(RULES["events"], limits)} as _flags,
-            case when _reason is not null then {reader.raw_json()} end as _raw
+        select {bind(_events(mapping), **limits)}, _row, {"_line" if "_line" in rows.columns else "1"} as _line,
+            _reason, {flags_sql(RULES["events"], limits)} as _flags{more}
         from judged
     """
-    return Cleaned(EVENTS, run(query, raw=raw, again=_again(raw, reader)), "customer_id, ts_ms, _row")
 
 
-def _again(raw: Relation, reader: Reader) -> Relation:
-    """Keys that stand in several rows: the first of these, and the last one that is no duplicate.
+def _counts_lines(mapping: Mapping) -> bool:
+    """Whether equal rows may be lines of one order."""
+    return mapping.repeats == "lines" and not mapping.has("event_id") and not mapping.basket
+
+
+def _order_of(mapping: Mapping) -> str:
+    """SQL for what tells a customer's orders apart, null where nothing does."""
+    if "order_id" in mapping.columns:
+        return "case when order_id is not null then hash(order_id) end"
+    if mapping.has("order_id"):
+        return "0::ubigint"
+    return "ts_ms" if mapping.constants.get("kind") == "purchase" else "null::ubigint"
+
+
+def _again(rows: Relation, mapping: Mapping) -> Relation | None:
+    """Keys that stand in several rows: the first of these, and the last one that is no duplicate. None without such.
 
     Kept, since the engine would take it for the larger side of the join.
     """
-    mapping = reader.mapping
-    often = kept(run("select _key, min(_row) as first_row from raw group by all having count(*) > 1", raw=raw))
-    if mapping.has("event_id") or mapping.repeats == "duplicates" or mapping.basket:
-        return often.project("*, first_row as last_row")
-    if mapping.repeats == "units":
-        return often.project(f"*, {2**63 - 1} as last_row")
-    return kept(run(_again_in_orders(reader), raw=raw, often=often))
+    keys = fetch(rows.project("_key, _row"))
+    repeated = keys.filter(keys["_key"].is_duplicated())
+    if repeated.is_empty():
+        return None
+    often = repeated.group_by("_key").agg(pl.col("_row").min().alias("first_row"))
+    if _counts_lines(mapping):
+        query = _again_in_orders("farthest = 1" if mapping.has("order_id") else "false")
+    elif mapping.repeats == "units" and not mapping.has("event_id") and not mapping.basket:
+        query = f"select *, {2**63 - 1} as last_row from often"
+    else:
+        query = "select *, first_row as last_row from often"
+    return kept(run(query, rows=rows, often=often))
 
 
-def _again_in_orders(reader: Reader) -> str:
+def _again_in_orders(alone: str) -> str:
     """How often each line counts: as often as any one run of its order's rows says it, where not each line of the run
     stands there equally often; what is said of the whole order several times is said once.
 
-    A run are rows of an order that stand near each other. If it has one product alone, only rows with no other order's
-    between them are two scans of it. Without an order a customer's moment is one, if it has several products.
+    A run are rows of an order that stand near each other. If it has one product `alone`, only rows with no other
+    order's between them are two scans of it. Without an order a customer's moment is one, if it has several products.
     """
-    mapping = reader.mapping
-    order, alone = "cast(null as varchar)", "false"
-    if mapping.has("order_id"):
-        order, alone = reader.id("order_id"), "farthest = 1"
-    elif mapping.constants.get("kind") == "purchase":
-        order = f"cast({reader.time('time')} as varchar)"
     return f"""
-        with renamed as (select {reader.renamed()} from raw),
-        lines as (select _customer, {order} as _order, _key, _row from renamed where _order is not null),
+        with lines as (select _customer, _order, _key, _row from rows where _order is not null),
         orders as (select distinct _customer, _order from lines semi join often using (_key)),
         theirs as (
             select lines.*, _row - lag(_row) over (partition by _customer, _order order by _row) as step
@@ -167,28 +322,27 @@ def _again_in_orders(reader: Reader) -> str:
         units as (
             select _key, max(case when lines = 1 and {alone} then times else times // copies end) as units
             from said join whole using (_customer, _order, run) group by all),
-        places as (select _key, list(_row order by _row) as places from raw semi join often using (_key) group by all)
+        places as (select _key, list(_row order by _row) as places from rows semi join often using (_key) group by all)
         select _key, first_row, coalesce(places[units], first_row) as last_row
         from often join places using (_key) left join units using (_key)
     """
 
 
-def _days_of_gaps(raw: Relation, mapping: Mapping) -> Relation:
-    """Add `_day`, which counts back from the last order of each customer: all last orders stand on the same day."""
-    reader = Reader.of(raw, mapping, "events")
-    gap, number = reader.number("time"), reader.number("sequence")
+def _days_of_gaps(rows: Relation, mapping: Mapping) -> Relation:
+    """Add `ts_ms`, counted back from the last order of each customer: all last orders stand on the same day."""
+    moment = moment_of(sql.time_ms("_day", "int", "days", "UTC", mapping.time_origin), "since", mapping.zone)
     query = f"""
-        with renamed as (select {reader.renamed()} from raw),
-        gaps as (select _row, _customer, {number} as number, coalesce({gap}, 0) as gap from renamed),
+        with gaps as (select _row, _customer, number, coalesce(gap, 0) as gap from raw),
         orders as (select _customer, number, max(gap) as gap from gaps where number is not null group by all),
         days as (
             select _customer, number,
                 sum(gap) over (partition by _customer order by number) - sum(gap) over (partition by _customer) as day
-            from orders)
-        select raw.*, cast(day as integer) as _day
-        from raw join gaps using (_row) left join days on gaps._customer = days._customer and gaps.number = days.number
+            from orders),
+        moments as (
+            select _row, cast(day as integer) as _day from gaps left join days using (_customer, number))
+        select raw.*, {moment} as ts_ms from raw join moments using (_row)
     """
-    return sql.select(raw, query)
+    return sql.select(rows, query)
 
 
 def reason_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
@@ -214,34 +368,18 @@ def _kind_words(mapping: Mapping) -> str:
     return ", ".join(f"({literal(word)}, {literal(kind)})" for word, kind in words.items())
 
 
-def _parsed(reader: Reader) -> str:
-    """Every role as a typed column. Money is in minor units, unrounded; purchases and reductions are positive."""
-    mapping = reader.mapping
-    spent = mapping.minor_factor * (-1 if mapping.spending == "negative" else 1)
-    reduced = -1 if mapping.discount == "negative" else 1
-    columns = {
-        "customer_id": "nullif(_customer, '')",
-        "ts_ms": reader.time("time"),
-        "time_written": reader.written("time"),
-        "received_ms": reader.time("received"),
-        "word": KIND_WORD_SQL.format(reader.text("kind")),
-        **{role: reader.id(role) for role in ("product_id", "order_id", "session_id", "store_id")},
-        "channel": reader.text("channel"),
-        "quantity": reader.number("quantity"),
-        "quantity_written": reader.written("quantity"),
-        **{role: f"({reader.number(role)}) * {spent}" for role in MONEY_ROLES},
-        "money_written": " or ".join(reader.written(role) for role in MONEY_ROLES),
-        "shelf_said": f"({reader.number('shelf_discount')}) * {reduced * _discount_factor(mapping)}",
-        "coupon_said": f"({reader.number('coupon_discount')}) * {reduced * mapping.minor_factor}",
-        "currency": currency_sql(reader.text("currency")),
-        "status": f"lower({reader.text('status')})",
-        "dwell": f"({reader.number('dwell')}) / {1000 if _in_ms(mapping) else 1}",
-        "price": "_price" if "_price" in reader.types else "cast(null as bigint)",
-        "repeated": "coalesce(_row > last_row, false)",
-        "equal_line": "coalesce(_row > first_row and _row <= last_row, false)",
-    }
-    selected = ",\n".join(f"{expression} as {name}" for name, expression in columns.items())
-    return f"select renamed.*, {selected} from renamed left join again using (_key)"
+def _parsed(rows: Relation, mapping: Mapping, repeating: bool) -> str:
+    """Every role as a typed column, also those that no column of the source says, and which rows come again."""
+    nothing = Reader(mapping, {})
+    columns = {"customer_id": "nullif(_customer, '')"}
+    columns |= {name: _column(nothing, name) for name in ROLE_OF if name not in rows.columns}
+    columns |= {f"{name}_written": "false" for name in ("time", "quantity", "money")}
+    columns |= {"price": "cast(null as bigint)", "repeated": "false", "equal_line": "false"}
+    if repeating:
+        columns["repeated"] = "coalesce(_row > last_row, false)"
+        columns["equal_line"] = "coalesce(_row > first_row and _row <= last_row, false)"
+    selected = ", ".join(f"{value} as {name}" for name, value in columns.items() if name not in rows.columns)
+    return f"select rows.*, {selected} from rows {'left join again using (_key)' if repeating else ''}"
 
 
 def _in_ms(mapping: Mapping) -> bool:
@@ -308,10 +446,9 @@ def _valued(mapping: Mapping) -> str:
 
 def _known(mapping: Mapping) -> str:
     """Events named, refunds recognised, and what the rules ask for."""
-    named = literal(mapping.constants.get("kind", "purchase"))
+    named, unknown, words = literal(mapping.constants.get("kind", "purchase")), "false", ""
     if "kind" in mapping.columns:
-        named = "coalesce(words.kind, 'other')"
-    kind_said = _said("kind" in mapping.columns)
+        named, unknown, words = "coalesce(words.kind, 'other')", "words.kind is null", "left join words using (word)"
     gone = (
         f"coalesce(regexp_matches(regexp_replace(status, {literal(PART_STATUS)}, ''), {literal(GONE_STATUS)}), false)"
     )
@@ -322,8 +459,7 @@ def _known(mapping: Mapping) -> str:
     back = "'other'" if mapping.spending == "negative" and "kind" not in mapping.columns else "'refund'"
     return f"""
         with named as (
-            select valued.*, {named} as named, {kind_said} and words.kind is null as kind_unknown
-            from valued left join words using (word)),
+            select valued.*, {named} as named, {unknown} as kind_unknown from valued {words}),
         kinds as (
             select *, named = 'purchase' and {gone} as gone,
                 case when gone then 'other'

@@ -1,14 +1,13 @@
 """Judged rows in, counts out: read, accepted, repaired and rejected by rule, with the first bad rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import polars as pl
 
 from promolift.data import sql
-from promolift.data.rules import RULES, Rule
-from promolift.sql import literal
+from promolift.data.rules import RULES
 
 SHOWN = 3  # bad rows shown per rule
 
@@ -75,36 +74,57 @@ class Counts:
 
 
 def count(table: str, judged: sql.Relation) -> Counts:
-    """Count judged rows (see clean.Cleaned). One pass; give it a staged relation, or the cleaning runs once more."""
-    rules = RULES[table]
-    rejections = [rule for rule in rules if rule.action == "rejected"]
-    kept = [(bit, rule) for bit, rule in enumerate(rules) if rule.action != "rejected"]
-    repair_mask = sum(1 << bit for bit, rule in kept if rule.action == "repaired")
-    columns = ["count(*)", "count(*) filter (_reason is null)", f"count(*) filter (_flags & {repair_mask} <> 0)"]
-    columns += [f"count(*) filter (_reason = {literal(rule.name)})" for rule in rejections]
-    columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in kept]
-    columns.append("count(*) filter (_line > 1)" if "_line" in judged.columns else "0")
-    *row, split = judged.aggregate(", ".join(columns)).fetchall()[0]
-    read, accepted, repaired_rows = row[:3]
-    rejected = _positive(rejections, row[3 : 3 + len(rejections)])
-    met = dict(zip([rule for _, rule in kept], row[3 + len(rejections) :], strict=True))
-    repaired, counted = (
-        _positive([rule for rule in met if rule.action == action], [met[rule] for rule in met if rule.action == action])
-        for action in ("repaired", "counted")
+    """Count judged rows (see clean.Cleaned). Give it a staged relation, or the cleaning runs twice more."""
+    split = "count(*) filter (_line > 1)" if "_line" in judged.columns else "0"
+    met = judged.aggregate(f"_reason, _flags, count(*), {split}", "_reason, _flags").fetchall()
+    found = tally(table, (Met(*row) for row in met))
+    if not found.rejected:
+        return found
+    aside = judged.filter("_reason is not null").project("_reason as reason, _row as row, _raw as raw")
+    return found + Counts(table, first=first_rows(aside))
+
+
+class Met(NamedTuple):
+    """Rows that met the same rules: the one that rejected them, or the bits of the others (clean.flags_sql); how many
+    there are, and how many of them came of other rows.
+    """
+
+    reason: str | None
+    flags: int
+    rows: int
+    split: int
+
+
+def tally(table: str, met: Iterable[Met]) -> Counts:
+    """The counts of a table whose rows met these rules."""
+    met = list(met)
+    good = [each for each in met if each.reason is None]
+
+    def flagged(*names: str) -> dict[str, int]:
+        """Of the rules with these actions, how many rows met each."""
+        bits = {rule.name: 1 << bit for bit, rule in enumerate(RULES[table]) if rule.action in names}
+        found = {name: sum(each.rows for each in good if each.flags & bit) for name, bit in bits.items()}
+        return {name: rows for name, rows in found.items() if rows}
+
+    reasons = [rule.name for rule in RULES[table] if rule.action == "rejected"]
+    rejected = {name: sum(each.rows for each in met if each.reason == name) for name in reasons}
+    mask = sum(1 << bit for bit, rule in enumerate(RULES[table]) if rule.action == "repaired")
+    return Counts(
+        table,
+        read=sum(each.rows for each in met),
+        accepted=sum(each.rows for each in good),
+        repaired_rows=sum(each.rows for each in good if each.flags & mask),
+        rejected={name: rows for name, rows in rejected.items() if rows},
+        repaired=flagged("repaired"),
+        counted=flagged("counted"),
+        split=sum(each.split for each in met),
     )
-    first = _first_rows(judged) if rejected else {}
-    return Counts(table, read, accepted, repaired_rows, rejected, repaired, counted, first, split)
 
 
-def _first_rows(judged: sql.Relation) -> dict[str, list[BadRow]]:
-    bad = judged.filter("_reason is not null").aggregate(
-        f"_reason, min_by({{'row': _row, 'raw': _raw}}, _row, {SHOWN}) as first", "_reason"
-    )
-    return {reason: [BadRow(**item) for item in first] for reason, first in sorted(bad.fetchall())}
-
-
-def _positive(rules: Sequence[Rule], values: Sequence[int]) -> dict[str, int]:
-    return {rule.name: value for rule, value in zip(rules, values, strict=True) if value}
+def first_rows(rejected: sql.Relation) -> dict[str, list[BadRow]]:
+    """The first rows of each reason among columns reason, row and raw."""
+    first = rejected.aggregate(f"reason, min_by({{'row': row, 'raw': raw}}, row, {SHOWN})", "reason")
+    return {reason: [BadRow(**item) for item in rows] for reason, rows in sorted(first.fetchall())}
 
 
 def _sum(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from promolift.data import sql
 from promolift.data.mapping import JOINED, Mapping
-from promolift.data.times import GAPS
 from promolift.sql import ident, literal
 
 Relation = sql.Relation
-HIDDEN = ("_row", "_line", "_customer", "_key", "_price", "_day")  # columns the way in adds to a raw table
+HIDDEN = ("_row", "_line", "_customer", "_key", "_price")  # columns the way in adds to a raw table
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,6 @@ class Reader:
         if len(names) == 3:
             return sql.date_ms([sql.identifier("=" + name, self.types[name]) for name in names], zone)
         mapping = self.mapping
-        if mapping.time_format == GAPS:
-            return sql.time_ms("_day", "int", "days", zone, mapping.time_origin)
         return sql.time_ms("=" + names[0], self.types[names[0]], mapping.time_format, zone, mapping.time_origin)
 
     def written(self, role: str) -> str:
@@ -91,7 +88,12 @@ class Reader:
         return f"cast({literal(self.mapping.constants.get(role))} as varchar)"
 
     def _with_clock(self, names: tuple[str, ...]) -> str:
-        """Day from the time column, time of day from the clock column: '14:32:07', 143207 or 1432; in an hour's, 14."""
+        """Day from the time column, time of day from the clock column."""
+        # The time of day is added before the zone is applied, so that days with a clock change come out right.
+        return moment_of(self._moment(names, "UTC"), self.since_midnight(), self.mapping.zone)
+
+    def since_midnight(self) -> str:
+        """Milliseconds that the clock column says: '14:32:07', 143207 or 1432; in an hour's, 14. Else 0."""
         clock = self.mapping.sources("clock")[0]
         value = sql.text("=" + clock, self.types[clock])
         if "hour" in clock.lower():
@@ -99,9 +101,10 @@ class Reader:
         digits = f"case when length({value}) <= 4 then lpad({value}, 4, '0') || '00' else lpad({value}, 6, '0') end"
         plain = f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
         hours = f"try_cast(case when contains({value}, ':') then {value} else {plain} end as time)"
-        # The time of day is added before the zone is applied, so that days with a clock change come out right.
-        day = self._moment(names, "UTC")
-        since = f"coalesce(date_diff('millisecond', cast('00:00:00' as time), {hours}), 0)"
-        local = f"make_timestamp_ms(({day}) + {since})"
-        zone = self.mapping.zone
-        return f"epoch_ms({local})" if zone == "UTC" else f"epoch_ms(timezone({literal(zone)}, {local}))"
+        return f"coalesce(date_diff('millisecond', cast('00:00:00' as time), {hours}), 0)"
+
+
+def moment_of(day: str, since: str, zone: str) -> str:
+    """SQL for milliseconds UTC, from those of a day as if it were UTC's and those since its midnight in the zone."""
+    local = f"make_timestamp_ms(({day}) + {since})"
+    return f"epoch_ms({local})" if zone == "UTC" else f"epoch_ms(timezone({literal(zone)}, {local}))"

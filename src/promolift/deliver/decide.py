@@ -33,8 +33,8 @@ class LineEffect(Settings):
     the draws. `pays` is the probability that it is worth more than none. `drawn_cents` is the same over the horizon by
     the draws alone: its 95 % interval is their own, where what is believed leans on what was assumed. `visits` is how
     many more purchase days the window had by the draws alone. `give`: to the whole group; `test`: drawn on `share` of
-    it; `closed`. `aimed`: it was drawn, and is given, only among those of the group for whom the response model
-    expected a gain.
+    it; `closed`. `lead`: who takes no part in the test of their group gets it. `aimed`: it was drawn, and is given,
+    only among those of the group for whom the response model expected a gain.
     """
 
     arm: str
@@ -52,6 +52,7 @@ class LineEffect(Settings):
     visits_se: float | None = None
     state: Literal["give", "test", "closed"]
     share: float = Field(default=0.0, ge=0, le=1)
+    lead: bool = False
     n_arm: int = 0
     n_none: int = 0
     aimed: bool = False

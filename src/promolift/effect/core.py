@@ -5,39 +5,35 @@ Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from promolift.effect.diagnose import Diagnosis
-from promolift.effect.learners import (
+from promolift.effect.linear import Additive, Basis, Linear, basis_of, fit_additive, fit_linear, unit_of
+from promolift.effect.nuisance import (
     ByResponse,
     BySegment,
     Direct,
+    Nuisance,
     Proportional,
+    Response,
     Single,
+    estimate_propensity,
     fit_direct,
+    fit_nuisance,
     fit_proportional,
     fit_response,
     fit_segment,
     fit_single,
-)
-from promolift.effect.linear import Additive, Basis, Linear, basis_of, fit_additive, fit_linear
-from promolift.effect.nuisance import (
-    Nuisance,
-    Response,
-    estimate_propensity,
-    fit_nuisance,
     fold_of,
     folds_of,
     rows_of,
     scores,
     sorted_rows,
     taught,
-    unit_of,
     winsorised,
 )
 from promolift.effect.outcomes import adjusted_means
@@ -63,6 +59,9 @@ from promolift.effect.trial import (
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
 from promolift.settings import Settings
+
+if TYPE_CHECKING:
+    from promolift.effect.diagnose import Diagnosis
 
 DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
 WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
@@ -101,7 +100,6 @@ class EffectSettings(Settings):
 
     @property
     def learners(self) -> tuple[Simple | Rich, ...]:
-        """All of them, the simple ones first."""
         return (*self.simple, *self.rich)
 
 
@@ -213,9 +211,7 @@ KNOWN = (
 class Gains(Protocol):
     """What every learner's model can do."""
 
-    def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
-        ...
+    def gain(self, asked: Asked) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -391,7 +387,7 @@ def fit(
     *,
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
     cost_NK: ArrayLike = 0.0,
-    diagnosis: Diagnosis | None = None,
+    diagnosis: "Diagnosis | None" = None,
     control: str | None = None,
     settings: EffectSettings = DEFAULT,
     rule: TargetingRule | None = None,

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promolift.effect.nuisance import estimate_propensity
 from promolift.effect.trees import QUIET
-from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
+from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, holm, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
 from promolift.tables import Z95
@@ -280,15 +280,6 @@ def weighted_means(outcome_N: Floats, arm_N: Ints, prob_NA: Floats) -> WeightedM
     total_A = weight_NA.sum(axis=0)
     mean_A = (weight_NA * outcome_N[:, None]).sum(axis=0) / total_A
     return WeightedMeans(mean_A, weight_NA * (outcome_N[:, None] - mean_A) / total_A)
-
-
-def holm(p_T: Floats) -> Floats:
-    """p values adjusted for all being looked at together (Holm 1979)."""
-    order = np.argsort(p_T, kind="stable")
-    stepped = np.maximum.accumulate(p_T[order] * np.arange(len(p_T), 0, -1))
-    out = np.empty(len(p_T))
-    out[order] = np.minimum(stepped, 1.0)
-    return out
 
 
 class _Columns(NamedTuple):

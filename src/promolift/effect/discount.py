@@ -21,6 +21,9 @@ Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 SWEEPS, STEPS, TOLERANCE = 3, 40, 1e-5
+MIN_VARIANCE = 0.08  # with less of the discounts' variation between customers of one week, weeks are compared instead
+WINSOR = 0.995  # quantile of weekly amounts at which larger ones are cut off, so that a few do not decide
+PLACEBO_SHARE = 0.25  # a placebo fails that shows more than this part of the response and is not 0 at 99 %
 ALIKE = 1e-6  # the least share of its own variance that a mixture of regressors must have
 
 
@@ -36,7 +39,6 @@ class PoissonFit:
 
     @property
     def se_K(self) -> Real:
-        """Standard errors of `beta_K`."""
         return np.asarray(np.sqrt(np.diag(self.cov_KK)))
 
 
@@ -150,7 +152,6 @@ class PanelSample:
         return fit_ppml(self.y_M, x_MK, effects, [people] if self.design == "customers" else [people, shocks])
 
     def only(self, keep_M: NDArray[np.bool_]) -> "PanelSample":
-        """The cells of a mask."""
         return PanelSample(self.data.filter(pl.Series(keep_M)), self.y_M[keep_M], self.z_M[keep_M], self.design)
 
     def columns(self, *names: str) -> Real:
@@ -279,13 +280,11 @@ class DiscountResponse:
         ).drop("response")
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON values; frames as lists of rows."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return {k: v.to_dicts() if isinstance(v, pl.DataFrame) else v for k, v in plain.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
         plain: dict[str, Any] = {k: pl.DataFrame(v, schema=FRAMES[k]) if k in FRAMES else v for k, v in values.items()}
         return cls(**plain)
 
@@ -311,7 +310,7 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
     """
     sample, main = _fit(panel, sensitivity, settings)
     checks = placebo_table(sample, main, settings)
-    failed = _failure(main, checks, settings)
+    failed = _failure(main, checks)
     return replace(
         assumed_response(failed, settings) if failed else main,
         why=failed or f"not randomised: compares {COMPARED[main.design]}; the placebo checks hold",
@@ -349,7 +348,7 @@ class _Fitted(NamedTuple):
 def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> _Fitted:
     """Compare customers if enough of the depth's variance is theirs, else weeks."""
     data = _prepare(panel, sensitivity, settings)
-    cap = float(data.filter(pl.col("list_cents") > 0)["list_cents"].quantile(settings.winsor) or 0.0)
+    cap = float(data.filter(pl.col("list_cents") > 0)["list_cents"].quantile(WINSOR) or 0.0)
     y = np.minimum(data["list_cents"].to_numpy(), cap).astype(np.float64)
     known = data.unique("customer_id")["price_sensitivity"].drop_nulls().to_numpy()
     enough = len(known) >= 10  # else price sensitivity stays as it is
@@ -361,7 +360,7 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
         x = np.column_stack([x, x[:, 0] * z])
     try:
         fit = sample.fit(x)
-        varies = variance_left(sample, fit) >= settings.min_variance
+        varies = variance_left(sample, fit) >= MIN_VARIANCE
     except SupportError:
         varies = False
     if not varies:
@@ -439,13 +438,13 @@ COMPARED = {
 }
 
 
-def _failure(main: DiscountResponse, placebo: pl.DataFrame, settings: DiscountSettings) -> str:
+def _failure(main: DiscountResponse, placebo: pl.DataFrame) -> str:
     """Why the response is not `adjusted`, if so: it is not above zero, or a placebo shows a sizeable effect."""
     if main.beta - Z95 * main.beta_se <= 0:
         return f"demand did not rise with the discount: {main.beta:.2f} +- {Z95 * main.beta_se:.2f}"
     for row in placebo.iter_rows(named=True):
         error = (row["high"] - row["low"]) / (2 * Z95)
-        sizeable = abs(row["value"]) > max(2.58 * error, settings.placebo_share * main.beta)
+        sizeable = abs(row["value"]) > max(2.58 * error, PLACEBO_SHARE * main.beta)
         if row["name"] != "discount now" and sizeable:
             return f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"
     return ""

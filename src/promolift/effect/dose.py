@@ -13,7 +13,8 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.effect.nuisance import Response, fit_nuisance, fold_of, rows_of, sorted_rows, unit_of
+from promolift.effect.linear import unit_of
+from promolift.effect.nuisance import Response, fit_nuisance, fold_of, rows_of, sorted_rows
 from promolift.effect.trial import (
     Asked,
     FeatureEncoder,

@@ -8,15 +8,14 @@ for one.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.trial import Asked, Floats, Ints, TrialArrays, chunks
+from promolift.effect.trial import Asked, Family, Floats, Ints, TrialArrays, chunks
 
-Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one large amount must not carry a slope
 COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
@@ -199,7 +198,6 @@ class Linear:
         return np.clip(inverse(self.eta(z_NP), self.family), self.low_A, self.high_A)
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         mu_NA = self.mean(asked.once(self.basis, self.basis.columns))
         return mu_NA[:, 1:] - mu_NA[:, :1]
 
@@ -209,6 +207,15 @@ def family_of(outcome_N: Floats) -> Family:
     if np.isin(outcome_N, (0.0, 1.0)).all():
         return "binary"
     return "count" if outcome_N.min() >= 0 else "real"
+
+
+def unit_of(y_N: Floats) -> float:
+    """What outcomes are divided by before anything is fitted: their spread; the amount where all who have one have the
+    same, so that it is yes or no; 1 for 0/1 and where nothing varies."""
+    spread, top = float(y_N.std()), float(y_N.max(initial=0.0))
+    if top > 0 and spread > 0 and np.isin(y_N, (0.0, top)).all():
+        return top
+    return 1.0 if family_of(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
 
 
 def inverse(eta: Floats, family: Family) -> Floats:
@@ -290,7 +297,6 @@ class LinearDesign:
 
     @property
     def arms(self) -> int:
-        """Number of arms."""
         return len(self.span.low_A)
 
     def without(self, held: int | None) -> Expansion:
@@ -465,7 +471,6 @@ class Additive:
     coef_KP: Floats
 
     def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
         return asked.once(self.basis, self.basis.columns) @ self.coef_KP.T
 
 

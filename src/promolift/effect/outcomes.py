@@ -13,10 +13,8 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike
 
-from promolift.effect.diagnose import holm
-from promolift.effect.linear import Basis, basis_of, shrink
-from promolift.effect.nuisance import unit_of
-from promolift.effect.trial import Floats, Ints, Level, TrialArrays, chunks, numbers, row_keys
+from promolift.effect.linear import Basis, basis_of, shrink, unit_of
+from promolift.effect.trial import Floats, Ints, Level, TrialArrays, chunks, holm, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int, mix
 from promolift.tables import Z95
@@ -199,7 +197,6 @@ class _Columns:
         return cls(basis, mean_F, scale_F)
 
     def z(self, x_NF: Floats) -> Floats:
-        """Intercept, basis columns, features."""
         at = len(self.basis.source_P) + 1
         z_NP = self.basis.columns(x_NF, spare=len(self.mean_F))
         for f, (mean, scale, code) in enumerate(zip(self.mean_F, self.scale_F, self.basis.code_F, strict=True)):

@@ -50,25 +50,6 @@ class DiscountSettings(Settings):
         description="Customer-category-weeks with a known discount that are needed; with fewer the response is "
         "assumed.",
     )
-    min_variance: float = Field(
-        default=0.08,
-        ge=0,
-        le=1,
-        description="If less than this share of the variation in discounts lies between customers of the same week, "
-        "weeks are compared with one another instead.",
-    )
-    winsor: float = Field(
-        default=0.995,
-        gt=0.5,
-        le=1,
-        description="Quantile of weekly amounts above 0 at which larger ones are cut off, so that a few do not decide.",
-    )
-    placebo_share: float = Field(
-        default=0.25,
-        gt=0,
-        description="A placebo check fails where it shows more than this part of the response and is not 0 at 99 %; "
-        "the response is then `assumed`.",
-    )
     prior_response: float = Field(
         default=0.6,
         description="Response taken where none can be read: 0.6 means that a 20 % discount lifts demand, at list "
@@ -108,10 +89,6 @@ class ValueSettings(Settings):
         default=0.3,
         ge=0,
         le=1,
-        description="Share of orders just below a spending threshold that are topped up to reach it.",
-    )
-    stretch_ratio: float = Field(
-        default=2.0,
-        ge=0,
-        description="Just below means: missing the threshold by at most this many times the reward.",
+        description="Share of orders just below a spending threshold, by at most twice the reward, that are topped up "
+        "to reach it.",
     )

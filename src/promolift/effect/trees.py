@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.effect.linear import Family
-from promolift.effect.trial import Floats, Ints
+from promolift.effect.trial import Family, Floats, Ints
 
 if TYPE_CHECKING:
     from lightgbm import Booster, Dataset

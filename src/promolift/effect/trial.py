@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
+Family = Literal["binary", "count", "real"]
 LARGEST = 1e100  # features beyond are held here: their squares must stay numbers
 CHUNK = 200_000  # rows whose wide design matrix is held at once
 T = TypeVar("T")
@@ -52,7 +53,6 @@ class FeatureEncoder:
 
     @property
     def names(self) -> list[str]:
-        """One name for each encoded feature."""
         return [
             name
             for column in self.columns
@@ -87,7 +87,6 @@ class TrialArrays:
 
     @property
     def arms(self) -> int:
-        """Number of arms, control included."""
         return int(self.prob_NA.shape[1])
 
 
@@ -134,7 +133,6 @@ class Asked:
     """Rows, and what several models ask of them (basis columns, codes, expected outcomes), worked out once."""
 
     def __init__(self, x_NF: Floats) -> None:
-        """Of these rows."""
         self.x_NF = x_NF
         self._known: dict[int, Any] = {}
 
@@ -200,3 +198,12 @@ def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
     known = [(text == level).cast(pl.Float64) for level in column.levels]
     rest = (~text.is_in(list(column.levels))).cast(pl.Float64)
     return [each.to_numpy().astype(np.float64) for each in [*known, rest]]
+
+
+def holm(p_T: Floats) -> Floats:
+    """p values adjusted for all being looked at together (Holm 1979)."""
+    order = np.argsort(p_T, kind="stable")
+    stepped = np.maximum.accumulate(p_T[order] * np.arange(len(p_T), 0, -1))
+    out = np.empty(len(p_T))
+    out[order] = np.minimum(stepped, 1.0)
+    return out

@@ -18,6 +18,7 @@ ANSWERED = ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "re
 REPLAYS = (
     "orders", "used", "off_cents", "covered_cents", "near", "near_cents", "use_cost_cents", "use_worth_cents", "lowers"
 )  # fmt: skip
+STRETCH_RATIO = 2.0  # just below a threshold means: missing it by at most this many times the reward
 DRAWN = ("response_now", "response_net", "reach", "gain_cents")
 
 
@@ -36,8 +37,7 @@ class ResponseModel(Protocol):
         """The response taken for offers with a threshold, which have no depth."""
 
     @property
-    def prior_se(self) -> float:
-        """Its standard error."""
+    def prior_se(self) -> float: ...
 
     def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
         """The rows of CANDIDATES, all of them and in any order, with three more columns.
@@ -166,7 +166,7 @@ def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetti
     """Spend-and-save and free delivery: level `assumed`, since nothing in ordinary logs varies them.
 
     Orders are log-normal with the customer's mean and spread. An order counts if it reaches the threshold T by
-    itself, or if it misses by at most stretch_ratio * reward A and is topped up (share stretch_share). One use per
+    itself, or if it misses by at most STRETCH_RATIO * reward A and is topped up (share stretch_share). One use per
     customer; demand for that one order answers by exp(prior * A / T). The error spans the prior's and half of the
     stretch share.
     """
@@ -209,7 +209,7 @@ def _threshold_value(rows: pl.DataFrame, prior: float, share: float, settings: V
     spread = np.sqrt(np.log1p((sd / mean) ** 2))
     centre = np.log(mean) - spread**2 / 2
     reaches = scipy.stats.norm.sf((np.log(goal) - centre) / spread)
-    almost = np.log(np.maximum(goal - settings.stretch_ratio * reward, 1.0))
+    almost = np.log(np.maximum(goal - STRETCH_RATIO * reward, 1.0))
     near = scipy.stats.norm.sf((almost - centre) / spread) - reaches
     per_order = reaches + share * near
     lift = np.exp(prior * reward / np.maximum(goal, mean))
@@ -217,7 +217,7 @@ def _threshold_value(rows: pl.DataFrame, prior: float, share: float, settings: V
     use = 1 - np.exp(-column("orders_expected") * lift * per_order)
     topped_up = np.divide(share * near, per_order, out=np.zeros_like(near), where=per_order > 0)
     more_orders = use * (lift - 1)  # one use lowers the price of one order, and demand answers for that one
-    added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
+    added = use * topped_up * STRETCH_RATIO * reward / 2 + more_orders * np.maximum(goal, mean)
     paid = (1 - column("supplier_share")) * reward * use * reach
     return _ThresholdValue(column("margin_rate") * added * reach, paid, use * reach)
 
@@ -227,7 +227,7 @@ def _by_baskets(rows: pl.DataFrame, response: ResponseModel, settings: ValueSett
 
     `rows` have the columns REPLAYS: over how many orders, and per order whether the line held, what it took off, the
     goods it held for, whether little was missing, and what. `use_cost_cents` is what one use costs where that is no
-    money off; below 0 it earns. Where little is missing (at most stretch_ratio times what the line gives), the share
+    money off; below 0 it earns. Where little is missing (at most STRETCH_RATIO times what the line gives), the share
     stretch_share is topped up. What lowers prices does so in every order, and demand answers by the prior for the depth
     that it comes to; all else is given once, as in `_threshold`. The error spans the prior's, half of the stretch
     share, and the orders seen.
@@ -266,7 +266,7 @@ def _replay_value(rows: pl.DataFrame, prior: float, share: float, settings: Valu
     worth = np.where(lowers | (column("use_worth_cents") == 0), per_use, column("use_worth_cents"))
     goods = np.divide(column("covered_cents"), used, out=np.zeros_like(off), where=used > 0)
     lacking = np.divide(column("near_cents"), near, out=np.zeros_like(off), where=near > 0)
-    stretched = share * near * (lacking <= np.where(lowers, np.maximum(goods, lacking), settings.stretch_ratio * worth))
+    stretched = share * near * (lacking <= np.where(lowers, np.maximum(goods, lacking), STRETCH_RATIO * worth))
     lift = np.exp(prior * np.divide(worth, goods, out=np.zeros_like(off), where=goods > 0))
     reach = np.where((rows["activation"] == "automatic").to_numpy(), 1.0, settings.coupon_reach)
     held = used + stretched

@@ -11,22 +11,14 @@ from promolift.lazy import lazy
 
 __all__ = [
     "Calibration", "Score", "analyse", "auc", "calibration", "compare", "join_outcomes", "log_loss",
-    "off_policy_value", "ranked_hits", "recall_at", "sums_by",
+    "off_policy_value", "sums_by",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.learn.compare import compare
     from promolift.learn.experiment import analyse
     from promolift.learn.join import join_outcomes
-    from promolift.learn.metrics import (
-        Calibration,
-        Score,
-        auc,
-        calibration,
-        log_loss,
-        ranked_hits,
-        recall_at,
-    )  # fmt: skip
+    from promolift.learn.metrics import Calibration, Score, auc, calibration, log_loss
     from promolift.learn.off_policy import off_policy_value
     from promolift.learn.sums import sums_by
 else:

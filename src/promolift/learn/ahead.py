@@ -63,7 +63,6 @@ class Ahead:
     comeback: dict[str, float]
 
     def expect(self, known: pl.DataFrame) -> Expected:
-        """Of the rows of `features`."""
         x = known.select(FEATURES).to_numpy()
         return Expected(*(np.asarray(tree.predict(x, num_threads=1), dtype=np.float64) for tree in self.trees))
 

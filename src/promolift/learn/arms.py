@@ -1,15 +1,17 @@
 """Draws of arms and what came of them in; each arm's effect by group, what to give and what to test next, out.
 
 Every row is a customer in one campaign window, drawn with known propensities. An arm is compared with those of the same
-group who drew none, weighted by propensity (Hajek); rows of one customer are one cluster, and comparisons that share
-customers are correlated. All effects together are then drawn towards what was believed before (a normal prior in which
-arms and groups share a part, its scale by marginal likelihood: empirical Bayes, Efron, Morris 1973).
+group who drew none, weighted by propensity (by overlap: Li, Morgan, Zaslavsky 2018); rows of one customer are one
+cluster, and comparisons that share customers are correlated. All effects together are then drawn towards what was
+believed before (a normal prior in which arms and groups share a part, its scale by marginal likelihood: empirical
+Bayes, Efron, Morris 1973).
 
-Legend: R rows, K arms, G groups, I cells (arm and group).
+Legend: R rows, K arms, G groups, I cells (arm and group), J comparisons: cells over the horizon, then over the window.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -21,11 +23,13 @@ Ints = NDArray[np.int64]
 MEASURED = 20  # customers on either side from which an effect counts as randomised
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
-CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.6, 0.35, 0.05  # and of being written to, whatever the letter offers
+CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
+LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of window and horizon in the prior: of letters, of discounts
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
 SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
+LED = (0.4, 0.2, 0.1)  # the same where all others get the leading arm: against one arm it is drawn 4 to 1 at the least
 State = Literal["give", "test", "closed"]
 
 
@@ -74,10 +78,10 @@ class CellEstimate(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """Means and covariance over cells."""
+    """Means and covariance over J: the cells' values over the horizon, then the same over the window."""
 
-    mean_I: Floats
-    cov_II: Floats
+    mean_J: Floats
+    cov_JJ: Floats
 
 
 class ArmValue(NamedTuple):
@@ -108,7 +112,7 @@ class ArmValue(NamedTuple):
 
 def prior_of(cells: Sequence[ArmCell]) -> Belief:
     """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
-    nearly the same for every arm of a group."""
+    nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon."""
     arm, group, sd, contact, mean = (
         np.array([getattr(cell, name) for cell in cells])
         for name in ("arm", "group", "prior_se", "contact_se", "prior")
@@ -116,28 +120,33 @@ def prior_of(cells: Sequence[ArmCell]) -> Belief:
     own, same_group = np.eye(len(cells)), group[:, None] == group
     alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
     together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
-    return Belief(mean, alike * np.outer(sd, sd) + together * np.outer(contact, contact))
+    discount, letter = alike * np.outer(sd, sd), together * np.outer(contact, contact)
+    whole, both = discount + letter, LASTS_DISCOUNT * discount + LASTS * letter
+    return Belief(np.tile(mean, 2), np.block([[whole, both], [both, whole]]))
 
 
 class _Seen(NamedTuple):
-    """Comparisons I, their covariance, and the cells that were seen."""
+    """Comparisons J, their covariance, and the cells that were seen."""
 
-    value_I: Floats
-    cov_II: Floats
-    seen_I: NDArray[np.bool_]
+    value_J: Floats
+    cov_JJ: Floats
+    seen_J: NDArray[np.bool_]
 
 
-def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
-    """Differences of weighted means, with their covariance over customers."""
+def _compared(draws: Draws, cells: Sequence[ArmCell], *outcomes: Floats) -> _Seen:
+    """Differences of weighted means of each cell, one outcome after the other, with their covariance over
+    customers."""
     people, who_R = np.unique(draws.who_R, return_inverse=True)
-    influence = np.zeros((len(people), len(cells)))
-    value, floor, seen = np.zeros(len(cells)), np.zeros(len(cells)), np.zeros(len(cells), dtype=bool)
-    for i, cell in enumerate(cells):
+    size = len(cells) * len(outcomes)
+    influence = np.zeros((len(people), size))
+    value, floor, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
+    for i, (y_R, cell) in enumerate(product(outcomes, cells)):
         prob = draws.prob_RK[:, cell.arm]
         rows = np.flatnonzero((draws.group_R == cell.group) & (prob > 0) & (draws.none_R > 0))
-        sides = []
-        for mine, chance in ((draws.arm_R[rows] == cell.arm, prob[rows]), (draws.arm_R[rows] < 0, draws.none_R[rows])):
-            weight = np.where(mine, 1 / chance, 0.0)
+        sides, both = [], prob[rows] + draws.none_R[rows]
+        # a window with a small control says little: weights of overlap, h / propensity with h = p q / (p + q)
+        for mine, other in ((draws.arm_R[rows] == cell.arm, draws.none_R[rows]), (draws.arm_R[rows] < 0, prob[rows])):
+            weight = np.where(mine, other / both, 0.0)
             sides.append((mine.sum(), weight / max(weight.sum(), 1e-12)))
         if min(count for count, _ in sides) < LEAST:
             continue
@@ -156,12 +165,12 @@ def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
 
 def _posterior(prior: Belief, seen: _Seen) -> Belief:
     """Both together; the prior as wide as the comparisons ask for."""
-    at = np.flatnonzero(seen.seen_I)
+    at = np.flatnonzero(seen.seen_J)
     if not at.size:
         return prior
-    gap, noise = seen.value_I[at] - prior.mean_I[at], seen.cov_II[np.ix_(at, at)]
+    gap, noise = seen.value_J[at] - prior.mean_J[at], seen.cov_JJ[np.ix_(at, at)]
     noise = noise + 1e-9 * np.eye(at.size) * max(float(np.trace(noise)), 1e-9)
-    own, cross = prior.cov_II[np.ix_(at, at)], prior.cov_II[:, at]
+    own, cross = prior.cov_JJ[np.ix_(at, at)], prior.cov_JJ[:, at]
 
     def likelihood(scale: float) -> float:
         log = scipy.stats.multivariate_normal.logpdf(gap, cov=scale**2 * own + noise, allow_singular=True)
@@ -170,30 +179,30 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
     scale = float(SCALES[int(np.argmax([likelihood(scale) for scale in SCALES]))])
     whole = np.linalg.inv(scale**2 * own + noise)
     lever = scale**2 * cross @ whole
-    cov = scale**2 * prior.cov_II - lever @ (scale**2 * cross).T
-    return Belief(prior.mean_I + lever @ gap, cov)
+    cov = scale**2 * prior.cov_JJ - lever @ (scale**2 * cross).T
+    return Belief(prior.mean_J + lever @ gap, cov)
 
 
 def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
-    prior = prior_of(cells)
-    seen, window, costs, visits = (
-        _compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R, draws.visits_R)
-    )
-    after, after_window = _posterior(prior, seen), _posterior(prior, window)
-    found = []
+    prior, free = prior_of(cells), _free(cells)
+    seen = _compared(draws, cells, draws.value_R, draws.window_R)
+    costs, visits = (_compared(draws, cells, y) for y in (draws.cost_R, draws.visits_R))
+    after = _posterior(prior, seen)
+    se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
     for i, cell in enumerate(cells):
         rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
-        known = bool(seen.seen_I[i])
-        cost = _cost(cell, float(costs.value_I[i]), float(costs.cov_II[i, i])) if known else _expected_cost(cell)
-        each = CellEstimate(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
+        known = bool(seen.seen_J[i])
+        paid = known and cell.arm not in free  # who takes nothing off pays nothing, whatever else is redeemed
+        cost = _cost(cell, float(costs.value_J[i]), float(costs.cov_JJ[i, i])) if paid else _expected_cost(cell)
+        each = CellEstimate(float(seen.value_J[i]), float(seen.cov_JJ[i, i] ** 0.5) if known else None, n_arm,
                      int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
             ArmValue(
-                cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
-                float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), *cost,
-                float(visits.value_I[i]), float(visits.cov_II[i, i] ** 0.5) if known else None,
+                cell, each, float(after.mean_J[i]), float(se_J[i]),
+                float(after.mean_J[len(cells) + i]), float(se_J[len(cells) + i]), *cost,
+                float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None,
             )
         )  # fmt: skip
     return found
@@ -221,10 +230,12 @@ def _cost(cell: ArmCell, value: float, var: float) -> _Cost:
 
 
 class ArmChoice(NamedTuple):
-    """What is done with a cell: given to all of its group, tested on `share` of it, or closed."""
+    """What is done with a cell: given to all of its group, tested on `share` of it, or closed. `lead`: whoever takes no
+    part in the test gets it."""
 
     state: State
     share: float
+    lead: bool = False
 
 
 class ArmRules(NamedTuple):
@@ -241,6 +252,7 @@ class ArmRules(NamedTuple):
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 LOSES = -1.0  # of an arm's draws, in standard errors: after that patience it is tested no further below it
+CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 PATIENCE = 2  # windows of tests after which an arm whose draws speak against it is tested no further
 AGAINST = -3.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
@@ -249,11 +261,14 @@ MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what 
 def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     """The arm that pays is given, what may pay is tested as far as learning it is worth the loss, the rest is closed.
 
+    Where one that costs nothing pays too, a dearer one takes its place only where the budget pays for the whole group.
+
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
     After PATIENCE windows an arm that its own draws speak against is tested no further, whatever was assumed; and all
-    stops where all draws together speak against it.
+    stops where all draws together speak against it. An arm that costs nothing and is believed to gain leads its
+    group's test: all but those who are drawn get it, as many being drawn as is worth what they miss.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
     if rules.tests >= PATIENCE and _spoken_against(found):
@@ -262,21 +277,36 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
-    tests, first = [], not any(effect.found.n_arm for effect in found)
-    hoped_for = _hoped_for(found)
+    tests, dearer, first = [], [], not any(effect.found.n_arm for effect in found)
+    hoped_for, free = _hoped_for(found), _free(effect.cell for effect in found)
+    untold: list[list[int]] = []
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
+        if any(found[i].cell.arm in free and found[i].net > 0 for i in mine):  # else most would get nothing
+            sure = [i for i in sure if _price(found[i], rules) <= left]
         if sure:
             best = max(sure, key=lambda i: found[i].net)
-            chosen[best] = ArmChoice("give", 1.0)
-            left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
+            base = max((i for i in sure if found[i].cell.arm in free), key=lambda i: found[i].net, default=best)
+            chosen[base] = ArmChoice("give", 1.0)
+            left = max(left - _price(found[base], rules), 0.0)
+            if best != base:
+                dearer.append(_Dearer(best, base, found[best].net - found[base].net))
             continue
+        untold.append(mine)
+    for one in sorted(dearer, key=lambda one: -one.more / max(found[one.best].cost, 1e-9)):
+        if (price := _price(found[one.best], rules)) <= left:
+            chosen[one.base], chosen[one.best] = ArmChoice("closed", 0.0), ArmChoice("give", 1.0)
+            left -= price
+    for mine in untold:
         most = min(left, FIRST * rules.budget) if first else left
         mine = [i for i in mine if rules.tests < PATIENCE or hoped_for[found[i].cell.arm]]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
+        lead = next((i for i in surer if found[i].cell.arm in free and found[i].net > 0), None)
+        if lead is not None:
+            hopeful, surer = ([lead, *(i for i in some if i != lead)] for some in (hopeful, surer))
         tests.append(max(
-            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most) for some in (hopeful, surer))),
+            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most, lead) for some in (hopeful, surer))),
             key=lambda test: test.worth, default=None,
         ))  # fmt: skip
     left = min(left, FIRST * rules.budget) if first else left
@@ -284,11 +314,21 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
         (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)
     ):
         paid = test if test.cost <= left else _smaller(test, left)
+        if paid is None and test.lead is not None:  # a lead costs nothing
+            paid = _best_test(found, [test.lead], rules, left, test.lead)
         if paid is not None:
             left -= paid.cost
             for i in paid.cells:
-                chosen[i] = ArmChoice("test", paid.share)
+                chosen[i] = ArmChoice("test", paid.share, i == paid.lead)
     return chosen
+
+
+def _free(cells: Iterable[ArmCell]) -> set[int]:
+    """Arms that take nothing off for anybody."""
+    dearest: dict[int, float] = {}
+    for cell in cells:
+        dearest[cell.arm] = max(cell.cost, dearest.get(cell.arm, 0.0))
+    return {arm for arm, cost in dearest.items() if cost <= 0}
 
 
 def _hoped_for(found: Sequence[ArmValue]) -> dict[int, bool]:
@@ -313,15 +353,29 @@ def _z(some: Iterable[CellEstimate]) -> float:
     return float(sum(value * w for value, w in weight) / precision**0.5)
 
 
+class _Dearer(NamedTuple):
+    """The cell that would be given instead of one that costs nothing, and how much more it is worth per customer."""
+
+    best: int
+    base: int
+    more: float
+
+
+def _price(effect: ArmValue, rules: ArmRules) -> float:
+    """What giving it to its group costs at most."""
+    return (effect.cost + CEILING_Z * effect.cost_se) * effect.cell.customers * (1 - rules.held)
+
+
 class _Test(NamedTuple):
-    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost, and
-    how many customers get each arm."""
+    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost, how
+    many of those who take part get each arm, and the cell that all others get, None where they get nothing."""
 
     cells: tuple[int, ...]
     share: float
     worth: float
     cost: float
     each: float
+    lead: int | None
 
 
 def _smaller(test: _Test, left: float) -> _Test | None:
@@ -329,39 +383,62 @@ def _smaller(test: _Test, left: float) -> _Test | None:
     part = max(left, 0.0) / test.cost
     if part * test.each < LEAST:
         return None
-    return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part)
+    return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part, test.lead)
 
 
-def _best_test(every: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules, most: float) -> _Test | None:
+def _best_test(
+    every: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules, most: float, lead: int | None = None
+) -> _Test | None:
     """The first arms of `cells` and the share of their group whose test is worth most less its loss, for no more than
-    `most`; None where too few could draw."""
+    `most`; None where too few could draw. `lead`, the first of them, is given to all who take no part."""
     best = None
     for count in range(1, len(cells) + 1):
-        for share in SHARES:
-            some = [every[i] for i in cells[:count]]
-            people = some[0].cell.customers * (1 - rules.held)
+        some = [every[i] for i in cells[:count]]
+        people = some[0].cell.customers * (1 - rules.held)
+        for share in LED if lead is not None and LED[0] * people / (count + 1) >= LEAST else SHARES:
             each = share * people / (count + 1)
             if each < LEAST:
                 continue
-            worth = sum(_information(effect, each, people - count * each, rules.months) for effect in some) / count**0.5
-            loss = sum(each * -effect.net for effect in some)
-            cost = sum(each * effect.cost for effect in some)
-            whole = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
+            rest = people - share * people if lead is not None else 0.0
+            got = [each + rest * (i == lead) for i in cells[:count]]
+            none = some[0].cell.customers - sum(got)
+            known = [_Knows(e.net, e.net_se, n, none) for e, n in zip(some, got, strict=True)]
+            if lead is not None:
+                known[1:] = [_beyond(some[0], e, each, got[0]) for e in some[1:]]
+            worth = sum(_information(*of, rules.months) for of in zip(some, known, strict=True)) / count**0.5
+            loss = sum(n * -effect.net for effect, n in zip(some, got, strict=True))
+            cost = sum(n * effect.cost for effect, n in zip(some, got, strict=True))
+            whole = _Test(tuple(cells[:count]), share, worth - loss, cost, each, lead)
             test = whole if cost <= most else _smaller(whole, most)
             if test is not None and (best is None or test.worth > best.worth):
                 best = test
     return best
 
 
-def _information(effect: ArmValue, treated: float, others: float, months: float) -> float:
-    """What it is worth to know an effect as well as so many customers will tell."""
-    noise = effect.cell.sd**2 * (1 / treated + 1 / max(others, 1.0))
-    move = effect.net_se**2 / (effect.net_se**2 + noise) ** 0.5 if effect.net_se > 0 else 0.0
+class _Knows(NamedTuple):
+    """A difference as it is believed, and the customers on either side who will tell it."""
+
+    net: float
+    net_se: float
+    treated: float
+    others: float
+
+
+def _beyond(lead: ArmValue, other: ArmValue, treated: float, led: float) -> _Knows:
+    """What another arm adds to a lead: all of what the lead is doubted for is doubted of both."""
+    se = max(other.net_se**2 - lead.net_se**2, 0.0) ** 0.5
+    return _Knows(other.net - lead.net, se, treated, led)
+
+
+def _information(effect: ArmValue, knows: _Knows, months: float) -> float:
+    """What it is worth to know a difference as well as so many customers will tell."""
+    noise = effect.cell.sd**2 * (1 / knows.treated + 1 / max(knows.others, 1.0))
+    move = knows.net_se**2 / (knows.net_se**2 + noise) ** 0.5 if knows.net_se > 0 else 0.0
     if move <= 0:
         return 0.0
-    z = effect.net / move
-    better = float(effect.net * scipy.stats.norm.cdf(z) + move * scipy.stats.norm.pdf(z))
-    return effect.cell.customers * months * (better - max(effect.net, 0.0))
+    z = knows.net / move
+    better = float(knows.net * scipy.stats.norm.cdf(z) + move * scipy.stats.norm.pdf(z))
+    return effect.cell.customers * months * (better - max(knows.net, 0.0))
 
 
 def detectable(sd: float, treated: float, others: float) -> float:

@@ -88,7 +88,6 @@ class BudgetedValue:
     support: Support
 
     def __str__(self) -> str:
-        """The result for people."""
         end = "the money lasts for all arrivals"
         if self.lasts < 1:
             span = f"({self.lasts_low:.0%} to {self.lasts_high:.0%})"

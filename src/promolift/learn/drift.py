@@ -45,7 +45,6 @@ class Drift:
     action: str
 
     def __str__(self) -> str:
-        """The finding, its rule and the action, in words."""
         answer = {True: "has drifted", False: "no drift shown", None: "cannot say"}[self.drifted]
         return f"{self.kind}, {self.what}: {answer}. Rule: {self.rule}. Action: {self.action}."
 

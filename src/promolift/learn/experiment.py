@@ -13,6 +13,7 @@ import polars as pl
 import scipy
 from pydantic import Field, model_validator
 
+from promolift.effect.trial import holm
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_unit
 from promolift.learn.lift import Lift, Metric, always_valid_p, boundary, lift
@@ -22,6 +23,7 @@ from promolift.settings import Settings
 HOLDOUT = "holdout"
 WHOLE = "all customers"
 EVENTS = 20  # of a yes-or-no metric in each arm; with fewer the tail beyond 3 standard errors is far from normal
+MOST_CUSTOMERS = 10**12  # that a design may name: more people than there are, and still a number for every formula
 RATIO_PRIOR = 1000  # the ratio test's prior has the weight of so many customers: shares off by about 1.5 points
 
 
@@ -39,12 +41,12 @@ class Design(Settings):
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
     holdout_salt: str = HOLDOUT
     control: str = HOLDOUT
-    planned_customers: int = Field(ge=2)
+    planned_customers: int = Field(ge=2, le=MOST_CUSTOMERS)
     primary: str
     method: Literal["always_valid", "fixed"] = "always_valid"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     correction: Literal["holm", "bh"] = "holm"
-    least: int = Field(default=200, ge=2)
+    least: int = Field(default=200, ge=2, le=MOST_CUSTOMERS)
     ratio_alpha: float = Field(default=0.001, gt=0, lt=0.5)
     evidence: Literal["randomised", "adjusted", "assumed", "simulated"] = "randomised"
 
@@ -105,7 +107,6 @@ class Verdict:
     p_adjusted: float | None = None
 
     def __str__(self) -> str:
-        """The figure, the answer and the rule, in words."""
         what = f"{self.metric}, {self.arm} against {self.control}, {self.segment}: "
         return f"{what}{self._figure()}. {self.answer.capitalize()}: {self.why}. Rule: {self.rule}."
 
@@ -127,7 +128,6 @@ class Analysis:
     verdicts: tuple[Verdict, ...]
 
     def __str__(self) -> str:
-        """One line per verdict, the sample ratio first."""
         return "\n".join([self.ratio.rule, *map(str, self.verdicts)])
 
     def frame(self) -> pl.DataFrame:
@@ -235,14 +235,10 @@ def adjust(p_values: Sequence[float], correction: str) -> list[float]:
     Benjamini-Hochberg independent or positively dependent tests.
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    rank = np.arange(p.size)
-    adjusted = np.empty(p.size)
-    if correction == "holm":
-        adjusted[order] = np.maximum.accumulate(p[order] * (p.size - rank))
-    else:
-        adjusted[order] = np.minimum.accumulate((p[order] * (p.size / (rank + 1)))[::-1])[::-1]
-    return [float(each) for each in np.minimum(adjusted, 1.0)]
+    found: list[float] = (
+        holm(p) if correction == "holm" or not p.size else scipy.stats.false_discovery_control(p)
+    ).tolist()
+    return found
 
 
 def _draft(

@@ -165,9 +165,7 @@ def open_windows(decisions: pl.DataFrame, settings: JoinSettings, asof_ms: int) 
     """Every customer's windows."""
     known = decisions.filter(pl.col("ts_ms") <= asof_ms)
     rest = known.filter(pl.col("holdout").is_not_null()).select(
-        "customer_id",
-        "ts_ms",
-        arm=pl.when("holdout").then(pl.lit(HOLDOUT)).otherwise(pl.col("policy_id")),
+        "customer_id", "ts_ms", arm=pl.when("holdout").then(pl.lit(HOLDOUT)).otherwise(pl.col("policy_id"))
     )
     if rest.null_count().sum_horizontal().sum():
         raise InputError("decisions: a customer_id, ts_ms or policy_id is missing; every decision has all three")

@@ -1,6 +1,6 @@
 """Labels and predictions in, one `Score` per figure out: its value, a 95 % interval, n and the interval's rule.
 
-Legend: N rows (or customers), K ranks of a list, R candidate rows. Data of one class only, or too few rows, cannot
+Legend: N rows. Data of one class only, or too few rows, cannot
 grade a model: SupportError. Accuracy is not offered: with one buyer in ten, "nobody buys" is 90 % accurate.
 """
 
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Score:
-    """One figure with its 95 % interval; `rule` says how the interval was made, `left_out` how many had no answer."""
+    """One figure with its 95 % interval; `rule` says how the interval was made."""
 
     figure: str
     value: float
@@ -29,7 +29,6 @@ class Score:
     high: float
     n: int
     rule: str
-    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,53 +121,6 @@ def calibration(
     return Calibration(
         rows, Score("prediction / observed", ratio, ratio * np.exp(-width), ratio * np.exp(width), y.size, rule)
     )
-
-
-def ranked_hits(
-    customer_R: Sequence[str], item_R: Sequence[str], score_R: ArrayLike, relevant_R: ArrayLike, k: int
-) -> NDArray[np.bool_]:
-    """Long candidate rows to `hit_NK` (is rank k of customer n a target?), customers in sorted order.
-
-    Higher scores first, equal scores by item name. Lists shorter than k are filled with misses.
-    """
-    score = np.asarray(score_R, dtype=np.float64)
-    relevant = _binary("ranked hits", relevant_R)
-    if not len(customer_R) == len(item_R) == score.size == relevant.size or not np.isfinite(score).all():
-        raise InputError("ranked hits: the four columns need equal lengths and finite scores")
-    names, customer = np.unique(np.asarray(customer_R, dtype=str), return_inverse=True)
-    item = np.asarray(item_R, dtype=str)
-    if len(set(zip(customer.tolist(), item.tolist(), strict=True))) < item.size:
-        raise InputError("ranked hits: a customer has the same item twice; keep one row of each")
-    order = np.lexsort((item, -score, customer))
-    first = np.searchsorted(customer[order], np.arange(names.size))
-    rank = np.arange(order.size) - first[customer[order]]
-    hit_NK = np.zeros((names.size, k), dtype=np.bool_)
-    top = rank < k
-    hit_NK[customer[order][top], rank[top]] = relevant[order][top]
-    return hit_NK
-
-
-def recall_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
-    """Mean over customers of targets found in the first k / targets. Customers without a target are left out."""
-    figure = f"recall@{k}"
-    hit, targets = np.asarray(hit_NK, dtype=np.float64), np.asarray(targets_N, dtype=np.int64)
-    if hit.ndim != 2 or targets.shape != hit.shape[:1] or not 1 <= k <= hit.shape[1]:
-        raise InputError(f"{figure}: hits of shape {hit.shape} and targets of shape {targets.shape} do not fit k = {k}")
-    if (hit.sum(axis=1) > targets).any():
-        raise InputError(f"{figure}: a customer has more hits than targets; count each target once")
-    some = targets > 0
-    if some.sum() < 2:
-        raise SupportError(f"{figure}: {int(some.sum())} customers have a target; at least 2 are needed")
-    return _share(figure, hit[some][:, :k].sum(axis=1) / targets[some], int((~some).sum()))
-
-
-def _share(figure: str, value_N: Floats, left_out: int) -> Score:
-    """Mean of values in [0, 1]; when all are equal their spread says nothing, so Wilson's (wider) interval is used."""
-    plain = _mean(figure, value_N, None)
-    low, high, rule = max(plain.low, 0.0), min(plain.high, 1.0), plain.rule
-    if np.ptp(value_N) == 0:
-        (low, high), rule = wilson(plain.value * plain.n, plain.n), "Wilson"
-    return Score(figure, plain.value, low, high, plain.n, rule, left_out)
 
 
 def _mean(figure: str, value_N: Floats, groups: Sequence[Any] | None) -> Score:

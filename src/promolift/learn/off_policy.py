@@ -191,7 +191,6 @@ class OffPolicyValue:
         return None
 
     def __str__(self) -> str:
-        """The result as a small table for people."""
         lines = [
             f"value {self.value:.5g} ({self.chosen}), {self.level:.0%} interval {self.low:.5g} to {self.high:.5g} "
             f"({self.interval_of})",

@@ -56,7 +56,6 @@ class PolicyTree:
         return np.asarray(self.grown.predict(_known(x_NF)).argmax(axis=1), dtype=np.int64)
 
     def lines(self, actions: Sequence[str], names: Sequence[str], indent: str = "  ", node: int = 0) -> list[str]:
-        """The questions in words."""
         if self.grown is None:
             return [f"{indent}{actions[self.action]}"]
         tree = self.grown.tree_
@@ -96,7 +95,6 @@ class LearnedTree:
         return self.gain_bound > 0
 
     def __str__(self) -> str:
-        """The policy and what it is worth, for people."""
         verdict = (
             "shown to earn more than what ran" if self.shown else "not shown to earn more than what ran: keep that"
         )

@@ -57,7 +57,6 @@ class Sums:
 
     @property
     def mean_C(self) -> Floats:
-        """Mean per customer."""
         if self.n < 1:
             raise SupportError("sums: no customer, so there is no mean")
         return np.array(self.total) / self.n
@@ -80,10 +79,7 @@ class Sums:
 
 
 def sums_by(
-    rows: pl.DataFrame,
-    columns: Sequence[str],
-    by: Sequence[str] = ("arm",),
-    caps: Mapping[str, Cap] | None = None,
+    rows: pl.DataFrame, columns: Sequence[str], by: Sequence[str] = ("arm",), caps: Mapping[str, Cap] | None = None
 ) -> dict[Key, Sums]:
     """Sums of every group of `by`, such as arm or arm and segment, from one row per customer.
 

@@ -44,12 +44,10 @@ class UpliftCurve:
 
     @property
     def low_P(self) -> Floats:
-        """Lower pointwise 95 % limit."""
         return self.gain_P - Z95 * self.se_P
 
     @property
     def high_P(self) -> Floats:
-        """Upper pointwise 95 % limit."""
         return self.gain_P + Z95 * self.se_P
 
 

@@ -97,6 +97,7 @@ def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float)
     value = doubt = 0.0
     for each in found:
         drawn = each.share / (tests.count(each.group) + 1) if each.state == "test" else float(each.state == "give")
+        drawn += (1 - each.share) * each.lead
         given = (1 - held) * drawn * sizes.get((each.arm, each.group), 0)
         value, doubt = value + given * each.net_cents, doubt + given * each.net_se_cents
     everybody = float(cells.group_by("group").agg(pl.col("customers").max())["customers"].sum()) or 1.0
@@ -232,6 +233,7 @@ def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
         f"{say(effect.drawn_cents + Z95 * effect.drawn_se_cents)})"
     )  # fmt: skip
     fate = {"give": "given", "test": f"tested on {effect.share:.0%}", "closed": "closed"}[effect.state]
+    fate += ", given to all others of the group" * effect.lead
     more = "" if effect.visits is None or effect.visits_se is None else (
         f", {effect.visits:+.2f} visits ({effect.visits - Z95 * effect.visits_se:+.2f} to "
         f"{effect.visits + Z95 * effect.visits_se:+.2f})"

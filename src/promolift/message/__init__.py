@@ -21,15 +21,22 @@ __all__ = [
 
 if TYPE_CHECKING:
     from promolift.message.angles import ANGLES, Angle, Known, fitting, live_angle, may_say, reason
-    from promolift.message.batch import MessageSettings, write_all
     from promolift.message.channels import Channel, Pack, Sender, sms_parts
-    from promolift.message.choose import ChosenText, TextTally, WordChoice
     from promolift.message.drafts import Brief, Draft, Finding, drafts, findings
     from promolift.message.facts import line_words, offer_words
-    from promolift.message.fill import Message, Way, gate, write
-    from promolift.message.judge import Judgement, judge
+    from promolift.message.fill import Message, MessageSettings, Way, gate, write, write_all
     from promolift.message.names import is_couponable, is_sensitive, label
-    from promolift.message.pool import Approve, Pool, PoolText, load_pool
+    from promolift.message.pool import (
+        Approve,
+        ChosenText,
+        Judgement,
+        Pool,
+        PoolText,
+        TextTally,
+        WordChoice,
+        judge,
+        load_pool,
+    )
     from promolift.message.reading import BrokenRule, Fact, broken_rules, facts
 else:
     lazy(__name__)

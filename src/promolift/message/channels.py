@@ -47,10 +47,7 @@ class Sender(Settings):
         default="不需要个性化推荐可随时联系我们关闭",
         description="How to refuse personal decisions, in Chinese, for the rule pack `pipl_24`.",
     )
-    refuse_en: str = Field(
-        default="To stop personal offers, tell us at any time",
-        description="The same in English.",
-    )
+    refuse_en: str = Field(default="To stop personal offers, tell us at any time", description="The same in English.")
 
 
 class Breach(NamedTuple):

@@ -55,7 +55,6 @@ class Draft:
 
     @property
     def text_id(self) -> str:
-        """The id of exactly these words."""
         return hash_id("txt", self.title, self.hook, self.call)
 
     @property

@@ -1,27 +1,140 @@
-"""Texts with their states in; what may be sent out: who wrote, judged and approved each, when, by which prompt.
+"""Texts with their states in; what may be sent out, and which a customer reads, with its propensity.
+
+A large model reads what a text claims; three votes are taken and one "no" blocks. Code keeps numbers apart (`findings`,
+`gate`, `reading`); meaning, suggestion and sense are what is asked. A failed answer is no vote. Usable texts of an
+angle, a kind of benefit and a language compete by Thompson sampling (Thompson 1933, Biometrika 25); one that nobody has
+read yet starts from what a ranker expects of its words (`learn.fit_ranker`).
 
 drafted -> faulty (lint) | judged (three votes) | rejected -> approved by a person | rejected -> retired. A text that a
 person changes is another text: it is linted again, stands as `edited`, and waits for the judge or for a yes to exactly
 these words. For a shop a person approves; where `approve = "judged"`, the judge's verdict is enough.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import InputError
-from promolift.message.angles import ANGLES, Angle
-from promolift.message.drafts import PROMPT_VERSION, BriefAnswer, Draft, findings
-from promolift.message.judge import Judgement
+from promolift.hashing import hash_int, hash_unit
+from promolift.message.angles import ANGLES, RULES, Angle, Known
+from promolift.message.drafts import PROMPT_VERSION, Asked, BriefAnswer, Draft, Question, findings, prompt, schema
+from promolift.message.facts import offer_words, terms
 from promolift.settings import Settings
-from promolift.terms import Language
+from promolift.terms import BenefitType, Language, Offer
+
+VOTES = 3
+_SAYS, _FLAG = {"type": "string"}, {"type": "boolean"}
+_CLAIM = schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
+_SCHEMA = schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
+
+
+class ReadClaim(NamedTuple):
+    """What a text says, whether the facts entail it, and which."""
+
+    claim: str
+    entailed: bool
+    by: str
+
+
+class Vote(NamedTuple):
+    """One reading."""
+
+    fit: bool
+    why: str
+    claims: tuple[ReadClaim, ...]
+    model: str
+
+
+class Judgement(NamedTuple):
+    """All votes on a text; `fit` None: fewer than were asked for came back, which is no verdict."""
+
+    fit: bool | None
+    why: str
+    votes: tuple[Vote, ...]
+    faults: tuple[str, ...] = ()
+
+
+class ToJudge(NamedTuple):
+    """A text, the facts it may rely on, and what it must never say."""
+
+    text: str
+    language: Language
+    facts: tuple[str, ...]
+    never: str
+
+
+def of_draft(draft: Draft, angle: Angle, language: Language) -> ToJudge:
+    """A draft: the facts are its angle's row and that code fills the slots truly."""
+    zh = language == "zh"
+    known = "槽位（{deal} {product} {bought}）由程序如实填入" if zh else "code fills every {slot} truly"
+    after = "文案之后程序会写明优惠、门槛、期限" if zh else "after it code states the offer, its conditions and its end"
+    text = " / ".join(part for part in (draft.title, draft.hook, draft.call) if part)
+    return ToJudge(text, language, (RULES[angle].may, known, after), RULES[angle].never)
+
+
+def of_text(text: str, offer: Offer, language: Language, known: Known) -> ToJudge:
+    """A whole text of a person: the facts are the offer, its end, and what is known of the customer."""
+    facts = [offer_words(offer, language), terms(offer, language)]
+    facts += [f"name: {known.name}"] if known.name else []
+    facts += [f"just bought: {words.in_(language)}" for words in known.bought]
+    return ToJudge(text, language, (*facts, RULES[known.angle].may), RULES[known.angle].never)
+
+
+def judge(several: Sequence[ToJudge], judge_: Asked, votes: int = VOTES, seed: int = 0) -> list[Judgement]:
+    """A judgement each, in order, by `votes` readings each with a seed of its own; one "no" blocks."""
+    asks = [question(each, seed + vote) for each in several for vote in range(votes)]
+    answers = list(judge_(asks)) if asks else []
+    parts = [answers[i * votes : (i + 1) * votes] for i in range(len(several))]
+    return [_settled([_vote(answer) for answer in part], votes) for part in parts]
+
+
+def question(each: ToJudge, seed: int) -> Question:
+    """The ask for one reading."""
+    words = prompt(each.language)
+    facts = "\n".join(f"- {fact}" for fact in each.facts)
+    user = words["judge_user"]
+    for key, value in (("{facts}", facts), ("{never}", each.never), ("{text}", each.text)):
+        user = user.replace(key, value, 1)
+    return Question(words["judge_system"], user, _SCHEMA, seed)
+
+
+def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
+    given = tuple(each for each in read if isinstance(each, Vote))
+    faults = tuple(each for each in read if isinstance(each, str))
+    no = next((vote for vote in given if not vote.fit), None)
+    if no is not None:
+        return Judgement(False, no.why or _unbacked(no), given, faults)
+    if len(given) < votes:
+        return Judgement(None, f"{len(given)} of {votes} votes came back: {'; '.join(faults)}", given, faults)
+    return Judgement(True, given[0].why if given else "", given, faults)
+
+
+def _vote(answer: Any) -> Vote | str:
+    """A reading, or why there is none. A claim that is not entailed is a no, whatever `fit` says."""
+    if answer.fault:
+        return str(answer.fault)
+    try:
+        read = json.loads(answer.text)
+        claims = tuple(ReadClaim(str(c["claim"]), bool(c["entailed"]), str(c.get("by", ""))) for c in read["claims"])
+        fit = read["fit"] is True and all(claim.entailed for claim in claims)
+        return Vote(fit, str(read.get("why", "")), claims, answer.model)
+    except (ValueError, KeyError, TypeError):
+        return "the answer is not the JSON that was asked for"
+
+
+def _unbacked(vote: Vote) -> str:
+    return "; ".join(claim.claim for claim in vote.claims if not claim.entailed) or "the judge said no"
+
 
 State = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
 Approve = Literal["person", "judged"]
@@ -51,11 +164,9 @@ class PoolText(Settings):
 
     @property
     def draft(self) -> Draft:
-        """Its words."""
         return Draft(self.title, self.hook, self.call)
 
     def usable(self, approve: Approve) -> bool:
-        """Whether it may be sent."""
         return self.state == "approved" or (approve == "judged" and self.state == "judged")
 
 
@@ -66,11 +177,9 @@ class Pool:
     texts: tuple[PoolText, ...] = ()
 
     def usable(self, approve: Approve) -> "Pool":
-        """Those that may be sent."""
         return Pool(tuple(text for text in self.texts if text.usable(approve)))
 
     def funnel(self) -> dict[str, int]:
-        """How many texts stand in each state."""
         return dict.fromkeys(get_args(State), 0) | Counter(text.state for text in self.texts)
 
     def merged(self, others: Iterable[PoolText]) -> "Pool":
@@ -236,3 +345,91 @@ def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: 
     if said is False:
         return [new.model_copy(update={"state": "rejected"})]
     return [linted(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]
+
+
+Floats = NDArray[np.float64]
+FLOOR, DRAWS = 0.1, 400
+PRIOR_SHOWN = 40.0  # a prior weighs as much as so many readers
+
+
+class TextTally(NamedTuple):
+    """How often a text was shown with a kind of benefit, and how often that was taken up (clicked or redeemed)."""
+
+    text_id: str
+    benefit: BenefitType
+    shown: int
+    taken: int
+
+
+class ChosenText(NamedTuple):
+    """The text, None where there is none, and the probability with which it was chosen."""
+
+    text: PoolText | None
+    propensity: float
+
+
+class _Arms(NamedTuple):
+    texts: tuple[PoolText, ...]
+    share_V: Floats
+
+
+class _Shown(NamedTuple):
+    """A text with a kind of benefit."""
+
+    text_id: str
+    benefit: BenefitType
+
+
+@dataclass(frozen=True)
+class WordChoice:
+    """Chooses among usable texts; `tallies` are all that was learned. The same tallies give the same shares."""
+
+    texts: tuple[PoolText, ...]
+    tallies: tuple[TextTally, ...] = ()
+    seed: int = 0
+    _shares: dict[tuple[Angle, BenefitType, Language, str], _Arms] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @cached_property
+    def _taken(self) -> Mapping[_Shown, TextTally]:
+        return {_Shown(tally.text_id, tally.benefit): tally for tally in self.tallies}
+
+    def pick(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
+        """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
+        arms = self.arms(angle, benefit, language, goods)
+        if not arms.texts:
+            return ChosenText(None, 1.0)
+        at = int(np.searchsorted(arms.share_V.cumsum(), hash_unit("text", self.seed, key), side="right"))
+        at = min(at, len(arms.texts) - 1)
+        return ChosenText(arms.texts[at], float(arms.share_V[at]))
+
+    def arms(self, angle: Angle, benefit: BenefitType, language: Language, goods: str = "") -> _Arms:
+        where = (angle, benefit, language, goods)
+        if where not in self._shares:
+            texts = tuple(
+                text
+                for text in self.texts
+                if (text.angle, text.language) == (angle, language) and text.goods in ("", goods)
+            )
+            self._shares[where] = _Arms(texts, self._share(texts, benefit))
+        return self._shares[where]
+
+    def _share(self, texts: Sequence[PoolText], benefit: BenefitType) -> Floats:
+        if not texts:
+            return np.zeros(0)
+        none = TextTally("", benefit, 0, 0)
+        mine = [self._taken.get(_Shown(text.text_id, benefit), none) for text in texts]
+        shown, taken = (np.array([tally[at] for tally in mine], float) for at in (2, 3))
+        rate = (taken.sum() + 1) / (shown.sum() + 20)  # what texts of this angle get, 1 in 20 before anything is known
+        lift = np.exp([text.prior for text in texts])
+        start = np.clip(rate * lift / lift.mean(), 1e-4, 0.9)
+        seed = hash_int(
+            "texts", self.seed, benefit, *(f"{t.text_id} {s} {k}" for t, s, k in zip(texts, shown, taken, strict=True))
+        )
+        drawn_DV = np.random.default_rng(seed).beta(
+            PRIOR_SHOWN * start + taken, PRIOR_SHOWN * (1 - start) + np.maximum(shown - taken, 0), (DRAWS, len(texts))
+        )
+        wins_V = np.bincount(drawn_DV.argmax(axis=1), minlength=len(texts)) / DRAWS
+        share: Floats = (1 - FLOOR) * wins_V + FLOOR / len(texts)
+        return share

@@ -5,16 +5,9 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "DEFAULT_MENU",
-    "MenuItem",
-    "OfferProposalSettings",
-    "OfferRules",
-    "PrintRules",
-    "list_candidates",
-    "make_offer",
-    "offer_id",
-    "repair",
-]
+    "DEFAULT_MENU", "MenuItem", "OfferProposalSettings", "OfferRules", "PrintRules", "list_candidates", "make_offer",
+    "offer_id", "repair",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.offer.menu import DEFAULT_MENU, MenuItem, list_candidates, make_offer, offer_id

@@ -141,7 +141,6 @@ class PricedCart:
 
     @property
     def total_cents(self) -> int:
-        """What the customer pays."""
         return self.subtotal_cents - self.discount_cents + self.shipping_cents - self.shipping_off_cents
 
     @property
@@ -169,7 +168,7 @@ def price_cart(
     held = {promotion.id: promotion for promotion in promotions}
     refused: dict[str, NotApplied] = {}
     can: list[Promotion] = []
-    for promotion in sorted(held.values(), key=_order):
+    for promotion in sorted(held.values(), key=lambda each: (each.scope == "basket", -each.stacking.priority, each.id)):
         if no := _why_not(promotion, basket, at):
             refused[promotion.id] = no
         else:
@@ -177,7 +176,10 @@ def price_cart(
     sets = _sets(can) if choose == "best" else [_by_priority(can)]
     asks = [basket.asks(promotion) for promotion in can]
     tried: dict[tuple[int, ...], _Tried] = {(): basket.untouched}
-    best = min((basket.tried(chosen, asks, tried) for chosen in sets), key=_rank)
+    best = min(
+        (basket.tried(chosen, asks, tried) for chosen in sets),
+        key=lambda each: (-each.worth, -each.gifts, len(each.taken), [one.promotion.id for one in each.taken]),
+    )
     applied = tuple(map(basket.applied, best.taken))
     used = {each.promotion_id for each in applied}
     for promotion in can:
@@ -194,31 +196,6 @@ def price_cart(
         refused=tuple(refused[key] for key in sorted(refused)),
         compared_all=choose == "priority" or _count(can) <= MOST_SETS,
     )
-
-
-class _Order(NamedTuple):
-    """In which order promotions are applied."""
-
-    on_basket: bool
-    behind: int
-    id: str
-
-
-def _order(promotion: Promotion) -> _Order:
-    return _Order(promotion.scope == "basket", -promotion.stacking.priority, promotion.id)
-
-
-class _Rank(NamedTuple):
-    """Which set is taken: the least."""
-
-    dearer: int
-    fewer_gifts: int
-    promotions: int
-    ids: list[str]
-
-
-def _rank(tried: "_Tried") -> _Rank:
-    return _Rank(-tried.worth, -tried.gifts, len(tried.taken), [each.promotion.id for each in tried.taken])
 
 
 # which promotions are possible, and which of them together
@@ -389,7 +366,6 @@ class _Basket:
 
     @property
     def untouched(self) -> _Tried:
-        """The cart under no promotion."""
         budget = sum(self.full) + self.shipping_cents if self.most_off_cents is None else self.most_off_cents
         return _Tried((), 0, 0, self.full, self.shipping_cents, budget)
 

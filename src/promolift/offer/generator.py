@@ -189,7 +189,6 @@ class Parts:
     money_B2: Tensor  # reward and spend, each in [0, 1] of its bounds
 
     def at(self, rows: Ints) -> "Parts":
-        """Some of the offers."""
         return Parts(*(value[torch.from_numpy(rows)] for value in self.__dict__.values()))
 
     def encode(self, item_BSI: Tensor) -> Tensor:
@@ -211,7 +210,6 @@ class Crowd:
     kind_BSK: Tensor
 
     def at(self, rows: Ints) -> "Crowd":
-        """Some of them."""
         return Crowd(*(value[torch.from_numpy(rows)] for value in self.__dict__.values()))
 
 
@@ -266,12 +264,10 @@ class Scale:
 
     @classmethod
     def of(cls, market: Market) -> "Scale":
-        """Of the market's filled slots."""
         rows = [market.x_NF, market.item_NSI[market.slot_NS >= 0]]
         return cls(*(np.stack([row.mean(0), row.std(0) + 1e-6]) for row in rows))
 
     def crowd(self, market: Market, at_B: Ints) -> Crowd:
-        """Customers `at_B` of the market."""
         full = market.slot_NS[at_B] >= 0
         x = (market.x_NF[at_B] - self.x_2F[0]) / self.x_2F[1]
         item = np.where(full[:, :, None], (market.item_NSI[at_B] - self.item_2I[0]) / self.item_2I[1], 0.0)

@@ -243,11 +243,7 @@ def _sums() -> list[pl.Expr]:
 
 
 def list_candidates(
-    profiles: pl.DataFrame,
-    targets: pl.DataFrame,
-    menu: Sequence[MenuItem],
-    rules: OfferRules,
-    resting: pl.DataFrame,
+    profiles: pl.DataFrame, targets: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules, resting: pl.DataFrame
 ) -> pl.DataFrame:
     """CANDIDATES without effects: `none` for everybody, then every menu line that could fit.
 

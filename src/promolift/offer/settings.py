@@ -51,9 +51,7 @@ class OfferRules(Settings):
         examples=[["GASOLINE", "p-1042"]],
     )
     excluded_segments: tuple[str, ...] = Field(
-        default=(),
-        description="[Segments](#segment) whose customers get no offer.",
-        examples=[["staff"]],
+        default=(), description="[Segments](#segment) whose customers get no offer.", examples=[["staff"]]
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from promolift.results.chinese import kept
 from promolift.results.plan import Level
-from promolift.words import pick
 
 Badge = Level | Literal["simulated"]
 Tone = Literal["plain", "good", "warn", "bad"]
@@ -144,7 +144,7 @@ def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
 
 def gap(what: str, why: str | None) -> Block:
     """The honest box: what is not known and, if the caller said so, because of what."""
-    return Block("gap", {"what": what, "why": why or pick("no reason was given", "没有说明原因")})
+    return Block("gap", {"what": what, "why": why or kept("no reason was given")})
 
 
 def note(text: str, tone: Tone = "plain") -> Block:

@@ -1,25 +1,26 @@
 """What learning found, as learn.json holds it, in; charts and tables of it out: over time, predicted, drift, lab."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.pages.blocks import Badge, Big, Block, Figure, Grid, gap
-from promolift.pages.experiment import answer_words
-from promolift.pages.figures import Axis, Line, Mark, by_x, calibration, forest, headline, lines
+from promolift.pages.figures import Axis, Line, Mark, answer_words, by_x, calibration, forest, headline, lines
 from promolift.results.chinese import kept
 from promolift.results.learned import Drivers, Ranged
 from promolift.sql import DAY_MS
-from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share
+from promolift.words import Cash, bracket, clip, count, date, ends, interval_name, number, pick, share, upper_first
 
 POLICIES = {
-    "in force": ("the policy in force", "当前策略"),
-    "half the money": ("the best use of half the money", "一半预算的最优分配"),
-    "cheapest for all": ("the cheapest offer for everybody", "所有人都发最便宜的优惠"),
-    "largest gain for all": ("the offer with the largest gain for everybody", "所有人都发预期收益最大的优惠"),
-    "at random": ("offers at random", "随机发放"),
+    "in force": "the policy in force",
+    "half the money": "the best use of half the money",
+    "cheapest for all": "the cheapest offer for everybody",
+    "largest gain for all": "the offer with the largest gain for everybody",
+    "at random": "offers at random",
 }
-KINDS = {"inputs": ("customers", "客户"), "predictions": ("predictions", "预测"), "effects": ("effects", "效果")}
-DRIFTED = {True: ("has drifted", "已漂移"), False: ("no drift shown", "未见漂移"), None: ("cannot say", "无法判断")}
+KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
+DRIFTED = {True: "has drifted", False: "no drift shown", None: "cannot say"}
+GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
 
 
 class TimedChange(NamedTuple):
@@ -53,13 +54,11 @@ def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
         None if found["gain_total"] is None else Ranged(*(found[k] for k in ("gain_total", "total_low", "total_high")))
     )
     sizes = found["customers"]
-    text = pick(
+    text = kept(
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {answer_words(found['answer'])}. {kept(found['why'])}.",
-        f"{count(sizes['policy'])}位可得到优惠的客户，对照随机留出的{count(sizes['holdout'])}位："
-        f"{answer_words(found['answer'])}。{kept(found['why'])}。",
+        f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}."
     )
-    return headline(pick("Added by the offers", "优惠多赚"), total, text, badge_of(found), cash)
+    return headline(kept("Added by the offers"), total, text, badge_of(found), cash)
 
 
 def earned_blocks(
@@ -67,7 +66,9 @@ def earned_blocks(
 ) -> list[Figure | Block]:
     """All of the page below its headline; what could not be known is a gap with the reason."""
     blocks = [months(found, cash, zone), curve(found, changes, left_out, cash, zone), predicted(found, cash)]
-    return [each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found)) if each is not None]
+    return [
+        each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found, cash)) if each is not None
+    ]
 
 
 def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
@@ -79,12 +80,12 @@ def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
         for each, alone in rows if alone is not None
     ]  # fmt: skip
     if not marks:
-        return gap(pick("what each month earned", "每月多赚多少"), pick("too few customers in a month", "每月客户太少"))
-    heads = (pick("month", "月份"), pick("added", "多赚"), pick("customers", "客户数"), pick("held out", "对照组"))
-    finding = pick("Windows that began in the month, all customers together.", "该月开始的观察窗口，全部客户合计。")
+        return gap("what each month earned", kept("too few customers in a month"))
+    heads = ("month", "added", "customers", "held out")
+    finding = kept("Windows that began in the month, all customers together.")
     return forest(
-        "months", pick("Earned by month, against the holdout", "每月多赚（与对照组比较）"), finding,
-        Axis(pick("added over the holdout", "比对照组多赚"), "money"), heads, marks, cash, evidence=badge_of(found),
+        "months", "Earned by month, against the holdout", finding,
+        Axis("added over the holdout", "money"), heads, marks, cash, evidence=badge_of(found),
         wide=True,
     )  # fmt: skip
 
@@ -108,19 +109,15 @@ def curve(
     def day(ms: float) -> float:
         return (ms - float(start)) / DAY_MS
 
-    line = Line(pick("so far", "累计"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
+    line = Line(kept("so far"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
     last = known[-1][1]
-    finding = pick(
-        f"{cash(last.value, sign=True)} so far{bracket(ends(last.low, last.high, cash))}.",
-        f"累计{cash(last.value, sign=True)}{bracket(ends(last.low, last.high, cash))}。",
-    )
-    x = Axis(pick(f"days since {date(start, zone)}", f"自{date(start, zone)}起的天数"), "count")
-    y = Axis(pick("added over the holdout so far", "比对照组累计多赚"), "money")
+    finding = kept(f"{cash(last.value, sign=True)} so far{bracket(ends(last.low, last.high, cash))}.")
+    x = Axis(kept(f"days since {date(start, zone)}"), "count")
+    y = Axis("added over the holdout so far", "money")
     figure = lines(
-        "curve", pick("How it grew, and what was changed", "如何增长，改过什么"), finding, x, y, [line],
+        "curve", "How it grew, and what was changed", finding, x, y, [line],
         by_x(x.name, [line], count, cash), wide=True, evidence=badge_of(found), close=True,
-        how=pick("The band may be read at every point. Numbers are the changes below; grey days count in no result.",
-                 "区间在每一点都可查看。数字对应下方的变更；灰色日期不计入结果。"),
+        how=kept("The band may be read at every point. Numbers are the changes below; grey days count in no result."),
     )  # fmt: skip
     end = day(known[-1][0])
     marks = [[day(each.ts_ms), str(each.place)] for each in changes if 0 <= day(each.ts_ms) <= end]
@@ -132,17 +129,14 @@ def predicted(found: Mapping[str, Any], cash: Cash) -> Figure | Block:
     """What was predicted of customers alike beside what came."""
     bins = [[each[k] for k in ("predicted", "realised", "low", "high", "n")] for each in found["calibration"]]
     if not bins or found["measure"] != "margin":
-        why = pick("too few customers with a predicted gain in each arm, or only revenue could be measured",
-                   "各组有预测收益的客户太少，或只能测量销售额")  # fmt: skip
-        return gap(pick("whether predictions were right", "预测是否准确"), why)
+        why = kept("too few customers with a predicted gain in each arm, or only revenue could be measured")
+        return gap("whether predictions were right", why)
     inside = sum(each[2] <= each[0] <= each[3] for each in bins)
-    finding = pick(
-        f"{inside} of {len(bins)} intervals hold what was predicted.", f"{len(bins)}个区间中有{inside}个包含预测值。"
-    )
-    axis = Axis(pick("realised over the holdout, per customer", "每位客户比对照组实际多赚"), "money")
+    finding = kept(f"{inside} of {len(bins)} intervals hold what was predicted.")
+    axis = Axis("realised over the holdout, per customer", "money")
     return calibration(
-        "calibration", pick("Predicted and realised gain", "预测与实际收益"), finding, bins, cash,
-        pick("customers", "客户数"), axis, evidence=badge_of(found), wide=True,
+        "calibration", "Predicted and realised gain", finding, bins, cash,
+        "customers", axis, evidence=badge_of(found), wide=True,
     )  # fmt: skip
 
 
@@ -156,57 +150,58 @@ def groups(found: Mapping[str, Any], cash: Cash) -> Figure | None:
     ]  # fmt: skip
     if not marks:
         return None
-    heads = (pick("group", "分组"), pick("added", "多赚"), pick("customers", "客户数"), pick("held out", "对照组"),
-             pick("answer", "结论"))  # fmt: skip
-    en = "By what they were worth before. The answer counts all of these looks."
+    heads = ("group", "added", "customers", "held out", "answer")
+    finding = kept("By what they were worth before. The answer counts all of these looks.")
     return forest(
-        "segments", pick("By customer", "按客户分组"), pick(en, "按之前的价值分组，结论已计入所有分组的查看。"),
-        Axis(pick("added per customer", "每位客户多赚"), "money"), heads, marks, cash, (4,), evidence=badge_of(found),
+        "segments", "By customer", finding,
+        Axis("added per customer", "money"), heads, marks, cash, (4,), evidence=badge_of(found),
         wide=True,
     )  # fmt: skip
 
 
 def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
     """The policy lab: what others would have earned; a refusal stands with its reason."""
-    rows = [(pick(*POLICIES[each["name"]]), each, ranged(each["value"])) for each in found.get("lab", ())]
+    rows = [(kept(POLICIES[each["name"]]), each, ranged(each["value"])) for each in found.get("lab", ())]
     marks = [
         Mark(name, value.value, value.low, value.high, (count(each["effective"]),),
              "ours" if each["name"] == "in force" else "main")
         for name, each, value in rows if value is not None
     ]  # fmt: skip
     blocks: list[Figure | Block] = [
-        gap(pick(f"what would have been earned by {name}", f"“{name}”会赚多少"), kept(each["why"]))
+        gap(kept(f"what would have been earned by {name}"), kept(each["why"]))
         for name, each, value in rows if value is None
     ]  # fmt: skip
     if marks:
-        how = pick("Doubly robust, from the logged propensities. A policy that does what was never tried is refused.",
-                   "双重稳健估计，依据记录的概率。做了从未尝试过的事的策略会被拒绝估计。")  # fmt: skip
-        heads = (pick("policy", "策略"), pick("adds per customer over no offers", "每位客户比不发多赚"),
-                 pick("worth so many even decisions", "相当于均匀决策数"))  # fmt: skip
+        how = kept("Doubly robust, from the logged propensities. A policy that does what was never tried is refused.")
+        heads = ("policy", "adds per customer over no offers", "worth so many even decisions")
         blocks.insert(0, forest(
-            "lab", pick("Policy lab: what others would have earned", "策略实验室：其他策略会赚多少"),
-            pick("The same customers, decided by other rules.", "同一批客户，换一种规则。"),
+            "lab", "Policy lab: what others would have earned",
+            kept("The same customers, decided by other rules."),
             Axis(heads[1], "money"), heads, marks, cash, how=how, evidence=badge_of(found), wide=True,
         ))  # fmt: skip
     return blocks
 
 
-def drift(found: Mapping[str, Any]) -> Block | None:
+def drift(found: Mapping[str, Any], cash: Cash) -> Block | None:
     """Whether the world has changed; what drifted first."""
     rows = sorted(found.get("drifts", ()), key=lambda each: (each["drifted"] is not True, each["drifted"] is None))
     if not rows:
         return None
     cells = [
-        [pick(*KINDS[each["kind"]]), clip(kept(each["what"]), 120), number(each["size"]), number(each["p_adjusted"]),
-         pick(*DRIFTED[each["drifted"]]), kept(each["action"])]
+        [kept(KINDS[each["kind"]]), clip(drifting(each["what"], cash), 120), number(each["size"]),
+         number(each["p_adjusted"]), kept(DRIFTED[each["drifted"]]), kept(each["action"])]
         for each in rows
     ]  # fmt: skip
-    heads = [pick("kind", "类别"), pick("what", "内容"), pick("size", "大小"), "p", pick("finding", "结论"),
-             pick("action", "建议")]  # fmt: skip
-    text = pick("Both a test and a size must speak before it counts as drift.", "检验和幅度都达到标准才算漂移。")
-    return Block(
-        "grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, pick("Has the world changed?", "环境变了吗？")
-    )
+    heads = ["kind", "what", "size", "p", "finding", "action"]
+    text = kept("Both a test and a size must speak before it counts as drift.")
+    return Block("grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
+
+
+def drifting(what: str, cash: Cash) -> str:
+    """What is watched, in words; a gain by period in money."""
+    gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
+    said = pick("added per customer, period by period: ", "各时段每位客户的增量：")
+    return said + pick(", ", "，").join(gains) if gains else kept(what)
 
 
 def driver_tiles(found: Mapping[str, Any], cash: Cash) -> list[Big]:
@@ -216,19 +211,11 @@ def driver_tiles(found: Mapping[str, Any], cash: Cash) -> list[Big]:
     used = each.used / each.given if each.given else None
     between = ends(found["total_low"], found["total_high"], cash)
     said = [
-        (pick("Customers", "客户"), count(each.customers), pick("who could get an offer", "可得到优惠的客户")),
-        (
-            pick("Reach", "触达"),
-            share(reach),
-            pick(f"{count(each.given)} were given one", f"{count(each.given)}位得到优惠"),
-        ),
-        (
-            pick("Take-up", "使用"),
-            share(used),
-            pick(f"{count(each.used)} used a coupon", f"{count(each.used)}位用了券"),
-        ),
-        (pick("Gain", "收益"), cash(each.per_use), pick("for each who used one", "每位用券客户对应的收益")),
+        (kept("Customers"), count(each.customers), kept("who could get an offer")),
+        (kept("Reach"), share(reach), kept(f"{count(each.given)} were given one")),
+        (kept("Take-up"), share(used), kept(f"{count(each.used)} used a coupon")),
+        (kept("Gain"), cash(each.per_use), kept("for each who used one")),
     ]
-    product = pick(f"the product of the four; {interval_name()} {between}", f"四项之积；{interval_name()}{between}")
-    earned = Big(pick("Earned", "多赚"), cash(each.total, sign=True), product, badge_of(found))
+    product = kept(f"the product of the four; {interval_name()} {between}")
+    earned = Big(kept("Earned"), cash(each.total, sign=True), product, badge_of(found))
     return [*(Big(*each) for each in said), earned]

@@ -6,7 +6,7 @@ from typing import Any
 from promolift.learn.experiment import HOLDOUT, WHOLE
 from promolift.learn.power import Power
 from promolift.pages.blocks import Block, Figure, Grid
-from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
+from promolift.pages.figures import Axis, Line, Mark, answer_words, by_point, forest, lines
 from promolift.results.chinese import kept
 from promolift.sql import DAY_MS
 from promolift.words import Cash, bracket, count, days, ends, interval_name, number, pick, share
@@ -14,25 +14,16 @@ from promolift.words import Cash, bracket, count, days, ends, interval_name, num
 TONES = ("blue", "orange", "green", "purple")
 
 
-def answer_words(answer: str) -> str:
-    """A verdict in a word or two."""
-    said = {
-        "higher": pick("higher", "更高"), "lower": pick("lower", "更低"), "not shown": pick("not shown", "未证实"),
-        "too early": pick("too early", "为时过早"), "cannot say": pick("cannot say", "无法判断"),
-    }  # fmt: skip
-    return said.get(answer, answer)
-
-
 def arm_name(arm: str) -> str:
     """An arm in words."""
-    return pick("held out", "对照组") if arm == HOLDOUT else arm
+    return kept("held out") if arm == HOLDOUT else arm
 
 
 def outcome_name(metric: str) -> str:
     """An outcome in words."""
     if metric == "bought":
-        return pick("share of customers who bought", "购买客户占比")
-    return pick("money per customer", "每位客户的金额")
+        return kept("share of customers who bought")
+    return kept("money per customer")
 
 
 def say_of(metric: str, cash: Cash) -> Callable[[object], str]:
@@ -42,13 +33,13 @@ def say_of(metric: str, cash: Cash) -> Callable[[object], str]:
 
 def axis_of(metric: str) -> Axis:
     """The axis of a difference."""
-    return Axis(pick("difference in ", "差值：") + outcome_name(metric), "signed" if metric == "bought" else "money")
+    return Axis(kept("difference in ") + outcome_name(metric), "signed" if metric == "bought" else "money")
 
 
 def power_words(found: Power, metric: str, cash: Cash) -> str:
     """The smallest difference that shows, in words."""
     if not found.enough:
-        return pick("too few customers in an arm", "有分组客户太少")
+        return kept("too few customers in an arm")
     part = "" if found.share is None or metric == "bought" else bracket(share(found.share))
     return (pick(f"{100 * found.smallest:.1f} points", f"{100 * found.smallest:.1f}个百分点")
             if metric == "bought" else cash(found.smallest)) + part  # fmt: skip
@@ -61,11 +52,10 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
     if figure := daily(found["by_day"], primary, begun_ms, say):
         blocks.append(figure)
     whole = [v for v in verdicts if v["segment"] == WHOLE]
-    text = pick(
-        "Interval: for each comparison alone, and may be read any day. Answer: with all comparisons and looks counted.",
-        "区间：仅针对该项比较，可随时查看。结论：已计入全部比较和查看次数。",
+    text = kept(
+        "Interval: for each comparison alone, and may be read any day. Answer: with all comparisons and looks counted."
     )
-    blocks.append(Block("grid", {"grid": table_of(whole, cash), "text": text}, pick("All comparisons", "全部比较")))
+    blocks.append(Block("grid", {"grid": table_of(whole, cash), "text": text}, "All comparisons"))
     groups = [v for v in verdicts if v["segment"] != WHOLE and v["metric"] == primary]
     marks = [
         Mark(f"{kept(v['segment'])}, {arm_name(v['arm'])}", v["lift"], v["low"], v["high"],
@@ -73,21 +63,18 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
         for v in groups if "lift" in v
     ]  # fmt: skip
     if marks:
-        finding = pick(
-            "What customers spent in the year before. The correction counts all of these looks.",
-            "按之前一年的消费分组。校正已计入所有分组的查看。",
-        )
-        heads = (pick("group", "分组"), pick("difference", "差值"), pick("customers", "客户数"), pick("answer", "结论"))
-        title = pick("By customer", "按客户分组")
+        finding = kept("What customers spent in the year before. The correction counts all of these looks.")
+        heads = ("group", "difference", "customers", "answer")
+        title = "By customer"
         blocks.append(forest("groups", title, finding, axis_of(primary), heads, marks, say, (3, 4), wide=True))
     return blocks
 
 
 def headline_words(verdict: Mapping[str, Any], cash: Cash) -> str:
     """The comparison that is asked about, in words."""
-    pair = f"{arm_name(verdict['arm'])}{pick(' against ', '对比')}{arm_name(verdict['control'])}"
+    pair = f"{arm_name(verdict['arm'])}{kept(' against ')}{arm_name(verdict['control'])}"
     if "lift" not in verdict:
-        return pick(f"{pair}: cannot say", f"{pair}：无法判断")
+        return kept(f"{pair}: cannot say")
     say = say_of(verdict["metric"], cash)
     plus = "+" if verdict["lift"] > 0 else ""
     return f"{pair}{pick(': ', '：')}{plus}{say(verdict['lift'])}{bracket(ends(verdict['low'], verdict['high'], say))}"
@@ -109,15 +96,13 @@ def daily(
     last = known[-1]
     after = days(round((last["ts_ms"] - begun_ms) / DAY_MS, 1))
     between = bracket(ends(last["low"], last["high"], say))
-    finding = pick(f"After {after} the difference is {say(last['lift'])}{between}.",
-                   f"{after}后，差值为{say(last['lift'])}{between}。")  # fmt: skip
-    heads = [pick("arm", "分组"), pick("day", "第几天"), pick("difference", "差值"), pick("customers", "客户数")]
+    finding = kept(f"After {after} the difference is {say(last['lift'])}{between}.")
+    heads = ["arm", "day", "difference", "customers"]
     return lines(
-        "daily", pick("The difference, day by day", "逐日差值"), finding, Axis(pick("days", "天数"), "days"),
+        "daily", "The difference, day by day", finding, Axis("days", "days"),
         axis_of(primary), series, by_point(heads, series, number, say), wide=True, n=count(last["customers"]),
         evidence="randomised",
-        how=pick("The band may be read any day: looking often does not make a false finding likelier.",
-                 "区间可随时查看：多看几次不会增加误判。"),
+        how=kept("The band may be read any day: looking often does not make a false finding likelier."),
     )  # fmt: skip
 
 
@@ -128,11 +113,10 @@ def table_of(verdicts: Sequence[Mapping[str, Any]], cash: Cash) -> Grid:
         say = say_of(v["metric"], cash)
         known = "lift" in v
         rows.append([
-            f"{outcome_name(v['metric'])}: {arm_name(v['arm'])}{pick(' against ', '对比')}{arm_name(v['control'])}",
+            f"{outcome_name(v['metric'])}: {arm_name(v['arm'])}{kept(' against ')}{arm_name(v['control'])}",
             f"{count(v['n_arm'])} / {count(v['n_control'])}", say(v["lift"]) if known else "",
             ends(v["low"], v["high"], say) if known else kept(v["why"]),
             number(v["p_adjusted"]) if "p_adjusted" in v else "", answer_words(v["answer"]),
         ])  # fmt: skip
-    heads = [pick("what", "比较内容"), pick("customers", "客户数"), pick("difference", "差值"), interval_name(),
-             pick("p, all looked at", "校正后p值"), pick("answer", "结论")]  # fmt: skip
+    heads = ["what", "customers", "difference", interval_name(), "p, all looked at", "answer"]
     return Grid(heads, rows, (0, 5))

@@ -30,8 +30,7 @@ class Axis(NamedTuple):
 
     @property
     def spec(self) -> dict[str, str]:
-        """For the script."""
-        return {"name": self.name, "fmt": self.fmt}
+        return {"name": kept(self.name), "fmt": self.fmt}
 
 
 class Mark(NamedTuple):
@@ -142,16 +141,12 @@ def calibration(
     """
     if axis is not None:
         marks = [
-            Mark(say(p), y, low, high, (count(n),), "main", pick("predicted ", "预测") + say(p))
-            for p, y, low, high, n in bins
+            Mark(say(p), y, low, high, (count(n),), "main", kept("predicted ") + say(p)) for p, y, low, high, n in bins
         ]
         return forest(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
-    axes = {
-        name: Axis(word, "share").spec
-        for name, word in (("x", pick("predicted", "预测")), ("y", pick("happened", "实际")))
-    }
+    axes = {name: Axis(word, "share").spec for name, word in (("x", kept("predicted")), ("y", kept("happened")))}
     cells = [[say(p), say(y), ends(low, high, say), count(n)] for p, y, low, high, n in bins]
-    grid = Grid([pick("predicted", "预测"), pick("happened", "实际"), interval_name(), cases], cells, ())
+    grid = Grid(["predicted", "happened", interval_name(), cases], cells, ())
     return Figure(
         slug, title, finding, {"kind": "calibration", **axes, "points": [list(b) for b in bins]}, grid, **extra
     )
@@ -171,14 +166,14 @@ def frontier(
     """
     spec = {
         "kind": "frontier",
-        "x": Axis(pick("budget", "预算"), "money").spec,
-        "y": Axis(pick("expected extra profit", "预期增加的利润"), "money").spec,
+        "x": Axis("budget", "money").spec,
+        "y": Axis("expected extra profit", "money").spec,
         "points": [list(p) for p in points],
         "chosen": list(chosen),
         "slope": slope,
-        "label": pick("chosen: ", "所选：") + f"{say(chosen[0])} → {say(chosen[1])}",
+        "label": kept("chosen: ") + f"{say(chosen[0])} → {say(chosen[1])}",
     }
-    title = pick("Budget against expected extra profit", "预算与预期增加的利润")
+    title = "Budget against expected extra profit"
     return Figure("frontier", title, finding, spec, grid, wide=True, **extra)
 
 
@@ -197,7 +192,7 @@ def headline(
 ) -> Big:
     """The number a page is about, with its interval, which `name` names, drawn beside it."""
     if found is None:
-        return Big(label, pick("Not known", "未知"), sentence)
+        return Big(label, kept("Not known"), sentence)
     return Big(label, cash(found.value, sign=True), sentence, evidence, span_of(found, cash, name or interval_name()))
 
 
@@ -226,16 +221,21 @@ class ScoreVerdict(NamedTuple):
 def verdict(row: Scored) -> ScoreVerdict:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
     if row.baseline_value is None:
-        return ScoreVerdict(pick("no simple rule", "没有简单规则"))
+        return ScoreVerdict(kept("no simple rule"))
     if row.value is None:
-        return ScoreVerdict(pick("not known", "未知"))
+        return ScoreVerdict(kept("not known"))
     if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return ScoreVerdict(pick("not told apart", "分不出高下"))
+        return ScoreVerdict(kept("not told apart"))
     if row.better not in ("higher", "lower"):
-        return ScoreVerdict(pick("differs", "有差异"))
+        return ScoreVerdict(kept("differs"))
     higher = row.value > row.baseline_value
     good = higher == (row.better == "higher")
-    return ScoreVerdict(pick("better", "更好"), "good") if good else ScoreVerdict(pick("worse", "更差"), "bad")
+    return ScoreVerdict(kept("better"), "good") if good else ScoreVerdict(kept("worse"), "bad")
+
+
+def answer_words(answer: str) -> str:
+    """A verdict in a word or two."""
+    return pick(answer, "为时过早") if answer == "too early" else kept(answer)
 
 
 def score_block(scores: Sequence[Scored], title: str) -> Block:
@@ -243,7 +243,7 @@ def score_block(scores: Sequence[Scored], title: str) -> Block:
     rows = []
     for row in scores:
         word, tone = verdict(row)
-        good = {"higher": pick(", higher is better", "，越高越好"), "lower": pick(", lower is better", "，越低越好")}
+        good = {"higher": kept(", higher is better"), "lower": kept(", lower is better")}
         rows.append(
             {
                 "model": clip(kept(row.model), 60),
@@ -267,7 +267,7 @@ def tenths(value: object) -> str:
 
 def calibration_figure(found: Reliability, slug: str) -> Figure:
     """What one model predicted against what happened, as a picture."""
-    finding = pick("The bins carry no intervals.", "各组没有区间。")
+    finding = kept("The bins carry no intervals.")
     if found.judged:
         inside = count(found.inside)
         finding = pick(
@@ -276,18 +276,16 @@ def calibration_figure(found: Reliability, slug: str) -> Figure:
         )
     if found.cases:
         predicted, observed = tenths(found.predicted_share), tenths(found.observed_share)
-        start = pick(
-            f"On average {predicted} was predicted and {observed} happened.", f"平均预测{predicted}，实际{observed}。"
-        )
+        start = kept(f"On average {predicted} was predicted and {observed} happened.")
         finding = start + pick(" ", "") + finding
-    title = pick("Calibration: ", "校准：") + clip(kept(found.model), 60)
+    title = kept("Calibration: ") + clip(kept(found.model), 60)
     return calibration(
         slug,
         title,
         finding,
         [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins],
         tenths,
-        pick("cases", "样本数"),
-        how=pick("On the diagonal, what was predicted happened.", "落在对角线上即预测与实际一致。"),
+        kept("cases"),
+        how=kept("On the diagonal, what was predicted happened."),
         n=pick(plural(found.cases, "case"), f"{count(found.cases)}个样本") if found.cases else "",
     )

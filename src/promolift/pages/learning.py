@@ -5,17 +5,8 @@ from collections.abc import Callable, Sequence
 from promolift.deliver import LineEffect
 from promolift.learn.experiment import WHOLE, Verdict
 from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, gap, note, sentences, table
-from promolift.pages.figures import (
-    Axis,
-    Line,
-    Mark,
-    Say,
-    calibration,
-    cumulated,
-    forest,
-    headline,
-    next_steps,
-)
+from promolift.pages.earned import drift, groups, predicted
+from promolift.pages.figures import Axis, Line, Say, cumulated, headline, next_steps
 from promolift.results.arms import group_name
 from promolift.results.learned import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy, Ranged
 from promolift.tables import Z95
@@ -27,7 +18,6 @@ ANSWERS: dict[str, tuple[Tone, str]] = {
     "not shown": ("warn", "Chance alone could make this difference; that does not mean that there is no effect."),
     "cannot say": ("warn", "Nothing can be said yet."),
 }
-DRIFTED = {True: "drifted", False: "no drift shown", None: "cannot say"}
 DECIDE = "a person decides on proposal.json, by `promolift learn approve` or `promolift learn reject`"
 
 
@@ -48,8 +38,8 @@ def page_of(learned: LearnedPolicy) -> Page:
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
         bigs=_bigs(judged, cash),
         chapters=[
-            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged), _drift(judged),
-            _next(learned, cash), next_steps(todo(learned)),
+            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged),
+            _drift(judged, cash), _next(learned, cash), next_steps(todo(learned)),
         ],
         currency=learned.currency,
     )  # fmt: skip
@@ -88,18 +78,13 @@ def _verdict(judged: JudgedPolicy, cash: Cash) -> Chapter:
         note(f"{judged.main.ratio.rule}.", "plain" if judged.main.ratio.ok else "bad"),
         Block("grid", {"grid": grid, "text": text}, "Against the holdout", badge),
     ]
-    segments = [v for v in judged.main.verdicts if v.segment != WHOLE and v.arm == judged.arm]
-    marks = [Mark(v.segment, v.lift.lift, v.low, v.high) for v in segments if v.lift is not None]
-    if marks:
-        sure = "; ".join(v.segment for v in segments if v.lift is not None and v.answer in ("higher", "lower"))
-        settled = f"Settled with all looks counted: {sure}." if sure else "None is settled with all looks counted."
-        blocks.append(
-            forest(
-                "segments", "By customer", f"Customers by what they were worth before. {settled}",
-                Axis(f"{judged.measure} added per customer", "money"), _grid(segments, lambda v: v.segment, cash),
-                marks, cash, how=next(v.rule for v in segments if v.lift is not None), evidence=badge, wide=True,
-            )
-        )  # fmt: skip
+    by_group = [
+        {"segment": v.segment, "n": v.n_arm, "held": v.n_control, "gain": v.lift.lift if v.lift else None,
+         "low": v.low, "high": v.high, "answer": v.answer}
+        for v in judged.main.verdicts if v.segment != WHOLE and v.arm == judged.arm
+    ]  # fmt: skip
+    if (drawn := groups({**_head(judged), "segments": by_group}, cash)) is not None:
+        blocks.append(drawn)
     lead = f"The same customers, randomised before anything was sent. {upper_first(judged.measure)}: {judged.why}."
     return Chapter("verdict", "Verdict", "Did the offers earn their cost?", lead, blocks)
 
@@ -136,25 +121,14 @@ def _days(judged: JudgedPolicy, cash: Cash) -> Chapter:
 
 
 def _calibration(judged: JudgedPolicy, cash: Cash) -> Chapter:
-    held = judged.calibration
-    blocks: list[Figure | Block] = []
-    if judged.measure != "margin" or not judged.quintiles:
-        why = "too few customers with a predicted gain in each arm"
-        if judged.measure != "margin":
-            why = "gains were predicted in margin, and only revenue could be measured"
-        blocks.append(gap("whether predictions were right", why))
-    else:
-        blocks.append(
-            calibration(
-                "calibration", "Predicted and realised gain per customer",
-                f"{count(held.inside)} of {count(held.intervals)} intervals hold what was predicted.",
-                [(q.predicted, q.realised, q.low, q.high, q.n) for q in judged.quintiles], cash, "customers",
-                Axis("realised over the holdout", "money"), how="Customers by quintiles of the predicted gain; each "
-                "quintile is compared with those held back out of the same one.", evidence=_badge(judged), wide=True,
-            )
-        )  # fmt: skip
+    found = {**_head(judged), "calibration": [vars(each) for each in judged.quintiles]}
     lead = "The predicted gain stands in each decision; the holdout says what came."
-    return Chapter("calibration", "Calibration", "Was the prediction right?", lead, blocks)
+    return Chapter("calibration", "Calibration", "Was the prediction right?", lead, [predicted(found, cash)])
+
+
+def _head(judged: JudgedPolicy) -> dict[str, str]:
+    """What learn.json says of every figure."""
+    return {"measure": judged.measure, "evidence": judged.verdict.evidence}
 
 
 def _trust(judged: JudgedPolicy) -> Chapter:
@@ -171,10 +145,7 @@ def _trust(judged: JudgedPolicy) -> Chapter:
         f"A decision weighs 1 / logged propensity of what was decided; the largest is {number(weights.largest)}. "
         f"All together weigh as much as {count(weights.effective)} even decisions."
     )
-    blocks: list[Figure | Block] = [
-        note(worth),
-        note(explored, "plain" if random else "warn"),
-    ]
+    blocks: list[Figure | Block] = [note(worth), note(explored, "plain" if random else "warn")]
     for what, counts, text in (
         ("event", judged.outcome_counts, late), ("decision", judged.decision_counts, "")
     ):  # fmt: skip
@@ -188,13 +159,9 @@ def _trust(judged: JudgedPolicy) -> Chapter:
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
 
-def _drift(judged: JudgedPolicy) -> Chapter:
-    rows = [[d.kind, d.what, number(d.size), number(d.p_adjusted), DRIFTED[d.drifted], d.action] for d in judged.drifts]
-    blocks: list[Figure | Block] = [gap(what, why) for what, why in judged.unseen_drifts]
-    if rows:
-        rules = list(dict.fromkeys(f"{each.kind}: {each.rule}" for each in judged.drifts))
-        heads = ["kind", "what", "size", "p", "finding", "action"]
-        blocks.insert(0, table("Looked at", heads, rows, "; ".join(rules) + ".", words=(1, 4, 5)))
+def _drift(judged: JudgedPolicy, cash: Cash) -> Chapter:
+    looked = drift({"drifts": [vars(each) for each in judged.drifts]}, cash)
+    blocks = [*([looked] if looked else []), *(gap(what, why) for what, why in judged.unseen_drifts)]
     lead = "Customers, predictions and effects are compared with what they were; size and test must both speak."
     return Chapter("drift", "Drift", "Has the world changed?", lead, blocks)
 

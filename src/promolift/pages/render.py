@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from promolift.pages.blocks import Figure, Page, balanced
+from promolift.results.chinese import kept
 from promolift.words import digits, pick, spoken, symbol
 
 
@@ -97,7 +98,7 @@ def environment(*packages: str) -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"pick": pick, "spoken": spoken}
-    made.filters["code"] = code
+    made.filters |= {"code": code, "kept": kept}
     return made
 
 

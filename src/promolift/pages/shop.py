@@ -12,42 +12,33 @@ from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import MOST_DOTS, Customers, Given, Person, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Person, Tastes
 from promolift.results.evaluation import Evaluation, Worth
-from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
+from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote, Point
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
 from promolift.results.standing import standing
-from promolift.sql import bind, fetch
 from promolift.terms import AND, Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
 
-HOURS = """
-with local as (
-    select order_id, make_timestamp(min(ts_ms) * 1000) at time zone 'UTC' at time zone $zone as t
-    from events where kind = 'purchase' group by order_id, customer_id
-)
-select isodow(t) - 1 as weekday, hour(t) as hour, count(*) as orders from local group by all order by all
-"""
-UNREDUCED = Words(
-    en="the log holds no prices before discounts; name their column under [data.events.mapping] "
-    "(columns.list_unit_price or columns.shelf_discount)",
-    zh="日志中没有折前价格；请在[data.events.mapping]中指明其列（columns.list_unit_price或columns.shelf_discount）",
+UNREDUCED = (
+    "the log holds no prices before discounts; name their column under [data.events.mapping] "
+    "(columns.list_unit_price or columns.shelf_discount)"
 )
 TYPICAL = 12  # customers whose messages are shown
 CARDS = 5  # customers whose stories are told
 SMALL = 1  # unit of money below which an offer's gain is called small
 TOLD = {
-    "age": ("age {}", "年龄{}"),
-    "sex": ("{}", "{}"),
-    "occupation": ("{}", "{}"),
-    "income": ("income {}", "收入{}"),
-    "tier": ("membership {}", "会员等级{}"),
-    "household_comp": ("{}", "{}"),
-    "home_ownership": ("{}", "{}"),
+    "age": "age {}",
+    "sex": "{}",
+    "occupation": "{}",
+    "income": "income {}",
+    "tier": "membership {}",
+    "household_comp": "{}",
+    "home_ownership": "{}",
 }
 
 
@@ -66,8 +57,8 @@ def tell_plan(job: Job) -> Story:
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     written = Offers.has(store)
     offers = offer_words(job) if written else {}
-    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), pick("nobody gets an offer", "没有人得到优惠"))
-    unjudged = pick("the plan was not evaluated yet: `promolift evaluate`", "计划尚未评估：`promolift evaluate`")
+    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), kept("nobody gets an offer"))
+    unjudged = kept("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     return Story(
         plan=note, next=standing(job.config, store).text, language=spoken(),
@@ -88,8 +79,8 @@ def tell_plan(job: Job) -> Story:
     )  # fmt: skip
 
 
-def tell_customers(job: Job, shown: Sequence[str] = (), dots: int = MOST_DOTS) -> Story:
-    """The plan's part of the story, and who the shop's customers are: those `shown` by name, at most `dots` drawn."""
+def tell_customers(job: Job) -> Story:
+    """The plan's part of the story, and who the shop's customers are."""
     at, plan = moments(job), Plan.load(job.store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     of_plan, spend = tell_plan(job), list[pl.DataFrame]()
@@ -101,35 +92,26 @@ def tell_customers(job: Job, shown: Sequence[str] = (), dots: int = MOST_DOTS) -
             yield named(job, rows, names)
 
     tastes = Tastes.of(bought())
-    return replace(
-        of_plan, customers=Customers.of(job.profiled.profiles(at.asof), pl.concat(spend), shown, dots),
-        tastes=tastes, week=week(job),
-        missing=dict(of_plan.missing) | {
-            "discount_share": UNREDUCED.in_(spoken()),
-            "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
-        },
-    )  # fmt: skip
+    missing = {"discount_share": kept(UNREDUCED), "tastes": kept("the log names no amounts to take shares of")}
+    people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
+    return replace(of_plan, customers=people, tastes=tastes, missing=dict(of_plan.missing) | missing)
 
 
 def _tell_story(job: Job) -> Story:
     at, store, plan = moments(job), job.store, Plan.load(job.store)
-    found, local = Evaluation.load(store), local_names(job)
-    forecast = forecasts_of(job, at, local)
-    unforecast = None if forecast else ForecastNote.load(store).missing
-    said, shown = Messages.load(store), cards(job, at, local)
-    of_customers = tell_customers(job, [card.given.customer_id for card in shown])
+    found, forecast, said = Evaluation.load(store), ForecastNote.load(store), Messages.load(store)
+    unforecast, of_customers = forecast.missing, tell_customers(job)
     unchecked = {name: kept(why) for name, why in found.unchecked.items()}
     return replace(
         of_customers,
-        forecast=forecast,
-        names=local,
+        forecast=forecast.checked,
         predictions=found.predictions,
         typical=typical(job, said, offer_words(job)),
         angles=list(said.angles.items()),
         wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
-        cards=shown,
+        cards=cards(job, at),
         segments=segment_table(job, plan.chosen),
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
@@ -137,7 +119,7 @@ def _tell_story(job: Job) -> Story:
         missing={name: of_customers.missing[name] for name in ("offers", "discount_share", "tastes")}
         | {
             "cards": of_customers.missing["offers"],
-            "predictions": unchecked.get("purchases", pick("there is too little to check", "可检验的数据太少")),
+            "predictions": unchecked.get("purchases", kept("there is too little to check")),
         }
         | ({"forecast": kept(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,
@@ -200,21 +182,10 @@ def title(name: str) -> str:
     return name.title() if name.isascii() and spoken() == "en" else name
 
 
-def week(job: Job) -> ShopWeek | None:
-    """Orders by hour of the week in the shop's zone."""
-    sql, clean = bind(HOURS, zone=job.config.shop.zone), job.clean
-    return ShopWeek.of(pl.concat([fetch(clean.events(shard).query("events", sql)) for shard in clean.shards]))
-
-
 def binding(limits: Sequence[str], names: Mapping[str, str]) -> str:
     """Which limits hold gain back, the dearest first, in words."""
     said = [name.removeprefix(LIMIT) for name in limits]
-    words = [
-        pick(f"at most so much of the budget on {names[name]}", f"{names[name]}所占预算的上限")
-        if name in names
-        else name
-        for name in said[:5]
-    ]
+    words = [kept(f"at most so much of the budget on {names[name]}") if name in names else name for name in said[:5]]
     if not words:
         return ""
     return pick(
@@ -240,42 +211,30 @@ def not_known(job: Job, unchecked: Mapping[str, str], unforecast: str | None) ->
 def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
     """What nobody knows from this data, why it matters, and what would tell."""
     value, held = job.config.value, share(job.config.plan.holdout_share)
-    told_by = pick(
-        f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell.",
-        f"把计划发出去：随机抽出的{held}客户不发，与他们的差别会给出答案。",
+    told_by = kept(
+        f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell."
     )
     if not job.config.plan.holdout_share:
-        told_by = pick(
-            "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
-            "设置plan.holdout_share，留出一部分客户作对照，用差别来回答。",
-        )
+        told_by = kept("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
     notes = [
         OpenQuestion(
-            pick("Whether this plan earns what is expected.", "这份计划能不能赚到预期的钱。"),
-            pick(
-                "Nothing in the data was randomised, so every effect here is an estimate.",
-                "数据中没有随机发放的优惠，因此这里的效果都是估计。",
-            ),
+            kept("Whether this plan earns what is expected."),
+            kept("Nothing in the data was randomised, so every effect here is an estimate."),
             told_by,
         ),
         OpenQuestion(
-            pick("Whether a personal offer works like a price cut on the shelf.", "个人优惠是否像货架降价一样有效。"),
-            pick(
-                "The response was read from prices open to everybody; a message may be missed, or noticed more.",
-                "反应读自面向所有人的价格；消息可能被错过，也可能更受注意。",
-            ),
-            pick("The customers left out answer this, too.", "留出的对照客户也能回答这一点。"),
+            kept("Whether a personal offer works like a price cut on the shelf."),
+            kept("The response was read from prices open to everybody; a message may be missed, or noticed more."),
+            kept("The customers left out answer this, too."),
         ),
     ]
     if not job.clean.catalogue["cost_cents"].drop_nulls().len():
         rate, own = share(value.margin_rate), "margin_rate" in value.model_fields_set
-        what = pick(f"The margin: {rate} is a usual value, not yours.", f"毛利率：{rate}是常见值，不是您的实际值。")
+        what = kept(f"The margin: {rate} is a usual value, not yours.")
         if own:
-            what = pick(
-                f"The margin of each product: {rate} is stated for all.", f"每种商品的毛利率：统一按设置的{rate}计算。"
-            )
-        why = pick("Profit is proportional to it.", "利润与它成正比。")
-        ask = pick("Give the products their cost (column cost).", "提供商品成本（cost列）。")
+            what = kept(f"The margin of each product: {rate} is stated for all.")
+        why = kept("Profit is proportional to it.")
+        ask = kept("Give the products their cost (column cost).")
         notes.append(OpenQuestion(what, why, ask))
     if lines := unmeasured(job, plan):
         notes.append(
@@ -284,14 +243,8 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
                     f"What these offers add where it was never measured: {'; '.join(lines)}.",
                     f"以下优惠在从未测量过的地方能带来多少：{'；'.join(lines)}。",
                 ),
-                pick(
-                    "There they are listed with an assumed effect and not planned.",
-                    "在那里只按假设的效果列出，没有进入计划。",
-                ),
-                pick(
-                    "Try them on a small share of customers picked at random (plan.trial).",
-                    "对一小部分随机抽出的客户试一试（plan.trial）。",
-                ),
+                kept("There they are listed with an assumed effect and not planned."),
+                kept("Try them on a small share of customers picked at random (plan.trial)."),
             )
         )
     return notes
@@ -309,13 +262,13 @@ def unmeasured(job: Job, plan: Plan) -> list[str]:
     return said
 
 
-def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:
+def cards(job: Job, at: Moments) -> list[Card]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
     offers, described = offer_words(job), job.clean.people
     picked = varied(Messages.load(job.store).rows, described)
     profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     if (ahead := job.profiled.outlook) is not None:
-        profiles = profiles.join(ahead.select("customer_id", "churn_prob", "leans_to"), on="customer_id", how="left")
+        profiles = profiles.join(ahead.select("customer_id", "churn_prob"), on="customer_id", how="left")
     about = {row["customer_id"]: Person.of(row) for row in profiles.iter_rows(named=True)}
     details = {row["customer_id"]: row for row in described.iter_rows(named=True)}
     tastes = top_tastes(job, at, picked)
@@ -324,7 +277,7 @@ def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:
         given = Given.of(row)
         person = about.get(given.customer_id, Person())
         said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
-        found.append(Card(given, offers[given.offer_id], said, facts(person, local)))
+        found.append(Card(given, offers[given.offer_id], said, facts(person)))
     return found
 
 
@@ -355,81 +308,25 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
 
 def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """One or two sentences on the customer."""
-    known = [pick(en, zh).format(said[name]) for name, (en, zh) in TOLD.items() if said.get(name)]
+    known = [kept(text.format(said[name])) for name, text in TOLD.items() if said.get(name)]
     parts = [pick(f"Told the shop: {', '.join(known)}.", f"自述：{'，'.join(known)}。")] if known else []
     cadence = person.cadence_days
     if cadence is not None:
         every = day_count(round(cadence))
-        often = pick(f"Shops about every {every} days.", f"大约每{every}天来一次。")
-        parts.append(often if cadence >= 1.5 else pick("Shops nearly every day.", "几乎每天都来。"))
+        often = kept(f"Shops about every {every} days.")
+        parts.append(often if cadence >= 1.5 else kept("Shops nearly every day."))
     if tastes:
         parts.append(pick(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
     return pick(" ", "").join(parts)
 
 
-def facts(person: Person, local: Mapping[str, str]) -> dict[str, str]:
+def facts(person: Person) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
-        (pick("orders in a year", "一年订单数"), count, person.orders_52w),
-        (pick("last order, days ago", "上次下单（天前）"), count, person.recency_days),
-        (pick("paid less than list price", "比原价少付"), share, person.discount_share),
-        (pick("bought on a shelf deal", "打折时购买的占比"), share, person.deal_share),
-        (pick("stays away for two months", "两个月不来的可能性"), share, person.churn_prob),
-        (pick("leans to", "偏爱"), lambda name: local.get(name, name), person.leans_to),
+        (kept("orders in a year"), count, person.orders_52w),
+        (kept("last order, days ago"), count, person.recency_days),
+        (kept("paid less than list price"), share, person.discount_share),
+        (kept("bought on a shelf deal"), share, person.deal_share),
+        (kept("stays away for two months"), share, person.churn_prob),
     ]
     return {name: say(value) for name, say, value in shown if value is not None}
-
-
-def local_names(job: Job) -> dict[str, str]:
-    """Items and shelves are forecast under their English names: what these are in the report's language, if another."""
-    if spoken() == "en" or job.profiled.outlook is None:
-        return {}
-    items = job.profiled.outlook_items
-    goods, shelves = (
-        pl.concat([items[name].drop_nulls() for name in names]).unique().sort()
-        for names in (("item", "category"), ("department",))
-    )
-    found = [*(message.label(key) for key in goods), *(message.label(key, "department") for key in shelves)]
-    return {words.en: words.in_(spoken()) for words in found}
-
-
-def forecasts_of(job: Job, at: Moments, local: Mapping[str, str]) -> Forecasts | None:
-    """What the encoder forecasts; None where there is no encoder: the note says why."""
-    note, ahead = ForecastNote.load(job.store), job.profiled.outlook
-    if note.checked is None or ahead is None:
-        return None
-    people = mapped_people(job, at, ahead).with_columns(pl.col("leans_to").replace(local))
-    goods = mapped_goods(job).with_columns(pl.col("name").replace(local))
-    return Forecasts.of(note.checked, named_in(note.told, local), people, goods)
-
-
-def named_in(shown: CustomerForecast | None, local: Mapping[str, str]) -> CustomerForecast | None:
-    """The forecast of one customer with the names of items and shelves in the report's language."""
-    if shown is None or not local:
-        return shown
-
-    def name(each: str | None) -> str | None:
-        return None if each is None else local.get(each, each)
-
-    alike = (one.model_copy(update={"leans_to": name(one.leans_to), "next_1": name(one.next_1)}) for one in shown.alike)
-    visits = (one.model_copy(update={"items": tuple(local.get(x, x) for x in one.items)}) for one in shown.reasons)
-    return shown.model_copy(update={"item": name(shown.item), "alike": tuple(alike), "reasons": tuple(visits)})
-
-
-def mapped_people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:
-    """Customers on the map with what colours them; `ahead` is what is expected of everybody."""
-    shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select("x", "y", customer_id="key")
-    profiles = job.profiled.profiles(at.asof).select("customer_id", "price_sensitivity")
-    return shown.join(ahead.select("customer_id", "spend_cents", "leans_to"), on="customer_id").join(
-        profiles, on="customer_id", how="left"
-    )
-
-
-def mapped_goods(job: Job) -> pl.DataFrame:
-    """Items on the map that may be told, with the shelf they belong to."""
-    items = job.profiled.outlook_items.drop("embedding").filter(pl.col("name").is_not_null())
-    shelf = pl.col("department").fill_null(pl.col("category")).fill_null("other")
-    shown = job.profiled.outlook_map.filter(pl.col("kind") == "item").select("x", "y", item="key")
-    rows = shown.join(items, on="item").with_columns(shelf.alias("shelf"))
-    words = {key: message.label(key, "department").in_(spoken()) for key in rows["shelf"].unique().sort()}
-    return rows.select("name", "x", "y", pl.col("shelf").replace_strict(words, return_dtype=pl.String), "visits")

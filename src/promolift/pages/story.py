@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.results.customers import Customers, Given, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
-from promolift.results.forecasts import Forecasts
+from promolift.results.forecasts import Checked
 from promolift.results.messages import MotiveCount, PoolWords, Written
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
@@ -56,8 +56,8 @@ class Story:
     """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
     the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
     that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
-    `members` which models forecast purchases, `names` what items and shelves are called in the language, by what they
-    were called when they were forecast, `next` where the shop stands and what to do now.
+    `members` which models forecast purchases, `forecast` how well an encoder saw the last weeks, `next` where the shop
+    stands and what to do now.
     `segments` is `results.segments.segment_table` of the plan.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
@@ -77,11 +77,8 @@ class Story:
     believed: Sequence[Assumption] = ()
     worth: Worth | None = None
     customers: Customers | None = None
-    history_days: int = 364
     tastes: Tastes | None = None
-    week: ShopWeek | None = None
-    forecast: Forecasts | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
+    forecast: Checked | None = None
     predictions: Predictions = field(default_factory=Predictions)
     frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
     policies: pl.DataFrame | None = None
@@ -103,7 +100,6 @@ class Story:
 
     @property
     def cash(self) -> Cash:
-        """Says amounts in the shop's currency."""
         return Cash(self.plan.shop.currency)
 
     @property

@@ -45,17 +45,14 @@ class TrialStory:
 
     @property
     def fit(self) -> TrialFit:
-        """Who got what, and what may be claimed."""
         return self.results.fitted.note
 
     @property
     def settings(self) -> TrialSettings:
-        """What the columns mean."""
         return self.fit.settings
 
     @property
     def judged(self) -> TrialJudgement | None:
-        """What was found on customers unseen."""
         return self.results.judged
 
     def effects(self, outcome: str) -> list[dict[str, Any]]:
@@ -70,7 +67,6 @@ class TrialStory:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Names, control first."""
         return self.fit.arms
 
     def cents(self, amount: float) -> float:
@@ -98,7 +94,6 @@ class TrialStory:
         return self.cash(value) if outcome == self.settings.money else number(value)
 
     def basis(self, outcome: str) -> str:
-        """What is net in the outcome, and of what."""
         return self.settings.basis(outcome, self.cash)
 
     def basis_sentence(self, outcome: str) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "Shared",
     "affinities",
     "attributes",
+    "counted",
     "describe",
     "find_segments",
     "forecast",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.profile.affinity import affinities, interests
+    from promolift.profile.affinity import affinities, counted, interests, target_facts
     from promolift.profile.meanings import describe, sentence
     from promolift.profile.passes import STEPS
     from promolift.profile.profiles import attributes, profile, reasons
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
         PurchaseHistories,
         forecast,
         learned_moments,
-        target_facts,
         together,
     )
     from promolift.profile.segments import Segment, find_segments, segment_counts

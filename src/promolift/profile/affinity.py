@@ -6,11 +6,13 @@ further promotion; (2) the likeliest targets they never bought, and (3) targets 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import sql
+from promolift.hashing import hash_units
 from promolift.profile.choices import firsts, pace, read_cells
 from promolift.profile.counts import forecast, order_prior, target_prior
 from promolift.profile.lines import Lines, read_lines, read_moments, words
@@ -77,11 +79,63 @@ def affinities(shard: Shard, moments: Relation, shared: Shared, settings: Profil
     Formulas and errors: counts.py for targets bought, novel.py for targets never bought. Forecasts are null for a
     moment earlier than every moment of `shared`.
     """
+    yield AFFINITIES.empty()
+    yield from (_finish(*table[1:]) for table in _tables(shard, moments, shared, settings))
+
+
+class CountedMoment(NamedTuple):
+    """AFFINITIES of one moment: of all customers (none at an `earlier` moment), and of those that forecasters learn
+    from; the sums over all of them (`target_facts`).
+    """
+
+    rows: pl.DataFrame
+    learned: pl.DataFrame
+    facts: pl.DataFrame
+
+
+def counted(
+    shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings, share: float
+) -> Iterator[CountedMoment]:
+    """`affinities`, and those of a share of the customers, drawn by hash, from which forecasters learn."""
+    people = fetch(read_lines(shard, settings.zone).people)
+    people = people.filter(pl.Series(hash_units("purchases", people["name"].to_list()) < share))
+    for asof_ms, found, lines, names in _tables(shard, moments, shared, settings):
+        facts = target_facts(found)
+        facts = facts.with_columns(names.texts.gather(facts["target"]).alias("target"))
+        if asof_ms in shared.earlier:
+            learned = _finish(found.filter(pl.col("customer_id").is_in(people["customer_id"].implode())), lines, names)
+            yield CountedMoment(learned.clear(), learned, facts)
+        else:
+            rows = _finish(found, lines, names)
+            yield CountedMoment(rows, rows.filter(pl.col("customer_id").is_in(people["name"].implode())), facts)
+
+
+class _Table(NamedTuple):
+    asof_ms: int
+    found: pl.DataFrame
+    lines: Lines
+    names: Names
+
+
+def _tables(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[_Table]:
     lines = read_lines(shard, settings.zone)
     names, known = Names.of(words(shard, settings.zone), shared), _known(lines, moments, shared)
-    yield AFFINITIES.empty()
     for part in known.sort("asof_ms").partition_by("asof_ms", maintain_order=True):
-        yield _finish(_at_moment(shard, names, part, shared, settings), lines, names)
+        yield _Table(part["asof_ms"][0], _at_moment(shard, names, part, shared, settings), lines, names)
+
+
+def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Sums per moment and target over AFFINITIES of some customers: how many bought it, lately, and are expected to."""
+    recent = [(pl.col("recency_days") < days).sum().alias(f"within_{days}") for days in (28, 56)]
+    known = rows.select("asof_ms", "target", "bought", "recency_days", "buy_prob").filter("bought")
+    return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, pl.col("buy_prob").sum())
+
+
+def learners(people: pl.Series, share: float) -> pl.Series:
+    """Which customers a forecaster learns from, where a share of them is enough: drawn by hash."""
+    if share >= 1:
+        return pl.repeat(True, len(people), eager=True)
+    return pl.Series(hash_units("purchases", people.to_list()) < share)
 
 
 def _known(lines: Lines, moments: Relation, shared: Shared) -> pl.DataFrame:

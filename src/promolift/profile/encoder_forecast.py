@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from sklearn.linear_model import LogisticRegression
-from sklearn.manifold import TSNE
 
 from promolift.errors import InputError, SupportError
 from promolift.profile.basket import BasketRanker, BasketView
@@ -506,31 +505,6 @@ def standing(said: ForecastBatch, shared: Popularity, vec_ID: Floats) -> Floats:
     halves = (said.state_PD, apart_PI @ vec_ID)
     unit = [x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9) for x in halves]
     return np.concatenate(unit, axis=1).astype(np.float32)
-
-
-def flat_map(state_ND: Floats) -> Floats:
-    """N x 2: the two directions in which embeddings differ most, each scaled to unit spread, signs fixed."""
-    centred = state_ND - state_ND.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    found = centred @ axes.T
-    return np.asarray(found / (found.std(axis=0) + 1e-9), np.float32)
-
-
-def near_map(state_ND: Floats, seed: int = 1) -> Floats:
-    """N x 2: a map that keeps neighbours together (t-SNE, van der Maaten and Hinton 2008); large distances say little.
-
-    Starts from `flat_map`; below 30 rows it is `flat_map`.
-    """
-    flat = flat_map(state_ND)
-    if len(flat) < 30:
-        return flat
-    unit_ND = state_ND / (np.linalg.norm(state_ND, axis=1, keepdims=True) + 1e-9)
-    many = min(30.0, (len(flat) - 1) / 3)
-    fitted = TSNE(perplexity=many, init=1e-4 * flat, random_state=seed, max_iter=600, n_jobs=1)
-    placed = fitted.fit_transform(unit_ND.astype(np.float32))
-    centred = placed - placed.mean(axis=0)
-    return np.asarray(centred / (centred.std(axis=0) + 1e-9), np.float32)
 
 
 @dataclass(frozen=True)

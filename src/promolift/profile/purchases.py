@@ -91,13 +91,6 @@ def learned_moments(asof_ms: int, window_ms: int) -> list[int]:
     return [asof_ms - k * window_ms for k in range(1, SNAPSHOTS + 1)]
 
 
-def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Sums per moment and target over AFFINITIES of some customers: how many bought it, lately, and are expected to."""
-    recent = [(pl.col("recency_days") < days).sum().alias(f"within_{days}") for days in (28, 56)]
-    known = rows.filter("bought")
-    return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, pl.col("buy_prob").sum())
-
-
 def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """FACTS per moment and target of the whole shop, from the sums of all its customers."""
     sums = pl.concat(parts).group_by("asof_ms", "target").agg(pl.all().sum()).sort("asof_ms", "target")
@@ -210,7 +203,10 @@ def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> MemberNote:
     """The weight of the trees' log odds beside the counts', by a window that they never saw."""
     hit, who = last["hit"].to_numpy(), last["customer_id"]
     loss_RW = np.stack([_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS], axis=1)
-    found = weigh(loss_RW, who, hash_units("halves", who.to_list()) < 0.5)
+    people = who.unique(maintain_order=True)
+    halves = pl.DataFrame({"who": people, "first": hash_units("halves", people.to_list()) < 0.5})
+    first_R = who.to_frame("who").join(halves, on="who", how="left", maintain_order="left")["first"].to_numpy()
+    found = weigh(loss_RW, who, first_R)
     lead = paired(loss_RW[:, 0] - np.take_along_axis(loss_RW, found.at_R[:, None], 1)[:, 0], who)
     why = "the trees lose less on the last window" if found.at else "the counts alone are within one standard error"
     return MemberNote(

@@ -86,19 +86,19 @@ def first_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Table
     asofs = sorted({*all_asofs(shared, settings), *shared.earlier})
     firsts(shard, settings)
     words(shard, settings.zone)
-    parts = [_booked(shard, lines, moments_of(asofs), settings)]
+    parts = [_booked(shard, lines, moments_of(asofs), moments_of(shared.asofs), settings)]
     for asof_ms in asofs:  # one moment at a time: memory stays that of one moment
         moments = everybody(lines, asof_ms)
         visits = read_visits(lines.slices, moments)
         here = shard.keep(f"pace {asof_ms}", partial(read_pace, visits, settings))
-        parts.append(
-            {
-                "baskets": fetch(sql.run(BASKETS, visits=visits)),
-                "orders": order_sums(here),
-                "targets": lines.texts(target_sums(cells.before(asof_ms, settings), here), "target"),
-                "rates": rate_sums(read_trials(shard, lines, moments)),
-            }
-        )
+        part = {
+            "orders": order_sums(here),
+            "targets": lines.texts(target_sums(cells.before(asof_ms, settings), here), "target"),
+        }
+        if asof_ms in shared.asofs:  # no profile is asked for at the others
+            part["baskets"] = fetch(sql.run(BASKETS, visits=visits))
+            part["rates"] = rate_sums(read_trials(shard, lines, moments))
+        parts.append(part)
     return add(parts)
 
 
@@ -113,10 +113,12 @@ def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
     return pl.DataFrame({"asof_ms": list(asofs)}, schema={"asof_ms": pl.Int64})
 
 
-def _booked(shard: Shard, lines: Lines, asofs: pl.DataFrame, settings: ProfileSettings) -> Tables:
+def _booked(
+    shard: Shard, lines: Lines, asofs: pl.DataFrame, profiled: pl.DataFrame, settings: ProfileSettings
+) -> Tables:
     rows, window_ms = lines.rows, settings.interest_days * DAY_MS
     deals = deal_sums(weekly(shard, settings))
-    interests = fetch(sql.run(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=asofs))
+    interests = fetch(sql.run(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=profiled))
     return {
         "shop": fetch(sql.run(SHOP, lines=rows, asofs=asofs)),
         "prices": lines.texts(fetch(sql.run(PRICES, lines=rows, asofs=asofs)), "type"),

@@ -16,7 +16,8 @@ TOO_FEW = 20  # customers of a group below which no arm can be compared with non
 class DrawnGroup(Settings):
     """A group in which arms are drawn against none: customers of each, the smallest effect that this shows with 80 %
     power after its window, and how many on each side would show the smallest effect worth knowing: one as large as what
-    the dearest arm costs, or as what is assumed of a letter where none costs anything."""
+    the dearest arm costs, or as what is assumed of a letter where none costs anything. With `even` customers on each
+    side as much would be shown as is; of several arms by that of which fewest are drawn."""
 
     group: str
     arms: tuple[str, ...]
@@ -24,6 +25,7 @@ class DrawnGroup(Settings):
     none: int
     detectable_cents: float
     needed: int
+    even: int = 0
 
 
 class DrawNote(Note):
@@ -100,7 +102,7 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         return said or [_no_test(note, currency)]
     least = money(min(each.detectable_cents for each in note.tested), currency)
     cost, most = money(note.cost_cents, currency), money(note.ceiling_cents, currency)
-    weak = all(each.treated / max(len(each.arms), 1) < each.needed for each in note.tested)
+    weak = all(each.even < each.needed for each in note.tested)
     parts = listed([_group(each, currency) for each in note.tested])
     name = pick(
         "a first draw, to be pooled with those that follow" if weak else "a test",
@@ -108,14 +110,21 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     )
     said.append(
         pick(
-            f"Before sending: this is {name}. After {note.window_days} days you will know effects of at least {least} "
-            f"per customer over {note.horizon_days} days; it is expected to cost {cost}, and all that is given costs "
-            f"at most {most} (but for one month in a thousand; the budget is kept by that). By group, with 80 % "
-            f"power: {parts}.",
-            f"发送之前：这是{name}。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
+            f"Before sending: this is {name}, read once, when its days are over. After {note.window_days} days you "
+            f"will know effects of at least {least} per customer over {note.horizon_days} days; it is expected to cost "
+            f"{cost}, and all that is given costs at most {most} (but for one month in a thousand; the budget is kept "
+            f"by that). By group, with 80 % power: {parts}.",
+            f"发送之前：这是{name}，期满后读取一次。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
             f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
+    if lead := sorted({each.arm for each in note.effects if each.lead}):
+        said.append(
+            pick(
+                f"{listed(lead)} takes nothing off and is believed to gain: most get it and a control does not.",
+                f"{listed(lead)}不花钱，且预计有收益：多数客户会收到，只留一组对照不发。",
+            )
+        )
     said += _assumed(note)
     if weak:
         need = count(min(each.needed for each in note.tested))

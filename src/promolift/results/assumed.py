@@ -3,6 +3,7 @@
 import polars as pl
 
 from promolift import effect
+from promolift.results.chinese import kept
 from promolift.results.plan import Assumption
 from promolift.words import pick, share, speaking
 
@@ -53,19 +54,16 @@ def _gain(chosen: pl.DataFrame) -> float:
 
 def _flip(flips_at: float | None, never: str) -> str:
     at = share(flips_at)
-    return never if flips_at is None else pick(f"at {at} this plan would earn nothing", f"到{at}时，这份计划就不赚钱了")
+    return never if flips_at is None else kept(f"at {at} this plan would earn nothing")
 
 
 def _margin(stated: effect.ValueSettings, chosen: pl.DataFrame, luck: float) -> Assumption:
     value, added = stated.margin_rate, float(chosen["added_cents"].sum()) - luck
     flips = value * float(chosen["cost_cents"].sum()) / added if added > 0 else None
     own = "margin_rate" in stated.model_fields_set
-    source = pick("as promolift.toml states", "按promolift.toml中的设置") if own else pick(
-        "a usual value, since no product has a cost", "商品没有成本数据，取常见值"
-    )  # fmt: skip
-    at = _flip(flips, pick("no margin would pay", "毛利再高也不赚钱"))
-    text = pick(f"A margin of {share(value)} for every product, {source}: {at}.",
-                f"所有商品毛利率{share(value)}（{source}）：{at}。")  # fmt: skip
+    source = kept("as promolift.toml states") if own else kept("a usual value, since no product has a cost")
+    at = _flip(flips, kept("no margin would pay"))
+    text = kept(f"A margin of {share(value)} for every product, {source}: {at}.")
     return Assumption(name="margin", value=value, flips_at=flips, text=text)
 
 
@@ -75,20 +73,14 @@ def _suppliers(chosen: pl.DataFrame, luck: float) -> Assumption | None:
     paid = float(rows["subsidy_cents"].sum())
     whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
     if whole <= 0 and (chosen["supplier_share"] >= 1).any():
-        text = pick(
-            "Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.",
-            "按promolift.toml中的设置，折扣全部由供应商承担；低到多少时不赚钱，无法得知。",
-        )
+        text = kept("Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.")
         return Assumption(name="supplier_share", value=1.0, flips_at=None, text=text)
     if whole <= 0:
         return None
     value, flips = 1 - paid / whole, 1 - (_gain(chosen) - luck + paid) / whole
     flips_at = None if flips < 0 else flips
-    at = _flip(flips_at, pick("this plan would pay without them, too", "即使供应商不出钱，这份计划也赚钱"))
-    text = pick(
-        f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: {at}.",
-        f"按promolift.toml中的设置，供应商承担折扣的{share(value)}：{at}。",
-    )
+    at = _flip(flips_at, kept("this plan would pay without them, too"))
+    text = kept(f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: {at}.")
     return Assumption(name="supplier_share", value=value, flips_at=flips_at, text=text)
 
 
@@ -111,11 +103,11 @@ def _response(chosen: pl.DataFrame, response: effect.DiscountResponse, luck: flo
     if response.level == "assumed":
         how = pick("assumed", "是假设的")
     else:
-        how = pick("read from past shelf prices, not proven by an experiment", "从过去的货架价格中读出，未经实验证明")
-    turn = pick(f"at {at} of it this plan would earn nothing", f"如果实际只有预期的{at}，这份计划就不赚钱了")
-    never = pick("it would pay without any", "即使客户毫无反应，计划也不亏")
+        how = kept("read from past shelf prices, not proven by an experiment")
+    turn = kept(f"at {at} of it this plan would earn nothing")
+    never = kept("it would pay without any")
     end = never if flips is None else turn
-    text = pick(f"The response to discounts is {how}: {end}.", f"客户对折扣的反应{how}：{end}。")
+    text = kept(f"The response to discounts is {how}: {end}.")
     return Assumption(name="response", value=1.0, flips_at=flips, text=text)
 
 
@@ -128,16 +120,13 @@ def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None
     part = float((rows["added_cents"] - rows["subsidy_cents"]).sum())
     left = 1 - (_gain(chosen) - luck) / part if part > 0 else -1.0
     flips = value * left if left > 0 else None
-    at = _flip(flips, pick("fewer would not turn the plan", "再少也不会让计划亏损"))
-    text = pick(f"{share(value)} of customers notice a coupon: {at}.", f"{share(value)}的客户会注意到优惠券：{at}。")
+    at = _flip(flips, kept("fewer would not turn the plan"))
+    text = kept(f"{share(value)} of customers notice a coupon: {at}.")
     return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
 
 
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:
     if (chosen["benefit"].is_in(["percent_off", "fixed_price"])).all():
         return None
-    text = pick(
-        f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it.",
-        f"差一点到门槛的订单中，有{share(value)}会凑单：日志里没有数据能检验这一点。",
-    )
+    text = kept(f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it.")
     return Assumption(name="stretch_share", value=value, flips_at=None, text=text)

@@ -40,10 +40,8 @@ class Note(Settings):
 
     @classmethod
     def has(cls, store: Store) -> bool:
-        """Whether the note is there."""
         return store.has_json(cls.NAME)
 
     def keep(self, store: Store) -> Self:
-        """Write it into the work folder, in place of what was there."""
         store.save_json(self.NAME, self.model_dump(mode="json"))
         return self

@@ -1,10 +1,11 @@
-"""A sentence that a step kept in English in; the same in Chinese, by the catalogue chinese.tsv, out.
+"""A sentence in English in; the same in Chinese, by the catalogue chinese.tsv, out.
 
-Steps keep their reasons in English, with their numbers in them. The catalogue holds each of these sentences as a
-pattern, where `{}` stands for what differs, beside its Chinese, where `{0}` is the first of them.
+What is said is written in English, with its numbers in it. The catalogue holds each of these sentences as a pattern,
+where `{}` stands for what differs, beside its Chinese, where `{0}` is the first of them.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,10 +13,14 @@ from typing import NamedTuple
 from promolift.settings import rows_of
 from promolift.words import spoken
 
+WORD = re.compile(r"[A-Za-z]+")
+OWN = re.compile(r"(?<![}A-Za-z])[A-Za-z]+(?![{A-Za-z])")  # a word of a pattern that no fill can lengthen
+
 
 class Pattern(NamedTuple):
-    """A sentence of the catalogue: what matches its English, and its Chinese."""
+    """A sentence of the catalogue: how many of its letters are its own, what matches its English, and its Chinese."""
 
+    own: int
     english: re.Pattern[str]
     chinese: str
 
@@ -31,14 +36,25 @@ def in_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
     """
     if names and text in names:
         return names[text]
-    for english, chinese in catalogue():
+    for _, english, chinese in near(text):
         if found := english.fullmatch(text):
             return chinese.format(*(in_chinese(each, names) for each in found.groups()))
     return text
 
 
+def near(text: str) -> list[Pattern]:
+    """Patterns that share a word with `text`, and those without words; the one with the most letters of its own first,
+    so that a general one takes no other's place.
+    """
+    words = sorted({"", *WORD.findall(text)})
+    return sorted((each for word in words for each in catalogue().get(word, ())), key=lambda each: -each.own)
+
+
 @lru_cache
-def catalogue() -> tuple[Pattern, ...]:
-    """All of it; the pattern with the most words of its own first, so that a general one takes no other's place."""
-    pairs = sorted(rows_of("results/chinese.tsv"), key=lambda pair: -len(pair[0].replace("{}", "")))
-    return tuple(Pattern(re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.S), zh) for en, zh in pairs)
+def catalogue() -> Mapping[str, list[Pattern]]:
+    """All of it, each pattern under its longest word."""
+    found = defaultdict(list)
+    for en, zh in rows_of("results/chinese.tsv"):
+        english = re.compile(re.escape(en).replace(r"\{\}", "(.*?)"), re.S)
+        found[max(OWN.findall(en), key=len, default="")].append(Pattern(len(en.replace("{}", "")), english, zh))
+    return dict(found)

@@ -1,162 +1,60 @@
-"""Profiles, affinities and orders by hour in; who the shop's customers are, counted once, and one of them, out."""
+"""Profiles and affinities in; who the shop's customers are, counted once, and one of them, out."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import polars as pl
 
-from promolift.results.figures import Histogram, finite, quantile, sample, typed
+from promolift.results.figures import Histogram, finite, quantile, typed
 from promolift.results.plan import Level
 from promolift.settings import Settings
 from promolift.tables import Z95
 
-MOST_DOTS = 2500
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 HEAVY = 0.2  # who saves this part of the full price and more buys much on discount
 TOP_CATEGORIES = 10
 READ = {
-    "recency_days": "recency_days", "orders": "orders_52w", "spend_cents": "revenue_52w_cents",
-    "cadence_days": "cadence_days", "basket_cents": "basket_median_cents", "discount_share": "discount_share",
-    "price_sensitivity": "price_sensitivity", "price_sensitivity_se": "price_sensitivity_se",
+    "recency_days": "recency_days", "cadence_days": "cadence_days", "basket_cents": "basket_median_cents",
+    "discount_share": "discount_share",
 }  # fmt: skip
 
 
-class Quantile(Settings):
-    """Of each attribute the value that `part` of the customers are at or below; None where nobody's is known.
+class MiddleCustomer(Settings):
+    """The median of each attribute by itself; None: nobody's is known. `spend_next_cents` is of the plan's window."""
 
-    `orders` and `spend_cents` are of the last 364 days, `spend_next_cents` is expected of the plan's window.
-    """
-
-    part: float
     recency_days: float | None
     cadence_days: float | None
-    orders: float | None
-    spend_cents: float | None
     basket_cents: float | None
     discount_share: float | None
-    price_sensitivity: float | None
     spend_next_cents: float | None
-
-    @classmethod
-    def of(cls, people: pl.DataFrame, part: float) -> Self:
-        """Each attribute by itself."""
-        names = [name for name in cls.model_fields if name != "part"]
-        return cls(part=part, **{name: quantile(people[name], part) for name in names})
-
-
-class Dot(Settings):
-    """A customer on the map of recency and spend."""
-
-    customer_id: str
-    recency_days: float
-    spend_cents: float
-    price_sensitivity: float | None
-
-
-class Placed(Settings):
-    """The customers with both a last order and a spend; `left_out` are the others.
-
-    `dots` are drawn by hash, `lettered` those whose stories are told. `top_tenth_share`: of all spend, that of the
-    tenth that spends most; None below ten customers. `apart_share`: of those whose price sensitivity and its error are
-    known, whose lies more than two standard errors from the middle. `sensitivity_low` and `_high` are as far from the
-    middle as the farther of the 5 % and 95 % quantiles; None where all are the same.
-    """
-
-    customers: int
-    left_out: int
-    dots: tuple[Dot, ...]
-    lettered: tuple[Dot, ...]
-    longest_days: float
-    quantiles: tuple[Quantile, ...]
-    top_tenth_share: float | None
-    apart_share: float | None
-    sensitivity_low: float | None
-    sensitivity_high: float | None
-
-    @property
-    def drawn(self) -> int:
-        """How many are drawn."""
-        return len(self.dots)
-
-    @property
-    def middle(self) -> Quantile:
-        """The medians."""
-        return self.quantiles[QUANTILES.index(0.5)]
-
-    @classmethod
-    def of(cls, people: pl.DataFrame, lettered: Sequence[str], dots: int) -> Self | None:
-        """At most so many `dots`; None where there are none."""
-        placed = people.filter(pl.col("recency_days") >= 0, pl.col("spend_cents") > 0)
-        if placed.is_empty():
-            return None
-        reach = _reach(placed["price_sensitivity"])
-        return cls(
-            customers=placed.height, left_out=people.height - placed.height,
-            dots=typed(Dot, sample(placed, "customer_id", dots, "report.scatter")),
-            lettered=typed(Dot, placed.filter(pl.col("customer_id").is_in(lettered))),
-            longest_days=placed["recency_days"].max(), quantiles=tuple(Quantile.of(placed, q) for q in QUANTILES),
-            top_tenth_share=_top_tenth(placed["spend_cents"]), apart_share=_apart(placed),
-            sensitivity_low=reach and reach.low, sensitivity_high=reach and reach.high,
-        )  # fmt: skip
 
 
 class Customers(Settings):
-    """Who the customers are: the one in the middle, the map, and how often and how dearly they buy.
+    """Who the customers are: the one in the middle, and how often and how dearly they buy.
 
     `heavy_share`: of those whose discounts are known, who saves a fifth of the full price and more.
     """
 
     customers: int
-    middle: Quantile
-    placed: Placed | None
+    middle: MiddleCustomer
     cadence_days: Histogram | None
     discount_share: Histogram | None
     heavy_share: float | None
 
     @classmethod
-    def of(
-        cls, profiles: pl.DataFrame, affinities: pl.DataFrame, lettered: Sequence[str] = (), dots: int = MOST_DOTS
-    ) -> Self | None:
-        """From PROFILES and AFFINITIES as of one moment; None where there is nobody. The map has at most `dots`."""
+    def of(cls, profiles: pl.DataFrame, affinities: pl.DataFrame) -> Self | None:
+        """From PROFILES and expected_cents of AFFINITIES as of one moment; None where there is nobody."""
         if profiles.is_empty():
             return None
-        spend = affinities.group_by("customer_id").agg(pl.col("expected_cents").sum().alias("spend_next_cents"))
+        spend = affinities.group_by("customer_id").agg(spend_next_cents=pl.col("expected_cents").sum())
         read = profiles.select("customer_id", **{to: pl.col(name).cast(pl.Float64) for to, name in READ.items()})
-        people = finite(read.join(spend, on="customer_id", how="left").sort("customer_id"))
+        people = finite(read.join(spend, on="customer_id", how="left"))
         reduced = people["discount_share"].drop_nulls()
         return cls(
-            customers=people.height, middle=Quantile.of(people, 0.5), placed=Placed.of(people, lettered, dots),
+            customers=people.height,
+            middle=MiddleCustomer(**{name: quantile(people[name], 0.5) for name in MiddleCustomer.model_fields}),
             cadence_days=Histogram.of(people["cadence_days"]), discount_share=Histogram.of(people["discount_share"]),
             heavy_share=(reduced >= HEAVY).mean() if reduced.len() else None,
         )  # fmt: skip
-
-
-class _Reach(NamedTuple):
-    low: float
-    high: float
-
-
-def _reach(sensitivity: pl.Series) -> _Reach | None:
-    low, middle, high = (quantile(sensitivity, q) for q in (0.05, 0.5, 0.95))
-    if low is None or high is None or middle is None or low >= high:
-        return None
-    reach = max(high - middle, middle - low)
-    return _Reach(middle - reach, middle + reach)
-
-
-def _top_tenth(spend: pl.Series) -> float | None:
-    if spend.len() < 10:
-        return None
-    top = spend.sort(descending=True).head(max(1, round(spend.len() / 10)))
-    return float(top.sum()) / float(spend.sum())
-
-
-def _apart(placed: pl.DataFrame) -> float | None:
-    known = placed.drop_nulls(["price_sensitivity", "price_sensitivity_se"])
-    if known.is_empty():
-        return None
-    away = (pl.col("price_sensitivity") - pl.col("price_sensitivity").median()).abs()
-    return known.filter(away > 2 * pl.col("price_sensitivity_se")).height / known.height
 
 
 class Taste(Settings):
@@ -177,7 +75,6 @@ class Tastes(Settings):
 
     @property
     def shown(self) -> int:
-        """How many are on top."""
         return len(self.top)
 
     @classmethod
@@ -199,50 +96,6 @@ class Tastes(Settings):
         )
 
 
-class Hour(Settings):
-    """An hour of the week in the shop's zone, its share of the week's orders; `weekday` 0 is Monday."""
-
-    weekday: int
-    hour: int
-    orders_share: float
-
-
-class ShopWeek(Settings):
-    """When `orders` come: each of the 168 hours, Monday's first, and the share of each day."""
-
-    orders: int
-    hours: tuple[Hour, ...]
-    days_share: tuple[float, ...]
-
-    @property
-    def busiest(self) -> Hour:
-        """The hour with the most orders, the earliest of equal ones."""
-        return max(self.hours, key=lambda each: each.orders_share)
-
-    @property
-    def busiest_day(self) -> int:
-        """The weekday with the most orders."""
-        return max(range(7), key=lambda day: self.days_share[day])
-
-    @property
-    def timed(self) -> bool:
-        """Whether orders have a time of day: dates alone all stand at one hour, at two where clocks change."""
-        return len({each.hour for each in self.hours if each.orders_share > 0}) > 2
-
-    @classmethod
-    def of(cls, rows: pl.DataFrame) -> Self | None:
-        """From weekday, hour and orders, several rows an hour if need be; None where there are no orders."""
-        found = {(day, hour): n for day, hour, n in rows.group_by("weekday", "hour").agg(pl.col("orders").sum()).rows()}
-        total = sum(found.values())
-        if total <= 0:
-            return None
-        share = {(day, hour): found.get((day, hour), 0) / total for day in range(7) for hour in range(24)}
-        return cls(
-            orders=total, hours=tuple(Hour(weekday=d, hour=h, orders_share=s) for (d, h), s in share.items()),
-            days_share=tuple(sum(share[day, hour] for hour in range(24)) for day in range(7)),
-        )  # fmt: skip
-
-
 class Person(Settings):
     """What is known of a customer; None where it is not."""
 
@@ -252,13 +105,11 @@ class Person(Settings):
     discount_share: float | None = None
     deal_share: float | None = None
     churn_prob: float | None = None
-    leans_to: str | None = None
     price_sensitivity: float | None = None
     price_sensitivity_se: float | None = None
 
     @classmethod
     def of(cls, profile: Mapping[str, Any]) -> Self:
-        """From a row of the profiles, with what the encoder expects where there is one."""
         return cls(**{name: profile.get(name) for name in cls.model_fields})
 
 
@@ -282,16 +133,13 @@ class Given(Settings):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """From a row of the messages."""
         needed = {name for name, each in cls.model_fields.items() if each.is_required()}
         return cls(**{name: row[name] for name in cls.model_fields if name in needed or name in row})
 
     @property
     def low_cents(self) -> float | None:
-        """Lower end of the 95 % interval of the gain."""
         return None if self.gain_se_cents is None else self.gain_cents - Z95 * self.gain_se_cents
 
     @property
     def high_cents(self) -> float | None:
-        """Its upper end."""
         return None if self.gain_se_cents is None else self.gain_cents + Z95 * self.gain_se_cents

@@ -11,11 +11,12 @@ from promolift.deliver import ReleaseTerms
 from promolift.deliver.files import safe_cells
 from promolift.errors import ConfigError, InputError
 from promolift.privacy import may_send
+from promolift.results.chinese import kept
 from promolift.results.job import Job, StepSummary
 from promolift.results.plan import Plan
 from promolift.results.tables import Clean
 from promolift.store import Store
-from promolift.words import count, pick
+from promolift.words import count
 
 LISTS = ("candidates", "ineligible", "considered")  # in Parquet alone
 ABOUT = ("menu_id", "target", "gain_cents", "cost_cents")
@@ -100,9 +101,6 @@ def write_decisions(job: Job, segment: str | None, ts_ms: int, file: Path, besid
     else:
         found.write_parquet(file)
     given = found.filter(pl.col("offer_id") != "none").height
-    text = pick(
-        f"{count(found.height)} decisions, {count(given)} with an offer: {file}",
-        f"{count(found.height)}个决策，其中{count(given)}个有优惠：{file}",
-    )
+    text = kept(f"{count(found.height)} decisions, {count(given)} with an offer: {file}")
     figures = {"step": "decide", "decisions": found.height, "with_offer": given, "file": str(file)}
     return StepSummary(text, figures)

@@ -59,7 +59,6 @@ class CurveGroup(Settings):
 
     @property
     def cells(self) -> int:
-        """Cells of the panel behind all points."""
         return sum(point.cells for point in self.points)
 
 
@@ -94,17 +93,14 @@ class CategoryResponse(Settings):
 
     @property
     def lift(self) -> float:
-        """The change of demand at a discount of DEPTH."""
         return expm1(DEPTH * self.response)
 
     @property
     def lift_low(self) -> float | None:
-        """Lower end of its 95 % interval."""
         return None if self.low is None else expm1(DEPTH * self.low)
 
     @property
     def lift_high(self) -> float | None:
-        """Its upper end."""
         return None if self.high is None else expm1(DEPTH * self.high)
 
 
@@ -136,22 +132,18 @@ class ResponseFigures(Settings):
 
     @property
     def tests_made(self) -> int:
-        """How many placebos there are."""
         return len(self.tests)
 
     @property
     def tests_passed(self) -> int:
-        """Of these, how many found nothing."""
         return sum(each.passed is True for each in self.tests)
 
     @property
     def categories_read(self) -> int:
-        """How many categories have a response of their own."""
         return len(self.categories)
 
     @property
     def categories_sure(self) -> int:
-        """Of these, how many have an interval above zero."""
         return sum(each.low is not None and each.low > 0 for each in self.categories)
 
     @classmethod

@@ -53,7 +53,6 @@ class Evaluation:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        """The evaluation of this work folder. StepError, naming the verb, if there is none."""
         return cls(store, Unchecked.load(store).reasons)
 
     @cached_property
@@ -87,7 +86,6 @@ class Evaluation:
 
     @cached_property
     def luck(self) -> Luck | None:
-        """What of the plan's promise was luck; None where there is but one estimate."""
         return None if self.policies is None else luck_in(self.policies)
 
 

@@ -1,11 +1,10 @@
-"""Columns of a table in; typed rows, samples, quantiles and histograms out, for results that people read."""
+"""Columns of a table in; typed rows, quantiles and histograms out, for results that people read."""
 
 import math
 from typing import Self, TypeVar
 
 import polars as pl
 
-from promolift.hashing import hash_units
 from promolift.settings import Settings
 
 Row = TypeVar("Row", bound=Settings)
@@ -22,14 +21,6 @@ def finite(frame: pl.DataFrame) -> pl.DataFrame:
 def typed(kind: type[Row], frame: pl.DataFrame) -> tuple[Row, ...]:
     """The rows of a frame as `kind`, by the names of its fields; further columns are left out."""
     return tuple(kind(**row) for row in finite(frame.select(*kind.model_fields)).iter_rows(named=True))
-
-
-def sample(frame: pl.DataFrame, key: str, rows: int, seed: object) -> pl.DataFrame:
-    """At most `rows` rows, chosen by a hash of `key`: the same customers whatever the order of the frame."""
-    if frame.height <= rows:
-        return frame.sort(key, nulls_last=True)
-    drawn = frame.with_columns(pl.Series("_draw", hash_units(seed, frame[key].to_list())))
-    return drawn.sort("_draw", key).head(rows).drop("_draw").sort(key, nulls_last=True)
 
 
 def quantile(series: pl.Series, q: float) -> float | None:
@@ -62,7 +53,6 @@ class Histogram(Settings):
 
     @classmethod
     def of(cls, values: pl.Series) -> Self | None:
-        """None where nothing is known."""
         known = values.drop_nulls()
         lower, middle, upper, cap = (quantile(known, q) for q in (0.25, 0.5, 0.75, CAP))
         if lower is None or middle is None or upper is None or cap is None:

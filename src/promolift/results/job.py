@@ -26,11 +26,9 @@ class StepSummary:
     figures: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The figures alone."""
         return json.dumps(self.figures, ensure_ascii=False, indent=1)
 
     def adding(self, line: str, **figures: object) -> "StepSummary":
-        """With one more line, and more figures."""
         return StepSummary("\n".join(filter(None, (self.text, line))), {**self.figures, **figures})
 
 
@@ -45,17 +43,14 @@ class Job:
 
     @property
     def clean(self) -> Clean:
-        """The shop's own tables."""
         return Clean(self.store)
 
     @property
     def profiled(self) -> Profiled:
-        """Its customers."""
         return Profiled(self.store)
 
     @property
     def effects(self) -> Effects:
-        """What was learned of offers in the past."""
         return Effects(self.store)
 
 

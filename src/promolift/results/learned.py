@@ -31,7 +31,6 @@ class Coverage:
 
     @classmethod
     def of(cls, held: Iterable[bool]) -> Self:
-        """Counted: whether each of them does."""
         each = list(held)
         return cls(sum(each), len(each))
 
@@ -155,7 +154,6 @@ class JudgedPolicy:
 
     @property
     def compared(self) -> int:
-        """Customers of that comparison, both sides."""
         return self.verdict.n_arm + self.verdict.n_control
 
     @property

@@ -47,12 +47,10 @@ class PoolWords(Note):
 
     @property
     def pool(self) -> Pool:
-        """The pool of texts."""
         return Pool(self.texts)
 
     @property
     def way(self) -> Way:
-        """How messages go out."""
         return Way("plain", self.packs, self.sender)
 
     def choice(self, tallies: tuple[TextTally, ...] = ()) -> WordChoice:
@@ -86,17 +84,14 @@ class Messages:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        """The messages of this work folder. StepError, naming the verb, if there are none."""
         return cls(store.frame("messages"))
 
     @classmethod
     def has(cls, store: Store) -> bool:
-        """Whether any were written."""
         return store.has("messages")
 
     @cached_property
     def written(self) -> tuple[Written, ...]:
-        """Each language that has messages."""
         found = []
         for language in LANGUAGES:
             lengths = self.rows[f"message_{language}"].str.len_chars().drop_nulls()

@@ -102,12 +102,10 @@ class WhatIf(Settings):
 
     @property
     def more_cents(self) -> float | None:
-        """What it gains beyond the plan as it stands."""
         return None if self.own_gain_cents is None else self.gain_cents - self.own_gain_cents
 
     @property
     def more_treated(self) -> float | None:
-        """Customers who get an offer beyond those of the plan as it stands."""
         return None if self.own_treated is None else self.treated - self.own_treated
 
 
@@ -157,12 +155,10 @@ class PlanNote(Note):
 
     @property
     def treated_share(self) -> float | None:
-        """Of those who may be given an offer, the share that gets one."""
         return self.treated / self.able if self.able else None
 
     @property
     def spent_share(self) -> float | None:
-        """Of the budget, the share that is expected to be spent."""
         return self.cost_cents / self.budget_cents if self.budget_cents else None
 
     @property
@@ -253,10 +249,9 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
     ]
     if plan.consent.default:
         lines.append(
-            pick(
+            kept(
                 "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
-                "consent.default.",
-                "营销同意：没有表态的客户也可以联系，由设置consent.default的人负责。",
+                "consent.default."
             )
         )
     return "\n".join(lines)
@@ -272,7 +267,7 @@ def rule_text(found: RuleCost, currency: str) -> str:
         f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
     )
     if found.price:
-        text += pick(f" One percentage point more would cost {point}.", f"占比再高1个百分点，少赚{point}。")
+        text += kept(f" One percentage point more would cost {point}.")
     return text
 
 
@@ -282,12 +277,9 @@ RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least":
 def _head(plan: PlanNote, luck: Luck | None) -> str:
     cash = Cash(plan.shop.currency)
     treated, customers, held, budget = plan.treated, plan.customers, plan.held_out, cash(plan.budget_cents)
-    text = pick(
-        f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ",
-        f"{customers:,}位客户中，{treated:,}位得到优惠，{held:,}位留作对照。",
-    )
+    text = kept(f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ")
     if plan.why and not plan.treated:
-        return text + pick(f"The budget of {budget} is not touched.", f"预算{budget}没有动用。")
+        return text + kept(f"The budget of {budget} is not touched.")
     head = headline(plan, luck)
     span = bracket(interval(head.low_cents, head.high_cents, cash))
     gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
@@ -297,26 +289,19 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
     )
     if head.promised_cents is not None:
         promised = cash(head.promised_cents, sign=True)
-        text += pick(
-            f" By the estimates that chose it: {promised}; the rest was luck.",
-            f"选优惠时的估计是{promised}，其余是运气。",
-        )
+        text += kept(f" By the estimates that chose it: {promised}; the rest was luck.")
     elif plan.treated and plan.evidence != "assumed":
-        text += pick(
-            " Luck in the choice is not taken off yet: `promolift evaluate` does.",
-            "选择中的运气还没有扣除：`promolift evaluate`会扣除。",
-        )
+        text += kept(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
     if not plan.drawn:
         part = f"{plan.gap:.2%}"
-        text += pick(f" At most {part} of the best possible plan is missing.", f"离最优计划最多差{part}。")
+        text += kept(f" At most {part} of the best possible plan is missing.")
     return text
 
 
 class PlanMaker(Protocol):
     """Whoever made a plan and can go on with it: `promolift.Shop`."""
 
-    def report(self, out: str | Path = ...) -> Path:
-        """Write its page and files."""
+    def report(self, out: str | Path = ...) -> Path: ...
 
     def release(self) -> str:
         """Freeze it with its words; the release's id."""
@@ -350,7 +335,6 @@ class Curve:
         return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
 
     def __str__(self) -> str:
-        """A point per line."""
         points = self.frame.select("budget_cents", "gain_cents", "treated").iter_rows()
         rows = (f"  {budget:,.0f} adds {gain:,.0f} by {treated:,} customers" for budget, gain, treated in points)
         return "\n".join((CURVE, *rows))
@@ -399,7 +383,6 @@ class Plan:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        """The plan of this work folder. StepError, naming the verb, if there is none or another version made it."""
         return cls(store, PlanNote.load(store))
 
     @cached_property
@@ -467,7 +450,6 @@ class Plan:
 
     @property
     def curve(self) -> Curve:
-        """What the best plan earns at each budget."""
         return Curve(self.frontier, self.note.budget_cents)
 
     @property
@@ -488,11 +470,9 @@ class Plan:
 
     @property
     def headline(self) -> Headline:
-        """The gain to go by, after all costs and without luck where that is known."""
         return headline(self.note, self.luck)
 
     def __str__(self) -> str:
-        """Who, what, the expected gain with its interval and evidence, what must be believed, what next."""
         return plan_text(self.note, self.luck, self.assumptions)
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""What predictions said and what happened, in; figures beside a simple rule, calibration and recall, out, kept."""
+"""What predictions said and what happened, in; figures beside a simple rule and calibration, out, kept."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Self
@@ -33,7 +33,6 @@ class Scored(Settings):
 
     @classmethod
     def of(cls, model: str, got: Score, baseline: str, baseline_value: float, better: str) -> Self:
-        """From a figure of `learn`."""
         value, low, high, beside = map(known, (got.value, got.low, got.high, baseline_value))
         return cls(
             model=model, figure=PRINTED.get(got.figure, got.figure), value=value, low=low, high=high, n=got.n,
@@ -71,28 +70,23 @@ class Reliability(Settings):
 
     @classmethod
     def of(cls, model: str, bins: Iterable[Bin]) -> Self:
-        """From the bins of a calibration of `learn`."""
         rows = (ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in bins)
         return cls(model=model, bins=tuple(rows))
 
     @property
     def cases(self) -> int:
-        """Cases of all bins."""
         return sum(each.n for each in self.bins)
 
     @property
     def predicted_share(self) -> float | None:
-        """What was predicted on average; None without cases."""
         return sum(each.predicted * each.n for each in self.bins) / self.cases if self.cases else None
 
     @property
     def observed_share(self) -> float | None:
-        """What happened on average; None without cases."""
         return sum(each.observed * each.n for each in self.bins) / self.cases if self.cases else None
 
     @property
     def judged(self) -> int:
-        """Bins with an interval."""
         return sum(each.low is not None and each.high is not None for each in self.bins)
 
     @property
@@ -104,30 +98,12 @@ class Reliability(Settings):
         )
 
 
-class RecallAt(Settings):
-    """Of what `n` customers then bought, the share that was among the first `k` suggestions, with its 95 % interval."""
-
-    k: int
-    recall: float
-    low: float | None
-    high: float | None
-    n: int | None
-
-
-class RecallCurve(Settings):
-    """Recall of one model or rule, by the length of the list."""
-
-    model: str
-    points: tuple[RecallAt, ...]
-
-
 class Predictions(Note):
-    """How good the predictions are: figures, calibration and recall; the first model of `recall` is ours."""
+    """How good the predictions are: figures and calibration."""
 
     NAME: ClassVar[str] = "predictions"
     scores: tuple[Scored, ...] = ()
     reliability: tuple[Reliability, ...] = ()
-    recall: tuple[RecallCurve, ...] = ()
 
     @property
     def missed(self) -> tuple[Scored, ...]:
@@ -136,10 +112,8 @@ class Predictions(Note):
 
     @classmethod
     def together(cls, parts: Iterable["Predictions"]) -> Self:
-        """Of several checks."""
         found = list(parts)
         return cls(
             scores=tuple(each for part in found for each in part.scores),
             reliability=tuple(each for part in found for each in part.reliability),
-            recall=tuple(each for part in found for each in part.recall),
         )

@@ -16,13 +16,13 @@ from promolift.terms import Words, covered
 from promolift.words import count, day_count, listed, money, pick, share, spoken
 
 Motive = Literal["away", "deals", "prices", "category", "spend", "habit"]
-MOTIVES: dict[Motive, Words] = {
-    "away": Words(en="have stayed away longer than usual", zh="比平时更久没来"),
-    "deals": Words(en="buy it mostly when it is reduced", zh="多在打折时买"),
-    "prices": Words(en="answer prices more than others", zh="对价格比别人更敏感"),
-    "category": Words(en="buy a category that sells much more on a discount", zh="常买的品类打折时销量大增"),
-    "spend": Words(en="spend much", zh="消费高"),
-    "habit": Words(en="buy it regularly", zh="经常买"),
+MOTIVES: dict[Motive, str] = {
+    "away": "have stayed away longer than usual",
+    "deals": "buy it mostly when it is reduced",
+    "prices": "answer prices more than others",
+    "category": "buy a category that sells much more on a discount",
+    "spend": "spend much",
+    "habit": "buy it regularly",
 }
 # angles of a message that tell an event, which no habit says
 AWAY = 3  # times the usual gap after which a customer is late for all
@@ -74,7 +74,7 @@ def reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
     """What they buy, what sets them apart, and what the offer is expected to do, in the language that is spoken."""
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
     parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
-    text = pick("; ", "；").join(parts) or pick("fits the whole basket", "适合整个购物篮")
+    text = pick("; ", "；").join(parts) or kept("fits the whole basket")
     return OfferReason(text, apart.motive if apart else "habit")
 
 
@@ -100,9 +100,7 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     if not names:
         return []
     if row["scope"] == "product":
-        return (
-            [] if _lately(row, known) else [pick(f"looked at {names[0]} and did not buy it", f"看过{names[0]}但没有买")]
-        )
+        return [] if _lately(row, known) else [kept(f"looked at {names[0]} and did not buy it")]
     found = [
         (known.bought.get((row["customer_id"], each)), name)
         for each, name in zip(covered(row["target"]), names, strict=True)
@@ -110,12 +108,7 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     said = [_habit(habit, name) for habit, name in found if habit and habit["bought"]]
     new = [name for habit, name in found if not (habit and habit["bought"])]
     if new:
-        said.append(
-            pick(
-                f"has not bought {listed(new)} yet, but people who buy the same things do",
-                f"还没买过{listed(new)}，但买同类东西的人会买",
-            )
-        )
+        said.append(kept(f"has not bought {listed(new)} yet, but people who buy the same things do"))
     return [pick(", ", "，").join(said)]
 
 
@@ -125,17 +118,15 @@ def _habit(habit: Mapping[str, Any], name: str) -> str:
         times = pick("once" if orders == 1 else f"{count(orders)} times", f"{count(orders)}次")
         return pick(f"bought {name} {times}", f"买过{times}{name}")
     if gap < 1:
-        return pick(f"buys {name} on most visits", f"几乎每次都买{name}")
+        return kept(f"buys {name} on most visits")
     every, late = round(gap), day_count(round(abs(due)))
     often = pick(
         f"buys {name} about every {'day' if every == 1 else f'{every} days'}",
         f"大约每{'' if every == 1 else every}天买一次{name}",
     )
     if -due > (LATE - 1) * gap and -due >= 1:
-        return often + pick(f" and is {late} days late", f"，已晚了{late}天")
-    return often + (
-        pick(f" (next in about {late} days)", f"（约{late}天后再买）") if due >= 1 else pick(" (due now)", "（该买了）")
-    )
+        return often + kept(f" and is {late} days late")
+    return often + (kept(f" (next in about {late} days)") if due >= 1 else kept(" (due now)"))
 
 
 def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits) -> Iterator[OfferReason]:
@@ -153,27 +144,16 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     if hunted and max(hunted.values()) >= MOST:
         name = max(hunted, key=hunted.__getitem__)
         of = share(hunted[name])
-        yield OfferReason(pick(f"bought {of} of their {name} on a deal", f"买{name}有{of}是在打折时"), "deals")
+        yield OfferReason(kept(f"bought {of} of their {name} on a deal"), "deals")
     ahead, sure = person.get("price_sensitivity_rank"), _sure(person)
     if ahead is not None and sure and ahead >= TOP:
-        yield OfferReason(
-            pick(f"answers prices more than {share(ahead)} of customers", f"对价格比{share(ahead)}的客户更敏感"),
-            "prices",
-        )
+        yield OfferReason(kept(f"answers prices more than {share(ahead)} of customers"), "prices")
     best = max(names, key=lambda each: known.responsive.get(each, 0.0), default="")
     if known.responsive.get(best, 0.0) >= MOST:
-        yield OfferReason(
-            pick(
-                f"discounts on {names[best]} move sales more than on most categories",
-                f"{names[best]}打折比多数品类更能带动销量",
-            ),
-            "category",
-        )
+        yield OfferReason(kept(f"discounts on {names[best]} move sales more than on most categories"), "category")
     spend = person.get("revenue_52w_cents_rank")
     if spend is not None and spend >= MOST:
-        yield OfferReason(
-            pick(f"spends more than {share(spend)} of customers", f"消费高于{share(spend)}的客户"), "spend"
-        )
+        yield OfferReason(kept(f"spends more than {share(spend)} of customers"), "spend")
     if ahead is not None and sure:
         more = ahead > 0.5
         yield OfferReason(
@@ -200,8 +180,7 @@ def _worth(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     grown = sum(x * expm1(each["response_net"] * row["depth"]) for x, each in zip(base, parts, strict=True))
     anyway, more, keeps, pays = (money(x, known.currency) for x in (sum(base), grown, added, cost))
     return [
-        pick(
-            f"would buy {anyway} of it anyway and is expected to buy {more} more: {keeps} of margin for {pays} of cost",
-            f"本来就会买{anyway}，预计会多买{more}：多得毛利{keeps}，花费{pays}",
+        kept(
+            f"would buy {anyway} of it anyway and is expected to buy {more} more: {keeps} of margin for {pays} of cost"
         )
     ]

@@ -3,6 +3,7 @@
 import polars as pl
 
 from promolift.profile import find_segments, segment_counts
+from promolift.results.chinese import kept
 from promolift.results.job import Job, moments
 from promolift.words import count, pick
 
@@ -48,6 +49,6 @@ def segment_words(table: pl.DataFrame) -> str:
         name = pick(row["segment"], row["name_zh"] or row["segment"])
         people = pick(f"{name} {count(row['customers'])}", f"{name}{count(row['customers'])}位")
         if "treated" in row:
-            people += pick(f" ({count(row['treated'])} with an offer)", f"（{count(row['treated'])}位得到优惠）")
+            people += kept(f" ({count(row['treated'])} with an offer)")
         said.append(people)
     return pick(f"Segments: {', '.join(said)}.", f"客户分群：{'、'.join(said)}。") if said else ""

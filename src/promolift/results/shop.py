@@ -42,27 +42,22 @@ class Health(Note):
 
     @property
     def read(self) -> int:
-        """Rows of all tables that were read."""
         return sum(table.read for table in self.tables)
 
     @property
     def accepted(self) -> int:
-        """Rows of all tables that were taken, the repaired ones included."""
         return sum(table.accepted for table in self.tables)
 
     @property
     def accepted_share(self) -> float | None:
-        """Of the rows read, the share that was taken."""
         return self.accepted / self.read if self.read else None
 
     @property
     def repaired(self) -> int:
-        """Rows of all tables that were taken after a repair."""
         return sum(table.repaired_rows for table in self.tables)
 
     @property
     def rejected(self) -> int:
-        """Rows of all tables that were set aside."""
         return sum(table.rejected_rows for table in self.tables)
 
     @property
@@ -77,7 +72,6 @@ class Health(Note):
         return tuple(sorted(found, key=lambda each: (-each.rows, each.table, each.reason)))
 
     def __str__(self) -> str:
-        """Rows by fate, then what can and cannot be done."""
         indent, lines = " " * 13, []
         for table in self.tables:
             rows = (table.read, table.accepted, table.repaired_rows, table.rejected_rows)
@@ -86,17 +80,9 @@ class Health(Note):
             lines.append(f"{kept(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
-                    indent
-                    + pick(
-                        f"{table.split:,} of them are further lines of baskets that stood in one cell",
-                        f"其中{table.split:,}行是同一单元格里购物篮的其他商品",
-                    )
+                    indent + kept(f"{table.split:,} of them are further lines of baskets that stood in one cell")
                 )
-            for fate, found in (
-                ("repaired", table.repaired),
-                ("rejected", table.rejected),
-                ("counted", table.counted),
-            ):
+            for fate, found in (("repaired", table.repaired), ("rejected", table.rejected), ("counted", table.counted)):
                 lines += [f"{indent}{kept(fate)}: {kept(reason)} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():
                 at = [row for row, _ in first[:1]]
@@ -106,8 +92,8 @@ class Health(Note):
             lines.append(f"{kept(ability.level):<7} {kept(ability.name)}: {kept(ability.reason)}")
             if ability.add:
                 lines.append(pick(f"        add: {ability.add}", f"        需要：{kept(ability.add)}"))
-        lines += [pick("warning: ", "注意：") + kept(warning) for warning in self.warnings]
-        return "\n".join([*lines, *(pick("note: ", "说明：") + kept(note) for note in self.notes)])
+        lines += [kept("warning: ") + kept(warning) for warning in self.warnings]
+        return "\n".join([*lines, *(kept("note: ") + kept(note) for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return as_html(str(self))
@@ -143,5 +129,4 @@ class Offers(Note):
 
     @property
     def by_id(self) -> dict[str, Offer]:
-        """Offer id to offer."""
         return {offer.id: offer for offer in self.offers}

@@ -47,11 +47,9 @@ class Kept:
     """A table of the work folder as a frame, read when it is asked for; None where there is none."""
 
     def __init__(self, name: str, meaning: str) -> None:
-        """`meaning` says what a row is."""
         self.name, self.__doc__ = name, meaning
 
     def __get__(self, owner: Any, kind: type) -> pl.DataFrame | None:
-        """Of the folder that `owner` has."""
         return owner.store.frame(self.name) if owner.store.has(self.name) else None
 
 
@@ -59,7 +57,6 @@ class KeptRows(Kept):
     """The same as a lazy relation."""
 
     def __get__(self, owner: Any, kind: type) -> Relation | None:  # type: ignore[override]
-        """Of the folder that `owner` has."""
         return owner.store.table(self.name) if owner.store.has(self.name) else None
 
 
@@ -71,7 +68,6 @@ class Clean:
 
     @property
     def shards(self) -> list[int]:
-        """The shards of the events, each with whole customers."""
         return self.store.shards("events")
 
     def events(self, shard: int | None = None) -> Relation:
@@ -80,7 +76,6 @@ class Clean:
 
     @property
     def has_events(self) -> bool:
-        """Whether a log was taken in."""
         return self.store.has("events")
 
     @property
@@ -88,24 +83,24 @@ class Clean:
         """REJECTED: the raw rows that were set aside, with their reason; None in a folder that never held any."""
         return self.store.table("rejected") if self.store.has("rejected") else None
 
+    def rejected_part(self, number: int) -> Relation:
+        """REJECTED, as far as it was written at one time."""
+        return self.store.table("rejected", number)
+
     @property
     def has_products(self) -> bool:
-        """Whether a catalogue was taken in."""
         return self.store.has("products")
 
     @property
     def products(self) -> Relation:
-        """PRODUCTS, lazily."""
         return self.store.table("products")
 
     @cached_property
     def catalogue(self) -> pl.DataFrame:
-        """PRODUCTS."""
         return self.store.frame("products")
 
     @property
     def customers(self) -> Relation:
-        """CUSTOMERS, lazily."""
         return self.store.table("customers")
 
     @cached_property
@@ -165,12 +160,10 @@ class Profiled:
 
     @property
     def has_profiles(self) -> bool:
-        """Whether the customers were profiled."""
         return self.store.has("profiles")
 
     @property
     def size(self) -> int:
-        """How many customers were profiled."""
         return int(self.store.table("profiles").aggregate("count(distinct customer_id)").fetchall()[0][0])
 
     @property
@@ -180,17 +173,14 @@ class Profiled:
 
     @property
     def every_profile(self) -> pl.DataFrame:
-        """PROFILES of all moments."""
         return self.store.frame("profiles")
 
     @property
     def yearly(self) -> pl.DataFrame:
-        """customer_id, asof_ms, revenue_52w_cents of all moments."""
         rows: pl.DataFrame = self.store.table("profiles").project("customer_id, asof_ms, revenue_52w_cents").pl()
         return rows
 
     def profiles(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
-        """PROFILES as of one moment."""
         return self._at("profiles", asof_ms, among=among)
 
     def profile(self, asof_ms: int, customer_id: str) -> pl.DataFrame:
@@ -215,20 +205,9 @@ class Profiled:
         return self.store.frame("outlook")
 
     def outlook_of(self, customer_id: str) -> pl.DataFrame:
-        """The row of OUTLOOK of one customer, or none."""
         if not self.store.has("outlook"):
             return pl.DataFrame()
         return fetch(self.store.table("outlook").filter(f"customer_id = {literal(customer_id)}"))
-
-    @cached_property
-    def outlook_items(self) -> pl.DataFrame:
-        """OUTLOOK_ITEMS: the encoder's items with their embeddings."""
-        return self.store.frame("outlook_items")
-
-    @cached_property
-    def outlook_map(self) -> pl.DataFrame:
-        """OUTLOOK_MAP: customers and items in the plane."""
-        return self.store.frame("outlook_map")
 
     def _at(
         self, name: str, asof_ms: int, customers: str | pl.Series | None = None, among: Among = EVERYBODY

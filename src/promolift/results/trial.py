@@ -58,7 +58,6 @@ class Net:
 
     @property
     def cost_NK(self) -> Floats:
-        """Costs of the treatments alone."""
         return self.cost_NA[:, 1:]
 
     @property
@@ -67,7 +66,6 @@ class Net:
         return np.asarray(self.cost_NA.mean(axis=0))
 
     def of(self, rows: Ints) -> "Net":
-        """The same for some of the customers."""
         return self if len(self.cost_NA) == 1 else Net(self.margin_rate, self.cost_NA[rows], self.part_A)
 
     @property
@@ -173,7 +171,6 @@ class TrialSettings(Settings):
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """All outcomes; the first tells customers apart."""
         return (*self.rates, *self.counts, *((self.money,) if self.money else ()))
 
     @property
@@ -188,7 +185,6 @@ class TrialSettings(Settings):
 
     @property
     def costs(self) -> list[float | str]:
-        """Every cost that is stated."""
         return [*self.cost.values()] if isinstance(self.cost, dict) else [self.cost]
 
     @property
@@ -203,7 +199,6 @@ class TrialSettings(Settings):
         return Net(1.0, np.zeros((1, cost_NA.shape[1])), np.zeros(cost_NA.shape[1]))
 
     def gross(self, outcome: str) -> bool:
-        """Whether net is gross."""
         return outcome != self.money or (self.margin_rate == 1 and not any(self.costs))
 
     def cost_text(self, amount: Callable[[float], str] = MONEY) -> str:
@@ -343,7 +338,6 @@ class _Kept:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        """What the work folder holds. StepError, naming the verb, if it was not made."""
         note = cls.NOTE.load(store)
         tables = (store.frame(name) if name != DOSE or store.has(name) else None for name in cls.TABLES)
         return cls(note, *tables)  # type: ignore[call-arg]
@@ -354,7 +348,6 @@ class _Kept:
         return cls.load(store) if all(map(store.has, cls.TABLES)) else None
 
     def keep(self, store: Store) -> Self:
-        """Write it into the work folder."""
         note, *tables = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
         for name, frame in zip(self.TABLES, tables, strict=True):
             if frame is not None:
@@ -390,7 +383,6 @@ class TrialEffects(_Kept):
         return super().keep(store)
 
     def __str__(self) -> str:
-        """Who got what, the evidence, what each arm adds, and what is doubtful."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -469,7 +461,6 @@ class TrialJudgement(_Kept):
         return each.agg(groups=pl.len().cast(pl.Int64), inside=pl.col("inside").sum().cast(pl.Int64))
 
     def __str__(self) -> str:
-        """How well customers are told apart, and what each policy is worth."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -521,11 +512,9 @@ class TrialPlan(_Kept):
     frontier: pl.DataFrame
 
     def __getitem__(self, column: str) -> pl.Series:
-        """A column of `frame`."""
         return self.frame[column]
 
     def __str__(self) -> str:
-        """Who is treated, what that adds and how sure, and how far from the best possible plan it is."""
         note, span = self.note, ends(self.note.low, self.note.high, "{:,.2f}".format)
         by = ", ".join(f"{name} {n:,}" for name, n in self.frame["treatment"].value_counts().sort("treatment").rows())
         sure = f"95 % interval {span}, " if span else ""
@@ -548,7 +537,6 @@ class TrialResults:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        """What the work folder holds. StepError, naming the verb, if nothing was fitted."""
         return cls(TrialEffects.load(store), TrialJudgement.found(store), TrialPlan.found(store))
 
 

@@ -9,32 +9,26 @@ from promolift.effect import DiscountResponse, ValueSettings
 from promolift.message import label, line_words
 from promolift.offer import MenuItem
 from promolift.results import effects
-from promolift.results.chinese import in_chinese
+from promolift.results.chinese import in_chinese, kept
 from promolift.results.job import Job
 from promolift.terms import Benefit, Words
 from promolift.words import count, listed, money, pick, plural, spoken
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to says why
-NOBODY_EN, NOBODY_ZH = "Nobody gets an offer", "没有人得到优惠"
-MONEY_UNKNOWN = Words(
-    en=f"{NOBODY_EN}: the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: "
-    "name the column that holds them under [data.events.mapping] (columns.amount or columns.unit_price), or give a "
-    "catalogue with prices (--products).",
-    zh=f"{NOBODY_ZH}：日志中没有价格或金额，无法知道折扣的花费和收益。下一步：在[data.events.mapping]中指明金额所在的列"
-    "（columns.amount或columns.unit_price），或提供带价格的商品目录（--products）。",
+NOBODY = "Nobody gets an offer"
+MONEY_UNKNOWN = (
+    f"{NOBODY}: the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: name "
+    "the column that holds them under [data.events.mapping] (columns.amount or columns.unit_price), or give a "
+    "catalogue with prices (--products)."
 )
-UNVALUED = Words(
-    en=f"{NOBODY_EN}: offers are open, but what they would add is known for nobody, since neither the "
-    "spend of the weeks to come nor purchases by category could be expected. Next: see `promolift health` "
-    "for what is missing; most often it is more weeks, or a catalogue with categories (--products).",
-    zh=f"{NOBODY_ZH}：有可发的优惠，但算不出能带来多少，因为既预测不了今后几周的消费，也预测不了各品类的购买。下一步："
-    "用`promolift health`看缺什么；多半是需要更长的日志，或带品类的商品目录（--products）。",
+UNVALUED = (
+    f"{NOBODY}: offers are open, but what they would add is known for nobody, since neither the spend of the weeks to "
+    "come nor purchases by category could be expected. Next: see `promolift health` for what is missing; most often it "
+    "is more weeks, or a catalogue with categories (--products)."
 )
-NO_CONSENT = Words(
-    en="Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
-    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes).",
-    zh="没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。下一步：指明营销同意所在的列；如果全体客户都已同意，"
-    "在promolift.toml中设置consent.default = true（promolift init --consent yes）。",
+NO_CONSENT = (
+    "Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
+    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes)."
 )
 
 
@@ -54,11 +48,11 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     if chosen.height >= max(1.0, FEW * able):
         return []
     if able == 0:
-        return [NO_CONSENT.in_(spoken())]
+        return [kept(NO_CONSENT)]
     if job.clean.moneyless:
-        return [MONEY_UNKNOWN.in_(spoken())]
+        return [kept(MONEY_UNKNOWN)]
     if free.is_empty():
-        return [pick(f"{NOBODY_EN}: ", f"{NOBODY_ZH}：") + closed(valued)]
+        return [kept(f"{NOBODY}: ") + closed(valued)]
     rules = PlanRules(
         job.config.value,
         effects.response(job.store),
@@ -68,7 +62,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
         job.config.menu,
     )
     if free["added_cents"].drop_nulls().is_empty():
-        return [UNVALUED.in_(spoken())]
+        return [kept(UNVALUED)]
     pays = free.filter(pl.col("gain_cents") > 0)
     if (others := pays["customer_id"].n_unique()) > max(chosen.height, FEW * able):
         least = money(pays["cost_cents"].min(), rules.currency)
@@ -97,8 +91,8 @@ def closed(valued: pl.DataFrame) -> str:
         for why_not, n in most.iter_rows()
     ]
     if not reasons:
-        return pick("the menu holds no offer that fits anybody.", "优惠清单中没有适合任何人的优惠。")
-    return pick(f"no offer is open to anybody: {listed(reasons)}.", f"没有可以发给任何人的优惠：{listed(reasons)}。")
+        return kept("the menu holds no offer that fits anybody.")
+    return kept(f"no offer is open to anybody: {listed(reasons)}.")
 
 
 def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list[str]:
@@ -110,29 +104,23 @@ def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list
     line = free.filter(pl.col("menu_id") == top["menu_id"])
     cost, added = (float(line[f"{name}_cents"].mean()) for name in ("cost", "added"))  # type: ignore[arg-type]
     said = offer_words(top, rules)
-    start = pick("No offer pays", "没有一种优惠是赚钱的")
+    start = kept("No offer pays")
     if treated:
-        start = pick(
-            f"Only for {count(treated)} of {count(able)} customers an offer pays",
-            f"{count(able)}位客户中，只有{count(treated)}位的优惠是赚钱的",
-        )
+        start = kept(f"Only for {count(treated)} of {count(able)} customers an offer pays")
     loss, costs, adds = (money(x, rules.currency) for x in (cost - added, cost, added))
-    first = pick(
+    first = kept(
         f"{start}. Closest is {said}: per customer it would cost about {costs} and add {adds} of margin (evidence: "
-        f"{top['evidence']}), a loss of {loss}.",
-        f"{start}。最接近的是“{said}”：平均每位客户约花费{costs}，带来毛利{adds}，亏{loss}。",
+        f"{top['evidence']}), a loss of {loss}."
     )
-    who = pick("another customer", "对更多客户") if treated else pick("a first customer", "对第一位客户")
-    ways, alone = breaks_even(nearest, top, rules)
-    pays = (
-        pick(f"It would pay for {who} {listed(ways, 'or')}. ", f"满足以下任一条，{who}就赚钱：{listed(ways, 'or')}。")
-        if ways
-        else ""
-    ) + alone
+    who = kept("another customer") if treated else kept("a first customer")
+    margin, more = margin_needed(nearest, top, rules), extra_needed(top) if top["benefit"] == "percent_off" else []
+    ways = [*filter(None, [margin]), *more, *supplier_needed(top)]
+    pays = kept(f"It would pay for {who} {listed(ways, 'or')}. ") if ways else ""
+    pays += "" if margin else kept("A higher margin alone would not do. ")
     discount = nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()
     if discount and top["benefit"] != "percent_off" and (lift := extra_needed(discount[0])):
         name = offer_words(discount[0], rules)
-        pays += pick(f"{name} would pay {lift[0]}.", f"“{name}”则要{lift[0]}才赚钱。")
+        pays += kept(f"{name} would pay {lift[0]}.")
     return [first, rests_on(top, line, rules), pays.strip(), todo(rules)]
 
 
@@ -160,23 +148,18 @@ def rests_on(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
     """Which margin and which response decide."""
     rate = percent(float(line["margin_rate"].mean()))  # type: ignore[arg-type]
     if rules.costs_known:
-        of = pick("from the products' costs", "来自商品成本")
+        of = kept("from the products' costs")
     elif "margin_rate" in rules.value.model_fields_set:
-        of = pick("as stated", "按设置")
+        of = kept("as stated")
     else:
-        of = pick("assumed, since none is given", "未提供，属假设")
-    parts = [pick(f"a margin of {rate} ({of})", f"毛利率{rate}（{of}）")]
+        of = kept("assumed, since none is given")
+    parts = [kept(f"a margin of {rate} ({of})")]
     if top["activation"] != "automatic" and top["coupon_prob"] is None:
         reach = percent(rules.value.coupon_reach)
-        parts.append(pick(f"{reach} of customers noticing a coupon (assumed)", f"{reach}的客户会注意到优惠券（假设）"))
+        parts.append(kept(f"{reach} of customers noticing a coupon (assumed)"))
     if top["benefit"] != "percent_off":
         stretch = percent(rules.value.stretch_share)
-        parts.append(
-            pick(
-                f"{stretch} of orders just below the threshold being filled up (assumed)",
-                f"差一点到门槛的订单有{stretch}会凑单（假设）",
-            )
-        )
+        parts.append(kept(f"{stretch} of orders just below the threshold being filled up (assumed)"))
     if top["evidence"] == "assumed" and rules.response.level == "assumed":
         parts.append(
             pick(
@@ -185,76 +168,39 @@ def rests_on(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
             )
         )
     elif top["evidence"] == "assumed":
-        parts.append(
-            pick(
-                "a response to this offer that is assumed, because it was never given",
-                "对这种优惠的反应是假设的，因为从未发过",
-            )
-        )
+        parts.append(kept("a response to this offer that is assumed, because it was never given"))
     else:
-        parts.append(
-            pick(f"a response read from past discounts ({rules.response.level})", "客户对折扣的反应从过去的折扣中读出")
-        )
+        parts.append(kept(f"a response read from past discounts ({rules.response.level})"))
     return pick(f"This rests on {listed(parts, 'and on')}.", f"以上的前提：{'；'.join(parts)}。")
 
 
-class BreakEven(NamedTuple):
-    """From what on an offer would pay, each way apart; and a sentence where a higher margin alone would not do."""
+def margin_needed(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) -> str:
+    """The margin from which the nearest offer would pay, and half of the customers; empty where no margin would do.
 
-    ways: list[str]
-    alone: str
+    What an offer adds is proportional to the margin, what it costs does not hang on it.
+    """
+    needed = pl.col("margin_rate") * pl.col("cost_cents") / pl.col("added_cents")
+    each = nearest.filter(pl.col("added_cents") > 0).group_by("customer_id").agg(needed.min().alias("needed"))["needed"]
+    if each.is_empty() or (first := float(each.min())) > 1:  # type: ignore[arg-type]
+        return ""
+    if rules.costs_known:
+        return kept(f"from margins {first / top['margin_rate']:.1f} times as high up")
+    half = float(each.median())  # type: ignore[arg-type]
+    most = kept(f" (for half of the customers: {above(half):.2f})") if half <= 1 else ""
+    return kept(f"from a margin of {above(first):.2f} up{most}")
 
 
-def breaks_even(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) -> BreakEven:
-    """The margin, the response and the supplier's part from which the nearest offer would pay."""
-    needed, half = margins_needed(nearest)
-    factor = None if needed is None else needed / top["margin_rate"]
-    if factor is None or needed is None or needed > 1:
-        parts, alone = [], pick("A higher margin alone would not do. ", "单靠提高毛利率是不够的。")
-    else:
-        most = ""
-        if half and half <= 1 and not rules.costs_known:
-            most = pick(f" (for half of the customers: {above(half):.2f})", f"（对一半客户：{above(half):.2f}）")
-        if rules.costs_known:
-            way = pick(f"from margins {factor:.1f} times as high up{most}", f"毛利达到现在的{factor:.1f}倍以上")
-        else:
-            way = pick(f"from a margin of {above(needed):.2f} up{most}", f"毛利率达到{above(needed):.2f}以上{most}")
-        parts, alone = [way], ""
-    if top["benefit"] == "percent_off":
-        parts += extra_needed(top)
+def supplier_needed(top: dict[str, Any]) -> list[str]:
+    """The suppliers' part of the discount from which the nearest offer would pay; none where no part would do."""
     paid, left = top["subsidy_cents"], top["added_cents"] - top["send_cost_cents"]
     share = 1 - left * (1 - top["supplier_share"]) / paid if paid > 0 else 2.0
-    if share <= 1:
-        now, then = 100 * top["supplier_share"], 100 * above(share)
-        parts.append(
-            pick(
-                f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)",
-                f"供应商承担折扣的{then:.0f}%（现在是{now:.0f}%）",
-            )
-        )
-    return BreakEven(parts, alone)
+    now, then = 100 * top["supplier_share"], 100 * above(share)
+    return [kept(f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)")] if share <= 1 else []
 
 
 def above(value: float) -> float:
     """The least hundredth that is not below `value`: a threshold must not be rounded to a value that misses it."""
     return ceil(100 * value - 1e-9) / 100
-
-
-class MarginsNeeded(NamedTuple):
-    """The margin at which the first customer's best offer breaks even, and that of the customer in the middle."""
-
-    first: float | None
-    half: float | None
-
-
-def margins_needed(rows: pl.DataFrame) -> MarginsNeeded:
-    """From which margins on offers pay.
-
-    What an offer adds is proportional to the margin, what it costs does not hang on it. None where none adds anything.
-    """
-    needed = pl.col("margin_rate") * pl.col("cost_cents") / pl.col("added_cents")
-    each = rows.filter(pl.col("added_cents") > 0).group_by("customer_id").agg(needed.min().alias("needed"))["needed"]
-    return MarginsNeeded(each.min(), each.median())  # type: ignore[arg-type]
 
 
 def extra_needed(top: dict[str, Any]) -> list[str]:
@@ -270,23 +216,16 @@ def extra_needed(top: dict[str, Any]) -> list[str]:
     needed = (margin + top["send_cost_cents"] / base) / keeps - 1
     expected = top["added_cents"] / (margin * base)
     more, now = 100 * above(needed), 100 * expected
-    return [pick(f"if it sold {more:.0f} % more (expected: {now:.0f} %)", f"多卖{more:.0f}%（预期只多卖{now:.0f}%）")]
+    return [kept(f"if it sold {more:.0f} % more (expected: {now:.0f} %)")]
 
 
 def todo(rules: PlanRules) -> str:
     """What to do next, the cheapest first."""
-    costs = pick(
-        "give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours",
-        "提供商品成本（cost列），或在promolift.toml中把value.margin_rate设为实际毛利率",
-    )
-    trial = pick(
+    costs = kept("give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours")
+    trial = kept(
         "set plan.trial = true and run `promolift run`: offers are then tested within the budget, and "
-        "`promolift learn` shows what they earned",
-        "设置plan.trial = true并运行`promolift run`：在预算内测试优惠，之后由`promolift learn`算出实际收益",
+        "`promolift learn` shows what they earned"
     )
-    suppliers = pick(
-        "set supplier_share on the [[menu]] lines that suppliers pay for",
-        "在由供应商出钱的[[menu]]条目上设置supplier_share",
-    )
+    suppliers = kept("set supplier_share on the [[menu]] lines that suppliers pay for")
     steps = [*([] if rules.costs_known else [costs]), suppliers, *([] if rules.trial else [trial])]
     return pick(f"Next: {'; '.join(steps)}.", f"下一步：{'；'.join(steps)}。")

@@ -37,6 +37,7 @@ class Clock:
         self._lock = threading.Lock()
         self._ahead_ms = wall() - steady()  # how far the wall clock was ahead of the steady one when they last agreed
         self.skewed = False
+        self.behind_ms = 0  # moments are so much earlier: a demo plays days that are over
         beyond = last_ms - wall()
         self._last_ms = last_ms if beyond <= skew_ms else 0
         if beyond > skew_ms:
@@ -64,4 +65,4 @@ class Clock:
             LOG.error("the clock jumped" if skewed else "the clock is back", extra=off)
         if not skewed:
             self._ahead_ms = wall - steady
-        return steady + self._ahead_ms
+        return steady + self._ahead_ms - self.behind_ms

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
-from sqlalchemy import BindParameter, Connection, bindparam, case, func, literal_column, select
+from sqlalchemy import BindParameter, Connection, bindparam, select, text
 
 from promolift.deliver import SendSlot, next_at
 from promolift.serve.events import lines
@@ -34,11 +34,19 @@ SINCE: BindParameter[int] = bindparam("since_ms")
 UNTIL: BindParameter[int] = bindparam("until_ms")
 SAID = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
 ISSUED = Query(select(CODES).where(CODES.c.campaign_id == CAMPAIGN, CODES.c.customer_id.op("in")(PEOPLE)))
-STOCK = Query(
-    select(CODES.c.offer_id, func.max(case((CODES.c.status == "stock", 1), else_=0)))
-    .where(CODES.c.campaign_id == CAMPAIGN, CODES.c.stocked == literal_column("1"))  # as the partial index says it
-    .group_by(CODES.c.offer_id)
-)
+# From one offer to the next by the index: an offer may have a million codes, and each decision asks. Conditions as the
+# partial index says them.
+STOCK = Query(text("""
+    with recursive offers (offer_id) as (
+      select min(offer_id) from codes where campaign_id = :campaign and stocked = 1
+      union all
+      select (select min(c.offer_id) from codes c
+              where c.campaign_id = :campaign and c.stocked = 1 and c.offer_id > offers.offer_id)
+      from offers where offers.offer_id is not null)
+    select offer_id, exists (select 1 from codes c where c.campaign_id = :campaign and c.stocked = 1
+                             and c.offer_id = offers.offer_id and c.status = 'stock')
+    from offers where offer_id is not null
+"""))  # fmt: skip
 LATELY = Query(
     select(BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category)
     .where(BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE)

@@ -28,6 +28,7 @@ NAMES = {
     "begin_checkout": "Checkout Started", "purchase": "Order Completed", "refund": "Order Refunded",
     "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
 }  # of GA4  # fmt: skip
+FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
 ID_LENGTH = 256
 EVENT_BYTES = 32_768  # as the Segment API allows
@@ -297,6 +298,8 @@ def _name(event: Json, kind: str) -> str:
     name = event.get("event")
     if not isinstance(name, str) or not _fit(name):
         raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
+    if name == FILLED:
+        raise _BadEvent("/event", "event_reserved", f"{FILLED} is written by the server alone; use another name")
     return NAMES.get(name, name)
 
 
@@ -334,7 +337,10 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
     ts_ms = _moment(stated)
     if ts_ms is None:
         raise _BadEvent("/timestamp", "timestamp_invalid", "use ISO 8601, such as 2026-11-25T08:30:00Z")
-    return ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)
+    ts_ms = ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)
+    if ts_ms < 0:
+        raise _BadEvent("/timestamp", "timestamp_invalid", "it lies before 1970, as sentAt corrects it")
+    return ts_ms
 
 
 def _traits(said: Json) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.serve import cart, events, live, redeem, words
 from promolift.serve.answers import CartAnswer, DecisionAnswer, EventsTaken, Redeemed
+from promolift.serve.door import send_whole
 from promolift.serve.models import BatchIn, DecisionIn, EventIn, ReserveIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
@@ -44,6 +45,9 @@ class HotAnswer(NamedTuple):
     async def send(self, send: Send, more: Mapping[bytes, bytes]) -> None:
         """Send it with more headers."""
         headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(self.text), **more}
+        head = b"".join(b"%b: %b\r\n" % pair for pair in headers.items())
+        if send_whole(send, self.status, head, self.text):
+            return
         await send({"type": "http.response.start", "status": self.status, "headers": [*headers.items()]})
         await send({"type": "http.response.body", "body": self.text})
 

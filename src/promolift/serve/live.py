@@ -406,7 +406,7 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
     Then the ledger tries them one by one, and the last finds the offer closed.
     """
     mine = select(CODES.c.code).where(CODES.c.campaign_id == row["campaign_id"], STOCKED, CODES.c.status == "stock")
-    code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).order_by(CODES.c.code).limit(1)).scalar()
+    code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).limit(1)).scalar()
     if code is None:
         raise SupportError(f"codes: the stock of {row['offer_id']} ended")
     taken = given | {"status": "issued", "customer_id": row["customer_id"]}

@@ -1,5 +1,6 @@
 """The bodies of requests, strict: an unknown or wrong field is an error that names it."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
@@ -150,6 +151,12 @@ class ExperimentIn(Body):
     releases: dict[str, Slug]
     question: Annotated[str, StringConstraints(max_length=300)] = ""
     paused: Yes = False
+
+    @model_validator(mode="after")
+    def _names_can_be_kept(self) -> Self:
+        if any(len(name) > 256 or not re.fullmatch(PLAIN, name) for name in (self.design.name, *self.design.arms)):
+            raise ValueError("a test and its arms have names of 1 to 256 characters, without control characters")
+        return self
 
 
 class KeyIn(Body):

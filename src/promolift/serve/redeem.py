@@ -1,6 +1,7 @@
 """Reservations, confirmations and cancellations of one commit in; what each came to, and who hears of it, out."""
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from operator import itemgetter
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -92,6 +93,7 @@ class _Round:
 
     def __init__(self, db: Connection, books: Books, bodies: Sequence[Any]) -> None:
         self.db, self.books = db, books
+        self._campaign = cache(partial(Campaign.find, db))
         wishes = [body for body in bodies if isinstance(body, ReserveIn)]
         decided = {wish.decision_id for wish in wishes if wish.decision_id}
         self.decisions = {row["decision_id"]: row for row in GIVEN.dicts(db, names=members(decided))} if decided else {}
@@ -107,7 +109,7 @@ class _Round:
     def reserve(self, body: ReserveIn, who: str) -> Row:
         """It refers to a decision or to a code: once, in its time, and for no more than the offer takes off."""
         campaign, offer, code = self._meant(body)
-        known = Campaign.find(self.db, campaign)
+        known = self._campaign(campaign)
         if known is None:
             raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
         named, hold_ms = body.redemption_id or f"rdm_{token_hex(12)}", round(known.policy.hold_minutes * MINUTE_MS)

@@ -18,7 +18,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import cart, duties, events, live, observe, outbox, redeem, security, words
+from promolift.serve import cart, duties, events, live, observe, outbox, redeem, security, uptake
 from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
@@ -66,7 +66,7 @@ class Server:
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings, self.clock, self.secret)
         self.scheduler = Scheduler(self)
-        self.texts = words.TextCounter(settings.work / "serve")
+        self.texts = uptake.TextCounter(settings.work / "serve")
         work = {
             "releases": lambda: asyncio.to_thread(lambda: self.decider.tend(self.needed())),
             "keys": lambda: asyncio.to_thread(self.tend_keys),
@@ -266,10 +266,9 @@ class Server:
         with self._gate:
             self._running.discard(short)
 
-    def count_texts(self, every_s: float = words.EVERY_S) -> bool:
+    def count_texts(self, every_s: float = uptake.EVERY_S) -> bool:
         """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
-        with self.ledger.read() as db:
-            return self.texts.refresh(db, self.clock.now_ms() / 1000, every_s)
+        return self.texts.refresh(self.ledger, self.clock.now_ms(), every_s)
 
     def check_clock(self) -> None:
         """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""

@@ -30,7 +30,7 @@ from promolift.store import Store
 from promolift.store.ledger import Ledger, is_file
 from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import wrong_cells
-from promolift.store.ledger_schema import BOUGHT, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS
+from promolift.store.ledger_schema import BOUGHT, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS, TAKEN
 
 PART = 2000  # rows that go in one change, so that a server goes on meanwhile
 KEY, LEDGER, RELEASES, MANIFEST = "secret.key", "ledger.db", "releases", "manifest.json"
@@ -171,6 +171,7 @@ def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[Outdated]:
         ("bought", BOUGHT, keep.events_days, BOUGHT.c.ts_ms, None),
         ("messages", OUTBOX, keep.events_days, OUTBOX.c.ts_ms, over),
         ("rejects", REJECTS, keep.rejects_days, REJECTS.c.received_ms, None),
+        ("taken", TAKEN, keep.decisions_days, TAKEN.c.ts_ms, None),
         ("decisions", DECISIONS, keep.decisions_days, DECISIONS.c.ts_ms, DECISIONS.c.decision_id.not_in(used)),
     ):
         if days is not None:

@@ -6,33 +6,21 @@ logged as an event; what was taken up comes back as feedback or a redemption and
 """
 
 import json
-import threading
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
-
 from promolift.errors import PromoError
-from promolift.message import Angle, Known, TextTally, WordChoice, label, live_angle, may_say, write
+from promolift.message import Angle, Known, WordChoice, label, live_angle, may_say, write
 from promolift.message.angles import SeenItem
 from promolift.offer import make_offer
-from promolift.results.messages import TALLIES, read_tallies
 from promolift.serve import events
 from promolift.serve.closed import CartItem, Now
 from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease, MessageKey, SaidWords
-from promolift.store.ledger_schema import EVENTS, REDEMPTIONS
 from promolift.terms import Language, Offer, covered
 
 CACHED = 20_000  # printed offers kept in memory, by day
-FILLED = "Offer Message"  # the event that says which text a decision was answered with
-# what people send about an offer that they did not take up
-NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed"})
-EVERY_S, OPEN_MOST = 60.0, 500_000
 
 
 def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
@@ -156,72 +144,6 @@ def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
     }  # fmt: skip
     ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
     event = events.event_row(
-        message_id, row["customer_id"], ts_ms, ts_ms, FILLED, json.dumps(body), decision_id=row["decision_id"]
+        message_id, row["customer_id"], ts_ms, ts_ms, events.FILLED, json.dumps(body), decision_id=row["decision_id"]
     )
     return events.Parsed(events=[event], places=[0])
-
-
-class TextCounter:
-    """Counts, from the ledger, how often each text was shown and taken up; the choices that follow from it."""
-
-    def __init__(self, folder: Path) -> None:
-        """`folder` keeps the counts, where the next plan reads them."""
-        self.folder = folder
-        self.tallies = read_tallies(folder)
-        self._seq, self._shown, self._taken = 0, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-        self._open: dict[str, tuple[str, str]] = {}  # decisions shown and not yet taken up
-        self._choices: dict[str, WordChoice] = {}
-        self._last_s, self._lock = 0.0, threading.Lock()
-
-    def choice(self, release: LiveRelease) -> WordChoice:
-        """Who chooses among the texts of a release, given the latest counts."""
-        if release.release_id not in self._choices:
-            self._choices[release.release_id] = release.wording.choice(self.tallies)
-        return self._choices[release.release_id]
-
-    def refresh(self, db: Connection, now_s: float, every_s: float = EVERY_S) -> bool:
-        """Read what is new, once in `every_s` seconds; whether anything changed."""
-        with self._lock:
-            if now_s - self._last_s < every_s:
-                return False
-            self._last_s = now_s
-            if not self._read(db):
-                return False
-            self.tallies = tuple(
-                TextTally(text, benefit, shown, self._taken[text, benefit])  # type: ignore[arg-type]
-                for (text, benefit), shown in sorted(self._shown.items())
-            )
-            self._choices = {}
-            half = self.folder / f".{TALLIES}.part"
-            half.write_text(json.dumps(self.tallies), encoding="utf-8")
-            half.replace(self.folder / TALLIES)
-            return True
-
-    def _read(self, db: Connection) -> bool:
-        wanted = select(EVENTS.c.seq, EVENTS.c.name, EVENTS.c.decision_id, EVENTS.c.body).where(
-            EVENTS.c.decision_id.is_not(None), EVENTS.c.seq > self._seq
-        )
-        changed = False
-        for seq, name, decision_id, body in db.execute(wanted.order_by(EVENTS.c.seq)):
-            self._seq = seq
-            if name == FILLED:
-                said = json.loads(body)
-                key = (said["text_id"], said["benefit"])
-                self._shown[key] += 1
-                self._open[decision_id] = key
-                changed = True
-            elif name not in NOT_TAKEN:
-                changed |= self._take([decision_id])
-        redeemed = select(REDEMPTIONS.c.decision_id).where(
-            REDEMPTIONS.c.status == "confirmed", REDEMPTIONS.c.decision_id.is_not(None)
-        )
-        changed |= self._take([each for (each,) in db.execute(redeemed)])
-        while len(self._open) > OPEN_MOST:
-            self._open.pop(next(iter(self._open)))
-        return changed
-
-    def _take(self, decisions: Sequence[str]) -> bool:
-        """Each shown message is taken up at most once, whatever follows."""
-        took = [key for key in (self._open.pop(decision, None) for decision in decisions) if key]
-        self._taken.update(took)
-        return bool(took)

@@ -1,6 +1,7 @@
 """Parts of the settings that somebody changed in the console in; console.toml, which promolift.toml includes, out."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,21 @@ def change_settings(path: Path, now: Config, parts: Mapping[str, Any]) -> Config
     Config.parse(laid_over(base, new), f"{path} with {FILE}")
     _write(fragment, "# Written by the console; promolift.toml includes it.\n\n" + to_toml(new).lstrip())
     if "include" not in base:
-        text = path.read_text(encoding="utf-8")
-        _write(path, f'include = ["{FILE}"]  # what was changed in the console\n\n{text}')
+        _write(path, including([FILE], path.read_text(encoding="utf-8")))
     return load_config(path)
+
+
+def including(names: Sequence[str], text: str) -> str:
+    """Settings that include these files, too."""
+    return f"include = {json.dumps(names)}  # what was changed in the console\n\n{text}" if names else text
+
+
+def included(path: Path) -> list[str]:
+    """The files that settings include, of those that are there; none where they cannot be read."""
+    try:
+        return [name for name in read_toml(path).get("include", ()) if path.with_name(name).is_file()]
+    except ConfigError:
+        return []
 
 
 def _write(path: Path, text: str) -> None:

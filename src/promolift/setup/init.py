@@ -14,12 +14,13 @@ from typing import Literal
 import polars as pl
 
 from promolift import data
-from promolift.config import RAW, Config, ShopSettings
+from promolift.config import RAW, Config, ShopSettings, laid_over, read_toml
 from promolift.currency import CURRENCY_DIGITS
 from promolift.errors import ConfigError, InputError
 from promolift.results.chinese import kept
 from promolift.results.job import StepSummary
 from promolift.setup.files import EventFile, TiedFile, kind_by_name, open_logs
+from promolift.setup.fragment import included, including
 from promolift.setup.menu import Baskets, baskets, menu_toml
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
@@ -113,7 +114,7 @@ def init(
     """Write `config` for the raw `files` (events, products, customers, promotions); what was found.
 
     `more` are further files of events; `open_logs` says what a path of events may hold. Nothing is written if a file
-    cannot be understood or `config` is there already (unless `force`).
+    cannot be understood or `config` is there already (unless `force`, which keeps what it includes).
     """
     if config.exists() and not force:
         raise ConfigError(f"{config}: already there; edit it, or write it anew with --force")
@@ -135,8 +136,12 @@ def init(
                 "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
             )
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
-    text = compose(parts, config, answers, fit)
-    Config.parse(tomllib.loads(text), str(config))
+    kept_files = included(config)
+    text = including(kept_files, compose(parts, config, answers, fit))
+    values = tomllib.loads(text)
+    for name in kept_files:
+        values = laid_over(values, read_toml(config.with_name(name)))
+    Config.parse(values, str(config))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")

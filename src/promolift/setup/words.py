@@ -14,7 +14,7 @@ from promolift.errors import ConfigError, InputError
 from promolift.message import ANGLES, Channel, Known, Pool
 from promolift.message import pool as pools
 from promolift.message.drafts import OFFER_RULE
-from promolift.message.judge import of_draft, of_text
+from promolift.message.pool import of_draft, of_text
 from promolift.results.job import StepSummary
 from promolift.results.shop import Offers
 from promolift.store import Store

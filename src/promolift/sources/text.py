@@ -77,10 +77,13 @@ def scan(path: Path) -> TextForm:
     for piece in chunks(path):
         # A piece may part \r\n in two: then its first half is put back before the second, and not counted again.
         joined = b"\r" + piece if before.endswith(b"\r") else piece
-        ends.update({end: joined.count(end) for end in (b"\r\n", b"\n", b"\r")})
-        ends[b"\r"] -= len(joined) - len(piece)
+        if b"\r" in joined:
+            ends.update({end: joined.count(end) for end in (b"\r\n", b"\n", b"\r")})
+            ends[b"\r"] -= len(joined) - len(piece)
+        else:  # how many lines end in \n alone makes no difference
+            ends[b"\n"] += b"\n" in joined
         try:
-            if not encoding:
+            if not encoding and not (piece.isascii() and decoder.getstate() == (b"", 0)):
                 decoder.decode(piece)
         except UnicodeDecodeError:
             encoding = _not_quite_utf8(before + piece)

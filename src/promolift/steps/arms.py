@@ -5,6 +5,7 @@ is believed by the response model before the first test, and by the draws from t
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,15 +16,16 @@ from promolift.deliver import Board, LineEffect, ReleaseTerms
 from promolift.deliver.settle import Settled
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
-from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
+from promolift.learn.arms import CEILING_Z, ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
-from promolift.steps.parts import CustomerParts, PartShelf, Recorded, recorded
+from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
+from promolift.results.segments import members
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
+VISITS_DOUBT = 0.1  # s.d. of that
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 NOT_YET = "not bought yet"
@@ -84,14 +86,39 @@ def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     rows = known.select("customer_id", "group").with_columns(
         window=pl.Series(expected.window_N), horizon=pl.Series(expected.horizon_N)
     )
-    base = {
-        group: (window, horizon)
-        for group, window, horizon in rows.group_by("group").agg(pl.col("window", "horizon").mean()).iter_rows()
-    }
+    if job.config.plan.groups:
+        mine = members(job, job.profiled.profiles(at.asof))
+        ahead, rows = by_segment(ahead, rows, mine, job.config.plan.groups)
+    means = rows.group_by("group").agg(pl.col("window", "horizon").mean())
+    base = {group: (window, horizon) for group, window, horizon in means.iter_rows()}
     may = consent.filter("may_send").select("customer_id")
     base[NOT_YET] = (0.0, 0.0)
     groups = may.join(rows, on="customer_id", how="left").select("customer_id", pl.col("group").fill_null(NOT_YET))
     return People(groups.sort("customer_id"), ahead, base)
+
+
+class Grouped(NamedTuple):
+    """What is expected of groups, and everybody's group: rows of customer_id and group, and more."""
+
+    ahead: Ahead
+    rows: pl.DataFrame
+
+
+def by_segment(ahead: Ahead, rows: pl.DataFrame, mine: pl.DataFrame, names: Sequence[str]) -> Grouped:
+    """Whoever belongs to one of the segments `names` is in the first of them instead; of it is expected what is of the
+    groups that they come from. `mine`: customer_id, and segments as a list."""
+    first = pl.coalesce(pl.when(pl.col("segments").list.contains(name)).then(pl.lit(name)) for name in names)
+    own = mine.select("customer_id", first.alias("own"))
+    both = rows.join(own, on="customer_id", how="left", maintain_order="left")
+    old = pl.col("group")
+    figures = both.drop_nulls("own").select(
+        "own", (old.replace_strict(ahead.sd, default=0.0, return_dtype=pl.Float64) ** 2).alias("var"),
+        *(old.replace_strict(each, default=0.0, return_dtype=pl.Float64).alias(name)
+          for name, each in (("away", ahead.away), ("comeback", ahead.comeback))),
+    ).group_by("own").agg(pl.col("var").mean().sqrt().alias("sd"), pl.col("away", "comeback").mean())  # fmt: skip
+    more = {name: dict(figures.select("own", name).iter_rows()) for name in ("sd", "away", "comeback")}
+    known = replace(ahead, **{name: getattr(ahead, name) | found for name, found in more.items()})
+    return Grouped(known, both.with_columns(pl.coalesce("own", "group").alias("group")).drop("own"))
 
 
 def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:
@@ -151,20 +178,21 @@ def aimed_cells(best: pl.DataFrame) -> pl.DataFrame:
 
 
 class Contact(NamedTuple):
-    """What being written to is believed to add over the horizon, per customer, with its s.d."""
+    """What being written to is believed to add over the horizon, per customer, with its s.d.; and if all were new."""
 
     mean: float
     se: float
+    whole: float
 
 
 def contact_of(ahead: Ahead, group: str, worth: float) -> Contact:
     """Assumed: it raises the odds of coming by VISITS, more often or less. For who stays away in the share a of windows
     that is VISITS a (1 - a) visits, each worth what those who came by themselves were worth beyond those who did not;
     for who comes all the time, half of VISITS of what a window brings. Only the share who would have stayed away is
-    counted as new: others come earlier, and buy less later. The doubt is as large as if all of it were new."""
+    counted as new: others come earlier, and buy less later. The doubt, VISITS_DOUBT, is of all of it."""
     away = ahead.away.get(group, 0.0)
-    se = VISITS * max(away * (1 - away) * ahead.comeback.get(group, 0.0), worth / 2)
-    return Contact(away * se, se)
+    whole = max(away * (1 - away) * ahead.comeback.get(group, 0.0), worth / 2)
+    return Contact(away * VISITS * whole, VISITS_DOUBT * whole, VISITS * whole)
 
 
 def numbered(cells: pl.DataFrame) -> list[ArmCell]:
@@ -193,7 +221,8 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
         LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
-            pays=each.pays, state=choice.state, share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            pays=each.pays, state=choice.state, share=choice.share, lead=choice.lead, n_arm=each.found.n_arm,
+            n_none=each.found.n_none,
             drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level, aimed=aimed,
@@ -235,13 +264,15 @@ def _drawn(
     budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: PartShelf, may_test: bool,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
+    costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
     arms = best.join(
-        table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state",
-                     (part * pl.col("share")).alias("share"), pl.col("cost_cents").alias("arm_cost"),
+        table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state", "lead",
+                     (pl.when(costs).then(part).otherwise(1.0) * pl.col("share")).alias("share"),
+                     pl.col("cost_cents").alias("arm_cost"),
                      pl.col("cost_se_cents").alias("arm_cost_se"),
                      pl.col("evidence").alias("level")),
         on=["menu_id", "group"], how="left",
-    ).with_columns(pl.col("state").fill_null("closed"))  # fmt: skip
+    ).with_columns(pl.col("state").fill_null("closed"), pl.col("lead").fill_null(False))  # fmt: skip
     drawn_by = (job.config.plan.seed, terms.seed, "test", at.asof)
     unit = pl.DataFrame({"customer_id": people.groups["customer_id"]}).with_columns(
         unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
@@ -249,8 +280,11 @@ def _drawn(
     arms = arms.join(unit, on="customer_id", maintain_order="left")
     arms = priced(arms)
     limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
-    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(may_test)
-    give = arms.filter((pl.col("state") == "give") & (pl.col("gain_now") > 0))
+    dear = pl.col("arm_cost") > 0
+    test = (pl.col("state") == "test") & ~(dear & pl.lit(part == 0)) & pl.lit(may_test)
+    in_test = test & (pl.col("unit") < pl.col("share"))
+    leads = test & pl.col("lead") & ~in_test
+    give = arms.filter(((pl.col("state") == "give") | leads) & (pl.col("gain_now") > 0))
     held = pl.Series([deliver.in_holdout(who, terms) for who in give["customer_id"]], dtype=pl.Boolean)
     free = give.filter(~held).with_columns(
         gain_cents=pl.col("gain_now"), cost_cents=pl.col("cost_now"), eligible=pl.lit(True)
@@ -275,6 +309,7 @@ def _drawn(
         return Settled(marked, deliver.records(Board.of(marked, consent), own_terms, at.asof))
 
     made = recorded(map(draw, rows), shelf, "given" if terms.effects else "test")
+    arms = arms.with_columns(pl.when(test | (pl.col("state") != "test")).then("state").otherwise(pl.lit("closed")))
     draws = kept_draws(job, at, arms, paid, own_terms, people)
     note = _note(job, arms, paid, made, budget, known, people)
     return ArmPlan(found, own_terms, made, note, pl.DataFrame(schema=CELLS), draws.join(
@@ -345,9 +380,10 @@ def kept_draws(
     size = pl.len().over("customer_id")
     rest = 1 - terms.holdout_share
     given = arms.join(paid.select("customer_id", "offer_id"), on=["customer_id", "offer_id"], how="semi")
+    takes, leads = pl.col("share"), pl.col("lead").cast(pl.Float64)
     drawn_by_arm = pl.concat([
-        arms.filter(pl.col("state") == "test").with_columns(prob=rest * pl.col("share") / (size + 1)),
-        given.with_columns(prob=pl.lit(rest)),
+        arms.filter(pl.col("state") == "test").with_columns(prob=rest * (takes / (size + 1) + (1 - takes) * leads)),
+        given.filter(pl.col("state") == "give").with_columns(prob=pl.lit(rest)),
     ])  # fmt: skip
     each = drawn_by_arm.group_by("customer_id").agg(
         pl.struct(pl.col("menu_id").alias("arm"), "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
@@ -398,24 +434,26 @@ def _note(
     for (group,), mine in drawn.partition_by("group", as_dict=True).items():
         able = arms.filter(pl.col("group") == group)["customer_id"].n_unique()
         given = mine.filter(pl.col("holdout").is_not_null())
-        names = tuple(sorted(mine["menu_id"].unique()))
+        names = tuple(sorted(given["menu_id"].unique()))
         if not (treated := given.height):
             continue
         spent += float(given["cost_now"].sum())
-        each = treated / max(len(names), 1)
+        each = float(given["menu_id"].value_counts()["count"].min())  # type: ignore[arg-type]  # of what fewest drew
         # worth knowing: an effect as large as what an arm costs, or, of one that costs nothing, as what is assumed
         price = float(mine["arm_cost"].max())  # type: ignore[arg-type]
-        smallest = price or contact_of(people.ahead, str(group), max(people.base[str(group)][0], 0.0)).se
+        smallest = price or contact_of(people.ahead, str(group), max(people.base[str(group)][0], 0.0)).whole
         sd = people.ahead.sd.get(str(group), 0.0)
         tested.append(
             DrawnGroup(
                 group=str(group), arms=names, treated=treated, none=able - treated,
                 detectable_cents=detectable(sd, each, able - treated), needed=needed(sd, max(smallest, 1.0)),
+                even=int(2 / (1 / each + 1 / max(able - treated, 1))),
             )
         )  # fmt: skip
     most = int(people.groups["group"].value_counts()["count"].max() or 0) if people.groups.height else 0  # type: ignore[arg-type]
     return DrawNote(
-        tested=tuple(sorted(tested, key=lambda t: t.group)), given=paid.height, cost_cents=spent, largest=most,
+        tested=tuple(sorted(tested, key=lambda t: t.group)), cost_cents=spent, largest=most,
+        given=paid.join(arms.filter(state="give"), on=["customer_id", "offer_id"], how="semi").height,
         ceiling_cents=ceiling_of(sent), habit_flip=habit_flip(sent, people),
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from promolift import learn, sql
 from promolift.errors import SupportError
 from promolift.results.job import Job, moments
-from promolift.results.predictions import AVERAGE, Predictions, RecallAt, RecallCurve, Reliability, Scored
+from promolift.results.predictions import AVERAGE, Predictions, Reliability, Scored
 from promolift.results.tables import EVERYBODY, Among
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
@@ -20,7 +20,6 @@ where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {TARGET}
 """
 MOST_JUDGED = 20_000  # customers whose forecasts are held against what came: of more, so many are drawn by hash
 BUYING, REPEATS = "buying a category in the window", "their most frequent categories"
-LENGTHS = (1, 2, 3, 5, 10)  # of lists whose recall is told
 
 
 def purchases(job: Job) -> Predictions:
@@ -41,9 +40,7 @@ def purchases(job: Job) -> Predictions:
             f"{known.height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed"
         )
     often = known["orders"].to_numpy().astype(np.float64)
-    found = graded(BUYING, known["hit"].to_numpy(), known["buy_prob"].to_numpy(), REPEATS, often, known["customer_id"])
-    curves = (recall(rows, truth, by, model) for by, model in (("buy_prob", "promolift"), ("orders", REPEATS)))
-    return found.model_copy(update={"recall": tuple(curves)})
+    return graded(BUYING, known["hit"].to_numpy(), known["buy_prob"].to_numpy(), REPEATS, often, known["customer_id"])
 
 
 def graded(
@@ -69,16 +66,3 @@ def bought_in(job: Job, start_ms: int, stop_ms: int, among: Among = EVERYBODY) -
     query, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.clean.products
     shards = (among.rows(job.clean.events(shard)) for shard in job.clean.shards)
     return pl.concat([fetch(sql.run(query, events=events, products=products)) for events in shards])
-
-
-def recall(rows: pl.DataFrame, truth: pl.DataFrame, by: str, model: str) -> RecallCurve:
-    """Recall of lists of LENGTHS: targets bought that no list could hold count as missed."""
-    who, what = rows["customer_id"], rows["target"]
-    order, hit = rows[by].cast(pl.Float64).to_numpy(), rows["hit"].to_numpy()
-    hits = learn.ranked_hits(who.to_list(), what.to_list(), order, hit, max(LENGTHS))
-    people = pl.DataFrame({"customer_id": who.unique().sort()})
-    counts = truth.group_by("customer_id").len("bought")
-    total = people.join(counts, on="customer_id", how="left").sort("customer_id")["bought"].fill_null(0).to_numpy()
-    found = {k: learn.recall_at(hits, total, k) for k in LENGTHS}
-    points = (RecallAt(k=k, recall=s.value, low=s.low, high=s.high, n=s.n) for k, s in found.items())
-    return RecallCurve(model=model, points=tuple(points))

@@ -1,7 +1,7 @@
 """Part of step 2: purchases in; a trained encoder, and what it expects of every customer and item, kept.
 
-Customers are drawn by hash for the training and forecast shard by shard. Kept anew by every run: the tables `outlook`,
-`outlook_items` and `outlook_map`, the note `outlook`, the model's files. None holds anybody who is not in the events or
+Customers are drawn by hash for the training and forecast shard by shard. Kept anew by every run: the tables `outlook`
+and `outlook_items`, the note `outlook`, the model's files. None holds anybody who is not in the events or
 the customers table, so whoever is erased there leaves them. torch is loaded here only where an encoder is asked for.
 """
 
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from promolift.profile.encoder_forecast import FittedForecast, LearnedEncoder, Lookback
     from promolift.steps.forecast_scene import Scene
 
-TABLES = ("outlook", "outlook_items", "outlook_map")
+TABLES = ("outlook", "outlook_items")
 UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
-DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
+COMPARED = 5_000  # more items than this are not compared one by one
 OWN, ALIKE, NONE = "own visits", "few visits: customers like this one", "no visit: what newcomers do"
 
 
@@ -106,7 +106,6 @@ def learn_and_forecast(job: Job) -> None:
     """The whole of it, on what is known at the plan's moment."""
     from promolift.profile import encoder_forecast
     from promolift.profile.encoder_data import popularity
-    from promolift.steps.customer_page import why
     from promolift.steps.forecast_scene import drawn, set_scene
 
     job.tell("encoder", 0.0, "purchases as visits")
@@ -125,11 +124,8 @@ def learn_and_forecast(job: Job) -> None:
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
-    keep_maps(job)
     job.store.save_model(SHARED, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)})
-    job.tell("encoder", 0.97, "one customer explained")
-    who = example(job)
-    ForecastNote(checked=checked, told=why(job, scene, who) if who else None).keep(job.store)
+    ForecastNote(checked=checked).keep(job.store)
     job.tell("encoder", 1.0, "done")
 
 
@@ -337,35 +333,3 @@ def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder"
     ).join(some, left_on="item", right_on="type", how="left", maintain_order="left")
     table = OUTLOOK_ITEMS.conform(rows.rename({"shelf": "category"}))
     job.store.save("outlook_items", table.with_columns(embedded(vec_ID)))
-
-
-def keep_maps(job: Job) -> None:
-    """Table `outlook_map`: at most DOTS customers and items on the plane, the alike near each other."""
-    people = job.profiled.kept_outlook.filter(pl.col("visits") >= FEW).select("customer_id", "embedding")
-    draw = pl.Series("draw", hash_units("map", people["customer_id"].to_list()), dtype=pl.Float64)
-    people = people.with_columns(draw).sort("draw", "customer_id").head(DOTS)
-    goods = job.profiled.outlook_items.sort(["visits", "item"], descending=[True, False]).head(DOTS)
-    job.store.save("outlook_map", pl.concat([placed("customer", people), placed("item", goods)]))
-
-
-def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """kind, key, x, y from a key in the first column and `embedding`."""
-    from promolift.profile.encoder_forecast import near_map
-
-    xy = np.zeros((rows.height, 2), np.float32)
-    if rows.height > 1:
-        xy = near_map(np.stack(rows["embedding"].to_list()).astype(np.float32))
-    key = rows.to_series(0).alias("key")
-    return pl.DataFrame(
-        {"kind": pl.Series([kind] * rows.height, dtype=pl.String), "key": key, "x": xy[:, 0], "y": xy[:, 1]}
-    )
-
-
-def example(job: Job) -> str | None:
-    """The customer to tell of: a rhythm, 20 visits, more spend than most, and of these the surest next item."""
-    ahead = job.profiled.kept_outlook.filter(pl.col("spend_cents") >= pl.col("spend_cents").median())
-    known = ahead.filter(pl.col("visits") >= 20, pl.col("sentences").str.starts_with("Buys "))
-    shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select(customer_id="key")
-    best = known.join(shown, on="customer_id").drop_nulls("next_1_prob")
-    ranked = best.sort("next_1_prob", "customer_id", descending=[True, False])["customer_id"]
-    return ranked[0] if ranked.len() else None

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import reduce
 from pathlib import Path
 from time import time
 
+import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
@@ -18,7 +18,7 @@ from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
-from promolift.sql import fetch, ident, literal
+from promolift.sql import ident, literal
 from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 
@@ -30,7 +30,8 @@ CLEANERS = {
     "coupons": data.clean_coupons,
     "shelf": data.clean_shelf,
 }
-ORDER = ", ".join(sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name)))
+ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
+UNSAID = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
 
 
@@ -66,6 +67,8 @@ def run(job: Job) -> None:
                 store.save(name, table.empty())
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
+    for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
+        counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
 
@@ -76,11 +79,20 @@ class Aside:
     def __init__(self, store: Store, put: Callable[[int, Relation], None]) -> None:
         """`put` writes one numbered piece of the table of rejected rows."""
         self.store, self.put, self.pieces = store, put, 0
+        self.of_events: list[int] = []
 
     def keep(self, cleaned: data.Cleaned, source: str) -> None:
         """The rows that cleaning set aside."""
         self.put(self.pieces, cleaned.rejected(source))
         self.pieces += 1
+
+    def again(self, source: Raw, rows: list[pl.DataFrame]) -> None:
+        """The rows of a log that cleaning set aside, as they stand in its file, which is read once more."""
+        aside = pl.concat(rows)
+        if aside.height:
+            self.of_events.append(self.pieces)
+            self.put(self.pieces, data.rejected_rows(source.table.rows, source.mapping, aside, source.table.source))
+            self.pieces += 1
 
     def unreadable(self, counts: data.Counts, source: Raw) -> data.Counts:
         """The lines that could not be read at all; returns the counts with them."""
@@ -168,24 +180,26 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     products = job.clean.products
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
     counts = data.Counts("events")
+    set_aside: list[list[pl.DataFrame]] = [[] for _ in logs]
     with ExitStack() as stack:
         parts = []
         for source in logs:
             rows = data.price_rows(source.table.rows, source.mapping, products) if priced else source.table.rows
-            parts.append(stack.enter_context(store.split(data.key_rows(rows, source.mapping), shards, "_customer")))
+            read = data.parted_events(rows, source.mapping, rules)
+            by = "customer_id" if "customer_id" in read.columns else "_customer"
+            parts.append(stack.enter_context(store.split(read, shards, by)))
         put = stack.enter_context(store.sharded("events"))
         for shard in range(shards):
-            with ExitStack() as cleaning:
-                kept = []
-                for source, part in zip(logs, parts, strict=True):
-                    cleaned = data.clean_events(part[shard](), source.mapping, rules)
-                    judged = cleaning.enter_context(cleaned.staged(store.staged))
-                    kept.append(judged.accepted())
-                    aside.keep(judged, source.table.source)
-                    counts = counts + judged.counts()
-                put(shard, [fetch(kept[0] if len(kept) == 1 else reduce(Relation.union, kept).order(ORDER))])
+            kept = []
+            for source, part, bad in zip(logs, parts, set_aside, strict=True):
+                judged = data.judged_events(part[shard](), source.mapping, rules)
+                kept.append(judged.accepted)
+                bad.append(judged.aside)
+                counts = counts + judged.counts
+            put(shard, [kept[0] if len(kept) == 1 else pl.concat(kept).sort(ORDER, nulls_last=True)])
             job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
-    for source in logs:
+    for source, bad in zip(logs, set_aside, strict=True):
+        aside.again(source, bad)
         counts = aside.unreadable(counts, source)
     if counts.accepted == 0:
         names = ", ".join(source.table.source for source in logs)
@@ -202,7 +216,26 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
     notes = [note for source in raw.values() for note in source.mapping.notes]
     found = data.health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
-    Health(
-        tables=found.tables, summary=figures, abilities=found.abilities, warnings=found.warnings, notes=found.notes
-    ).keep(store)
+    warnings = (*found.warnings, *unsaid_repeats(counts[0], raw))
+    Health(tables=found.tables, summary=figures, abilities=found.abilities, warnings=warnings, notes=found.notes).keep(
+        store
+    )
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)
+
+
+def unsaid_repeats(counts: data.Counts, raw: dict[str, Raw]) -> list[str]:
+    """A warning where equal rows were left out and nobody said that they are no lines of one receipt."""
+    rows, where = counts.rejected.get("duplicate", 0), []
+    for name, source in raw.items():
+        mapping = source.mapping
+        # a mapping with notes is one that was guessed, with a look at equal rows
+        told = "repeats" in mapping.model_fields_set or mapping.has("event_id") or mapping.basket or mapping.notes
+        if name.startswith("events") and not source.table.mapping and mapping.has("order_id") and not told:
+            where.append(source.table.source)
+    if not where or rows <= UNSAID * counts.read:
+        return []
+    return [
+        f"{', '.join(where)}: {rows:,} rows equal to an earlier one in every column were left out, as sent twice; "
+        'where a till writes a line for each piece they are purchases: set repeats = "lines" in the mapping of the '
+        'events, or repeats = "duplicates" to say that they are not'
+    ]

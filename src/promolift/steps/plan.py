@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate import strategic
-from promolift.allocate.settings import Risk, StrategicRule
+from promolift.allocate.settings import StrategicRule
 from promolift.deliver import ReleaseTerms
 from promolift.deliver.settle import STEP, Settled, Spending, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
@@ -27,11 +27,11 @@ from promolift.results.approved import approved, taken_over
 from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
+from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
-from promolift.steps.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import of_lines, value, with_proposals
 from promolift.steps.targets import CandidateScene, list_replays
@@ -122,7 +122,8 @@ def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     if job.config.plan.trial is not True and not (known and known.effects):
         known_well = every.then(lambda rows: close_small(close_weak(rows, floor), job.config.rules.least_gain_cents))
     for_test = every if job.config.plan.trial == "auto" else None
-    return Offered(known_well.then(lambda rows: with_risk(rows, job.config.plan.risk)), floor, made.menu, for_test)
+    valued = known_well.then(lambda rows: strategic.with_risk(rows, job.config.plan.risk))
+    return Offered(valued, floor, made.menu, for_test)
 
 
 def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines | None = None) -> MenuCandidates:
@@ -181,13 +182,6 @@ def free_candidates(job: Job, among: Among = EVERYBODY) -> pl.DataFrame:
     return plan.open_to(among).filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
 
 
-def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
-    """Candidates with what caution takes off the gains of open ones before the choice."""
-    open_ = pl.col("eligible") & (pl.col("offer_id") != "none") & pl.lit(risk.rule == "lower")
-    caution = pl.when(open_).then(risk.z * pl.col("gain_se_cents")).otherwise(0.0)
-    return valued.with_columns(caution.alias("caution_cents"))
-
-
 def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None) -> Plan:
     """Allocate among those who may be written to and are not held out; keep the plan with everybody's record."""
     job.tell("plan", 0.7, "choice within the budget")
@@ -218,7 +212,7 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
     if arms is None:
         costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
         note = note.model_copy(update={"strategic": costs})
-    frontier = limits_of(job).curve(careful(audience.free), budget, job.config.plan.seed)
+    frontier = limits_of(job).curve(strategic.careful(audience.free), budget, job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget, shelf)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
@@ -280,7 +274,7 @@ def first_test(
     """A plan that tests; None where nothing can be drawn."""
     with suppress(SupportError):
         risk = job.config.plan.risk
-        rows = some.rows if some.for_test is None else some.for_test.then(lambda part: with_risk(part, risk))
+        rows = some.rows if some.for_test is None else some.for_test.then(lambda part: strategic.with_risk(part, risk))
         made = plan_arms(job, at, rows, audience.consent, terms, budget, some.floor, shelf)
         return made if made.note.tested else None
     return None
@@ -303,22 +297,9 @@ def weighed(rows: CustomerParts, audience: Audience, limits: allocate.ShopLimits
 
     def slim(part: pl.DataFrame) -> pl.DataFrame:
         free = open_to(part.select(name for name in columns if name in part.columns), part["eligible"], audience)
-        return best_at_some_price(free) if plain and "boost_cents" not in part.columns else free
+        return strategic.best_at_some_price(free) if plain and "boost_cents" not in part.columns else free
 
     return rows.together(slim)
-
-
-def best_at_some_price(free: pl.DataFrame) -> pl.DataFrame:
-    """Offers that gain more than every one of the same customer that costs no more: no other is ever the best. Of each
-    customer one stays in any case, so that they are counted.
-    """
-    rows = careful(free).select("customer_id", "offer_id", "gain_cents", "cost_cents", at=pl.int_range(pl.len()))
-    rows = rows.sort(
-        "customer_id", "cost_cents", "gain_cents", "offer_id", descending=[False, False, True, False], nulls_last=True
-    )
-    gain, first = pl.col("gain_cents"), pl.col("customer_id").is_first_distinct()
-    before = gain.shift().cum_max().over("customer_id")
-    return free[rows.filter(first | (gain > before).fill_null(False))["at"].sort()]
 
 
 def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.DataFrame:
@@ -341,7 +322,7 @@ def rule_costs(
         stated = limits_of(job, others)
         free = weighed(ruled(rows, others), audience, stated)
         limits = stated.at(free, budget)
-        best = allocate.plan(preferred(free), budget, limits, seed=job.config.plan.seed)
+        best = allocate.plan(strategic.preferred(free), budget, limits, seed=job.config.plan.seed)
         mine = found.chosen.filter(strategic.covered_by(rule))
         able = sum(
             open_to(part, part["eligible"], audience).filter(strategic.covered_by(rule))["customer_id"].n_unique()
@@ -369,29 +350,11 @@ def worth_of(job: Job, free: pl.DataFrame, budget: int, found: allocate.Allocate
     limits = limits_of(job)
     if not found.added_cents:
         return NextCent(found.allocation.price, limits.worth(found.allocation))
-    offers, seed, near = preferred(free), job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
+    offers, seed, near = strategic.preferred(free), job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
     some = allocate.at_budgets(offers, near, lambda cents: limits.at(free, cents), seed=seed)
     less, more = (gain_of(each or found) for each in some)
     slope = (more - less) / (near[1] - near[0]) if all(some) and budget else 0.0
     return NextCent(slope, slope)
-
-
-def preferred(rows: pl.DataFrame) -> pl.DataFrame:
-    """Candidates with the gains that the choice is made by: careful ones, and what strategic rules add."""
-    rows = careful(rows)
-    return rows.with_columns(pl.col("gain_cents") + boost(rows)) if "boost_cents" in rows.columns else rows
-
-
-def boost(rows: pl.DataFrame) -> pl.Series:
-    """What strategic rules add to each gain."""
-    if "boost_cents" not in rows.columns:
-        return pl.Series("boost_cents", [0.0]).new_from_index(0, rows.height)
-    return rows["boost_cents"].fill_null(0.0)
-
-
-def careful(rows: pl.DataFrame) -> pl.DataFrame:
-    """Candidates with the gains that the choice is made by."""
-    return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
 
 
 def planned(
@@ -402,7 +365,7 @@ def planned(
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
     draws keep all of them, nothing is drawn.
     """
-    offers = preferred(audience.free)
+    offers = strategic.preferred(audience.free)
     opened = (open_to(part.select(WEIGHED[:4]), part["eligible"], audience) for part in some.rows)
     even = sum(map(even_cost, opened)) if terms.explore else 0.0
 
@@ -443,8 +406,9 @@ def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.Al
     """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, less what
     strategic rules add, of everybody.
     """
-    asked = allocate.charges(preferred(rows), limits, found.allocation)
-    return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0) - boost(rows)).alias("charge_cents"))
+    asked = allocate.charges(strategic.preferred(rows), limits, found.allocation)
+    charge = asked + rows["caution_cents"].fill_null(0.0) - strategic.boost(rows)
+    return rows.with_columns(charge.alias("charge_cents"))
 
 
 def total_draws(job: Job, chosen: pl.DataFrame) -> NDArray[np.float64] | None:
@@ -462,7 +426,7 @@ def summary(job: Job, some: Offered, audience: Audience, budget: int, made: Plan
     trial = made.terms.policy_id == "trial"
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
     added = found.gain - gain_of(made.found)
-    planned_cents = gain_of(made.found) if drawn_too else float(careful(chosen)["gain_cents"].sum())
+    planned_cents = gain_of(made.found) if drawn_too else float(strategic.careful(chosen)["gain_cents"].sum())
     draws = None if made.terms.effects else total_draws(job, chosen)
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     if made.terms.effects and chosen.height:  # of one menu line and group all err together

@@ -11,11 +11,11 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile, sql
 from promolift.errors import StepError
-from promolift.hashing import hash_units
-from promolift.results.job import Job, moments
+from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import PurchaseMembers, Unknown
 from promolift.sql import DAY_MS, bind
 from promolift.steps import forecast
+from promolift.tables import AFFINITIES
 
 KNOWN = """
 select customer_id, asof_ms from (
@@ -50,13 +50,26 @@ def run(job: Job) -> None:
                 put_p(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
                 put_i(shard, [profile.interests(here, known, shared, settings)])
                 spoken_of = sql.kept(moments_of(here.events, sorted({*planned, *earlier})))
-                here.kept["counted"] = pl.concat(profile.affinities(here, spoken_of, shared, settings))
-                facts.append(profile.target_facts(here.kept["counted"]))
+                facts += count(here, spoken_of, shared, settings, at)
                 done += 1
                 job.tell("profile", done / total, "one row per customer")
         forecast_purchases(job, {shard: kept.part(str(shard)) for shard in shards}, facts, settings)
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     forecast.run(job)
+
+
+def count(
+    here: profile.Shard, moments: Relation, shared: profile.Shared, settings: profile.ProfileSettings, at: Moments
+) -> list[pl.DataFrame]:
+    """Keep a shard's AFFINITIES by counts: `planned`, of the moments that are planned and checked at, and `past`, those
+    that forecasters learn from, of about MOST_ROWS rows a window. Returns what is summed of all of them.
+    """
+    rows = int(shared["targets"].filter(pl.col("asof_ms") == at.asof)["customers"].sum())
+    share = min(1.0, profile.MOST_ROWS / max(rows, 1))
+    found = list(profile.counted(here, moments, shared, settings, share))
+    here.kept["planned"] = pl.concat([AFFINITIES.empty(), *(each.rows for each in found)])
+    here.kept["past"] = pl.concat([AFFINITIES.empty(), *(each.learned for each in found)])
+    return [each.facts for each in found]
 
 
 def forecast_purchases(
@@ -67,12 +80,10 @@ def forecast_purchases(
 ) -> None:
     """Table `affinities` as of the plan's and the check's moment, by forecasters that learned from the windows before.
 
-    They learn from about `MOST_ROWS` rows a window, of customers drawn by hash.
+    `kept` is what `count` kept of each shard, and `sums` what it returned.
     """
     at, facts = moments(job), profile.together(sums)
-    rows = sum(int(part.filter(pl.col("asof_ms") == at.asof)["people"].sum()) for part in sums)
-    share = min(1.0, profile.MOST_ROWS / max(rows, 1))
-    past = profile.PurchaseHistories(pl.concat(some_customers(part["counted"], share) for part in kept.values()), facts)
+    past = profile.PurchaseHistories(pl.concat(part["past"] for part in kept.values()), facts)
     earlier: dict[int, profile.MemberNote] = {}
     with suppress(StepError):  # there was no run, or one of another version
         notes = PurchaseMembers.load(job.store)
@@ -80,17 +91,10 @@ def forecast_purchases(
     made = {asof: profile.forecast(past, asof, settings, earlier.get(asof)) for asof in (at.check, at.asof)}
     with job.store.sharded("affinities") as put:
         for shard, part in kept.items():
-            counted = part["counted"]
+            counted = part["planned"]
             now = ((each, counted.filter(pl.col("asof_ms") == asof)) for asof, each in made.items())
             put(shard, [each.expect(profile.PurchaseHistories(rows, facts)) for each, rows in now])
     PurchaseMembers(at_check=made[at.check].note, at_plan=made[at.asof].note).keep(job.store)
-
-
-def some_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
-    """The rows of a share of the customers, drawn by hash."""
-    people = rows["customer_id"].unique(maintain_order=True)
-    drawn = people.filter(pl.Series(hash_units("purchases", people.to_list()) < share))
-    return rows.filter(pl.col("customer_id").is_in(drawn.implode()))
 
 
 def profile_settings(job: Job) -> profile.ProfileSettings:

@@ -24,7 +24,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
         return health_summary(job)
     if step == "profile":
         rows = job.profiled.size
-        said = pick(f"{rows:,} customers profiled", f"已为{rows:,}位客户建立画像")
+        said = kept(f"{rows:,} customers profiled")
         found = forecast_summary(job, said)
         return {"step": step, "customers": rows, **found, **_with_segments(str(found["text"]), segment_table(job))}
     if step == "effect":
@@ -47,7 +47,7 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
     note = ForecastNote.load(job.store)
     if note.checked is None:
-        missing = pick("no encoder: ", "没有编码器：") + kept(note.missing or "")
+        missing = kept("no encoder: ") + kept(note.missing or "")
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
     ndcg, lead, trees = note.checked.ndcg, note.checked.lead, note.checked.basket
     text = said + pick(
@@ -66,12 +66,12 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     place: dict[str, str] = {}
     if step == "report" and job.out:
         place = {"report": str(job.out / "report.html"), "plan": str(job.out / "plan.csv")}
-    names = {"report": pick("report: ", "报告："), "plan": pick("plan:   ", "计划：")}
+    names = {"report": kept("report: "), "plan": kept("plan:   ")}
     where = [f"{names[name]}{path}" for name, path in place.items()]
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     found = Health.load(job.store).warnings if step == "report" else ()
-    warnings = [pick("warning: ", "注意：") + kept(each) for each in found]
+    warnings = [kept("warning: ") + kept(each) for each in found]
     stands = standing(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])

@@ -69,7 +69,6 @@ class CandidateScene:
 
     @cached_property
     def prices(self) -> pl.DataFrame:
-        """Of all products."""
         return product_prices(self.job, self.at.asof)
 
     @cached_property

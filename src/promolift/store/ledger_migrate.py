@@ -5,6 +5,7 @@ as it was. There is no way down: an earlier version refuses a later ledger, so k
 """
 
 import json
+import re
 from collections.abc import Callable
 from time import time
 from typing import Any
@@ -29,6 +30,7 @@ from promolift.store.ledger_schema import (
 )
 
 VERSION = 3
+UNKEPT = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
 PART = 5000  # rows that are read at a time
 
 
@@ -93,7 +95,7 @@ def _name_customers(db: Connection, table: Table, key: Column[int] | Column[str]
 
 
 def named_in(body: str) -> str | None:
-    """The customer whom an answer, a message or an event tells of."""
+    """The customer whom an answer, a message or an event tells of; None for an id that no database keeps."""
     try:
         said = json.loads(body)
     except ValueError:
@@ -101,7 +103,8 @@ def named_in(body: str) -> str | None:
     for part in (said, said.get("data") if isinstance(said, dict) else None):
         for name in ("customer_id", "userId", "anonymousId"):
             if isinstance(part, dict) and part.get(name) not in (None, ""):
-                return str(part[name])[:256]
+                who = str(part[name])[:256]
+                return None if UNKEPT.search(who) else who
     return None
 
 

@@ -44,6 +44,7 @@ from promolift.store.ledger_schema import (
     Refused,
     members,
     memo,
+    together,
 )
 
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
@@ -108,7 +109,7 @@ UNUSABLE = {
     "above_cap": "this offer takes off {} at most, in minor units",
 }
 SUBJECT = {"customer": "customer_id", "natural_person": "person"}
-USAGE_COLUMNS = [column.name for column in USAGE.c]
+USAGE_COLUMNS = [str(column.name) for column in USAGE.c]  # plain ones: JSON takes long to see what others are
 ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
@@ -188,6 +189,7 @@ class Books:
         self._changed: set[str] = set()  # redemptions that are new or settled
         self._marked: dict[str, str] = {}  # codes and their new status
         self._cells: dict[UsageCell, list[int]] = {}  # what is added to held and to spent
+        self._limits: dict[tuple[str, str], list[dict[str, Any]]] = {}  # of an offer of a campaign
         self._notes: list[AuditNote] = []
         self.expired = 0
 
@@ -298,12 +300,19 @@ class Books:
             raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
 
     def _check_room(self, row: Row) -> None:
-        for limit in _limits(self.db, row):
+        for limit in self._limits_of(row):
             cell, amount = _cell(limit, row), _counted(limit, row).held
             left = limit["amount"] - self._in(limit, cell)
             if amount > left:
                 name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
                 raise Refused("limit_reached", f"{name} has {max(left, 0)} left, {amount} are asked for")
+
+    def _limits_of(self, row: Row) -> list[dict[str, Any]]:
+        offer = row["campaign_id"], row["offer_id"]
+        found = self._limits.get(offer)
+        if found is None:
+            found = self._limits[offer] = _limits(self.db, *offer)
+        return found
 
     def _in(self, limit: Row, cell: UsageCell) -> int:
         """What a cell holds by now; those of all customers who were looked up are read with it."""
@@ -332,7 +341,7 @@ class Books:
         name = new["redemption_id"]
         self._rows[name] = new
         self._changed.add(name)
-        for limit in _limits(self.db, new):
+        for limit in self._limits_of(new):
             cell, come, gone = _cell(limit, new), _counted(limit, new), _counted(limit, old)
             if cell.period_key == period_key(limit["period"], self.now_ms, limit["zone"]):
                 self._there.add(cell)  # a limit has counted its present period from the start
@@ -376,13 +385,14 @@ class Books:
         self._read_cells(self._cells.keys() - self._there)
         # the cell of a period before its limit was made is not there, and is not made
         moved = [(*cell, *added) for cell, added in self._cells.items() if cell in self._there]
-        ADD.many(db, [dict(zip(USAGE_COLUMNS, values, strict=True)) for values in moved])
         memo(db)[USED] = {cell: used for cell, used in self._used.items() if cell.subject == cell.campaign_id}
-        KEEP.many(db, [self._rows[name] or {} for name in self._changed])
-        for status in sorted(set(self._marked.values())):
-            marked = members(code for code, its in self._marked.items() if its == status)
-            CODE_STATUS.run(db, names=marked, to_status=status)
-        audit_all(db, self._notes)
+        with together(db):
+            ADD.many(db, [dict(zip(USAGE_COLUMNS, values, strict=True)) for values in moved])
+            KEEP.many(db, [self._rows[name] or {} for name in self._changed])
+            for status in sorted(set(self._marked.values())):
+                marked = members(code for code, its in self._marked.items() if its == status)
+                CODE_STATUS.run(db, names=marked, to_status=status)
+            audit_all(db, self._notes)
 
 
 def reserve(db: Connection, claim: Claim) -> Row:
@@ -549,14 +559,9 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
-    kept, campaign, offer = memo(db), row["campaign_id"], row["offer_id"]
-    name = "limits", campaign, offer
-    if name not in kept:
-        limits = [*all_limits(db, campaign), *all_limits(db, ALL_CAMPAIGNS)]
-        kept[name] = [each for each in limits if each["offer_id"] in ("", offer)]
-    found: list[dict[str, Any]] = kept[name]
-    return found
+def _limits(db: Connection, campaign: str, offer: str) -> list[dict[str, Any]]:
+    limits = [*all_limits(db, campaign), *all_limits(db, ALL_CAMPAIGNS)]
+    return [each for each in limits if each["offer_id"] in ("", offer)]
 
 
 def _cell(limit: Row, row: Row) -> UsageCell:

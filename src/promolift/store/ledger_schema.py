@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic_core import to_json
 from sqlalchemy import (
@@ -142,6 +143,14 @@ DECISIONS = Table(
     sqlite_with_rowid=False,
 )  # fmt: skip
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
+
+# Decisions whose message was taken up: each counts once.
+TAKEN = Table(
+    "taken", META,
+    Column("decision_id", Text, primary_key=True),
+    Column("ts_ms", Big, nullable=False),
+    sqlite_with_rowid=False,
+)  # fmt: skip
 
 LIMITS = Table(
     "limits", META,
@@ -311,6 +320,12 @@ def driver_sql(db: Connection, text: str) -> None:
         memo(db).clear()
 
 
+def together(db: Connection) -> AbstractContextManager[object]:
+    """Within it PostgreSQL gets statements one after the other without being waited for: their rows are not counted."""
+    driver: Any = db.connection.dbapi_connection
+    return nullcontext() if db.dialect.name == "sqlite" else cast(AbstractContextManager[object], driver.pipeline())
+
+
 def memo(db: Connection) -> dict[Any, Any]:
     """What the writer has read and nobody else has changed since; empty outside of one of its transactions.
 
@@ -323,6 +338,8 @@ def memo(db: Connection) -> dict[Any, Any]:
 MEMO = "promolift"
 BLOCK = 100
 NAMED = re.compile(r"%\((\w+)\)s")
+# As a list the texts find rows by an index; as a query PostgreSQL may read the whole table beside it instead.
+LISTED = re.compile(r"in (\(select jsonb_array_elements_text\(cast\(%s(?:::\w+)? as jsonb\)\)\))")
 PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
@@ -396,7 +413,7 @@ class Query:
         fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
         text, names = str(compiled), compiled.positiontup
         if names is None:  # psycopg takes parameters by place, too
-            text, names = NAMED.sub("%s", text), NAMED.findall(text)
+            text, names = LISTED.sub(r"= any (array\1)", NAMED.sub("%s", text)), NAMED.findall(text)
         into, _, row = text.partition(" VALUES ")
         if row and dialect.name != "sqlite":
             table = self._statement.table.name  # type: ignore[attr-defined]

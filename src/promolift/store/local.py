@@ -179,18 +179,24 @@ class Store:
         """
         import pyarrow as pa  # at first use, here as below: what only reads a table need not wait for it
 
+        place = f"{shard_expression(by, shards)} as shard"
         with self.scratch() as scratch:
             paths = [scratch.folder / str(shard) for shard in range(shards)]
-            rows = relation.project(f"*, {shard_expression(by, shards)} as _shard")
             with ExitStack() as stack, _said("cleaning"):
-                batches = stack.enter_context(rows.to_arrow_reader(BATCH))
-                schema = batches.schema.remove(len(batches.schema) - 1)
-                files = [stack.enter_context(pa.ipc.new_file(path, schema)) for path in paths]
+                batches = stack.enter_context(relation.to_arrow_reader(BATCH))
+                files = [stack.enter_context(pa.ipc.new_file(path, batches.schema)) for path in paths]
+                beside = stack.enter_context(self.connection.cursor())  # a query on the same one would end the reading
                 for batch in batches:
-                    shard_L = batch["_shard"].to_numpy()
-                    batch = batch.select(schema.names)
-                    for shard in np.unique(shard_L):
-                        files[shard].write(batch.take(pa.array(np.flatnonzero(shard_L == shard))))
+                    known = batch[by].dictionary_encode(null_encoding="encode")  # each name is hashed once
+                    names = pl.DataFrame({by: pl.from_arrow(known.dictionary)}).with_row_index("place")
+                    placed = beside.from_arrow(names.to_arrow()).project(f"place, {place}").pl().sort("place")
+                    shard_L = placed["shard"].gather(pl.from_arrow(known.indices)).to_numpy().astype(np.uint16)
+                    # by way of polars: to see that this is no frame of pandas, pyarrow would load that first
+                    parted = batch.take(pl.Series(np.argsort(shard_L, kind="stable")).to_arrow())
+                    ends = np.cumsum(np.bincount(shard_L, minlength=shards)).tolist()
+                    for file, start, end in zip(files, [0, *ends], ends, strict=False):
+                        if end > start:
+                            file.write(parted.slice(start, end - start))
             yield [partial(self._opened, path) for path in paths]
 
     def _opened(self, path: Path) -> Relation:

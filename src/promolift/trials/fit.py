@@ -10,18 +10,17 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect import core, diagnose
+from promolift.effect import core
 from promolift.effect.dose import fit_dose
 from promolift.effect.outcomes import average_effects, e_value
-from promolift.effect.trial import Level, encoder_of, row_keys
+from promolift.effect.trial import Level, encoder_of, holm, row_keys
 from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
 from promolift.progress import Tell, within
 from promolift.results.trial import EFFECT, NET
 from promolift.tables import Z95
-from promolift.trials.judge import Assigned
 from promolift.trials.read import TrialData, depths
-from promolift.trials.units import unit_averages
+from promolift.trials.units import Assigned, unit_averages
 
 Floats = NDArray[np.float64]
 DEPTHS = 13  # points of a depth curve, 0 included
@@ -102,8 +101,8 @@ def _together(part: pl.DataFrame) -> pl.DataFrame:
     turned += [pl.when(worse).then(-pl.col(a)).otherwise(pl.col(b)).alias(b)
                for mid, low, high in names for a, b in ((mid, mid), (high, low), (low, high))]  # fmt: skip
     shown = pl.coalesce("net_low", "low") > 0
-    holm = pl.Series("p_holm", diagnose.holm(part["p"].to_numpy()))
-    return part.with_columns(wide).with_columns(turned).with_columns(holm, shown=shown)
+    adjusted = pl.Series("p_holm", holm(part["p"].to_numpy()))
+    return part.with_columns(wide).with_columns(turned).with_columns(adjusted, shown=shown)
 
 
 def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> dict[str, float]:

@@ -80,11 +80,9 @@ class TrialData:
     where: str = "data"
 
     def net(self, outcome: str) -> Net:
-        """What an outcome of these customers is worth."""
         return self.settings.net(outcome, self.cost_NA, self.part_A)
 
     def of(self, rows: Ints) -> "TrialData":
-        """Some of the customers."""
         outcomes = {name: values[rows] for name, values in self.outcomes.items()}
         cost_NA = self.cost_NA if len(self.cost_NA) == 1 else self.cost_NA[rows]
         return TrialData(

@@ -34,10 +34,9 @@ from promolift.results.trial import (
 from promolift.tables import Z95
 from promolift.trials.columns import typed
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
-from promolift.trials.judge import Assigned, judge
-from promolift.trials.plan import expected_money, plan
+from promolift.trials.judge import expected_money, judge, plan
 from promolift.trials.read import ROW, costs, features_of, read, rows_of
-from promolift.trials.units import unit_diagnosis
+from promolift.trials.units import Assigned, unit_diagnosis
 from promolift.words import as_html, share
 
 Ints = NDArray[np.int64]
@@ -63,7 +62,6 @@ class TrialCheck:
     doubts: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The level, the tests of the randomisation, balance, overlap and placebos, in words."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -105,7 +103,6 @@ class Trial:
 
     @classmethod
     def of(cls, data: Any, settings: TrialSettings, on_progress: Tell | None = None) -> Self:
-        """The trial of settings that are there already."""
         trial = cls.__new__(cls)
         trial._start(data, settings, on_progress)
         return trial
@@ -116,13 +113,11 @@ class Trial:
         self.data = read(data, settings)
 
     def __repr__(self) -> str:
-        """Who got what, and the outcomes."""
         counts = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
         return f"Trial of {len(self.data.arm_N):,} customers: {counts}; outcomes {', '.join(self.settings.outcomes)}"
 
     @property
     def counts(self) -> dict[str, int]:
-        """Customers of each arm, control first."""
         return dict(zip(self.data.arms, np.bincount(self.data.arm_N).tolist(), strict=True))
 
     @cached_property
@@ -218,14 +213,12 @@ class Fitted:
     """
 
     def __init__(self, found: TrialEffects, models: Mapping[str, EffectModel], trial: Callable[[], Trial]) -> None:
-        """See `Trial.fit`."""
         self.found, self.models, self._trial = found, models, trial
         self._judged: TrialJudgement | None = None
         self._judged_within: float | None = None
         self._planned: TrialPlan | None = None
 
     def __repr__(self) -> str:
-        """Who got what, the evidence, what each arm adds, and what is doubtful."""
         return str(self.found)
 
     def _repr_html_(self) -> str:
@@ -238,7 +231,6 @@ class Fitted:
 
     @property
     def note(self) -> TrialFit:
-        """Who got what, the evidence level with its reasons, and what was known of customers."""
         return self.found.note
 
     @property

@@ -1,20 +1,17 @@
 """Who is signed in, and the admin's list of people: roles, invitations, sessions. What was done is in the audit log."""
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, func, select
 
 from promolift.console.entrance import ENTER, onward
 from promolift.console.people import ROLES, change_person, check_new, end, hashed, matches, new_link
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
-from promolift.serve.worded import refused, worded
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, page, say
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.store.ledger_schema import PEOPLE, SESSIONS
-from promolift.words import pick
 
 
-def role_meanings() -> dict[str, str]:
-    """What each role may do, in the language that is spoken."""
-    return {role: worded("role", role) for role in ROLES}
-
-
+@form("/sign-out")
 def sign_out(visit: PageVisit) -> Reply:
     """End this session."""
     mine = visit.visitor
@@ -22,34 +19,29 @@ def sign_out(visit: PageVisit) -> Reply:
     return Redirect("/sign-in")
 
 
+@form("/language")
 def change_language(visit: PageVisit) -> Reply:
     """Speak the other language to this person from now on."""
-    language = "zh" if visit.form.get("language") == "zh" else "en"
-    visit.change(
-        lambda db, now_ms: change_person(db, now_ms, visit.visitor.actor, visit.visitor.name, language=language)
-    )
+    mine, language = visit.visitor, "zh" if visit.form.get("language") == "zh" else "en"
+    visit.change(lambda db, now_ms: change_person(db, now_ms, mine.actor, mine.name, language=language))
     return Redirect(onward(visit.form.get("back", "/")))
 
 
+@page("/account")
 def account(visit: PageVisit) -> Reply:
     """The visitor's own page: role, password, where they are signed in."""
+    mine = visit.visitor
+    seen = select(SESSIONS.c.begun_ms, SESSIONS.c.seen_ms, SESSIONS.c.session).where(SESSIONS.c.name == mine.name)
     with visit.read() as db:
-        row = db.execute(select(PEOPLE).where(PEOPLE.c.name == visit.visitor.name)).mappings().one()
-        mine = select(SESSIONS.c.begun_ms, SESSIONS.c.seen_ms, SESSIONS.c.session)
-        sessions = db.execute(mine.where(SESSIONS.c.name == visit.visitor.name).order_by(SESSIONS.c.seen_ms.desc()))
-        listed = [
-            {"begun_ms": s.begun_ms, "seen_ms": s.seen_ms, "here": s.session == visit.visitor.session} for s in sessions
-        ]
-    data = {
-        "name": row["name"],
-        "role": row["role"],
-        "meanings": role_meanings(),
-        "sessions": listed,
-        "has_password": bool(row["password"]),
-    }
-    return Screen("account.html", pick("Your account", "我的账号"), data)
+        row = db.execute(select(PEOPLE).where(PEOPLE.c.name == mine.name)).mappings().one()
+        sessions = db.execute(seen.order_by(SESSIONS.c.seen_ms.desc())).all()
+    listed = [{"begun_ms": s.begun_ms, "seen_ms": s.seen_ms, "here": s.session == mine.session} for s in sessions]
+    data = {"name": row["name"], "role": row["role"], "meanings": all_worded("role"), "sessions": listed,
+            "has_password": bool(row["password"])}  # fmt: skip
+    return Screen("account.html", say("your_account"), data)
 
 
+@form("/account/password")
 def change_password(visit: PageVisit) -> Reply:
     """A new password; all sessions end, this one too."""
     name, patience = visit.visitor.name, visit.shared.patience
@@ -66,28 +58,21 @@ def change_password(visit: PageVisit) -> Reply:
     return Redirect("/sign-in")
 
 
-def people(visit: PageVisit) -> Reply:
+@page("/people", "admin")
+def people(visit: PageVisit) -> Screen:
     """Everybody who may sign in, with role and sessions."""
-    sessions = select(SESSIONS.c.name, func.count().label("sessions"), func.max(SESSIONS.c.seen_ms).label("seen_ms"))
+    last = select(SESSIONS.c.name, func.count().label("sessions"), func.max(SESSIONS.c.seen_ms).label("seen_ms"))
+    seen = last.group_by(SESSIONS.c.name).subquery()
+    columns = PEOPLE.c.name, PEOPLE.c.role, PEOPLE.c.gone, PEOPLE.c.made_ms, seen.c.sessions, seen.c.seen_ms
+    listed = select(*columns).outerjoin(seen, seen.c.name == PEOPLE.c.name).order_by(PEOPLE.c.made_ms, PEOPLE.c.name)
     with visit.read() as db:
-        seen = {row.name: row for row in db.execute(sessions.group_by(SESSIONS.c.name))}
-        rows = db.execute(select(PEOPLE).order_by(PEOPLE.c.made_ms, PEOPLE.c.name)).mappings().all()
-    listed = [
-        {
-            "name": row["name"],
-            "role": row["role"],
-            "gone": bool(row["gone"]),
-            "made_ms": row["made_ms"],
-            "sessions": seen[row["name"]].sessions if row["name"] in seen else 0,
-            "seen_ms": seen[row["name"]].seen_ms if row["name"] in seen else None,
-        }
-        for row in rows
-    ]
-    two_eyes = visit.server.settings.console.two_eyes
-    data = {"people": listed, "meanings": role_meanings(), "two_eyes": two_eyes, "link": ""}
-    return Screen("people.html", pick("People", "人员"), data)
+        rows = db.execute(listed).mappings().all()
+    known = [{**row, "gone": bool(row["gone"]), "sessions": row["sessions"] or 0} for row in rows]
+    data = {"people": known, "meanings": all_worded("role"), "two_eyes": visit.two_eyes, "link": ""}
+    return Screen("people.html", worded("nav", "/people"), data)
 
 
+@form("/people/invite", "admin")
 def invite(visit: PageVisit) -> Reply:
     """A link by which one person may enter, shown once."""
     role = next((each for each in ROLES if each == visit.form.get("role")), None)
@@ -95,12 +80,12 @@ def invite(visit: PageVisit) -> Reply:
         raise refused("role_unknown")
     made: list[str] = []
     visit.change(lambda db, now_ms: made.append(new_link(db, now_ms, visit.visitor.actor, "invite", role)))
-    page = people(visit)
-    assert isinstance(page, Screen)
-    return Screen(page.template, page.title, {**page.data, "link": f"/console{ENTER}{made[-1]}", "role": role})
+    shown = people(visit)
+    return replace(shown, data={**shown.data, "link": f"/console{ENTER}{made[-1]}", "role": role})
 
 
-def change(visit: PageVisit) -> Reply:
+@form("/people/{name}", "admin", "/people")
+def change(visit: PageVisit) -> str:
     """Another role for a person, or out, or back in."""
     name, what = visit.params["name"], visit.form.get("what", "")
     new: dict[str, object] = {}
@@ -116,15 +101,4 @@ def change(visit: PageVisit) -> Reply:
             change_person(db, now_ms, visit.visitor.actor, name, **new)
 
     visit.change(do)
-    return on_to("/people", f"Done: {name}.", f"已完成：{name}。")
-
-
-DOORS = (
-    PageRoute("POST", "/sign-out", sign_out),
-    PageRoute("POST", "/language", change_language),
-    PageRoute("GET", "/account", account),
-    PageRoute("POST", "/account/password", change_password),
-    PageRoute("GET", "/people", people, "admin"),
-    PageRoute("POST", "/people/invite", invite, "admin"),
-    PageRoute("POST", "/people/{name}", change, "admin"),
-)
+    return say("changed", name=name)

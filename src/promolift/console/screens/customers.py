@@ -1,32 +1,37 @@
 """Customers: found by their id; one of them with what they did, who they are, what they would get now, and why."""
 
 import json
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import select
 
 from promolift import message
-from promolift.console.visit import Download, PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import Download, PageVisit, Reply, Screen, form, once, page
+from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
-from promolift.pages.shop import facts, local_names, offer_words, tell_customers, top_tastes, who
+from promolift.pages.shop import facts, offer_words, tell_customers, top_tastes, who
 from promolift.results.chinese import kept
 from promolift.results.customers import Person
 from promolift.results.job import Job, moments
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
+from promolift.serve.learning import number as amount
 from promolift.serve.models import DecisionIn
 from promolift.serve.routes import data as privacy
 from promolift.serve.routes import lists, money
+from promolift.serve.worded import refused, worded
 from promolift.serve.words import printable
 from promolift.sql import bind, fetch
-from promolift.store.ledger_schema import CUSTOMERS, EVENTS, Refused
+from promolift.store.ledger_schema import CUSTOMERS, EVENTS
 from promolift.tables import Z95
 from promolift.words import Cash, bracket, clip, ends, number, pick, spoken
 
-LISTED, LATEST, DOTS = 25, 20, 600
+LISTED, LATEST = 25, 20
+WEIGHED = {"gain_cents": "gain_cents", "cost_cents": "cost_cents", "worth_cents": "worth_at_price_cents"}
 HISTORY = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
 where customer_id = $who group by kind, order_id order by 1 desc limit 20
@@ -41,47 +46,24 @@ class Happened(NamedTuple):
     text: str
 
 
-class WeighedOffer(NamedTuple):
-    """An offer that was weighed: in words, what it brings and costs, and what it is worth at the price."""
-
-    text: str
-    gain_cents: float
-    cost_cents: float
-    worth_cents: float
-    given: bool
-
-
-class ClosedOffers(NamedTuple):
-    """Offers that are closed for one reason."""
-
-    why: str
-    offers: list[str]
-    number: int
-
-
-def everybody(visit: PageVisit) -> pl.DataFrame:
+@once("tables/profiles.parquet", "notes/offers.json")
+def everybody(job: Job) -> pl.DataFrame:
     """customer_id, orders_52w, recency_days, offer, gain_cents, holdout: profiles beside what the plan decided."""
-
-    def make(job: Any) -> pl.DataFrame:
-        plan, texts = Plan.load(job.store), offer_words(job) if Offers.has(job.store) else {}
-        people = job.profiled.profiles(moments(job).asof)
-        known = [name for name in ("orders_52w", "recency_days", "revenue_52w_cents") if name in people.columns]
-        chosen = plan.chosen.select("customer_id", "offer_id", "gain_cents", "gain_se_cents")
-        offered = chosen.with_columns(
-            pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
-        )
-        rows = plan.decisions.select("customer_id", "holdout").join(offered, on="customer_id", how="left")
-        return rows.join(people.select("customer_id", *known), on="customer_id", how="left").sort("customer_id")
-
-    found: pl.DataFrame = visit.shared.once("everybody", make, "tables/profiles.parquet", "notes/offers.json")
-    return found
+    plan, texts = Plan.load(job.store), offer_words(job) if Offers.has(job.store) else {}
+    people = job.profiled.profiles(moments(job).asof)
+    known = [name for name in ("orders_52w", "recency_days", "revenue_52w_cents") if name in people.columns]
+    offered = plan.chosen.select("customer_id", "offer_id", "gain_cents", "gain_se_cents").with_columns(
+        pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
+    )
+    rows = plan.decisions.select("customer_id", "holdout").join(offered, on="customer_id", how="left")
+    return rows.join(people.select("customer_id", *known), on="customer_id", how="left").sort("customer_id")
 
 
+@page("/customers")
 def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
-    with visit.job() as job:
-        if not PlanNote.has(job.store):
-            return Screen("customers_none.html", pick("Customers", "客户"))
+    if not PlanNote.has(visit.job().store):
+        return Screen("customers_none.html", worded("nav", "/customers"))
     wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
     rows = everybody(visit)
     if wanted:
@@ -98,18 +80,19 @@ def customers(visit: PageVisit) -> Reply:
             "rows": [named(row) for row in listed.to_dicts()]}  # fmt: skip
     part = visit.query.get("part") == "list"
     template = "customers_list.html" if part else "customers.html"
-    return Screen(template, pick("Customers", "客户"), data, whole=not part)
+    return Screen(template, worded("nav", "/customers"), data, whole=not part)
 
 
+@once("tables/profiles.parquet")
+def drawn(job: Job) -> list[Block | Figure]:
+    """Who the shop's customers are."""
+    return [*tell_chapter(tell_customers(job)).blocks]
+
+
+@page("/customers/all")
 def distributions(visit: PageVisit) -> Reply:
-    """Who the shop's customers are: the part of the screen that comes after the list."""
-
-    def make(job: Any) -> list[Block | Figure]:
-        return [*tell_chapter(tell_customers(job, dots=DOTS)).blocks]
-
-    blocks: list[Block | Figure] = visit.shared.once("distributions", make, "tables/profiles.parquet")
-    figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
-    return Screen("customers_all.html", pick("Customers", "客户"), {"blocks": blocks}, figures, whole=False)
+    """The part of the screen that comes after the list."""
+    return Screen("customers_all.html", worded("nav", "/customers"), {"blocks": drawn(visit)}, whole=False)
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:
@@ -120,20 +103,19 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"low_cents": gain - Z95 * se if known else None, "high_cents": gain + Z95 * se if known else None}
 
 
+@page("/customers/one")
 def one(visit: PageVisit) -> Reply:
     """One customer."""
     customer = named_in(visit)
     decided, told, logged = dry(visit, customer), None, list[Happened]()
     if visit.server.config is not None:
-        with visit.job() as job:
-            told, logged = profile(job, customer), from_log(job, customer)
+        told, logged = profile(visit.job(), customer), from_log(visit.job(), customer)
     timeline = happened(visit, customer, logged)
     closed = closed_of(visit, decided)
     with visit.read() as db:
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == customer)).mappings().first()
     if told is None and not timeline and said is None:
-        en = "No customer of this id is known. Search for a part of it."
-        raise Refused("customer_unknown", pick(en, "没有该编号的客户，可以搜索编号的一部分。"))
+        raise refused("customer_unknown")
     data = {
         "customer_id": customer, "profile": told, "timeline": timeline, "decided": decided,
         "reason": kept(decided["reason"]), "weighed": weighed(visit, decided), "closed": closed,
@@ -165,27 +147,25 @@ def said_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
         return offer_id
 
 
-def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[WeighedOffer]:
-    """What was open, the best first; "no offer" among it."""
+def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was open, the best first, "no offer" among it: what it brings, costs and is worth at the price."""
     found = [
-        WeighedOffer(
-            said_offer(visit, decided["release_id"], each["offer"]), each["gain_cents"], each["cost_cents"],
-            each["worth_at_price_cents"], each["offer"] == decided["offer_id"],
-        )
-        for each in decided["candidates"]
+        {"text": said_offer(visit, decided["release_id"], each["offer"]), "given": each["offer"] == decided["offer_id"]}
+        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"]
     ]  # fmt: skip
-    return sorted(found, key=lambda each: (not each.given, -each.worth_cents))[:12]
+    return sorted(found, key=lambda each: (not each["given"], -each["worth_cents"]))[:12]
 
 
-def closed_of(visit: PageVisit, decided: dict[str, Any]) -> list[ClosedOffers]:
-    """What was closed, by the reason."""
-    by: dict[str, list[str]] = {}
+def closed_of(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was closed, by the reason; the first few of each."""
+    by: dict[str, list[str]] = defaultdict(list)
     for each in decided["ineligible"]:
-        by.setdefault(each["reason"], []).append(each["offer"])
+        by[each["reason"]].append(each["offer"])
     return [
-        ClosedOffers(kept(why), [said_offer(visit, decided["release_id"], each) for each in offers[:4]], len(offers))
+        {"why": kept(why), "number": len(offers),
+         "offers": [said_offer(visit, decided["release_id"], each) for each in offers[:4]]}
         for why, offers in sorted(by.items(), key=lambda pair: -len(pair[1]))
-    ]
+    ]  # fmt: skip
 
 
 def profile(job: Job, customer: str) -> dict[str, Any] | None:
@@ -198,9 +178,9 @@ def profile(job: Job, customer: str) -> dict[str, Any] | None:
         return None
     ahead = job.profiled.outlook_of(customer).to_dicts()
     person = Person.of(rows[0] | (ahead[0] if ahead else {}))
-    described = {row["customer_id"]: row for row in job.clean.people.iter_rows(named=True)}.get(customer, {})
+    described = next(job.clean.people.filter(pl.col("customer_id") == customer).iter_rows(named=True), {})
     tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-    shown = facts(person, local_names(job))
+    shown = facts(person)
     value, se = person.price_sensitivity, person.price_sensitivity_se
     if value is not None:
         between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
@@ -230,7 +210,7 @@ def happened(visit: PageVisit, customer: str, logged: list[Happened]) -> list[Ha
     heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body).where(EVENTS.c.customer_id == customer)
     with visit.read() as db:
         for event in db.execute(heard.order_by(EVENTS.c.ts_ms.desc()).limit(LATEST)):
-            found.append(Happened(event.ts_ms, "event", event_line(event.name, event.body)))
+            found.append(Happened(event.ts_ms, "event", event_line(event.name, event.body, visit.shared.shop.currency)))
     return sorted(found, key=lambda each: -each.ts_ms)[:LATEST]
 
 
@@ -250,34 +230,28 @@ def log_line(row: dict[str, Any], cash: Cash) -> str:
     return f"{kept(row['kind'])}, {row['lines']}"
 
 
-def event_line(name: str, body: str) -> str:
-    """An event that a shop sent, with what it is about."""
+def event_line(name: str, body: str, currency: str) -> str:
+    """An event that a shop sent, with what it is about; an order with its money."""
     about = json.loads(body).get("properties") or {}
+    total = amount(about.get("total", about.get("revenue")))
+    if name == "Order Completed" and total is not None:
+        paid = total - (amount(about.get("discount")) or 0.0)
+        bought = Cash(currency)(paid * 10 ** currency_digits(currency))
+        return pick(f"Order of {bought}", f"下单{bought}")
     return f"{name} {clip(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
 
 
+@page("/customers/export", "admin")
 def export(visit: PageVisit) -> Reply:
     """All that is kept of a customer, as a file."""
     reply = privacy.known(visit.call, named_in(visit))
     return Download(bytes(reply.body), "customer.json")
 
 
-def erase(visit: PageVisit) -> Reply:
+@form("/customers/erase", "admin", "/customers")
+def erase(visit: PageVisit) -> None:
     """Forget a customer: their id must be typed once more."""
     customer = named_in(visit)
     if visit.form.get("typed", "").strip() != customer:
-        en = "Type the customer's id exactly as it stands above, so that nobody is erased by mistake."
-        raise Refused("id_differs", pick(en, "请准确输入上方的客户编号，以免误删。"))
+        raise refused("id_differs")
     privacy.erase(visit.call, customer)
-    en = "Erased: their events are gone, and no offer is made to them again. Make a new release; backups must expire."
-    zh = "已删除：事件已清除，不再向其发放优惠。请制作新的发布，并等待备份过期。"
-    return on_to("/customers", en, zh)
-
-
-DOORS = (
-    PageRoute("GET", "/customers", customers),
-    PageRoute("GET", "/customers/all", distributions),
-    PageRoute("GET", "/customers/one", one),
-    PageRoute("GET", "/customers/export", export, "admin"),
-    PageRoute("POST", "/customers/erase", erase, "admin"),
-)

@@ -9,10 +9,11 @@ import polars as pl
 
 from promolift import data as room
 from promolift.config import RAW, Config, RawFile, load_config
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, Screen, on_to
+from promolift.console.visit import KINDS, PageVisit, Redirect, Reply, Screen, form, once, page, say
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.errors import PromoError
 from promolift.pages.chapters.health import tell_health
+from promolift.results.job import Job
 from promolift.results.shop import Health, Span
 from promolift.serve.worded import all_worded, refused, worded
 from promolift.setup.init import guess_all, init
@@ -21,11 +22,9 @@ from promolift.sources.raw import RawTable
 from promolift.sql import bind, fetch
 from promolift.steps.ingest import CLEANERS
 from promolift.store import Store
-from promolift.store.ledger_schema import Refused
 from promolift.words import clip, pick
 
 FIRST, SHOWN, TRIED = 20, 500, 20_000  # rows set aside that are shown; rows whose values are; rows that are tried
-KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
 SEVERAL = "\t"  # between the columns of a role that has several
 ASIDE = """
 select source, row, reason, raw from (
@@ -42,29 +41,17 @@ class SourceFile(NamedTuple):
     file: RawFile
 
 
-class RoleLine(NamedTuple):
-    """One of our columns: what it means, whether it must be there, the file's column for it and what stands there."""
-
-    role: str
-    means: str
-    needed: bool
-    column: str
-    constant: str
-    samples: str
-    known: bool
-
-
+@page("/data")
 def data(visit: PageVisit) -> Reply:
     """The screen."""
-    chapter, last_ms = None, None
-    with Store(visit.server.settings.work) as store:
-        if Health.has(store):
-            chapter, last_ms = tell_health(Health.load(store)), Span.load(store).last_ms
-            health = Health.load(store)
+    chapter = health = last_ms = None
+    if Health.has(visit.store):
+        health, last_ms = Health.load(visit.store), Span.load(visit.store).last_ms
+        chapter = tell_health(health)
     config = visit.server.config
-    return Screen("data.html", pick("Data", "数据"), {
+    return Screen("data.html", worded("nav", "/data"), {
         "lead": chapter.lead if chapter else "", "blocks": chapter.blocks if chapter else [], "last_ms": last_ms,
-        "warnings": (*health.warnings, *health.notes) if chapter else (), "aside": aside(visit) if chapter else {},
+        "warnings": (*health.warnings, *health.notes) if health else (), "aside": aside(visit) if chapter else {},
         "sources": sources(visit), "own": config is None or config.data.source == "files", "config": config is not None,
         "tables": all_worded("table"), "kinds": ",".join(KINDS),
         "job": visit.shared.jobs.running or visit.shared.jobs.last("run"),
@@ -72,17 +59,13 @@ def data(visit: PageVisit) -> Reply:
     })  # fmt: skip
 
 
-def aside(visit: PageVisit) -> dict[str, list[dict[str, Any]]]:
+@once("notes/health.json")
+def aside(job: Job) -> dict[str, list[dict[str, Any]]]:
     """The first rows that were set aside, by their source."""
-
-    def make(job: Any) -> dict[str, list[dict[str, Any]]]:
-        if (rejected := job.clean.rejected) is None:
-            return {}
-        rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
-        return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
-
-    found: dict[str, list[dict[str, Any]]] = visit.shared.once("aside", make, "notes/health.json")
-    return found
+    if (rejected := job.clean.rejected) is None:
+        return {}
+    rows = fetch(rejected.query("rejected", bind(ASIDE, first=FIRST)))
+    return {str(key[0]): part.to_dicts() for key, part in rows.group_by("source", maintain_order=True)}
 
 
 def sources(visit: PageVisit) -> list[SourceFile]:
@@ -101,17 +84,17 @@ def the_source(visit: PageVisit) -> SourceFile:
     return found
 
 
+@form("/data/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole, what its columns mean is guessed, and a person looks at it."""
     config, name = visit.server.config, visit.query.get("table", "events")
     if name not in RAW:
         raise refused("table_unknown")
     if config is not None and config.data.source != "files":
-        en = "These are the demo's own data. For yours, start `promolift serve` in an empty folder."
-        raise Refused("demo_data", pick(en, "这是演示数据。要用自己的数据，请在空文件夹中运行`promolift serve`。"))
+        raise refused("demo_data")
     if config is None and name != "events":
         raise refused("events_first")
-    path = visit.received(visit.shared.file.absolute().parent / "uploads", KINDS)
+    path = visit.received(visit.shared.file.absolute().parent / "uploads")
     if path is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
     if config is None:
@@ -120,8 +103,7 @@ def upload(visit: PageVisit) -> Reply:
     else:
         keep(visit, name, taken(visit, name, path))
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"{name} {path.name}"))
-    en = "The file is there. Look at what its columns are taken to mean, then run."
-    return on_to(f"/data/{name}", en, "文件已上传。请确认各列的含义，然后运行。")
+    return Redirect(f"/data/{name}", say("file_there"))
 
 
 def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
@@ -161,6 +143,7 @@ def plain(visit: PageVisit, file: RawFile) -> dict[str, Any]:
     return whole
 
 
+@page("/data/{name}")
 def mapping(visit: PageVisit) -> Reply:
     """What the columns of a file are taken to mean."""
     source = the_source(visit)
@@ -168,14 +151,8 @@ def mapping(visit: PageVisit) -> Reply:
         sample = opened(store, source.file).rows.limit(SHOWN).pl().drop("_row", strict=False)
     found = source.file.mapping
     lines = [role_line(role, means, found, sample) for role, means in ROLES[found.table].items()]
-    data = {
-        "source": source,
-        "lines": lines,
-        "columns": sample.columns,
-        "notes": found.notes,
-        "why": "",
-        "said": tried(visit, source),
-    }
+    data = {"source": source, "lines": lines, "columns": sample.columns, "notes": found.notes, "why": "",
+            "said": tried(visit, source)}  # fmt: skip
     return Screen("data_map.html", source.name, data)
 
 
@@ -184,19 +161,16 @@ def opened(store: Store, file: RawFile) -> RawTable:
     return open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
 
 
-def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) -> RoleLine:
-    """A role with the first values of its column."""
-    columns = found.sources(role)
-    held: list[Any] = []
+def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) -> dict[str, Any]:
+    """One of our columns: what it means, whether it must be there, the file's column for it and what stands there."""
+    columns, held = found.sources(role), list[Any]()
     if columns and columns[0] in sample:
-        held = (
-            sample[columns[0]].drop_nulls().unique(maintain_order=True).cast(pl.String, strict=False).head(3).to_list()
-        )
+        some = sample[columns[0]].drop_nulls().unique(maintain_order=True).cast(pl.String, strict=False)
+        held = some.head(3).to_list()
+    constant, must = found.constants.get(role, ""), role in NEEDED[found.table]
     shown = pick(", ", "、").join(clip(each, 24) for each in held if each)
-    constant = found.constants.get(role, "")
-    needed = role in NEEDED[found.table]
-    known = needed or bool(columns or constant)
-    return RoleLine(role, means, needed, SEVERAL.join(columns), constant, shown, known)
+    return {"role": role, "means": means, "needed": must, "column": SEVERAL.join(columns), "constant": constant,
+            "samples": shown, "known": must or bool(columns or constant)}  # fmt: skip
 
 
 def stated(visit: PageVisit, source: SourceFile, said: Mapping[str, str]) -> room.Mapping:
@@ -236,6 +210,7 @@ def tried(visit: PageVisit, source: SourceFile, found: room.Mapping | None = Non
             return judged.counts()
 
 
+@page("/data/{name}/try", "editor")
 def try_mapping(visit: PageVisit) -> Reply:
     """While somebody chooses: what would become of the rows, or why it cannot be. Nothing is kept."""
     source = the_source(visit)
@@ -246,7 +221,8 @@ def try_mapping(visit: PageVisit) -> Reply:
     return Screen("data_try.html", "", data, whole=False)
 
 
-def keep_mapping(visit: PageVisit) -> Reply:
+@form("/data/{name}", "editor", "/data")
+def keep_mapping(visit: PageVisit) -> None:
     """Keep what the columns mean."""
     source = the_source(visit)
     new = stated(visit, source, visit.form)
@@ -261,10 +237,10 @@ def keep_mapping(visit: PageVisit) -> Reply:
         visit.shared.change(lambda _: {"shop": said})
     visit.change(lambda db, now_ms: visit.note(
         db, now_ms, "data.mapping", source.name, dict(source.file.mapping.columns), dict(new.columns)))  # fmt: skip
-    return on_to("/data", "Kept. Run to read the files by it.", "已保存。运行后即按此读入。")
 
 
-def shop(visit: PageVisit) -> Reply:
+@form("/data/shop", "approver", "/data")
+def shop(visit: PageVisit) -> None:
     """What no file says: the shop's name and margin, and whether who never answered agreed to be sent offers."""
     try:
         margin = float(visit.text("margin", 20)) / 100
@@ -274,23 +250,12 @@ def shop(visit: PageVisit) -> Reply:
              "consent": {"default": visit.form.get("consent") == "yes"}}  # fmt: skip
     visit.shared.change(lambda _: parts)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.shop", "promolift.toml", None, parts))
-    return on_to("/data", "Kept. Run to plan by it.", "已保存。运行后即按此计划。")
 
 
+@form("/data/run", "editor")
 def run(visit: PageVisit) -> Reply:
     """All from the files to the plan, in the background; what did not change is not done again."""
     if visit.shared.config.data.source == "files" and not sources(visit):
         raise refused("no_files")
     visit.shared.jobs.start("run", {}, visit.visitor.name)
     return Redirect("/data")
-
-
-DOORS = (
-    PageRoute("GET", "/data", data),
-    PageRoute("POST", "/data/upload", upload, "editor"),
-    PageRoute("POST", "/data/run", run, "editor"),
-    PageRoute("POST", "/data/shop", shop, "approver"),
-    PageRoute("GET", "/data/{name}", mapping),
-    PageRoute("GET", "/data/{name}/try", try_mapping, "editor"),
-    PageRoute("POST", "/data/{name}", keep_mapping, "editor"),
-)

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, page, say
 from promolift.serve import events as room
 from promolift.serve.models import HookEvent, KeyIn, WebhookIn
 from promolift.serve.routes import admin
 from promolift.serve.security import needed
-from promolift.serve.worded import all_worded, refused
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.store.ledger_schema import EVENTS, REJECTS, Refused
 from promolift.words import pick
 
@@ -31,18 +31,18 @@ class Operation(NamedTuple):
     body: str
 
 
+@page("/developer")
 def developer(visit: PageVisit, **shown: str) -> Reply:
     """The screen; `shown` is a secret that is told once."""
-    with visit.read() as db:
-        heard = select(EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.customer_id, EVENTS.c.body)
-        taken = [dict(row) for row in db.execute(heard.order_by(EVENTS.c.seq.desc()).limit(LATEST)).mappings()]
-        refused = select(REJECTS.c.received_ms, REJECTS.c.code, REJECTS.c.detail, REJECTS.c.body)
-        aside = [dict(row) for row in db.execute(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)).mappings()]
+    heard = select(EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.customer_id, EVENTS.c.body)
+    refused = select(REJECTS.c.received_ms, REJECTS.c.code, REJECTS.c.detail, REJECTS.c.body)
     hooks = admin.webhooks(visit.call)["data"]
-    return Screen("developer.html", pick("Developer", "开发者"), {
+    return Screen("developer.html", worded("nav", "/developer"), {
         "keys": admin.keys(visit.call)["data"], "scopes": all_worded("scope"),
         "hooks": [each | {"sent": messages(visit, each["webhook_id"])} for each in hooks],
-        "kinds": get_args(HookEvent), "taken": taken, "aside": aside, "operations": sorted(operations(visit)),
+        "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(LATEST)),
+        "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)),
+        "operations": sorted(operations(visit)),
         "once": shown, **built(visit, visit.query),
     })  # fmt: skip
 
@@ -146,11 +146,13 @@ def snippets(method: str, path: str, body: Any) -> dict[str, str]:
     return {"curl": curl, "Python": python, "JavaScript": script}
 
 
+@page("/developer/request")
 def build(visit: PageVisit) -> Reply:
     """While somebody fills it in: the snippets."""
     return Screen("developer_request.html", "", built(visit, visit.query), whole=False)
 
 
+@form("/developer/events")
 def try_events(visit: PageVisit) -> Reply:
     """What would become of events that somebody pasted, by the rule and with its place; nothing is kept."""
     try:
@@ -165,18 +167,20 @@ def try_events(visit: PageVisit) -> Reply:
     return Screen("developer_events.html", pick("Events tried", "事件试算"), data)
 
 
+@form("/developer/keys", "admin")
 def new_key(visit: PageVisit) -> Reply:
     """A key, shown once."""
     made = admin.post_key(visit.call, KeyIn(scope=visit.form.get("scope", ""), name=visit.text("name", 64)))
     return developer(visit, key=json.loads(bytes(made.body))["key"])
 
 
-def revoke_key(visit: PageVisit) -> Reply:
+@form("/developer/keys/{key}/revoke", "admin", "/developer")
+def revoke_key(visit: PageVisit) -> None:
     """No more with this key, at once."""
     admin.revoke(visit.call, visit.params["key"])
-    return on_to("/developer", "Revoked: it opens nothing any more.", "已吊销，立即失效。")
 
 
+@form("/developer/webhooks", "admin")
 def new_hook(visit: PageVisit) -> Reply:
     """A URL that hears what happens; what signs is shown once."""
     kinds = tuple(each for each in get_args(HookEvent) if f"on.{each}" in visit.form)
@@ -184,29 +188,17 @@ def new_hook(visit: PageVisit) -> Reply:
     return developer(visit, secret=json.loads(bytes(made.body))["secret"])
 
 
-def change_hook(visit: PageVisit) -> Reply:
+@form("/developer/webhooks/{hook}", "admin", "/developer")
+def change_hook(visit: PageVisit) -> str:
     """Send a test or what was given up again, or tell this URL nothing more."""
     name, said = visit.params["hook"], visit.form.get("said", "")
     if said == "test":
         admin.try_webhook(visit.call, name)
-        text = pick("A test is on its way; load the page again in a moment.", "测试消息已发出，请稍后刷新。")
     elif said == "replay":
         again = json.loads(bytes(admin.replay_webhook(visit.call, name, status="failed").body))["messages"]
-        text = pick(f"{again} messages are sent again.", f"正在重新发送{again}条消息。")
+        return say("hook_replay", number=again)
     elif said == "delete":
         admin.delete_webhook(visit.call, name)
-        text = pick("It hears nothing more.", "已删除，不再发送。")
     else:
         raise refused("said_nothing")
-    return Redirect("/developer", SaidNote(text))
-
-
-DOORS = (
-    PageRoute("GET", "/developer", developer),
-    PageRoute("GET", "/developer/request", build),
-    PageRoute("POST", "/developer/events", try_events),
-    PageRoute("POST", "/developer/keys", new_key, "admin"),
-    PageRoute("POST", "/developer/keys/{key}/revoke", revoke_key, "admin"),
-    PageRoute("POST", "/developer/webhooks", new_hook, "admin"),
-    PageRoute("POST", "/developer/webhooks/{hook}", change_hook, "admin"),
-)
+    return say(f"hook_{said}")

@@ -1,65 +1,53 @@
 """Tests of releases: a question, its arms and how small a difference they would show; what the running one shows."""
 
+from functools import partial
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any
 
 from promolift.console.screens.plan import manifest
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, missing, once, page, say
 from promolift.errors import PromoError
 from promolift.learn.experiment import HOLDOUT, Design
-from promolift.learn.power import PastDays, Power, power
+from promolift.learn.power import PastDays, power
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.experiment import (
-    answer_words,
     arm_name,
     experiment_blocks,
     headline_words,
     outcome_name,
     power_words,
 )
+from promolift.pages.figures import answer_words
 from promolift.results.chinese import kept
 from promolift.results.job import Job
 from promolift.serve.models import ExperimentIn
-from promolift.serve.problems import ApiError
 from promolift.serve.routes import admin, experiments
 from promolift.serve.things import KeptTest, MadeRelease
 from promolift.serve.verdicts import ExperimentResult, judged_by, many
-from promolift.serve.worded import refused
+from promolift.serve.worded import refused, worded
 from promolift.store.ledger_schema import Refused
 from promolift.words import Cash, days, pick
 
 ARMS, LEAST_DAYS = ("a", "b", "c"), 7
 
 
-class PowerLine(NamedTuple):
-    """What a test of so many days would show, in words."""
-
-    found: Power
-    smallest: str
-
-
-class ReadTest(NamedTuple):
-    """What a test shows; or why not."""
-
-    result: ExperimentResult | None
-    why: str
-
-
+@page("/tests")
 def tests(visit: PageVisit) -> Reply:
     """The running test with what it shows, drafts, and those of the past."""
     known = experiments.experiments(visit.call, visit.campaign_id).data
     now = next((each for each in known if runs(visit, each)), None)
     others = [each for each in known if each is not now]
-    data = {"now": now, "drafts": [each for each in others if each.begun_ms is None], "two_eyes": two_eyes(visit),
+    data = {"now": now, "drafts": [each for each in others if each.begun_ms is None], "two_eyes": visit.two_eyes,
             "past": [each for each in others if each.begun_ms is not None]}  # fmt: skip
-    return shown(visit, "tests.html", pick("Tests", "测试"), data, now)
+    return shown(visit, "tests.html", worded("nav", "/tests"), data, now)
 
 
+@page("/tests/{name}")
 def one(visit: PageVisit) -> Reply:
     """A test of the past; `?part=shown` is what any test shows, which takes longer where many decisions are read."""
     test, part = drafted(visit), visit.query.get("part") == "shown"
     if test.begun_ms is None:
-        raise ApiError(404, "not_found", pick("There is no such test.", "没有这个测试。"))
+        raise missing("test")
     return shown(visit, "tests_shown.html" if part else "tests_one.html", question(test), {"now": test}, test, part)
 
 
@@ -73,7 +61,8 @@ def shown(
     visit: PageVisit, template: str, title: str, data: dict[str, Any], test: KeptTest | None, part: bool = False
 ) -> Screen:
     """A page with what a test shows; where that is a long reading, the page comes first and asks for the part."""
-    found, blocks, cash = ReadTest(None, ""), list[Figure | Block](), Cash(visit.shared.shop.currency)
+    result: ExperimentResult | None = None
+    blocks, cash, why = list[Figure | Block](), Cash(visit.shared.shop.currency), ""
     if test is not None:
         design = judged_by(test.experiment.design)
         with visit.read() as db:
@@ -81,11 +70,13 @@ def shown(
         data |= {"reading": long and not part, "question": question(test), "outcome": outcome_name(design.primary),
                  "design": design, "runs": runs(visit, test)}  # fmt: skip
         if not data["reading"]:
-            key = ("result", test.experiment.design.name, test.ended_ms)
-            found = visit.shared.lately(key, lambda: read(visit, test)) if long else read(visit, test)
-        if found.result is not None:
-            blocks = experiment_blocks(found.result.model_dump(), design.primary, test.begun_ms or 0, cash)
-    result, why = found
+            asked_for, name = visit.campaign_id, test.experiment.design.name
+            read = partial(experiments.ended_experiment, visit.call, asked_for, name)
+            try:
+                result = visit.shared.lately(("result", name, test.ended_ms), read) if long else read()
+                blocks = experiment_blocks(result.model_dump(), design.primary, test.begun_ms or 0, cash)
+            except PromoError as error:
+                why = str(error)
     head = result.verdicts[0] if result and result.verdicts else None
     data |= {
         "result": result, "why": kept(why), "blocks": blocks, "answer": answer_words(head["answer"]) if head else "",
@@ -94,26 +85,12 @@ def shown(
         "ratio": kept(result.sample_ratio) if result else "", "left": days(result.days_left) if result else "",
         "winner": result.winner if result else None,
     }  # fmt: skip
-    figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
-    return Screen(template, title, data | {"draws": True}, figures, whole=not part)
-
-
-def read(visit: PageVisit, test: KeptTest) -> ReadTest:
-    """What it shows, or why nothing can be said."""
-    try:
-        return ReadTest(experiments.ended_experiment(visit.call, visit.campaign_id, test.experiment.design.name), "")
-    except PromoError as error:
-        return ReadTest(None, str(error))
+    return Screen(template, title, data | {"draws": True}, whole=not part)
 
 
 def question(test: KeptTest) -> str:
     """What it asks; its name where nothing was written."""
     return test.experiment.question or test.experiment.design.name
-
-
-def two_eyes(visit: PageVisit) -> bool:
-    """Whether somebody else must start a draft."""
-    return visit.server.settings.console.two_eyes
 
 
 def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
@@ -123,8 +100,7 @@ def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
         raise refused("arms_missing")
     held, control = given.get("holdout") or "0.1", given.get("control") or HOLDOUT
     if control == HOLDOUT and held == "0":
-        en = "Nothing to compare with: hold customers out, or compare with arm a."
-        raise Refused("arms_missing", pick(en, "没有可比较的对象：请留出对照客户，或与分组a比较。"))
+        raise refused("nothing_compared")
     values = {
         "name": given.get("name") or f"test_{token_hex(4)}", "primary": given.get("outcome", "value_cents"),
         "arms": dict.fromkeys(releases, 1 / len(releases)), "holdout_share": held, "control": control,
@@ -134,6 +110,7 @@ def asked(visit: PageVisit, given: dict[str, str]) -> ExperimentIn:
     return ExperimentIn(design=design, releases=releases, question=given.get("question", "")[:300])
 
 
+@page("/tests/new")
 def new(visit: PageVisit) -> Reply:
     """The wizard; `?part=power` is what follows the choice of arms."""
     with visit.read() as db:
@@ -151,25 +128,27 @@ def new(visit: PageVisit) -> Reply:
     return Screen(template, pick("New test", "新测试"), data, whole=not part)
 
 
-def lines(visit: PageVisit, design: Design) -> list[PowerLine]:
+@once("notes/span.json")
+def past(job: Job) -> tuple[PastDays, ...]:
+    """The shop's last weeks."""
+    return experiments.shop_past(job.store)
+
+
+def lines(visit: PageVisit, design: Design) -> list[dict[str, Any]]:
     """How small a difference shows after so many days, by the shop's own past; nothing where there is no log."""
     if visit.server.config is None:
         return []
-
-    def make(job: Job) -> tuple[PastDays, ...]:
-        return experiments.shop_past(job.store)
-
-    past: tuple[PastDays, ...] = visit.shared.once("past", make, "notes/span.json")
     cash = Cash(visit.shared.shop.currency)
-    return [PowerLine(each, power_words(each, design.primary, cash)) for each in power(past, design)]
+    found = power(past(visit), design)
+    return [{"found": each, "smallest": power_words(each, design.primary, cash)} for each in found]
 
 
-def save(visit: PageVisit) -> Reply:
+@form("/tests/draft", "editor", "/tests")
+def save(visit: PageVisit) -> None:
     """Keep it as a draft."""
     if not visit.text("question", 300):
         raise refused("question_missing")
     experiments.draft(visit.call, visit.campaign_id, asked(visit, dict(visit.form)))
-    return on_to("/tests", "Kept as a draft. Nothing has changed yet.", "已保存为草稿，尚未生效。")
 
 
 def drafted(visit: PageVisit) -> KeptTest:
@@ -177,38 +156,39 @@ def drafted(visit: PageVisit) -> KeptTest:
     with visit.read() as db:
         found = KeptTest.find(db, KeptTest.named(visit.campaign_id, visit.params["name"]))
     if found is None:
-        raise ApiError(404, "not_found", pick("There is no such test.", "没有这个测试。"))
+        raise missing("test")
     return found
 
 
-def start(visit: PageVisit) -> Reply:
+@form("/tests/{name}/start", "approver", "/tests")
+def start(visit: PageVisit) -> None:
     """Split customers from the next decision on."""
     test = drafted(visit)
     if test.begun_ms is not None or visit.campaign().experiment:
         raise refused("test_running")
-    if two_eyes(visit) and test.by == visit.visitor.actor:
+    if visit.two_eyes and test.by == visit.visitor.actor:
         raise refused("own_draft")
     experiments.put_experiment(visit.call, visit.campaign_id, test.experiment)
-    return on_to("/tests", "Begun: decisions are split from now on.", "已开始：从现在起按分组决策。")
 
 
-def pause(visit: PageVisit) -> Reply:
+@form("/tests/pause", "approver", "/tests")
+def pause(visit: PageVisit) -> str:
     """Serve everybody from the campaign's release, and go on later with the same arms."""
     running, wanted = visit.campaign().experiment, visit.form.get("paused") == "yes"
     if running is None:
         raise Refused("experiment_unknown", "this campaign has no experiment")
     experiments.put_experiment(visit.call, visit.campaign_id, running.model_copy(update={"paused": wanted}))
-    said = pick("Paused: everybody is served from the campaign's release.", "已暂停：所有客户都由当前发布决策。")
-    return Redirect("/tests", SaidNote(said if wanted else pick("Resumed with the same arms.", "已按原分组恢复。")))
+    return say("test_paused" if wanted else "test_resumed")
 
 
-def stop(visit: PageVisit) -> Reply:
+@form("/tests/stop", "approver", "/tests")
+def stop(visit: PageVisit) -> None:
     """End it; its verdict stays."""
     experiments.stop_experiment(visit.call, visit.campaign_id)
-    return on_to("/tests", "Stopped. What it showed stays below.", "已停止，结果保留在下方。")
 
 
-def win(visit: PageVisit) -> Reply:
+@form("/tests/win", "approver", "/tests")
+def win(visit: PageVisit) -> str:
     """Decide everybody from the winner's release, and end the test. Refused unless a winner is shown."""
     running = visit.campaign().experiment
     found = experiments.experiment(visit.call, visit.campaign_id)
@@ -217,17 +197,4 @@ def win(visit: PageVisit) -> Reply:
         raise refused("no_winner")
     admin.activate(visit.call, release)
     experiments.stop_experiment(visit.call, visit.campaign_id)
-    said = pick(f"{release} decides for everybody now.", f"现在由{release}为所有客户决策。")
-    return Redirect("/tests", SaidNote(said))
-
-
-DOORS = (
-    PageRoute("GET", "/tests", tests),
-    PageRoute("GET", "/tests/new", new),
-    PageRoute("GET", "/tests/{name}", one),
-    PageRoute("POST", "/tests/draft", save, "editor"),
-    PageRoute("POST", "/tests/pause", pause, "approver"),
-    PageRoute("POST", "/tests/stop", stop, "approver"),
-    PageRoute("POST", "/tests/win", win, "approver"),
-    PageRoute("POST", "/tests/{name}/start", start, "approver"),
-)
+    return say("decides_now", name=release)

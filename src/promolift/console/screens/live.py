@@ -1,28 +1,30 @@
 """What happens now: spend against limits, refusals by reason, the last decisions and events; pause and limits."""
 
 import re
+from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Response
 from sqlalchemy import select
 
 from promolift.console.screens.customers import known_release, said_offer
-from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, charts, form, page, say
 from promolift.currency import currency_digits
 from promolift.pages.blocks import Figure
 from promolift.pages.figures import Axis, Line, by_point, lines, thin
 from promolift.results.chinese import kept
 from promolift.serve.routes import admin, lists
 from promolift.serve.routes.summary import spend, summary
-from promolift.serve.things import Campaign
-from promolift.serve.worded import refused
-from promolift.store.ledger_schema import EVENTS
+from promolift.serve.worded import refused, worded
+from promolift.store.ledger_schema import EVENTS, Refused
 from promolift.words import Cash, count, date, days, interval, pick, upper_first
 
 DECIDE = "/v1/decisions"
 LATEST = 100
 
 
+@page("/live")
 def live(visit: PageVisit) -> Reply:
     """The screen; `?part=now` is what is looked at again every few seconds."""
     now, campaign, part = summary(visit.call, visit.campaign_id), visit.campaign(), visit.query.get("part") == "now"
@@ -34,20 +36,19 @@ def live(visit: PageVisit) -> Reply:
          "offer": offer_of(visit, row), "none": row["offer_id"] == "none", "unanswered": bool(row["unanswered"])}
         for row in wanted
     ]  # fmt: skip
-    with visit.read() as db:
-        heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(LATEST)
-        events = [dict(row) for row in db.execute(heard).mappings()]
-        known = Campaign.find(db, visit.campaign_id) is not None
+    heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(LATEST)
     answered = visit.server.metrics.within_s
     data = {
-        "summary": now, "decisions": rows, "reasons": reasons(made), "events": events, "offer": only,
+        "summary": now, "decisions": rows, "reasons": reasons(made), "events": visit.rows(heard), "offer": only,
         "paused": campaign.paused, "campaign_id": visit.campaign_id, "made": len(made),
         "price": made[0]["price"] if made else None, "half_s": answered(DECIDE, 0.5),
         "nearly_s": answered(DECIDE, 0.99),
     }  # fmt: skip
     if part:
         return Screen("live_now.html", "", data, whole=False)
-    stated = admin.campaign(visit.call, visit.campaign_id, Response()) if known else {"limits": [], "stock": []}
+    stated: dict[str, Any] = {"limits": [], "stock": []}
+    with suppress(Refused):  # one that was never made has neither
+        stated = admin.campaign(visit.call, visit.campaign_id, Response())
     figure, release = spending(visit) if campaign.release else None, campaign.release or ""
     data |= {
         "limits": stated["limits"], "figure": figure, "previous": campaign.previous,
@@ -55,43 +56,31 @@ def live(visit: PageVisit) -> Reply:
         "shown": {each.limit_id: shown(visit, each.metric, each.used, each.amount) for each in now.limits},
         "digits": currency_digits(visit.shared.shop.currency),
     }  # fmt: skip
-    return Screen("live.html", pick("Live", "实时"), data, {figure.id: figure.spec} if figure else {})
+    return Screen("live.html", worded("nav", "/live"), data, charts([figure]))
 
 
 def spending(visit: PageVisit) -> Figure:
     """What was spent beside the budget, and where it leads."""
     found, cash = spend(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency)
     budget, long = cash(found.budget_cents), days(found.window_days)
-    finding = pick(f"Nothing was redeemed yet, of a budget of {budget}.", f"还没有核销，预算{budget}。")
+    finding = say("nothing_redeemed", budget=budget)
     if found.starts_ms is not None:
-        so_far, since = cash(found.spent[-1].cents), date(found.starts_ms, visit.shared.shop.zone)
-        finding = pick(f"{so_far} spent since {since}, of {budget} for {long}.",
-                       f"自{since}起已花费{so_far}，{long}预算{budget}。")  # fmt: skip
+        since = date(found.starts_ms, visit.shared.shop.zone)
+        finding = say("spent_since", spent=cash(found.spent[-1].cents), since=since, budget=budget, days=long)
     if found.ahead:
         end = found.ahead[-1]
-        between = interval(end.low_cents, end.high_cents, cash)
-        finding += pick(f" As days go, {cash(end.cents)} by the end ({between}).",
-                        f"照此下去，期末为{cash(end.cents)}（{between}）。")  # fmt: skip
+        finding += say("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
     elif found.why:
         finding += pick(f" {upper_first(found.why)}.", f"{kept(found.why)}。")
-    series = [
-        Line(pick("budget", "预算"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
-        Line(pick("spent", "已花费"), "blue", [(each.day, each.cents) for each in found.spent]),
-    ]
+    series = [Line(say("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
+              Line(say("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
     if found.ahead:
         cone = [(each.day, each.cents, each.low_cents, each.high_cents) for each in thin(found.ahead)]
-        series.append(Line(pick("leads to", "走势"), "orange", cone))
-    x, y = Axis(pick("day", "天"), "count"), Axis(pick("money spent", "花费"), "money")
-    heads = [pick("line", "线"), x.name, y.name, "n"]
-    grid = by_point(
-        heads,
-        [Line(each.name, each.tone, [[*p, None, None, None][:5] for p in each.points]) for each in series],
-        count,
-        cash,
-    )
-    how = pick("The budget is spread evenly. The cone carries the days' mean on, give or take their spread, 95 %.",
-               "预算按天均摊。锥形区域按日均值延伸，含日间波动，95%。")  # fmt: skip
-    return lines("spend", pick("Spend against the plan", "花费与计划"), finding, x, y, series, grid, how=how, wide=True)
+        series.append(Line(say("leads_to"), "orange", cone))
+    x, y = Axis(say("day"), "count"), Axis(say("money_spent"), "money")
+    rows = [Line(each.name, each.tone, [[*p, None, None, None][:5] for p in each.points]) for each in series]
+    grid = by_point([say("line"), x.name, y.name, "n"], rows, count, cash)
+    return lines("spend", say("spend_plan"), finding, x, y, series, grid, how=say("cone_how"), wide=True)
 
 
 def offer_of(visit: PageVisit, row: dict[str, Any]) -> str:
@@ -101,30 +90,26 @@ def offer_of(visit: PageVisit, row: dict[str, Any]) -> str:
 
 def reasons(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Why the last decisions gave nothing, the most frequent first."""
-    found: dict[str, int] = {}
-    for row in made:
-        if row["offer_id"] == "none":
-            found[kept(row["reason"])] = found.get(kept(row["reason"]), 0) + 1
-    return [{"reason": why, "number": n} for why, n in sorted(found.items(), key=lambda pair: -pair[1])]
+    found = Counter(kept(row["reason"]) for row in made if row["offer_id"] == "none")
+    return [{"reason": why, "number": n} for why, n in found.most_common()]
 
 
 def shown(visit: PageVisit, metric: str, used: int, amount: int) -> str:
     """Of a limit, what is used."""
-    say: Any = Cash(visit.shared.shop.currency) if metric == "discount_amount" else count
-    return pick(f"{say(used)} of {say(amount)}", f"{say(used)} / {say(amount)}")
+    tell: Any = Cash(visit.shared.shop.currency) if metric == "discount_amount" else count
+    return pick(f"{tell(used)} of {tell(amount)}", f"{tell(used)} / {tell(amount)}")
 
 
-def pause(visit: PageVisit) -> Reply:
+@form("/live/pause", "approver", "/live")
+def pause(visit: PageVisit) -> str:
     """Every decision is "no offer" until it is resumed."""
     wanted = visit.form.get("paused") == "yes"
     admin.patch_campaign(visit.call, visit.campaign_id, {"paused": wanted})
-    said = pick("Paused: every decision is “no offer” now.", "已暂停：所有决策都不发优惠。")
-    if not wanted:
-        said = pick("Resumed. Offers are given again.", "已恢复发放优惠。")
-    return Redirect("/live", SaidNote(said))
+    return say("paused_now" if wanted else "resumed_now")
 
 
-def limit(visit: PageVisit) -> Reply:
+@form("/live/limits/{limit_id}", "approver", "/live")
+def limit(visit: PageVisit) -> str:
     """Another amount for a limit, in whole units of the currency for money."""
     named, listed = visit.params["limit_id"], admin.campaign(visit.call, visit.campaign_id, Response())["limits"]
     one = next((each for each in listed if each["limit_id"] == named), None)
@@ -140,11 +125,4 @@ def limit(visit: PageVisit) -> Reply:
         for each in listed
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
-    return on_to("/live", f"The limit {named} is changed.", f"限额{named}已更改。")
-
-
-DOORS = (
-    PageRoute("GET", "/live", live),
-    PageRoute("POST", "/live/pause", pause, "approver"),
-    PageRoute("POST", "/live/limits/{limit_id}", limit, "approver"),
-)
+    return say("limit_changed", name=named)

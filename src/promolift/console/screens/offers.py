@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -12,99 +13,89 @@ from sqlalchemy import Connection
 
 from promolift import message
 from promolift.console.screens.words import pool_of
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, once, page, say
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.message import Known
 from promolift.offer import MenuItem
 from promolift.offer.menu import make_offer
+from promolift.results.job import Job
 from promolift.results.plan import Plan, PlanNote
 from promolift.serve.menu import MenuDraft, MenuVersion, as_stated, versions
-from promolift.serve.worded import all_worded, refused
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.store.ledger_schema import Refused
 from promolift.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
-from promolift.words import Cash, pick, spoken
+from promolift.words import Cash, spoken
 
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words(en="one product", zh="一件商品"),
        "pair": Words(en="two categories", zh="两个品类")}  # fmt: skip
 OPEN = ("draft", "asked")
 TRIED = 40  # texts of the pool that are tried for a preview
-MONEY = ("amount_cents", "price_cents", "max_discount_cents", "worth_cents")
-LINE_MONEY = ("min_spend_cents", "send_cost_cents", "benefit_cost_cents")
+OF_LINE = ("id", "scope", "activation", "covers", "segments", "members", "online_only", "min_spend_cents",
+           "send_cost_cents", "benefit_cost_cents", "valid_days", "supplier_share")  # fmt: skip
+FIELDS = {name: kind for kind, names in (  # how a field is written in the form; a number where it is not here
+    ("text", "id scope activation base product_id"), ("list", "covers segments"), ("flag", "members online_only"),
+    ("money", "amount_cents price_cents max_discount_cents worth_cents min_spend_cents send_cost_cents"),
+    ("money", "benefit_cost_cents"), ("share", "supplier_share"),
+) for name in names.split()}  # fmt: skip
 
 
-class OfferCard(NamedTuple):
-    """A line of the menu in words; `worst` is what one use costs at most, `given` what the plan does with it."""
+class Planned(NamedTuple):
+    """What the plan gives of each menu line, the lines it knows, and those of the release that decides."""
 
-    line: MenuItem
-    words: str
-    worst: str
-    given: dict[str, Any] | None
-    live: bool
-    pair: bool
+    given: dict[str, dict[str, Any]]
+    menu: Sequence[MenuItem]
+    live: frozenset[str]
 
 
-class Printed(NamedTuple):
-    """A line as it is printed in a language: in a few words, and a message of it."""
-
-    language: Language
-    words: str
-    message: str
+NO_PLAN = Planned({}, (), frozenset())
 
 
+@page("/offers")
 def offers(visit: PageVisit) -> Reply:
     """The screen."""
-    config = visit.shared.config
-    given, planned = plan_of(visit)
-    release = visit.campaign().release
-    live = set(visit.server.decider.ensure(release).menu) if release else set()
+    config, plan = visit.shared.config, plan_of(visit)
     with visit.read() as db:
         drafts = {name: each for name, each in MenuDraft.all(db).items() if each.status in OPEN}
         old = versions(db)
     known = {line.id for line in config.menu}
-    return Screen("offers.html", pick("Offers", "优惠"), {
-        "cards": [card(visit, line, given, live) for line in config.menu],
-        "proposed": [card(visit, line, given, live) for line in planned if line.id not in known],
+    return Screen("offers.html", worded("nav", "/offers"), {
+        "cards": [card(visit, line, plan) for line in config.menu],
+        "proposed": [card(visit, line, plan) for line in plan.menu if line.id not in known],
         "drafts": [
-            {"id": name, "card": card(visit, each.line, given, live)} | each.to_json() for name, each in drafts.items()
+            {"id": name, "card": card(visit, each.line, plan)} | each.to_json() for name, each in drafts.items()
         ],
         "versions": [{"number": number, **each.to_json()} for number, each in old.items()],
-        "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": release,
-        "types": all_worded("benefit"),
-        "two_eyes": visit.server.settings.console.two_eyes, "me": visit.visitor.name,
+        "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": visit.campaign().release,
+        "types": all_worded("benefit"), "two_eyes": visit.two_eyes, "me": visit.visitor.name,
     })  # fmt: skip
 
 
-class Planned(NamedTuple):
-    """What the plan gives of each menu line, and the lines it knows."""
-
-    given: dict[str, dict[str, Any]]
-    menu: Sequence[MenuItem]
+@once("tables/policies.parquet")
+def of_folder(job: Job) -> Planned:
+    """Of the work folder's plan; nothing where there is none."""
+    if not PlanNote.has(job.store):
+        return NO_PLAN
+    plan = Plan.load(job.store)
+    return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu, frozenset())
 
 
 def plan_of(visit: PageVisit) -> Planned:
-    """Of the work folder's plan; nothing where there is none."""
-
-    def make(job: Any) -> Planned:
-        if not PlanNote.has(job.store):
-            return Planned({}, ())
-        plan = Plan.load(job.store)
-        return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu)
-
-    found: Planned = visit.shared.once("menu lines", make, "tables/policies.parquet")
-    return found
+    """The plan, and what decides now."""
+    found, release = of_folder(visit), visit.campaign().release
+    return found._replace(live=frozenset(visit.server.decider.ensure(release).menu)) if release else found
 
 
-def card(visit: PageVisit, line: MenuItem, given: dict[str, dict[str, Any]], live: set[str]) -> OfferCard:
-    """One line."""
-    shop = visit.shared.shop
-    on = on_what(line)
-    words = message.line_words(line.benefit, line.min_spend_cents, shop.currency, spoken(), on)
-    worst = line.worst_cents
-    said = Cash(shop.currency)(worst) if worst is not None else pick("no bound", "没有上限")
+def card(visit: PageVisit, line: MenuItem, plan: Planned = NO_PLAN) -> dict[str, Any]:
+    """A line of the menu in words: what one use costs at most, what the plan does with it."""
+    currency, worst = visit.shared.shop.currency, line.worst_cents
+    said = Cash(currency)(worst) if worst is not None else say("no_bound")
     if line.benefit.type == "free_shipping" and worst is None:
-        said = pick("its delivery", "一次运费")
-    return OfferCard(line, words, said, given.get(line.id), line.id in live, is_pair(line))
+        said = say("its_delivery")
+    words = message.line_words(line.benefit, line.min_spend_cents, currency, spoken(), on_what(line))
+    return {"line": line, "words": words, "worst": said, "given": plan.given.get(line.id), "live": line.id in plan.live,
+            "pair": is_pair(line)}  # fmt: skip
 
 
 def is_pair(line: MenuItem) -> bool:
@@ -119,25 +110,24 @@ def on_what(line: MenuItem) -> Words | None:
     return ONE.get("pair" if is_pair(line) else line.scope)
 
 
-def printed(visit: PageVisit, line: MenuItem) -> list[Printed]:
-    """As customers read it, in both languages."""
+def printed(visit: PageVisit, line: MenuItem) -> list[dict[str, str]]:
+    """As customers read it, in both languages: in a few words, and a message of it."""
     shop, covers = visit.shared.shop, AND.join(line.covers) or ("" if line.scope == "all" else line.scope)
     now = datetime.fromtimestamp(visit.now_ms / 1000, ZoneInfo(shop.zone))
     offer = make_offer(line, covers, line.scope, on_what(line), now, shop.currency)
     texts = pool_of(visit).usable("judged").texts  # how it may read; what is sent needs the approval that is asked for
     found = []
-    for language in ("zh", "en"):
+    for language in LANGUAGES:
         written = ""
         for text in [each for each in texts if each.language == language and each.angle == "generic"][:TRIED]:
-            try:
+            with suppress(PromoError):
                 written = message.write(offer, Known(), language, text.draft).text
                 break
-            except PromoError:
-                continue
-        found.append(Printed(language, message.offer_words(offer, language), written))
+        found.append({"language": language, "words": message.offer_words(offer, language), "message": written})
     return found
 
 
+@page("/offers/edit")
 def edit(visit: PageVisit) -> Reply:
     """The form of a line: a new one, one that is there, or one that the plan proposed."""
     wanted, lines = visit.query.get("line", ""), {}
@@ -156,62 +146,56 @@ def edit(visit: PageVisit) -> Reply:
             "fields": (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())), "needs": BENEFIT_NEEDS.get(kind, ()),
             "values": values, "segments": [each.name for each in visit.shared.config.segment]}  # fmt: skip
     if line and values.get("id") == line.id:
-        data |= {"printed": printed(visit, line), "card": card(visit, line, {}, set()), "why": ""}
-    return Screen("offers_edit.html", pick("An offer", "优惠"), data)
+        data |= {"printed": printed(visit, line), "card": card(visit, line), "why": ""}
+    return Screen("offers_edit.html", say("an_offer"), data)
 
 
 def flat(visit: PageVisit, line: MenuItem) -> dict[str, str]:
     """A line as its form has it: money in whole units of the currency, shares in percent, lists with commas."""
-    digits, found = currency_digits(visit.shared.shop.currency), {"valid_days": str(line.valid_days)}
-    stated = as_stated(line)
+    digits, stated = currency_digits(visit.shared.shop.currency), as_stated(line)
+    found = {"valid_days": str(line.valid_days)}
     for name, value in ({**stated, **stated["benefit"]}).items():
-        if name in MONEY + LINE_MONEY and value is not None:
-            found[name] = f"{value / 10**digits:.{digits}f}"
-        elif name == "supplier_share":
-            found[name] = f"{100 * value:g}"
-        elif name == "item":
-            found |= {"item_en": value["en"], "item_zh": value["zh"]}
-        elif isinstance(value, list):
-            found[name] = ", ".join(value)
-        elif name not in ("benefit", "type"):
-            found[name] = str(value)
+        match FIELDS.get(name):
+            case "money" if value is not None:
+                found[name] = f"{value / 10**digits:.{digits}f}"
+            case "share":
+                found[name] = f"{100 * value:g}"
+            case "list":
+                found[name] = ", ".join(value)
+            case _ if name == "item":
+                found |= {"item_en": value["en"], "item_zh": value["zh"]}
+            case _ if name not in ("benefit", "type"):
+                found[name] = str(value)
     return found
 
 
 def line_of(visit: PageVisit, said: Any) -> MenuItem:
     """The line that a form states. Refused with the first thing that cannot be."""
     kind: Any = said.get("type", "")
-    digits = currency_digits(visit.shared.shop.currency)
+    unit = 10.0 ** currency_digits(visit.shared.shop.currency)
     given = {name: " ".join(str(value).split()) for name, value in said.items() if str(value).strip()}
 
-    def number(name: str, times: float = 1.0) -> float | str:
+    def read(name: str) -> Any:
+        text, as_what = given[name], FIELDS.get(name, "number")
+        match as_what:
+            case "text":
+                return text
+            case "list":
+                return [each.strip() for each in text.split(",")]
+            case "flag":
+                return text == "True"
         try:
-            return float(given[name].replace(",", ".")) * times
+            return float(text.replace(",", ".")) * {"money": unit, "share": 0.01}.get(as_what, 1.0)
         except ValueError:
-            return given[name]  # the settings say what is wrong with it
+            return text  # the settings say what is wrong with it
 
-    benefit: dict[str, Any] = {"type": kind}
-    for name in (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())):
-        if name in given:
-            plain = name in ("base", "product_id")
-            benefit[name] = given[name] if plain else number(name, 10.0**digits if name in MONEY else 1.0)
+    needs = BENEFIT_NEEDS.get(kind, ())
+    benefit = {"type": kind} | {name: read(name) for name in (*needs, *BENEFIT_MAY.get(kind, ())) if name in given}
     if {"item_en", "item_zh"} & given.keys():
         benefit["item"] = {"en": given.get("item_en", ""), "zh": given.get("item_zh", "")}
-    terms = [
-        given[name] for name in (*BENEFIT_NEEDS.get(kind, ()), "item_en", "covers", "min_spend_cents") if name in given
-    ]
+    terms = [given[name] for name in (*needs, "item_en", "covers", "min_spend_cents") if name in given]
     made = re.sub(r"[^a-z0-9]+", "-", " ".join([str(kind), *terms]).lower()).strip("-")[:60]
-    line: dict[str, Any] = {"benefit": benefit, "id": made}
-    line |= {name: given[name] for name in ("id", "scope", "activation") if name in given}
-    line |= {name: number(name, 10.0**digits) for name in LINE_MONEY if name in given}
-    line |= {
-        name: [each.strip() for each in given[name].split(",")] for name in ("covers", "segments") if name in given
-    }
-    line |= {name: given[name] == "True" for name in ("members", "online_only") if name in given}
-    if "valid_days" in given:
-        line["valid_days"] = number("valid_days")
-    if "supplier_share" in given:
-        line["supplier_share"] = number("supplier_share", 0.01)
+    line = {"benefit": benefit, "id": made} | {name: read(name) for name in OF_LINE if name in given}
     try:
         return MenuItem.model_validate(line)
     except ValidationError as error:
@@ -221,17 +205,19 @@ def line_of(visit: PageVisit, said: Any) -> MenuItem:
         raise Refused("line_wrong", f"{where}: {text}" if where else text) from None
 
 
+@page("/offers/preview", "editor")
 def preview(visit: PageVisit) -> Reply:
     """While somebody types: the printed words, and what it costs at worst. Nothing is kept."""
     try:
         line = line_of(visit, visit.query)
-        data: dict[str, Any] = {"printed": printed(visit, line), "card": card(visit, line, {}, set()), "why": ""}
+        data: dict[str, Any] = {"printed": printed(visit, line), "card": card(visit, line), "why": ""}
     except PromoError as error:
         data = {"printed": [], "card": None, "why": str(error)}
     return Screen("offers_preview.html", "", data, whole=False)
 
 
-def save(visit: PageVisit) -> Reply:
+@form("/offers/save", "editor", "/offers")
+def save(visit: PageVisit) -> None:
     """Keep a line as a draft; the menu stays as it is until somebody says yes."""
     line, name = line_of(visit, visit.form), f"mdr_{token_hex(6)}"
     printed(visit, line)
@@ -241,10 +227,10 @@ def save(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.draft", line.id, None, as_stated(line))
 
     visit.change(do)
-    return on_to("/offers", "Kept as a draft below.", "已保存为草稿，列在下方。")
 
 
-def say(visit: PageVisit) -> Reply:
+@form("/offers/drafts/{draft}", "editor", "/offers")
+def judge(visit: PageVisit) -> str:
     """Ask about a draft, say yes or no to it, or drop it."""
     name, said = visit.params["draft"], visit.form.get("said", "")
     status = {"ask": "asked", "yes": "approved", "no": "rejected", "drop": "rejected"}.get(said)
@@ -271,9 +257,7 @@ def say(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, f"menu.{status}", draft.line.id, {"by": draft.by}, {"why": why} if why else None)
 
     visit.change(do)
-    en = {"ask": "It stands on everybody's Today now.", "yes": "On the menu. Plans made from now on may give it."}
-    zh = {"ask": "已出现在大家的“今日”页面。", "yes": "已加入菜单，之后的计划可以使用。"}
-    return on_to("/offers", en.get(said, "Left out."), zh.get(said, "已不采用。"))
+    return say(f"draft_{said}" if said in ("ask", "yes") else "draft_left")
 
 
 def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, ...], changed: str) -> None:
@@ -286,7 +270,8 @@ def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, .
     MenuVersion(menu=menu, by=visit.visitor.name, changed=changed, ts_ms=now_ms).keep(db, str(number), now_ms)
 
 
-def retire(visit: PageVisit) -> Reply:
+@form("/offers/lines/{line}/retire", "approver", "/offers")
+def retire(visit: PageVisit) -> None:
     """Take a line off the menu; releases that have it go on with it."""
     name = visit.params["line"]
 
@@ -299,11 +284,10 @@ def retire(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.retire", name, None, None)
 
     visit.change(do)
-    en = "Off the menu. The release that decides now keeps it until another is activated."
-    return on_to("/offers", en, "已从菜单移除。当前发布在换用新发布前仍保留它。")
 
 
-def restore(visit: PageVisit) -> Reply:
+@form("/offers/versions/{number}", "approver", "/offers")
+def restore(visit: PageVisit) -> None:
     """The menu as it was in an earlier version, as a new one."""
 
     def do(db: Connection, now_ms: int) -> None:
@@ -314,15 +298,3 @@ def restore(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "menu.restore", visit.params["number"], None, None)
 
     visit.change(do)
-    return on_to("/offers", "The menu is as it was then.", "菜单已恢复到该版本。")
-
-
-DOORS = (
-    PageRoute("GET", "/offers", offers),
-    PageRoute("GET", "/offers/edit", edit),
-    PageRoute("GET", "/offers/preview", preview, "editor"),
-    PageRoute("POST", "/offers/save", save, "editor"),
-    PageRoute("POST", "/offers/drafts/{draft}", say, "editor"),
-    PageRoute("POST", "/offers/lines/{line}/retire", retire, "approver"),
-    PageRoute("POST", "/offers/versions/{number}", restore, "approver"),
-)

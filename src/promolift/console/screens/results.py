@@ -9,16 +9,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from promolift.console.view import act
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
-from promolift.pages.blocks import Figure
+from promolift.console.visit import Download, PageVisit, Reply, Screen, form, page
 from promolift.pages.earned import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.results.chinese import kept
 from promolift.results.job import midnight_ms
 from promolift.serve.routes import admin, notes
 from promolift.serve.routes.notes import AnnotationIn
 from promolift.serve.routes.summary import last_learned
-from promolift.serve.worded import refused
+from promolift.serve.worded import refused, worded
 from promolift.store.ledger_schema import AUDIT, Refused
 from promolift.words import Cash, days, pick
 
@@ -27,6 +25,7 @@ MARKED = ("release.activate", "release.rollback", "campaign.put", "experiment.pu
 LISTED, STARTS_S = 40, 10.0
 
 
+@page("/results")
 def results(visit: PageVisit) -> Reply:
     """The screen; `?part=run` is how the run of learning stands, looked at again while it runs."""
     run = admin.learning(visit.call, visit.campaign_id) if visit.campaign().release else {"status": "never"}
@@ -36,19 +35,17 @@ def results(visit: PageVisit) -> Reply:
     found, cash, shop = last_learned(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency), visit.shared.shop
     kept_notes, changed = notes.annotations(visit.call).data, changes(visit)
     data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found)}
-    figures = {}
     if found and "months" in found:
         left_out = [
             LeftOut(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
             for each in kept_notes if each.excluded
         ]  # fmt: skip
         blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
-        figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
                  "rule": kept(found["rule"]), "ratio": ratio | {"rule": kept(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
-    return Screen("results.html", pick("Results", "成效"), data, figures)
+    return Screen("results.html", worded("nav", "/results"), data)
 
 
 def changes(visit: PageVisit) -> list[TimedChange]:
@@ -57,23 +54,24 @@ def changes(visit: PageVisit) -> list[TimedChange]:
     with visit.read() as db:
         rows = db.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(LISTED)).all()
     zone = visit.shared.shop.zone
-    found = [TimedChange(row.ts_ms, f"{row.actor}: {act(row.action)} {row.subject}") for row in rows]
+    found = [TimedChange(row.ts_ms, f"{row.actor}: {worded('act', row.action)} {row.subject}") for row in rows]
     found += [TimedChange(midnight_ms(each.first, zone), each.text) for each in notes.annotations(visit.call).data]
     ordered = sorted(found, key=lambda each: each.ts_ms)
     return [each._replace(place=place) for place, each in enumerate(ordered, 1)][::-1]
 
 
-def learn(visit: PageVisit) -> Reply:
+@form("/results/learn", "editor", "/results")
+def learn(visit: PageVisit) -> None:
     """Read what came of the decisions so far, in a process of its own; a page loaded again knows how it stands."""
     if not visit.campaign().release:
         raise refused("release_missing")
     starting = visit.server.scheduler.start(visit.campaign_id)
     asyncio.run_coroutine_threadsafe(starting, visit.shared.loop).result(STARTS_S)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "job.start", "learn"))
-    return on_to("/results", "Learning has begun.", "学习已开始。")
 
 
-def annotate(visit: PageVisit) -> Reply:
+@form("/results/annotate", "editor", "/results")
+def annotate(visit: PageVisit) -> None:
     """Note something of some days; leaving them out of results is for who may approve."""
     excluded = visit.form.get("excluded") == "yes"
     if excluded:
@@ -81,20 +79,18 @@ def annotate(visit: PageVisit) -> Reply:
     first = visit.text("first", 10)
     values = {"first": first, "last": visit.text("last", 10) or first, "text": visit.text("text", 300)}
     notes.annotate(visit.call, AnnotationIn.model_validate(values | {"excluded": excluded}))
-    said = pick("Noted. Days that are left out count in neither group from the next run of learning on.",
-                "已记录。被排除的日期从下一次学习起不计入任何一组。")  # fmt: skip
-    return Redirect("/results", SaidNote(said))
 
 
-def take_back(visit: PageVisit) -> Reply:
+@form("/results/notes/{annotation_id}/take-back", "editor", "/results")
+def take_back(visit: PageVisit) -> None:
     """Forget a note."""
     named = visit.params["annotation_id"]
     if any(each.annotation_id == named and each.excluded for each in notes.annotations(visit.call).data):
         visit.need("approver")
     notes.forget_annotation(visit.call, named)
-    return on_to("/results", "The note is gone.", "标注已删除。")
 
 
+@page("/results/export")
 def export(visit: PageVisit) -> Reply:
     """All numbers as JSON, or what each month and week earned as a table."""
     found = last_learned(visit.call, visit.campaign_id)
@@ -110,12 +106,3 @@ def export(visit: PageVisit) -> Reply:
             amounts = [(each[name] or {}).get(end) for name, end in parts]
             writer.writerow((period[:-1], each["first_ms"], each["n"], each["held"], *amounts))
     return Download(b"\xef\xbb\xbf" + text.getvalue().encode(), "results.csv", "text/csv")
-
-
-DOORS = (
-    PageRoute("GET", "/results", results),
-    PageRoute("GET", "/results/export", export),
-    PageRoute("POST", "/results/learn", learn, "editor"),
-    PageRoute("POST", "/results/annotate", annotate, "editor"),
-    PageRoute("POST", "/results/notes/{annotation_id}/take-back", take_back, "editor"),
-)

@@ -1,38 +1,33 @@
 """Today: what the campaign has added, how it runs, what needs a person now, and what is left to do at first."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Reply, Screen, form, once, page, say
 from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
 from promolift.pages.figures import headline
+from promolift.results.chinese import kept
+from promolift.results.job import Job
 from promolift.results.learned import Ranged
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
 from promolift.serve.menu import MenuDraft
+from promolift.serve.redeem import STEPS
 from promolift.serve.routes import admin
-from promolift.serve.routes.summary import CampaignSummary, LimitUse, summary
-from promolift.serve.worded import refused
+from promolift.serve.routes.summary import CampaignSummary, Made, summary
+from promolift.serve.worded import refused, worded
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import every, put
-from promolift.store.ledger_schema import REDEMPTIONS
-from promolift.words import Cash, bracket, count, date, days, interval, pick, plural, share
+from promolift.store.ledger_schema import AUDIT, REDEMPTIONS
+from promolift.words import Cash, bracket, count, date, days, interval, pick, plural, share, upper_first
 
-STALE_DAYS = 14
-NEARLY = 0.9  # of a limit
+STALE_DAYS, NEARLY, CHANGES = 14, 0.9, 6  # days; of a limit; changes that are listed
 DISMISSED = "console_dismissed"
-ANSWERS = {
-    "higher": ("The offers earned more than they cost.", "优惠带来的收益高于花费。"),
-    "lower": ("The offers lost money.", "优惠亏了钱。"),
-    "not shown": ("Not proven yet: luck alone could make this difference.", "尚未证实：这个差别可能只是偶然。"),
-    "too early": ("Too early to say.", "现在下结论还太早。"),
-    "cannot say": ("Nothing can be said yet.", "目前还不能下结论。"),
-}
 
 
 class Need(NamedTuple):
@@ -45,15 +40,6 @@ class Need(NamedTuple):
     tone: str = "warn"
 
 
-class FirstStep(NamedTuple):
-    """A step of the first days, and whether it is done."""
-
-    text: str
-    how: str
-    done: bool
-    path: str = ""
-
-
 class PlanFacts(NamedTuple):
     """What Today says of the plan of the work folder."""
 
@@ -61,130 +47,71 @@ class PlanFacts(NamedTuple):
     evidence: Badge
     budget_cents: int
     treated: int
-    sentence: str
     last_ms: int | None
 
 
-def plan_facts(visit: PageVisit) -> PlanFacts | None:
-    """The plan's headline; None where there is no plan, or no shop."""
-    if visit.server.config is None:
+@once("tables/policies.parquet", "notes/unchecked.json")
+def plan_facts(job: Job) -> PlanFacts | None:
+    """The plan's headline; None where there is no plan."""
+    if not PlanNote.has(job.store):
         return None
-
-    def make(job: object) -> PlanFacts | None:
-        store = job.store  # type: ignore[attr-defined]
-        if not PlanNote.has(store):
-            return None
-        plan = Plan.load(store)
-        head, note = plan.headline, plan.note
-        gain = Ranged(head.gain_cents, head.low_cents, head.high_cents)
-        return PlanFacts(
-            gain,
-            note.evidence,
-            note.budget_cents,
-            note.treated,
-            str(plan).splitlines()[0],
-            Span.load(store).last_ms if Span.has(store) else None,
-        )
-
-    found: PlanFacts | None = visit.shared.once("plan facts", make, "tables/policies.parquet", "notes/unchecked.json")
-    return found
+    plan = Plan.load(job.store)
+    head, note = plan.headline, plan.note
+    last_ms = Span.load(job.store).last_ms if Span.has(job.store) else None
+    gain = Ranged(head.gain_cents, head.low_cents, head.high_cents)
+    return PlanFacts(gain, note.evidence, note.budget_cents, note.treated, last_ms)
 
 
+@page("/")
 def today(visit: PageVisit) -> Reply:
     """The first screen."""
-    facts, cash = plan_facts(visit), Cash(visit.shared.shop.currency)
+    facts, cash = plan_facts(visit) if visit.server.config else None, Cash(visit.shared.shop.currency)
     now = summary(visit.call, visit.campaign_id)
     with visit.read() as db:
         dismissed = every(db, DISMISSED)
-        first_redeemed = db.execute(select(REDEMPTIONS.c.redemption_id).limit(1)).first() is not None
-    needs = [each for each in needed(visit, now, facts) if each.key not in dismissed]
-    data = {
-        "big": big(now, facts, cash),
-        "tiles": tiles(now, facts, cash),
-        "needs": needs,
-        "steps": steps(visit, now, facts, first_redeemed),
-        "summary": now,
-        "campaign_id": visit.campaign_id,
-        "changes": changes(visit),
+    return Screen("today.html", worded("nav", "/"), {
+        "big": big(now, facts, cash), "tiles": tiles(visit, now, facts, cash), "summary": now,
+        "needs": [each for each in needed(visit, now, facts) if each.key not in dismissed],
+        "steps": steps(visit, now, facts), "campaign_id": visit.campaign_id, "changes": changes(visit),
         "can_roll_back": bool(now.previous),
-    }
-    return Screen("today.html", pick("Today", "今日"), data)
+    })  # fmt: skip
 
 
 def big(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> Big:
     """What was added so far; before that is known, what is expected."""
-    earned = now.earned
+    earned, label = now.earned, say("added")
     if earned is not None:
-        gain = None
-        if earned.total_cents is not None:
-            gain = Ranged(earned.total_cents, earned.low_cents, earned.high_cents)
-        said = pick(*ANSWERS.get(earned.answer, (earned.answer, earned.answer)))
-        compared = pick(
-            f"{count(earned.customers)} customers who could get an offer, against {count(earned.held_out)} held out at "
-            "random.",
-            f"{count(earned.customers)}位可得到优惠的客户，对照随机留出的{count(earned.held_out)}位。",
-        )
-        evidence: Badge = earned.evidence  # type: ignore[assignment]
-        return headline(pick("Added by the offers so far", "优惠至今多赚"), gain, f"{said} {compared}", evidence, cash)
-    label = pick("Added by the offers so far", "优惠至今多赚")
+        gain = None if earned.total_cents is None else Ranged(earned.total_cents, earned.low_cents, earned.high_cents)
+        said = worded("answer", earned.answer)
+        if gain is None:
+            said += pick(" ", "") + upper_first(kept(earned.why)) + pick(".", "。")
+        said += pick(" ", "") + say("compared", n=count(earned.customers), held=count(earned.held_out))
+        return headline(label, gain, said, earned.evidence, cash)  # type: ignore[arg-type]
     if facts is None or facts.gain is None:
-        return Big(label, pick("Not known yet", "尚未知道"), pick("There is no plan yet.", "还没有计划。"))
-    gain = facts.gain
-    expected = f"{cash(gain.value, sign=True)}{bracket(interval(gain.low, gain.high, cash))}"
-    if not now.release:
-        text = pick(
-            f"No release decides yet, so nothing was earned. The plan expects {expected}.",
-            f"还没有启用的发布，因此尚无收益。计划预期{expected}。",
-        )
-    else:
-        text = pick(
-            f"Measured once customers had time to answer: they are compared with those held out at random. The plan "
-            f"expects {expected}.",
-            f"客户有时间作出反应后才能测量：与随机留出的客户比较。计划预期{expected}。",
-        )
-    return Big(label, pick("Not measured yet", "尚未测量"), text)
+        return Big(label, say("not_known_yet"), say("no_plan"))
+    between = bracket(interval(facts.gain.low, facts.gain.high, cash))
+    text = say("measured_later" if now.release else "no_release", gain=f"{cash(facts.gain.value, sign=True)}{between}")
+    return Big(label, say("not_measured"), text)
 
 
-def tiles(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> list[Big]:
+def tiles(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> list[Big]:
     """Money and decisions now."""
-    budget = facts.budget_cents if facts else None
-    of = pick("Paid out in redeemed offers.", "已核销优惠的花费。")
-    if budget is not None:
-        whole = cash(budget)
-        of = pick(f"Paid out in redeemed offers, of a plan for {whole}.", f"已核销优惠的花费，计划预算{whole}。")
-    part = share(now.hour.none_share) if now.hour.decisions else ""
-    hour = pick(
-        f"{part} of them gave no offer." if part else "Nobody asked in this hour.",
-        f"其中{part}没有给优惠。" if part else "这一小时没有请求。",
-    )
-    part = share(now.day.none_share) if now.day.decisions else ""
-    held = pick(
-        f"{cash(now.held_cents)} more is held for open orders.", f"另有{cash(now.held_cents)}为未完成订单预占。"
-    )
-    found = [
-        Big(pick("Spent", "已花费"), cash(now.spent_cents), f"{of} {held}"),
-        Big(pick("Decisions in the last hour", "最近一小时的决策"), count(now.hour.decisions), hour),
-        Big(
-            pick("Decisions in the last day", "最近一天的决策"),
-            count(now.day.decisions),
-            pick(f"{part} gave no offer." if part else "None yet.", f"{part}没有给优惠。" if part else "暂无。"),
-        ),
-    ]
+
+    def made(name: str, some: Made) -> Big:
+        text = say("gave_none", share=share(some.none_share)) if some.decisions else say("nobody_asked")
+        return Big(say(name), count(some.decisions), text)
+
+    spent = say("paid")
+    if facts is not None:
+        long = days(visit.shared.config.plan.window_days)
+        spent += pick(" ", "") + say("plan_has", budget=cash(facts.budget_cents), days=long)
+    spent += pick(" ", "") + say("held", money=cash(now.held_cents))
+    found = [Big(say("spent"), cash(now.spent_cents), spent), made("in_hour", now.hour), made("in_day", now.day)]
     if facts and facts.gain:
-        gain = facts.gain
-        between = interval(gain.low, gain.high, cash)
-        found.insert(
-            0,
-            Big(
-                pick("The plan expects", "计划预期"),
-                cash(gain.value, sign=True),
-                pick(
-                    f"{between}, for {plural(facts.treated, 'customer')}.",
-                    f"{between}，涉及{count(facts.treated)}位客户。",
-                ),
-                facts.evidence,
-            ),
-        )
+        between = interval(facts.gain.low, facts.gain.high, cash)
+        text = pick(f"{between}, for {plural(facts.treated, 'customer')}.",
+                    f"{between}，涉及{count(facts.treated)}位客户。")  # fmt: skip
+        found.insert(0, Big(say("plan_expects"), cash(facts.gain.value, sign=True), text, facts.evidence))
     return found
 
 
@@ -192,63 +119,25 @@ def needed(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> l
     """What waits for a person, the most pressing first."""
     found = []
     if now.earned and not now.earned.ratio_ok:
-        found.append(
-            Need(
-                "ratio",
-                pick("The groups do not have the sizes that were drawn", "分组人数与抽样不符"),
-                now.earned.ratio_rule,
-                "/results",
-                "bad",
-            )
-        )
+        found.append(Need("ratio", say("ratio"), now.earned.ratio_rule, "/results", "bad"))
     if now.paused:
-        found.append(
-            Need(
-                "paused",
-                pick("The campaign is paused", "活动已暂停"),
-                pick("Every decision is “no offer”.", "所有决策都是“不发优惠”。"),
-                "/live",
-            )
-        )
-    found += [limit_need(each) for each in now.limits if (each.share or 0) >= NEARLY]
-    found += [
-        Need(f"release {name}", pick("A release waits for a yes", "有一个发布等待批准"), name, "/plan")
-        for name in now.waiting
-    ]
+        found.append(Need("paused", say("is_paused"), say("all_none"), "/live"))
+    for each in now.limits:
+        if (each.share or 0) >= NEARLY:
+            text = say("limit_near", name=each.limit_id, share=share(each.share))
+            found.append(Need(f"limit {each.limit_id}", text, say("limit_full"), "/live"))
+    found += [Need(f"release {name}", say("release_waits"), name, "/plan") for name in now.waiting]
     with visit.read() as db:
         asked = {name: each.line.id for name, each in MenuDraft.all(db).items() if each.status == "asked"}
-    found += [
-        Need(f"menu {name}", pick("An offer waits for a yes", "有一条优惠等待批准"), line, "/offers")
-        for name, line in asked.items()
-    ]
-    if facts and facts.last_ms and (old := (visit.now_ms - facts.last_ms) / DAY_MS) > STALE_DAYS:
-        last = date(facts.last_ms, visit.shared.shop.zone)
-        en = f"The last event in the log is of {last}, {days(old)} ago. The plan knows nothing of what came after."
-        zh = f"日志最后一条事件在{last}，距今{days(old)}。之后发生的事，计划都不知道。"
-        found.append(Need(f"stale {facts.last_ms}", pick("The data are old", "数据已经陈旧"), pick(en, zh), "/data"))
+    found += [Need(f"menu {name}", say("offer_waits"), line, "/offers") for name, line in asked.items()]
+    last_ms = facts.last_ms if facts and not visit.shared.played() else None
+    if last_ms and (old := (visit.now_ms - last_ms) / DAY_MS) > STALE_DAYS:
+        why = say("data_old_why", day=date(last_ms, visit.shared.shop.zone), days=days(old))
+        found.append(Need(f"stale {last_ms}", say("data_old"), why, "/data"))
     if waiting := texts_waiting(visit):
-        found.append(
-            Need(
-                f"texts {waiting}",
-                pick(
-                    f"{plural(waiting, 'text')} for messages wait for a person", f"{count(waiting)}条文案等待人工审核"
-                ),
-                pick("Until then they are not sent.", "审核之前不会发送。"),
-                "/words",
-            )
-        )
+        text = pick(f"{plural(waiting, 'text')} for messages wait for a person", f"{count(waiting)}条文案等待人工审核")
+        found.append(Need(f"texts {waiting}", text, say("texts_not_sent"), "/words"))
     return found
-
-
-def limit_need(each: LimitUse) -> Need:
-    """A limit that is nearly reached."""
-    part = share(each.share)
-    return Need(
-        f"limit {each.limit_id}",
-        pick(f"The limit {each.limit_id} is at {part}", f"限额{each.limit_id}已用{part}"),
-        pick("At 100 % offers under it are refused.", "用满后，受其约束的优惠会被拒绝。"),
-        "/live",
-    )
 
 
 def texts_waiting(visit: PageVisit) -> int:
@@ -263,47 +152,35 @@ def texts_waiting(visit: PageVisit) -> int:
     return sum(each.state in ("judged", "edited") for each in pool.texts)
 
 
-def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, redeemed: bool) -> list[FirstStep]:
-    """The first days, in order; empty once all is done."""
-    config = visit.server.config
-    data = False
-    if config is not None:
-        with visit.job() as job:
-            data = Clean(job.store).has_events
-    scopes = {key["scope"] for key in admin.keys(visit.call)["data"] if not key["revoked"]}
-    found = [
-        FirstStep(pick("Read the shop's files", "读入店铺数据"), "", data, "/data"),
-        FirstStep(pick("Make a plan", "制定计划"), "", facts is not None, "/data"),
-        FirstStep(
-            pick("Freeze the plan as a release and activate it", "把计划冻结为发布并启用"),
-            "",
-            bool(now.release),
-            "/plan",
-        ),
-        FirstStep(
-            pick("Give the shop a key that asks for decisions", "给店铺一个请求决策的密钥"),
-            "",
-            "decide" in scopes,
-            "/developer",
-        ),
-        FirstStep(
-            pick("First decision", "第一次决策"), "POST /v1/decisions", now.last_decision_ms is not None, "/developer"
-        ),
-        FirstStep(pick("First offer redeemed", "第一次核销"), "POST /v1/redemptions:reserve", redeemed, "/developer"),
-    ]
-    return [] if all(step.done for step in found) else found
-
-
-def changes(visit: PageVisit, most: int = 6) -> list[dict[str, object]]:
-    """The last rows of the audit log that people care for."""
+def steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> list[dict[str, Any]]:
+    """The first days in order, and which of them are done; empty once all are."""
+    data = visit.server.config is not None and Clean(visit.store).has_events
     with visit.read() as db:
-        last = admin.last_link(db).rows
-    rows = admin.audit_log(visit.call, max(0, last - 60), 60)["data"]
-    shown = [row for row in rows if not row["action"].startswith(("session.", "redemption."))]
-    return [{name: row[name] for name in ("ts_ms", "actor", "action", "subject")} for row in reversed(shown)][:most]
+        redeemed = db.execute(select(REDEMPTIONS.c.redemption_id).limit(1)).first() is not None
+    key = any(each["scope"] == "decide" and not each["revoked"] for each in admin.keys(visit.call)["data"])
+    done = {
+        "read": (data, "/data", ""), "plan": (facts is not None, "/data", ""),
+        "freeze": (bool(now.release), "/plan", ""), "key": (key, "/developer", ""),
+        "decision": (now.last_decision_ms is not None, "/developer", "POST /v1/decisions"),
+        "redeemed": (redeemed, "/developer", "POST /v1/redemptions:reserve"),
+    }  # fmt: skip
+    found = [{"text": worded("first", name), "done": is_done, "path": path, "how": how}
+             for name, (is_done, path, how) in done.items()]  # fmt: skip
+    return [] if all(each["done"] for each in found) else found
 
 
-def dismiss(visit: PageVisit) -> Reply:
+def changes(visit: PageVisit) -> list[dict[str, object]]:
+    """The last rows of the audit log that people care for."""
+    wanted = select(AUDIT.c.ts_ms, AUDIT.c.actor, AUDIT.c.action, AUDIT.c.subject)
+    plain = AUDIT.c.action.not_in(STEPS), AUDIT.c.action.not_like("session.%")
+    with visit.read() as db:
+        return [
+            dict(r) for r in db.execute(wanted.where(*plain).order_by(AUDIT.c.seq.desc()).limit(CHANGES)).mappings()
+        ]
+
+
+@form("/dismiss", "editor", "/")
+def dismiss(visit: PageVisit) -> None:
     """Hide something that waits, with the reason; it stays in the audit log."""
     key, why = visit.text("key", 200), visit.text("why", 300)
     if not why:
@@ -314,18 +191,9 @@ def dismiss(visit: PageVisit) -> Reply:
         visit.note(db, now_ms, "console.dismiss", key, None, {"why": why})
 
     visit.change(do)
-    return on_to("/", "Hidden. The reason is in the log of changes.", "已隐藏，原因记录在变更日志中。")
 
 
-def roll_back(visit: PageVisit) -> Reply:
+@form("/roll-back", "approver", "/")
+def roll_back(visit: PageVisit) -> None:
     """Back to the release before, at once."""
     admin.roll_back(visit.call, visit.campaign_id)
-    return on_to("/", "Rolled back. Decisions come from the release before now.", "已回滚，现在使用上一个发布做决策。")
-
-
-DOORS = (
-    PageRoute("GET", "", today),
-    PageRoute("GET", "/", today),
-    PageRoute("POST", "/dismiss", dismiss, "editor"),
-    PageRoute("POST", "/roll-back", roll_back, "approver"),
-)

@@ -8,20 +8,17 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.console.visit import Download, PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen, on_to
+from promolift.console.visit import KINDS, Download, PageVisit, Redirect, Reply, Screen, form, missing, page, say
 from promolift.errors import PromoError
-from promolift.pages.blocks import Figure
 from promolift.pages.spoken import in_spoken
 from promolift.pages.trial import page_of
 from promolift.results.trial import TrialEffects, TrialResults, TrialSettings
-from promolift.serve.problems import ApiError
-from promolift.serve.worded import refused
+from promolift.serve.worded import refused, worded
 from promolift.sources.files import open_file
 from promolift.store import Store
 from promolift.words import clip, count, pick
 from promolift.words import known as number_known
 
-KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")
 FILES = {"plan.csv": "text/csv", "trial.html": "text/html"}
 MEANINGS, MAPPED = ("rates", "counts", "money", "features", "ignore"), "mapping.json"
 PLAIN_KEYS = ("control", "currency", "margin_rate", "cost", "budget", "days", "missing", "planned")
@@ -80,23 +77,23 @@ def named(visit: PageVisit) -> TrialFolder:
     """The one of the path."""
     found = next((each for each in known(visit) if each.name == visit.params["name"]), None)
     if found is None:
-        raise ApiError(404, "not_found", pick("There is no such trial.", "没有这个试验。"))
+        raise missing("trial")
     return found
 
 
+@page("/trials")
 def trials(visit: PageVisit) -> Reply:
     """The list, and where a file is sent."""
-    rows = []
-    for each in known(visit):
-        found = each.results
-        rows.append({"name": each.name, "level": found.fitted.note.level if found else None,
-                     "customers": count(found.fitted.note.customers) if found else ""})  # fmt: skip
-    return Screen("trials.html", pick("Trials", "试验"), {"trials": rows, "kinds": ",".join(KINDS)})
+    notes = [(each.name, found.fitted.note if (found := each.results) else None) for each in known(visit)]
+    rows = [{"name": name, "level": note and note.level, "customers": count(note.customers) if note else ""}
+            for name, note in notes]  # fmt: skip
+    return Screen("trials.html", worded("nav", "/trials"), {"trials": rows, "kinds": ",".join(KINDS)})
 
 
+@form("/trials/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole it is a trial of its own."""
-    path = visit.received(folder(visit) / ".sent", KINDS)
+    path = visit.received(folder(visit) / ".sent")
     if path is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
     stem = path.name[: next(len(path.name) - len(kind) for kind in KINDS if path.name.lower().endswith(kind))]
@@ -106,9 +103,10 @@ def upload(visit: PageVisit) -> Reply:
     (folder(visit) / name).mkdir()
     path.replace(folder(visit) / name / path.name)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"trial {name}"))
-    return on_to(f"/trials/{name}/columns", "The file is there.", "文件已上传。")
+    return Redirect(f"/trials/{name}/columns", say("trial_there"))
 
 
+@page("/trials/{name}")
 def one(visit: PageVisit) -> Reply:
     """What was found, a chapter at a time; where nothing was, the columns."""
     trial, found = named(visit), named(visit).results
@@ -117,25 +115,23 @@ def one(visit: PageVisit) -> Reply:
     if found is None and not job:
         return Redirect(f"/trials/{trial.name}/columns")
     data: dict[str, Any] = {"name": trial.name, "job": job, "found": found is not None}
-    blocks: list[Any] = []
-    if found is not None:
-        note = found.fitted.note
-        page = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
-        chapter = next((each for each in page.chapters if each.slug == visit.query.get("chapter")), page.chapters[0])
-        start = int(visit.number("from", 0, 0, 1000))
-        blocks = [*chapter.blocks][start : start + SHOWN]
-        data |= {"more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None}
-        settings, planned = found.fitted.note.settings, found.planned
-        data |= {
-            "head": page.head, "numbers": page.bigs, "facts": page.facts, "chapter": chapter, "blocks": blocks,
-            "chapters": [(each.slug, each.name) for each in page.chapters], "planned": planned is not None,
-            "budget": number_known(planned.note.budget) if planned else None, "money": settings.money,
-            "currency": settings.currency,
-        }  # fmt: skip
-    figures = {each.id: each.spec for each in blocks if isinstance(each, Figure)}
-    return Screen("trials_one.html", trial.name, data, figures)
+    if found is None:
+        return Screen("trials_one.html", trial.name, data)
+    note, planned = found.fitted.note, found.planned
+    shown = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
+    chapter = next((each for each in shown.chapters if each.slug == visit.query.get("chapter")), shown.chapters[0])
+    start = int(visit.number("from", 0, 0, 1000))
+    blocks = [*chapter.blocks][start : start + SHOWN]
+    return Screen("trials_one.html", trial.name, data | {
+        "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": shown.head,
+        "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks,
+        "planned": planned is not None, "chapters": [(each.slug, each.name) for each in shown.chapters],
+        "money": note.settings.money, "budget": number_known(planned.note.budget) if planned else None,
+        "currency": note.settings.currency,
+    })  # fmt: skip
 
 
+@page("/trials/{name}/columns", "editor")
 def columns(visit: PageVisit) -> Reply:
     """What the columns mean: as it was said, else a guess that somebody looks at."""
     trial = named(visit)
@@ -155,8 +151,11 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
         opened = open_file(store.connection, trial.file, store.root / "tmp")
         names = [name for name in opened.columns if name != "_row"]
         head = opened.rows.limit(2000).pl()
-    told = {name: meaning for meaning in MEANINGS for name in as_list(said.get(meaning))}
-    told |= {said["treatment"]: "treatment"} if said else {}
+    meant: dict[str, str] = {}
+    for meaning in MEANINGS:
+        names_of = said.get(meaning, ())
+        meant |= dict.fromkeys([names_of] if isinstance(names_of, str) else names_of, meaning)
+    meant |= {said["treatment"]: "treatment"} if said else {}
     found, treated = [], bool(said)
     for name in names:
         values = [str(each) for each in head[name].drop_nulls().unique(maintain_order=True)[: MOST_ARMS + 1]]
@@ -165,14 +164,9 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
         if not treated and TREATED.search(name) and len(few) > 1:
             guess, treated = "treatment", True
         found.append(
-            TrialColumn(name, told.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
+            TrialColumn(name, meant.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
         )
     return found
-
-
-def as_list(value: Any) -> list[str]:
-    """One name, several or none."""
-    return [value] if isinstance(value, str) else [*(value or ())]
 
 
 def stated(visit: PageVisit) -> dict[str, Any]:
@@ -192,6 +186,7 @@ def stated(visit: PageVisit) -> dict[str, Any]:
     return said | {"name": named(visit).name}
 
 
+@form("/trials/{name}/fit", "editor")
 def fit(visit: PageVisit) -> Reply:
     """Keep what the columns mean, and read the trial in the background."""
     trial, said = named(visit), stated(visit)
@@ -199,10 +194,11 @@ def fit(visit: PageVisit) -> Reply:
     try:
         TrialSettings.parse(said, pick("the trial", "试验"))
     except PromoError as error:
-        return Redirect(f"/trials/{trial.name}/columns", SaidNote(str(error), "bad"))
+        return Redirect(f"/trials/{trial.name}/columns", str(error), "bad")
     return begun(visit, trial, {"settings": said})
 
 
+@form("/trials/{name}/plan", "editor")
 def plan(visit: PageVisit) -> Reply:
     """Plan within another budget; empty: whoever it pays for."""
     typed = visit.text("budget", 20)
@@ -219,30 +215,19 @@ def begun(visit: PageVisit, trial: TrialFolder, asked: dict[str, Any]) -> Redire
     return Redirect(f"/trials/{trial.name}")
 
 
+@page("/trials/{name}/files/{file}")
 def download(visit: PageVisit) -> Reply:
     """The plan as a table, or the page of all that was found."""
     trial, file = named(visit), visit.params["file"]
     path = trial.root / "out" / file
     if file not in FILES or not path.is_file():
-        raise ApiError(404, "not_found", pick("There is no such file.", "没有这个文件。"))
+        raise missing("file")
     return Download(path.read_bytes(), f"{trial.name}-{file}", FILES[file])
 
 
-def remove(visit: PageVisit) -> Reply:
+@form("/trials/{name}/remove", "approver", "/trials")
+def remove(visit: PageVisit) -> None:
     """Forget a trial, its file included."""
     trial = named(visit)
     shutil.rmtree(trial.root)
     visit.change(lambda db, now_ms: visit.note(db, now_ms, "trial.remove", trial.name))
-    return on_to("/trials", "The trial and its file are gone.", "试验及其文件已删除。")
-
-
-DOORS = (
-    PageRoute("GET", "/trials", trials),
-    PageRoute("POST", "/trials/upload", upload, "editor"),
-    PageRoute("GET", "/trials/{name}", one),
-    PageRoute("GET", "/trials/{name}/columns", columns, "editor"),
-    PageRoute("GET", "/trials/{name}/files/{file}", download),
-    PageRoute("POST", "/trials/{name}/fit", fit, "editor"),
-    PageRoute("POST", "/trials/{name}/plan", plan, "editor"),
-    PageRoute("POST", "/trials/{name}/remove", remove, "approver"),
-)

@@ -1,21 +1,23 @@
 """The texts that messages are made from: what each says on a real offer, what breaks a rule, who said yes or no."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection
 
 from promolift import message
-from promolift.console.visit import PageRoute, PageVisit, Reply, Screen, on_to
+from promolift.console.visit import PageVisit, Redirect, Reply, Screen, form, once, page, say
 from promolift.errors import PromoError
-from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, TextTally, Way, load_pool
+from promolift.message import ANGLES, Draft, Finding, Known, Pool, PoolText, Way, load_pool
 from promolift.message import pool as pools
 from promolift.pages.chapters.people import angle_name
+from promolift.results.job import Job
 from promolift.results.messages import read_tallies
 from promolift.results.shop import Offers
-from promolift.serve.worded import all_worded, refused
+from promolift.serve.worded import all_worded, refused, worded
 from promolift.setup import words as pool_files
 from promolift.store.ledger_schema import Refused
 from promolift.terms import Offer
@@ -26,76 +28,46 @@ TITLED = ("push", "email_en", "plain")  # channels that show a title above the t
 WAITING = ("judged", "edited")
 
 
-class Preview(NamedTuple):
-    """A text as a channel shows it, the parts of an SMS, and why it cannot be shown."""
-
-    channel: str
-    text: str
-    parts: int | None
-    why: str
-
-
-class FactSaid(NamedTuple):
-    """Words of the text, the kind of fact they are, and whether the offer bears them out."""
-
-    words: str
-    kind: str
-    holds: bool
-
-
-class ShownText(NamedTuple):
-    """A text of the pool with what became of it."""
-
-    text: PoolText
-    angle: str
-    shown: int
-    taken: int
-
-
 def pool_of(visit: PageVisit) -> Pool:
     """The shop's pool."""
     named = visit.shared.config.message.pool
     return load_pool(Path(named) if named else None)
 
 
+@page("/words")
 def words(visit: PageVisit) -> Reply:
     """The list: those that wait for a person first."""
     config, pool = visit.shared.config, pool_of(visit)
-    state, language = visit.query.get("state", "waiting"), visit.query.get("language", "")
+    state, language = visit.query.get("state", "waiting"), visit.query.get("language", spoken())
     angle = visit.query.get("angle", "")
     wanted = WAITING if state == "waiting" else (state,)
     texts = [
         text for text in pool.texts
         if (state == "all" or text.state in wanted) and language in ("", text.language) and angle in ("", text.angle)
     ]  # fmt: skip
-    page = max(0, int(visit.number("page", 0, 0, 10_000)))
-    tallies: dict[str, list[TextTally]] = {}
+    page_at = int(visit.number("page", 0, 0, 10_000))
+    shown, taken = Counter[str](), Counter[str]()
     for each in read_tallies(visit.server.settings.work / "serve"):
-        tallies.setdefault(each.text_id, []).append(each)
-    listed = [shown(text, tallies.get(text.text_id, [])) for text in texts[page * LISTED : (page + 1) * LISTED]]
+        shown[each.text_id] += each.shown
+        taken[each.text_id] += each.taken
+    listed = [
+        {"text": text, "angle": angle_name(text.angle), "shown": shown[text.text_id], "taken": taken[text.text_id]}
+        for text in texts[page_at * LISTED : (page_at + 1) * LISTED]
+    ]
     data = {
-        "texts": listed, "number": len(texts), "page": page, "more": len(texts) > (page + 1) * LISTED,
+        "texts": listed, "number": len(texts), "page": page_at, "more": len(texts) > (page_at + 1) * LISTED,
         "funnel": pool.funnel(), "usable": len(pool.usable(config.message.approve).texts),
         "approve": config.message.approve, "own": bool(config.message.pool), "state": state, "language": language,
         "angle": angle, "angles": {each: angle_name(each) for each in ANGLES}, "waiting": WAITING,
     }  # fmt: skip
-    return Screen("words.html", pick("Words", "文案"), data)
+    return Screen("words.html", worded("nav", "/words"), data)
 
 
-def shown(text: PoolText, tallies: list[TextTally]) -> ShownText:
-    """With how often it was sent and taken up, as the server counted."""
-    return ShownText(text, angle_name(text.angle), sum(t.shown for t in tallies), sum(t.taken for t in tallies))
-
-
-def an_offer(visit: PageVisit) -> Offer | None:
+@once("notes/offers.json")
+def an_offer(job: Job) -> Offer | None:
     """A planned offer to show texts on; None before there is one."""
-
-    def make(job: Any) -> Offer | None:
-        found = Offers.load(job.store).offers if Offers.has(job.store) else ()
-        return found[0] if found else None
-
-    found: Offer | None = visit.shared.once("an offer", make, "notes/offers.json")
-    return found
+    found = Offers.load(job.store).offers if Offers.has(job.store) else ()
+    return found[0] if found else None
 
 
 def known_of(text: PoolText) -> Known:
@@ -104,8 +76,8 @@ def known_of(text: PoolText) -> Known:
     return Known(name="Ann" if text.language == "en" else "小安", bought=bought, angle=text.angle)
 
 
-def previews(visit: PageVisit, text: PoolText) -> list[Preview]:
-    """On every channel, on a planned offer."""
+def previews(visit: PageVisit, text: PoolText) -> list[dict[str, Any]]:
+    """On every channel, on a planned offer; the parts of an SMS; why it cannot be shown."""
     offer, sender = an_offer(visit), visit.shared.config.message.sender
     if offer is None:
         return []
@@ -113,28 +85,27 @@ def previews(visit: PageVisit, text: PoolText) -> list[Preview]:
         sender = sender.model_copy(update={"name": visit.shared.shop.name[:20]})
     found = []
     for channel, name in all_worded("channel").items():
+        one: dict[str, Any] = {"channel": name, "text": "", "parts": None, "why": ""}
         try:
             way = Way(channel, visit.shared.config.message.packs, sender)  # type: ignore[arg-type]
             made = message.write(offer, known_of(text), text.language, text.draft, way)
-            parts = message.sms_parts(made.text) if channel == "sms_cn" else None
-            whole = f"{made.title}\n{made.text}" if made.title and channel in TITLED else made.text
-            found.append(Preview(name, whole, parts, ""))
+            one["text"] = f"{made.title}\n{made.text}" if made.title and channel in TITLED else made.text
+            one["parts"] = message.sms_parts(made.text) if channel == "sms_cn" else None
         except PromoError as error:
-            found.append(Preview(name, "", None, str(error)))
+            one["why"] = str(error)
+        found.append(one)
     return found
 
 
-def facts_said(visit: PageVisit, text: PoolText) -> list[FactSaid]:
-    """Which words of the text are facts, and whether the offer bears them out."""
-    offer = an_offer(visit)
-    if offer is None:
+def facts_said(visit: PageVisit, text: PoolText) -> list[Any]:
+    """Which words of the text are facts, of which kind, and whether the offer bears them out."""
+    if (offer := an_offer(visit)) is None:
         return []
     try:
         made = message.write(offer, known_of(text), text.language, text.draft)
-        read = message.facts(f"{made.title} {made.text}", offer, text.language, known=known_of(text))
+        return [*message.facts(f"{made.title} {made.text}", offer, text.language, known=known_of(text))]
     except PromoError:
         return []
-    return [FactSaid(each.said, each.kind, each.holds) for each in read]
 
 
 def find(visit: PageVisit) -> PoolText:
@@ -145,6 +116,7 @@ def find(visit: PageVisit) -> PoolText:
     return text
 
 
+@page("/words/{text_id}")
 def one(visit: PageVisit) -> Reply:
     """A text: the offer's facts, its words, previews, and what may be done with it."""
     text, offer = find(visit), an_offer(visit)
@@ -172,6 +144,7 @@ def draft_of(visit: PageVisit) -> Draft:
     return Draft(*(visit.text(name) for name in ("title", "hook", "call")))
 
 
+@page("/words/{text_id}/check")
 def check(visit: PageVisit) -> Reply:
     """While somebody types: what breaks a rule, and how it would read. Nothing is kept."""
     text, values = find(visit), {name: visit.query.get(name, "")[:400] for name in ("title", "hook", "call")}
@@ -209,11 +182,10 @@ def row_of(text: PoolText, draft: Draft, approved: str) -> dict[str, str]:
 def need_own_pool(visit: PageVisit) -> None:
     """Refused where promolift.toml names no pool of the shop's own: what is kept there would not be read."""
     if not visit.shared.config.message.pool:
-        en = "These texts come with promolift. To review them, set pool under [message] in promolift.toml: words.jsonl."
-        zh = "这些文案随promolift提供。要审核，请在promolift.toml的[message]下设置pool，如words.jsonl。"
-        raise Refused("pool_shared", pick(en, zh))
+        raise refused("pool_shared")
 
 
+@form("/words/{text_id}/judge", "approver")
 def judge(visit: PageVisit) -> Reply:
     """Yes to exactly these words, or no with a reason."""
     need_own_pool(visit)
@@ -225,13 +197,12 @@ def judge(visit: PageVisit) -> Reply:
     if said not in ("yes", "no"):
         raise refused("say_yes_or_no")
     keep(visit, "text.approve" if said == "yes" else "text.reject", row_of(text, text.draft, said), why)
-    en, zh = "Approved. It is sent from the next release on.", "已批准，从下一个发布起使用。"
-    if said == "no":
-        en, zh = "Rejected. From the next release on no message is made from it.", "已拒绝，从下一个发布起不再使用。"
     onward = following(visit, text)
-    return on_to(f"/words/{onward}" if onward and visit.form.get("go") else "/words", en, zh)
+    text_said = say("text_approved" if said == "yes" else "text_rejected")
+    return Redirect(f"/words/{onward}" if onward and visit.form.get("go") else "/words", text_said)
 
 
+@form("/words/{text_id}/edit", "editor")
 def edit(visit: PageVisit) -> Reply:
     """Other words: a new text that waits for a yes; the old one is retired."""
     need_own_pool(visit)
@@ -241,13 +212,4 @@ def edit(visit: PageVisit) -> Reply:
     if broken := findings(draft, text):
         raise Refused("text_faulty", f"{broken[0].span}: {broken[0].why}")
     keep(visit, "text.edit", row_of(text, draft, ""))
-    return on_to(f"/words/{draft.text_id}", "Kept. It waits for a yes.", "已保存，等待批准。")
-
-
-DOORS = (
-    PageRoute("GET", "/words", words),
-    PageRoute("GET", "/words/{text_id}", one),
-    PageRoute("GET", "/words/{text_id}/check", check),
-    PageRoute("POST", "/words/{text_id}/judge", judge, "approver"),
-    PageRoute("POST", "/words/{text_id}/edit", edit, "editor"),
-)
+    return Redirect(f"/words/{draft.text_id}", say("text_kept"))

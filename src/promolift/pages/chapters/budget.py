@@ -11,7 +11,6 @@ from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
 from promolift.results.plan import RULES_ZH, Level, Luck
-from promolift.terms import Words
 from promolift.words import (
     MINUS,
     Cash,
@@ -26,57 +25,45 @@ from promolift.words import (
     pick,
     plural,
     share,
-    spoken,
     upper_first,
 )
 
 POLICIES = {
-    "plan": Words(en="this plan", zh="这份计划"),
-    "nobody": Words(en="no offers", zh="什么都不发"),
-    "everybody": Words(en="everybody the same coupon, whatever it costs", zh="所有人同一张券，不计花费"),
-    "same_coupon": Words(en="everyone the same coupon", zh="所有人同一张券"),
-    "best_customers_same_coupon": Words(en="best customers first, the same coupon", zh="先发给最好的客户，同一张券"),
-    "best_customers_own_offer": Words(
-        en="best customers first, each their best offer", zh="先发给最好的客户，各自最合适的优惠"
-    ),
-    "best_response": Words(en="likeliest to use it first", zh="先发给最可能用的客户"),
-    "random": Words(en="random offers", zh="随机发放"),
+    "plan": "this plan",
+    "nobody": "no offers",
+    "everybody": "everybody the same coupon, whatever it costs",
+    "same_coupon": "everyone the same coupon",
+    "best_customers_same_coupon": "best customers first, the same coupon",
+    "best_customers_own_offer": "best customers first, each their best offer",
+    "best_response": "likeliest to use it first",
+    "random": "random offers",
 }
-HALVES = Words(
-    en="Customers were split into two halves at random. Who is offered what was decided with the response of one "
+HALVES = (
+    "Customers were split into two halves at random. Who is offered what was decided with the response of one "
     "half and "
     "valued with that of the other, for every policy alike, so that no policy is graded by the estimate that chose it. "
     "The plan shown here is made that way; that of other chapters uses both halves. Intervals cover the draw of "
-    "customers, not the error that all policies share in the response; the limit per category binds the plan alone.",
-    zh="客户被随机分成两半：用一半客户的反应决定发什么，用另一半的反应来估值，所有做法都一样，因此没有哪种做法由选出它的"
-    "估计来打分。这里的计划也是这样做的，其他章节的计划用全部客户。区间包含抽到哪些客户的偶然性，不包含各做法共有的反应"
-    "估计误差；单个品类的预算上限只约束计划本身。",
+    "customers, not the error that all policies share in the response; the limit per category binds the plan alone."
 )
-SAME = Words(
-    en="All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof.",
-    zh="所有做法都按选出计划的同一个假设反应来估值：这只能说明前后一致，不是证明。",
-)
+SAME = "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
 
 
 def called(policy: str) -> str:
     """A policy as the page names it."""
-    return POLICIES[policy].in_(spoken()) if policy in POLICIES else policy
+    return kept(POLICIES[policy]) if policy in POLICIES else policy
 
 
 def tell(story: Story) -> Chapter:
     """The budget."""
-    lead = pick(
-        "First how the expected profit comes about, then what other budgets would bring.",
-        "先看预期利润从哪里来，再看换一个预算会怎样。",
-    )
+    lead = "First how the expected profit comes about, then what other budgets would bring."
     blocks: list[Figure | Block] = []
     if story.worth is not None:
         blocks += [*_anyway(story.worth, story), _comes_about(story.worth, story)]
     blocks.append(_frontier(story))
     if story.plan.strategic:
         blocks.append(_rules(story))
-    title = pick("What does it cost, what does it bring?", "花多少，带来多少？")
-    return Chapter("budget", pick("Cost and profit", "花费与利润"), title, lead, blocks)
+    title = "What does it cost, what does it bring?"
+    return Chapter("budget", "Cost and profit", title, lead, blocks)
 
 
 def _anyway(worth: Worth, story: Story) -> list[Block]:
@@ -87,99 +74,71 @@ def _anyway(worth: Worth, story: Story) -> list[Block]:
             cash(x) for x in (worth.anyway_cents, worth.more_cents, worth.margin_cents, worth.discount_cents)
         )
         rows = [
-            pick(
+            kept(
                 f"Most of them would buy some of it without an offer: {anyway} in {story.window_days} days. That is no "
-                "waste by itself: what counts is what they buy beyond that.",
-                f"他们大多没有优惠也会买一些：{story.window_days}天内{anyway}。这本身不算浪费，关键是在此之外多买了多少。",
+                "waste by itself: what counts is what they buy beyond that."
             ),
-            pick(
-                f"With the offer they are expected to buy {more} more (what they only buy earlier is not "
-                "counted), which "
-                f"leaves {margin} of margin. The discount is given on both, and costs the shop {discount}: that "
-                "cost is "
-                "taken off every figure here.",
-                f"有了优惠，预计多买{more}（只是提前购买的不算），带来毛利{margin}。折扣对两部分都要给，店铺为此花费"
-                f"{discount}，这里的每个数字都已扣除。",
+            kept(
+                f"With the offer they are expected to buy {more} more (what they only buy earlier is not counted), "
+                f"which leaves {margin} of margin. The discount is given on both, and costs the shop {discount}: that "
+                "cost is taken off every figure here."
             ),
-            pick(
+            kept(
                 "Whoever would buy anyway and hardly buys more on a discount costs more than they bring, and "
-                "gets no offer.",
-                "没有优惠也会买、打折也不怎么多买的人，花费大于收益，所以不发。",
+                "gets no offer."
             ),
         ]
     if worth.small:
         rows.append(
-            pick(
+            kept(
                 f"{count(worth.small)} of the {count(worth.offers)} offers are expected to bring less than "
-                f"{cash(worth.small_below_cents)} each. If that is not worth sending, set rules.least_gain_cents.",
-                f"{count(worth.offers)}个优惠中，有{count(worth.small)}个预期各带来不到{cash(worth.small_below_cents)}。"
-                "如果觉得不值得发，可设置rules.least_gain_cents。",
+                f"{cash(worth.small_below_cents)} each. If that is not worth sending, set rules.least_gain_cents."
             )
         )
-    return (
-        [sentences(pick("Is it a waste if they would buy anyway?", "本来就会买的人，发优惠是不是浪费？"), rows)]
-        if rows
-        else []
-    )
+    return [sentences("Is it a waste if they would buy anyway?", rows)] if rows else []
 
 
 def _comes_about(worth: Worth, story: Story) -> Block:
     """From the margin of what is sold more to the headline."""
     cash, head = story.cash, story.head
     rows = [
-        [pick("margin of what they buy more", "多买部分的毛利"), cash(worth.margin_cents, sign=True)],
-        [pick("discounts that the shop pays", "店铺承担的折扣"), cash(-worth.discount_cents)],
-        [pick("sending the offers", "发送费用"), cash(-worth.send_cents)],
+        [kept("margin of what they buy more"), cash(worth.margin_cents, sign=True)],
+        [kept("discounts that the shop pays"), cash(-worth.discount_cents)],
+        [kept("sending the offers"), cash(-worth.send_cents)],
     ]
     if head is not None and head.luck_cents is not None:
         rows += [
-            [pick("so the estimates that chose them", "选择时的估计"), cash(worth.gain_cents, sign=True)],
-            [pick("luck in the choice", "选择中的运气"), cash(-head.luck_cents, sign=True)],
+            [kept("so the estimates that chose them"), cash(worth.gain_cents, sign=True)],
+            [kept("luck in the choice"), cash(-head.luck_cents, sign=True)],
         ]
-    rows.append(
-        [
-            pick("expected extra profit", "预期增加的利润"),
-            cash(head.gain_cents if head else worth.gain_cents, sign=True),
-        ]
-    )
+    rows.append([kept("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
     window = story.window_days
-    grid = Grid([pick(f"in {window} days", f"{window}天内"), pick("amount", "金额")], rows, (0,), len(rows) - 1)
-    title = pick("How the figure comes about", "这个数字怎么来的")
+    grid = Grid([kept(f"in {window} days"), "amount"], rows, (0,), len(rows) - 1)
+    title = "How the figure comes about"
     return Block("grid", {"grid": grid, "text": ""}, title, story.plan.evidence)
 
 
 def _frontier(story: Story) -> Figure | Block:
     line, plan, cash, head = story.frontier, story.plan, story.cash, story.head
     if line.is_empty():
-        return gap(pick("what other budgets would earn", "其他预算能赚多少"), story.missing.get("frontier"))
+        return gap("what other budgets would earn", story.missing.get("frontier"))
     cells = [
         [cash(r["budget_cents"]), cash(r["gain_cents"]), cash(r["cost_cents"]), number(r["price"]), count(r["treated"])]
         for r in thin(line.unique(maintain_order=True)).iter_rows(named=True)  # one, where nothing costs anything
     ]
-    how = pick(
+    how = kept(
         "Every point of the line is the best plan for that budget; where it bends, money begins to buy less. The "
-        "dashed "
-        "line is what more budget would add if nothing bent.",
-        "线上每一点都是该预算下最好的计划；线变平的地方，钱的效果开始变差。虚线表示如果不变平，多加预算会带来多少。",
+        "dashed line is what more budget would add if nothing bent."
     )
     if head is not None and head.promised_cents is not None:
-        how += pick(" The line still holds luck; the plan's own point does not.", "线上仍含运气，计划自己的点已扣除。")
-    heads = [
-        pick("budget", "预算"),
-        pick("extra profit", "增加的利润"),
-        pick("expected cost", "预期花费"),
-        pick(f"worth of {cash.unit} more", f"再加{cash.unit}值多少"),
-        pick("customers", "客户"),
-    ]
+        how += kept(" The line still holds luck; the plan's own point does not.")
+    heads = ["budget", "extra profit", "expected cost", kept(f"worth of {cash.unit} more"), "customers"]
     return frontier(
         _finding(story),
         [(b, g, None, None, n) for b, g, n in line.select("budget_cents", "gain_cents", "treated").iter_rows()],
         (plan.budget_cents, head.gain_cents if head else None, plan.worth),
         cash,
-        pick(
-            f"the next {cash.unit} adds {cash.per_unit(plan.next_cents)}",
-            f"再加{cash.unit}多赚{cash.per_unit(plan.next_cents)}",
-        ),
+        kept(f"the next {cash.unit} adds {cash.per_unit(plan.next_cents)}"),
         Grid(heads, cells, ()),
         how=how,
         n=people_n(plan.able),
@@ -202,57 +161,48 @@ def _rules(story: Story) -> Block:
         for each in story.plan.strategic
     ]
     heads = [
-        pick("rule", "规则"),
-        pick("kind", "类型"),
-        pick("such offers", "此类优惠"),
-        pick("customers who can get one", "可得的客户"),
-        pick("what it costs", "少赚"),
-        pick("one point of share more costs", "占比再高1个百分点少赚"),
+        "rule",
+        "kind",
+        "such offers",
+        "customers who can get one",
+        "what it costs",
+        "one point of share more costs",
     ]
-    text = pick(
+    text = kept(
         "The shop's own rules, whatever they earn: each costs the expected gain of the best plan without it less that "
-        "of the plan with all of them. Two that want the same cost little alone.",
-        "店铺自己的规则，不论收益：每条的代价是没有它时最优计划的预期收益，减去包含全部规则的计划。要求相同的两条规则，"
-        "单看哪一条代价都小。",
+        "of the plan with all of them. Two that want the same cost little alone."
     )
-    title = pick("What the shop's rules cost", "店铺规则的代价")
+    title = "What the shop's rules cost"
     return Block("grid", {"grid": Grid(heads, rows, (0, 1)), "text": text}, title, story.plan.evidence)
 
 
 def _finding(story: Story) -> str:
     plan, cash, head = story.plan, story.cash, story.head
     if head is None:
-        return pick(
-            "The log names no amounts, so no budget can be weighed against what it earns.",
-            "日志里没有金额，无法比较预算与收益。",
-        )
+        return kept("The log names no amounts, so no budget can be weighed against what it earns.")
     between = bracket(interval(head.low_cents, head.high_cents, cash))
     budget, gain, more = cash(plan.budget_cents), cash(head.gain_cents), cash.per_unit(plan.next_cents)
-    text = pick(
-        f"With a budget of {budget} the plan is expected to add {gain}{between}.",
-        f"预算{budget}时，计划预计增加{gain}{between}。",
-    )
-    named = ((pick("half the budget", "一半预算"), story.half), (pick("twice the budget", "两倍预算"), story.twice))
+    text = kept(f"With a budget of {budget} the plan is expected to add {gain}{between}.")
+    named = ((kept("half the budget"), story.half), (kept("twice the budget"), story.twice))
     parts = [
-        pick(f"{name} would bring {share(other.share)}", f"{name}能带来{share(other.share)}")
+        kept(f"{name} would bring {share(other.share)}")
         for name, other in named
         if other is not None and other.share is not None
     ]
     if parts:
         text += pick(f" Of what the same estimates promise, {listed(parts)}.", f"按同样的估计，{'，'.join(parts)}。")
-    return text + pick(f" One more {cash.unit} of budget adds {more}.", f"再加{cash.unit}预算多赚{more}。")
+    return text + kept(f" One more {cash.unit} of budget adds {more}.")
 
 
 def tell_method(story: Story) -> Chapter:
     """How near the plan is to the best one, what limits it, and what luck took."""
     plan, cash = story.plan, story.cash
     bound, missing, part = cash(plan.bound_cents), cash(plan.missing_cents), share(plan.gap)
-    text = pick(
+    text = kept(
         f"By the estimates that choose no plan at this budget can add more than {bound}. This plan falls short of that "
-        f"by {missing} ({part}).",
-        f"按选择所用的估计，这个预算下任何计划都不可能超过{bound}。这份计划只差{missing}（{part}）。",
+        f"by {missing} ({part})."
     )
-    title = pick("How close to the best possible plan?", "离最优计划有多远？")
+    title = "How close to the best possible plan?"
     more = clip(story.binding, 1200) if story.binding else ""
     blocks: list[Figure | Block] = [Block("certificate", {"text": text, "more": more}, title)]
     if story.luck and story.head and story.head.promised_cents is not None:
@@ -260,25 +210,23 @@ def tell_method(story: Story) -> Chapter:
     rows = story.policies
     if rows is not None and not rows.is_empty():
         halves = "valued_by" in rows.columns and "check" in rows["valued_by"]
-        blocks.append(note((HALVES if halves else SAME).in_(spoken())))
-    lead = pick("How the plan was chosen, and how it was valued.", "计划是怎样选出来、怎样估值的。")
-    name = pick("Choice", "选择方法")
-    return Chapter("choice", name, pick("How was the plan chosen?", "计划是怎样选出来的？"), lead, blocks)
+        blocks.append(note(kept(HALVES if halves else SAME)))
+    lead = "How the plan was chosen, and how it was valued."
+    name = kept("Choice")
+    return Chapter("choice", name, "How was the plan chosen?", lead, blocks)
 
 
 def _luck(luck: Luck, cash: Cash) -> str:
     """The winner's curse: a plan picks what looks best, and part of that is luck."""
     between = bracket(interval(luck.low_cents, luck.high_cents, cash))
     promised, checked = cash(luck.naive_cents), cash(luck.checked_cents)
-    lost = pick("luck played no part", "运气没有起作用")
+    lost = kept("luck played no part")
     if luck.share > 0:
-        lost = pick(f"{share(luck.share)} of the promise was luck", f"其中{share(luck.share)}是运气")
-    return pick(
+        lost = kept(f"{share(luck.share)} of the promise was luck")
+    return kept(
         f"A plan picks what looks best, so part of what it promises can be luck. Plans made with one half of the "
         f"customers promise {promised}; by the estimates of the other half, which had no part in the choice, they earn "
-        f"{checked}{between}: {lost}.",
-        f"计划挑的是看起来最好的，所以估计中会有运气。用一半客户做出的计划估计能赚{promised}；用没有参与选择的另一半来估，"
-        f"能赚{checked}{between}：{lost}。",
+        f"{checked}{between}: {lost}."
     )
 
 
@@ -303,7 +251,7 @@ def lead_of(story: Story) -> LeadText | None:
     name, less = called(found.rival), found.lead_cents < 0
     others = plural(found.others, "other rule")
     than = pick(f"than “{name}”, the best of {others}", f"比{count(found.others)}种其他做法中最好的“{name}”")
-    equal = pick(", at equal spend", "，花费相同") if found.equal_spend else ""
+    equal = kept(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
     much, much_zh = ("less", "少") if less else ("more", "多")
     return LeadText(
@@ -321,35 +269,30 @@ def lead_of(story: Story) -> LeadText | None:
 def _worth(found: Lead, cash: Cash) -> str:
     """What the difference is worth: by its own interval where the draws were paired, else by the two intervals."""
     low, high = found.low_cents, found.high_cents
-    unsure = pick("the order is not established", "还分不出高下")
+    unsure = kept("the order is not established")
     if low is not None and high is not None:
         between = ends(low, high, cash)
-        span = pick(f"{interval_name()} of the difference {between}", f"差额的{interval_name()}{between}")
+        span = kept(f"{interval_name()} of the difference {between}")
         return (
             pick(f"{span}.", f"{span}。") if low > 0 or high < 0 else pick(f"{span}: {unsure}.", f"{span}：{unsure}。")
         )
     return {
-        True: pick("The intervals do not overlap.", "两个区间不重叠。"),
-        False: pick(f"The intervals overlap: {unsure}.", f"两个区间重叠：{unsure}。"),
-        None: pick("No intervals were given.", "没有区间。"),
+        True: kept("The intervals do not overlap."),
+        False: kept(f"The intervals overlap: {unsure}."),
+        None: kept("No intervals were given."),
     }[found.apart]
 
 
 def tell_policies(story: Story) -> Chapter:
     """The same money spent in other ways; compared only where the money is the same."""
     rows = story.policies
-    lead = pick(
-        "The same customers and the same estimates, the money handed out by other rules.",
-        "同样的客户、同样的估计，只是换一种发钱的做法。",
-    )
+    lead = "The same customers and the same estimates, the money handed out by other rules."
     if rows is None or rows.is_empty():
-        blocks: list[Figure | Block] = [
-            gap(pick("what other policies would earn", "其他做法能赚多少"), story.missing.get("policies"))
-        ]
+        blocks: list[Figure | Block] = [gap("what other policies would earn", story.missing.get("policies"))]
     else:
         blocks = [_policies(rows, story), *_dearer(story), *_unequal(rows.to_dicts())]
-    title = pick("Would a simpler rule do?", "简单的做法行不行？")
-    return Chapter("policies", pick("Simpler rules", "简单做法"), title, lead, blocks)
+    title = "Would a simpler rule do?"
+    return Chapter("policies", "Simpler rules", title, lead, blocks)
 
 
 def _dearer(story: Story) -> list[Block]:
@@ -358,11 +301,9 @@ def _dearer(story: Story) -> list[Block]:
     if same is None:
         return []
     spend, gain = cash(same.budget_cents), cash(same.gain_cents)
-    text = pick(
-        f"The same coupon for everybody spends {spend}. With that budget this plan would promise {gain} (luck "
-        "not taken "
-        "off), so the larger figure is one of more money, not of a better choice.",
-        f"“所有人同一张券”要花{spend}。用这笔预算，这份计划的估计是{gain}（未扣运气），所以它的数字更大是因为花得多，不是选得更好。",
+    text = kept(
+        f"The same coupon for everybody spends {spend}. With that budget this plan would promise {gain} (luck not "
+        "taken off), so the larger figure is one of more money, not of a better choice."
     )
     return [note(text)] if same.gain_cents > 0 else []
 
@@ -395,22 +336,13 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
         for r in rows.iter_rows(named=True)
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
-    best = pick(f"{name} has the highest expected profit: {value}.", f"预期利润最高的是{name}：{value}。")
-    heads = [
-        pick(*each)
-        for each in (
-            ("rule", "做法"),
-            ("extra profit", "增加的利润"),
-            ("spend", "花费"),
-            ("customers", "客户"),
-            ("evidence", "证据"),
-        )
-    ]
+    best = kept(f"{name} has the highest expected profit: {value}.")
+    heads = ["rule", "extra profit", "spent", "customers", "evidence"]
     return forest(
         "policies",
-        pick("Expected extra profit of each rule", "各种做法预期增加的利润"),
+        "Expected extra profit of each rule",
         lead.long if lead else best,
-        Axis(pick("expected extra profit", "预期增加的利润"), "money"),
+        Axis("expected extra profit", "money"),
         heads,
         marks,
         cash,

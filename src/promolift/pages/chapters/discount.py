@@ -7,35 +7,15 @@ from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures
-from promolift.terms import Words
-from promolift.words import (
-    bracket,
-    clip,
-    count,
-    interval,
-    listed,
-    number,
-    pick,
-    plural,
-    share,
-    spoken,
-    upper_first,
-)
+from promolift.words import bracket, clip, count, interval, listed, number, pick, plural, share, upper_first
 
 MEANINGS = {
-    "randomised": Words(
-        en="Who got which discount was decided at random, so the response can be read as an effect.",
-        zh="谁得到哪种折扣是随机决定的，因此反应可以看作效果。",
+    "randomised": "Who got which discount was decided at random, so the response can be read as an effect.",
+    "adjusted": (
+        "Discounts were not given at random. The response is read from past prices after adjusting for what "
+        "is known; it is not a proven effect."
     ),
-    "adjusted": Words(
-        en="Discounts were not given at random. The response is read from past prices after adjusting for what "
-        "is known; it is not a proven effect.",
-        zh="折扣不是随机给的。反应从过去的价格中读出，并校正了已知因素；它不是经过证明的效果。",
-    ),
-    "assumed": Words(
-        en="The response is an assumption stated in advance, not read from this data.",
-        zh="反应是事先设定的假设，不是从数据中读出的。",
-    ),
+    "assumed": "The response is an assumption stated in advance, not read from this data.",
 }
 MOST_CATEGORIES = 14
 MOST_GROUPS = 3
@@ -44,19 +24,16 @@ MOST_GROUPS = 3
 def tell(story: Story) -> Chapter:
     """The discount response."""
     found = story.response
-    title = pick("What does a discount do?", "打折有什么作用？")
-    lead = MEANINGS[found.level].in_(spoken())
-    return Chapter("discount", pick("Discounts", "折扣"), title, lead, [_curve(found), _categories(found)])
+    title = "What does a discount do?"
+    return Chapter("discount", "Discounts", title, MEANINGS[found.level], [_curve(found), _categories(found)])
 
 
 def tell_method(story: Story) -> Chapter:
     """How the response was read, and whether it can be believed."""
     found = story.response
-    how = sentences(pick("How it was estimated", "怎样估计的"), [clip(text, 600) for text in _notes(found)])
-    title = pick("How was the response to discounts read?", "对折扣的反应是怎样读出的？")
-    return Chapter(
-        "response", pick("Response", "折扣反应"), title, upper_first(kept(found.why)), [_placebos(found), how]
-    )
+    how = sentences("How it was estimated", [clip(text, 600) for text in _notes(found)])
+    title = "How was the response to discounts read?"
+    return Chapter("response", "Response", title, upper_first(kept(found.why)), [_placebos(found), how])
 
 
 def _notes(found: ResponseFigures) -> list[str]:
@@ -65,41 +42,32 @@ def _notes(found: ResponseFigures) -> list[str]:
     if found.level == "assumed":
         why = kept(found.why)
         return [
-            pick(f"The response is assumed, not measured: {why}.", f"反应是假设的，没有测量：{why}。"),
-            pick(
-                f"A discount d is taken to multiply demand by exp({beta} d), +- {error}.",
-                f"假设折扣d使需求变为exp({beta} d)倍，±{error}。",
-            ),
+            kept(f"The response is assumed, not measured: {why}."),
+            kept(f"A discount d is taken to multiply demand by exp({beta} d), +- {error}."),
         ]
-    more = pick("Price sensitivity is not known before the response period.", "估计期之前的价格敏感度未知。")
+    more = kept("Price sensitivity is not known before the response period.")
     if found.beta_z_errors is not None:
         slope, z = f"{found.beta_z:.2f}", f"{found.beta_z_errors:.1f}"
-        more = pick(
-            f"One standard deviation more of price sensitivity adds {slope} (z = {z}).",
-            f"价格敏感度每高一个标准差，反应增加{slope}（z = {z}）。",
-        )
+        more = kept(f"One standard deviation more of price sensitivity adds {slope} (z = {z}).")
     cells, new = count(found.cells), share(found.new_share)
     return [
         pick(
             f"Read from {cells} weeks of {plural(found.customers, 'customer')} and their usual categories.",
             f"读自{count(found.customers)}位客户及其常买品类的{cells}个周。",
         ),
-        pick(
+        kept(
             "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in "
             "which they were not, after taking out what everybody bought in that category that week and whether they "
-            "shopped.",
-            "比较的是客户常买的商品折扣较深的周与没有折扣的周，并扣除了当周所有人在该品类的购买，以及客户当周是否购物。",
+            "shopped."
         ),
-        pick(
+        kept(
             f"Of the demand a discount brings in its week, {new} is new; the rest is only bought earlier and is not "
-            "counted as gained.",
-            f"折扣当周带来的需求中，{new}是新增的；其余只是提前购买，不算增量。",
+            "counted as gained."
         ),
         more,
-        pick(
+        kept(
             "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
-            "week could still be mistaken for the discount.",
-            "折扣不是随机给的。店铺若在同一周对同一客户、同一品类还有别的活动，仍可能被误认为折扣的作用。",
+            "week could still be mistaken for the discount."
         ),
     ]
 
@@ -115,7 +83,7 @@ def _signed(value: object) -> str:
 
 def _curve(found: ResponseFigures) -> Figure | Block:
     if not found.curve:
-        return gap(pick("how demand answers to a discount", "需求对折扣的反应"), kept(found.why))
+        return gap("how demand answers to a discount", kept(found.why))
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
     read = [
         Line(
@@ -123,20 +91,17 @@ def _curve(found: ResponseFigures) -> Figure | Block:
         )
         for g in groups
     ]
-    how = pick(
-        "The band is the interval; without a discount the change is zero by definition.",
-        "色带是区间；没有折扣时变化按定义为零。",
-    )
+    how = kept("The band is the interval; without a discount the change is zero by definition.")
     if further > 0:
         how += pick(f" {plural(further, 'further group')} not drawn.", f"另有{count(further)}组未画。")
-    change, seen = pick("change of demand", "需求变化"), pick("observations", "观测数")
-    heads = [pick("customers", "客户"), pick("discount", "折扣"), change, seen]
+    change, seen = kept("change of demand"), kept("observations")
+    heads = ["customers", "discount", change, seen]
     cells = groups[0].cells
     return lines(
         "curve",
-        pick("The discount curve", "折扣曲线"),
+        "The discount curve",
         _curve_finding(groups),
-        Axis(pick("discount", "折扣"), "share"),
+        Axis("discount", "share"),
         Axis(change, "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
         by_point(heads, read, share, _signed),
@@ -159,35 +124,30 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     first = groups[0].points[-1]
     between = bracket(interval(first.low, first.high, _signed))
     name, depth, lift = clip(kept(groups[0].group), 40), share(first.depth), _signed(first.lift)
-    text = pick(
-        f"At {depth} off, demand of {name} changes by {lift}{between}.",
-        f"降价{depth}时，{name}的需求变化{lift}{between}。",
-    )
+    text = kept(f"At {depth} off, demand of {name} changes by {lift}{between}.")
     others = sorted(groups[1:], key=lambda group: (group.points[-1].lift, group.group))
     if len(others) < 2:
         return text
     small, large = others[0].points[-1], others[-1].points[-1]
     least, most = (clip(kept(each.group), 40) for each in (others[0], others[-1]))
-    said = pick(
+    said = kept(
         f"{most} answers with {_signed(large.lift)} at {share(large.depth)} off, {least} with {_signed(small.lift)} at "
-        f"{share(small.depth)} off",
-        f"{most}的客户在降价{share(large.depth)}时变化{_signed(large.lift)}，{least}的客户在降价{share(small.depth)}时变化"
-        f"{_signed(small.lift)}",
+        f"{share(small.depth)} off"
     )
     if small.high is None or large.low is None:
         return text + pick(f" {upper_first(said)}.", f"{said}。")
-    sure = pick("the intervals overlap, so the difference is not established", "区间重叠，差别不能确定")
+    sure = kept("the intervals overlap, so the difference is not established")
     if large.low > small.high:
-        sure = pick("the intervals do not overlap", "区间不重叠")
+        sure = kept("the intervals do not overlap")
     return text + pick(f" {upper_first(said)}; {sure}.", f"{said}；{sure}。")
 
 
 def _placebos(found: ResponseFigures) -> Figure | Block:
     if not found.tests:
-        return gap(pick("what placebo checks find", "安慰剂检验的结果"), kept(found.why))
+        return gap("what placebo checks find", kept(found.why))
     failed = [each for each in found.tests if each.passed is False]
-    verdicts = {True: pick("passed", "通过"), False: pick("failed", "未通过"), None: pick("not decided", "未定")}
-    itself = pick("the effect itself", "效果本身")
+    verdicts = {True: kept("passed"), False: kept("failed"), None: kept("not decided")}
+    itself = kept("the effect itself")
     marks = [
         Mark(
             clip(kept(p.name), 90),
@@ -199,17 +159,14 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         )
         for p in found.placebos
     ]
-    looked, why = pick("what was looked at", "检验内容"), pick("why it must be zero", "为什么应为零")
-    heads = [looked, pick("found", "结果"), pick("verdict", "判断"), why]
-    how = pick(
-        "A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.",
-        "安慰剂检验用同样的方法去找不可能存在的效果，其区间应包含零。",
-    )
+    looked, why = kept("what was looked at"), kept("why it must be zero")
+    heads = [looked, "found", "verdict", why]
+    how = kept("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
     return forest(
         "placebos",
-        pick("Placebo checks", "安慰剂检验"),
+        "Placebo checks",
         _placebo_finding(found, failed),
-        Axis(pick("effect found", "得到的效果"), "fixed"),
+        Axis("effect found", "fixed"),
         heads,
         marks,
         number,
@@ -233,37 +190,33 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
 
     def sized(each: Placebo) -> str:
         of = "" if each.main_share is None else share(each.main_share)
-        return clip(kept(each.name), 60) + bracket(of and pick(f"{of} of the effect itself", f"为效果本身的{of}"))
+        return clip(kept(each.name), 60) + bracket(of and kept(f"{of} of the effect itself"))
 
     parts = [sized(each) for each in failed]
-    return text + pick(
-        f" An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution.",
-        f"在以下检验中发现了不可能存在的效果：{listed(parts)}。折扣曲线要谨慎看待。",
+    return text + kept(
+        f" An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution."
     )
 
 
 def _categories(found: ResponseFigures) -> Figure | Block:
     if not found.categories:
-        return gap(pick("which categories answer to discounts", "哪些品类对折扣有反应"), kept(found.why))
+        return gap("which categories answer to discounts", kept(found.why))
     shown, half = found.categories, MOST_CATEGORIES // 2
     if len(shown) > MOST_CATEGORIES:
         shown = (*shown[:half], *shown[-half:])
     marks = [Mark(clip(c.category, 60), c.lift, c.lift_low, c.lift_high, (count(c.cells),), _sure(c)) for c in shown]
-    how = pick(
-        "The line is the interval; grey lines reach zero, so that no response is possible.",
-        "横线是区间；灰色的横线含零，可能没有反应。",
-    )
+    how = kept("The line is the interval; grey lines reach zero, so that no response is possible.")
     if len(shown) < len(found.categories):
-        how += pick(f" The {half} most and least responsive are drawn.", f"只画出反应最大和最小的各{half}个。")
+        how += kept(f" The {half} most and least responsive are drawn.")
     depth = share(DEPTH)
-    axis = pick(f"change of demand at {depth} off", f"降价{depth}时的需求变化")
+    axis = kept(f"change of demand at {depth} off")
     every = found.categories_read
     return forest(
         "elasticities",
-        pick("Which categories answer", "哪些品类有反应"),
+        "Which categories answer",
         _category_finding(found),
         Axis(axis, "signed"),
-        (pick("category", "品类"), axis, pick("observations", "观测数")),
+        ("category", axis, "observations"),
         marks,
         _signed,
         how=how,
@@ -281,10 +234,7 @@ def _sure(each: CategoryResponse) -> str:
 def _category_finding(found: ResponseFigures) -> str:
     top, end, depth = found.categories[0], found.categories[-1], share(DEPTH)
     between = bracket(interval(top.lift_low, top.lift_high, _signed))
-    text = pick(
-        f"At {depth} off most more is sold of {_named(top)}{between}.",
-        f"降价{depth}时销量增加最多的是{_named(top)}{between}。",
-    )
+    text = kept(f"At {depth} off most more is sold of {_named(top)}{between}.")
     if end is not top:
         text += pick(f" Least: {_named(end)}.", f"最少的是{_named(end)}。")
     every, sure = plural(found.categories_read, "category", "categories"), count(found.categories_sure)

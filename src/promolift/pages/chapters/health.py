@@ -18,7 +18,7 @@ def tell(story: Story) -> Chapter:
 
 def tell_health(health: Health) -> Chapter:
     """The same of the data alone, before there is a plan."""
-    lead = pick("How many raw rows were read is not known.", "读了多少行原始数据未知。")
+    lead = kept("How many raw rows were read is not known.")
     if health.read:
         read, taken, part = count(health.read), count(health.accepted), share(health.accepted_share)
         repaired, out, tables = count(health.repaired), count(health.rejected), len(health.tables)
@@ -28,7 +28,7 @@ def tell_health(health: Health) -> Chapter:
             f"从{count(tables)}张表读入{read}行，采用{taken}行（{part}），其中{repaired}行经过修复；{out}行因故剔除，原因已记录。",
         )
     blocks = [_tables(health), *_reasons(health), _abilities(health)]
-    return Chapter("health", pick("Data", "数据"), pick("Can this data be trusted?", "数据可信吗？"), lead, blocks)
+    return Chapter("health", "Data", "Can this data be trusted?", lead, blocks)
 
 
 def _tables(health: Health) -> Block:
@@ -43,7 +43,7 @@ def _tables(health: Health) -> Block:
         }
         for each in health.tables
     ]
-    return Block("tables", {"rows": rows}, pick("What became of the rows", "每张表的处理结果"))
+    return Block("tables", {"rows": rows}, "What became of the rows")
 
 
 def _width(part: int, whole: int) -> float:
@@ -61,7 +61,7 @@ def _reasons(health: Health) -> list[Block]:
     ]  # fmt: skip
     left = len(health.reasons) - len(shown)
     more = pick(f"{plural(left, 'rarer reason')} not shown.", f"另有{count(left)}种较少的原因未列出。") if left else ""
-    title = pick("Why rows were repaired or set aside", "为什么修复或剔除")
+    title = "Why rows were repaired or set aside"
     return [Block("list", {"rows": rows, "more": more}, title)] if rows else []
 
 
@@ -76,25 +76,20 @@ def _abilities(health: Health) -> Block:
         }
         for each in health.abilities
     ]
-    return Block("abilities", {"rows": rows}, pick("What this data can answer", "这些数据能回答什么"))
+    return Block("abilities", {"rows": rows}, "What this data can answer")
 
 
 def tell_unknowns(story: Story) -> Chapter:
     """The unknowns, and what the evidence levels mean."""
-    lead = pick(
-        "This is what the numbers cannot tell, why it matters, and what would tell.",
-        "以下是数字不能告诉我们的、为什么重要，以及怎样才能知道。",
-    )
+    lead = kept("This is what the numbers cannot tell, why it matters, and what would tell.")
     rows = [
         {"what": clip(each.what, 400), "why": clip(each.why, 600), "todo": clip(each.todo, 600)}
         for each in story.unknowns
     ]
     legend = {
-        "randomised": pick("decided at random, so differences are effects", "随机决定，差别就是效果"),
-        "adjusted": pick(
-            "read from past data with corrections and checks; not proven", "从过去数据读出，经过校正和检验；未经证明"
-        ),
-        "assumed": pick("stated in advance, not read from this data", "事先设定，不是从数据读出"),
+        "randomised": kept("decided at random, so differences are effects"),
+        "adjusted": kept("read from past data with corrections and checks; not proven"),
+        "assumed": kept("stated in advance, not read from this data"),
     }
-    blocks = [unknowns(rows), Block("legend", {"rows": legend}, pick("What the evidence marks mean", "证据标记的含义"))]
-    return Chapter("unknowns", pick("Not known", "未知"), pick("What is not known?", "还有什么不知道？"), lead, blocks)
+    blocks = [unknowns(rows), Block("legend", {"rows": legend}, "What the evidence marks mean")]
+    return Chapter("unknowns", "Not known", "What is not known?", lead, blocks)

@@ -15,28 +15,26 @@ MOST_OFFERS, MOST_REFUSED = 12, 5
 def tell(story: Story) -> Chapter:
     """Who gets what."""
     blocks: list[Figure | Block] = [
-        gap(pick("who gets which offer", "谁得到哪种优惠"), story.missing.get("offers"))
-        if story.offers.is_empty()
-        else _mix(story)
+        gap("who gets which offer", story.missing.get("offers")) if story.offers.is_empty() else _mix(story)
     ]
     if story.motives and story.plan.treated:
         blocks.append(_motives(story))
     if not story.segments.is_empty():
         blocks.append(_segments(story))
-    title = pick("Some customers, and why", "几位客户，以及为什么")
+    title = "Some customers, and why"
     if story.cards:
         blocks.append(Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, title))
     else:
-        blocks.append(gap(pick("the stories of single customers", "单个客户的情况"), story.missing.get("cards")))
-    name, title = pick("Who gets what", "谁得到什么"), pick("Who gets what, and why?", "谁得到什么，为什么？")
-    return Chapter("people", name, title, _lead(story), blocks, pick("The plan", "计划"))
+        blocks.append(gap("the stories of single customers", story.missing.get("cards")))
+    name, title = "Who gets what", "Who gets what, and why?"
+    return Chapter("people", name, title, _lead(story), blocks, "The plan")
 
 
 def _lead(story: Story) -> str:
     """How many get an offer, and what becomes of the others."""
     plan = story.plan
     if not plan.treated:
-        return pick("Nobody would get an offer.", "没有人会得到优惠。")
+        return kept("Nobody would get an offer.")
     rest = plan.able - plan.treated
     said = [
         pick(
@@ -76,35 +74,26 @@ def _mix(story: Story) -> Figure:
     top = shown[0]
     rows = [[r["name"], count(r["treated"]), cash(r["gain_cents"]), cash(r["cost_cents"])] for r in shown]
     bars = [
-        {"name": name, "value": r["treated"], "text": pick(f"brings {gain}, costs {cost}", f"带来{gain}，花费{cost}")}
+        {"name": name, "value": r["treated"], "text": kept(f"brings {gain}, costs {cost}")}
         for r, (name, _, gain, cost) in zip(shown, rows, strict=True)
     ]
     how = []
     if story.offers.height > MOST_OFFERS:
-        how.append(pick("Only the most frequent are drawn.", "只画出最常见的几种。"))
+        how.append(kept("Only the most frequent are drawn."))
     if story.head is not None and story.head.promised_cents is not None:
-        how.append(pick("Luck in the choice is not taken off single offers.", "单种优惠的数字没有扣除选择中的运气。"))
+        how.append(kept("Luck in the choice is not taken off single offers."))
     name = clip(top["name"], 60)
     finding = pick(
         f"{plural(story.offers.height, 'different offer')}. Most frequent is “{name}”: "
-        f"{plural(top['treated'], 'customer')}, "
-        f"{share(top['share'])} of those with an offer.",
+        f"{plural(top['treated'], 'customer')}, {share(top['share'])} of those with an offer.",
         f"共{count(story.offers.height)}种不同的优惠。最常见的是“{name}”：{count(top['treated'])}位客户，占得到优惠者的{share(top['share'])}。",
     )
-    heads = [
-        pick(*each)
-        for each in (
-            ("offer", "优惠"),
-            ("customers", "客户"),
-            ("expected gain", "预期净收益"),
-            ("expected cost", "预期花费"),
-        )
-    ]
+    heads = ["offer", "customers", "expected gain", "expected cost"]
     return Figure(
         "mix",
-        pick("Which offers", "有哪些优惠"),
+        "Which offers",
         finding,
-        {"kind": "bars", "x": {"name": pick("customers", "客户"), "fmt": "count"}, "rows": bars},
+        {"kind": "bars", "x": {"name": kept("customers"), "fmt": "count"}, "rows": bars},
         Grid(heads, rows),
         pick(" ", "").join(how),
         plural(plan.treated, "offer") if spoken() == "en" else count(plan.treated),
@@ -115,25 +104,22 @@ def _mix(story: Story) -> Figure:
 
 def _motives(story: Story) -> Figure:
     """What sets those with an offer apart."""
-    rows = [(upper_first(MOTIVES[each.motive].in_(spoken())), each.customers) for each in story.motives]
+    rows = [(upper_first(kept(MOTIVES[each.motive])), each.customers) for each in story.motives]
     finding = pick(
-        f"What sets most of them apart: they {MOTIVES[story.motives[0].motive].en} ({count(rows[0][1])} of "
+        f"What sets most of them apart: they {MOTIVES[story.motives[0].motive]} ({count(rows[0][1])} of "
         f"{count(story.plan.treated)}).",
         f"他们最常见的特点：{rows[0][0]}（{count(story.plan.treated)}位中的{count(rows[0][1])}位）。",
     )
-    how = pick(
-        "Of each customer the one that tells most; the reason of each, with their own figures, stands in plan.csv.",
-        "每位客户只算最能说明问题的一个特点；每个人的理由和数字见plan.csv。",
+    how = kept(
+        "Of each customer the one that tells most; the reason of each, with their own figures, stands in plan.csv."
     )
     spec = {
         "kind": "bars",
-        "x": {"name": pick("customers", "客户"), "fmt": "count"},
+        "x": {"name": kept("customers"), "fmt": "count"},
         "rows": [{"name": name, "value": n, "text": ""} for name, n in rows],
     }
-    grid = Grid(
-        [pick("what sets them apart", "特点"), pick("customers", "客户")], [[name, count(n)] for name, n in rows]
-    )
-    return Figure("motives", pick("Why these customers", "为什么是这些客户"), finding, spec, grid, how, wide=True)
+    grid = Grid(["what sets them apart", "customers"], [[name, count(n)] for name, n in rows])
+    return Figure("motives", "Why these customers", finding, spec, grid, how, wide=True)
 
 
 def _segments(story: Story) -> Block:
@@ -149,18 +135,9 @@ def _segments(story: Story) -> Block:
         ]
         for row in story.segments.iter_rows(named=True)
     ]
-    heads = [
-        pick(*each)
-        for each in (
-            ("segment", "客户分群"), ("customers", "客户"), ("of all", "占全部"), ("with an offer", "得到优惠"),
-            ("expected gain", "预期净收益"), ("expected cost", "预期花费"),
-        )
-    ]  # fmt: skip
-    how = pick(
-        "By the rules of promolift.toml; a customer who belongs to two counts in both.",
-        "按promolift.toml中的规则划分；同属两群的客户在两群中都计入。",
-    )
-    return Block("grid", {"grid": Grid(heads, rows), "text": how}, pick("Your segments", "您的客户分群"))
+    heads = ["segment", "customers", "of all", "with an offer", "expected gain", "expected cost"]
+    how = kept("By the rules of promolift.toml; a customer who belongs to two counts in both.")
+    return Block("grid", {"grid": Grid(heads, rows), "text": how}, "Your segments")
 
 
 def _card(card: Card, place: int, story: Story) -> dict[str, object]:
@@ -193,9 +170,9 @@ def tell_messages(story: Story) -> Chapter:
         {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
         for c in story.typical
     ]
-    lead = pick("No messages were written.", "没有写任何消息。")
+    lead = "No messages were written."
     if story.written:
-        language = {"zh": pick("Chinese", "中文"), "en": pick("English", "英文")}
+        language = {"zh": kept("Chinese"), "en": kept("English")}
         lead = pick("; ", "；").join(
             pick(
                 f"{plural(each.messages, 'message')} in {language[each.language]}, typically {count(each.characters)} "
@@ -206,18 +183,16 @@ def tell_messages(story: Story) -> Chapter:
         )
         silent = pick(f" {plural(story.silent, 'offer')} without a message.", f"{count(story.silent)}个优惠没有消息。")
         lead += pick(".", "。") + (silent if story.silent else "")
-    name, title = pick("Messages", "消息"), pick("What do they read?", "他们会读到什么？")
+    name, title = "Messages", "What do they read?"
     if not rows:
         why = story.missing.get("messages") or story.missing.get("offers")
-        return Chapter("messages", name, title, lead, [gap(pick("what customers would read", "客户会读到什么"), why)])
-    shown = pick(
-        "Some customers, why they were written to, and what they read", "几位客户：为什么发给他们，他们读到什么"
-    )
+        return Chapter("messages", name, title, lead, [gap("what customers would read", why)])
+    shown = kept("Some customers, why they were written to, and what they read")
     blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
         angles = [[angle_name(angle), count(number)] for angle, number in story.angles]
-        heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
-        blocks.append(Block("grid", {"grid": Grid(heads, angles), "text": ""}, pick("Reasons", "理由")))
+        heads = ["reason the message gives", "messages"]
+        blocks.append(Block("grid", {"grid": Grid(heads, angles), "text": ""}, "Reasons"))
     return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])
 
 
@@ -242,7 +217,7 @@ def _claimed(given: Given) -> list[ReadFact]:
     """The claim of the words, and whether the customer's own rows give it."""
     if not given.angle or given.angle == "generic":
         return []
-    kind, holds = pick("reason", "理由"), given.angle in (given.angles or ())
+    kind, holds = kept("reason"), given.angle in (given.angles or ())
     return [ReadFact(spoken(), angle_name(given.angle), kind, holds)]
 
 
@@ -255,16 +230,17 @@ def _pool(wording: PoolWords) -> list[Block]:
         f"{count(usable)} of {plural(size, 'text')} may be sent; a person approved {count(approved)}.",
         f"{count(size)}条文案中有{count(usable)}条可以发送，其中{count(approved)}条经人审批。",
     )
-    text += pick(
-        " The others were read and passed by a large language model; whether that is enough is said in promolift.toml.",
-        "其余由大语言模型审读通过；这是否足够，由promolift.toml决定。",
-    ) if usable > approved else ""  # fmt: skip
-    heads = [pick("state", "状态"), pick("texts", "文案数")]
-    found = [Block("grid", {"grid": Grid(heads, states), "text": text}, pick("The pool of texts", "文案库"))]
+    if usable > approved:
+        text += kept(
+            " The others were read and passed by a large language model; whether that is enough is said in "
+            "promolift.toml."
+        )
+    heads = ["state", "texts"]
+    found = [Block("grid", {"grid": Grid(heads, states), "text": text}, "The pool of texts")]
     mine = [text for text in wording.texts if text.language == spoken()]
     refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
     if refused:
         rows = [[clip(f"{text.title} / {text.hook}", 200), clip(kept(text.why), 200)] for text in refused]
-        grid = Grid([pick("text", "文案"), pick("why", "原因")], rows)
-        found.append(Block("grid", {"grid": grid, "text": ""}, pick("Texts that were refused", "被拒的文案")))
+        grid = Grid(["text", "why"], rows)
+        found.append(Block("grid", {"grid": grid, "text": ""}, "Texts that were refused"))
     return found

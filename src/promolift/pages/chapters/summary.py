@@ -5,26 +5,12 @@ from promolift.pages.chapters import budget, customers, discount, forecast, heal
 from promolift.pages.figures import headline
 from promolift.pages.render import render_page
 from promolift.pages.story import Story
+from promolift.results.chinese import kept
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption
 from promolift.results.predictions import COUPONS
 from promolift.sql import DAY_MS
-from promolift.terms import Words
-from promolift.words import (
-    bracket,
-    clip,
-    count,
-    date,
-    days,
-    ends,
-    listed,
-    number,
-    pick,
-    share,
-    speaking,
-    spoken,
-    upper_first,
-)
+from promolift.words import bracket, clip, count, date, days, ends, listed, number, pick, share, speaking, upper_first
 
 TELLERS = (
     people.tell, people.tell_messages, budget.tell, budget.tell_policies, health.tell_unknowns,
@@ -32,19 +18,16 @@ TELLERS = (
     models.tell_figures, discount.tell_method, budget.tell_method, forecast.tell,
 )  # fmt: skip
 NAMES = {
-    "margin": Words(en="The margin", zh="毛利率"),
-    "supplier_share": Words(en="The suppliers' part", zh="供应商承担的比例"),
-    "response": Words(en="The response to discounts", zh="客户对折扣的反应"),
-    "coupon_reach": Words(en="Coupons that are noticed", zh="注意到优惠券的客户"),
-    "stretch_share": Words(en="Orders filled up to a threshold", zh="为门槛凑单的订单"),
+    "margin": "The margin",
+    "supplier_share": "The suppliers' part",
+    "response": "The response to discounts",
+    "coupon_reach": "Coupons that are noticed",
+    "stretch_share": "Orders filled up to a threshold",
 }
 ASK = {
-    "margin": Words(en="Ask finance for the real margin.", zh="请向财务核实真实毛利率。"),
-    "supplier_share": Words(en="Have purchasing confirm it in writing.", zh="请采购部门书面确认。"),
-    "response": Words(
-        en="Nobody can know before the offers are sent; the customers left out will tell.",
-        zh="发出之前无法确知，留出的对照客户会给出答案。",
-    ),
+    "margin": "Ask finance for the real margin.",
+    "supplier_share": "Have purchasing confirm it in writing.",
+    "response": "Nobody can know before the offers are sent; the customers left out will tell.",
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
@@ -62,11 +45,11 @@ def page_of(story: Story) -> Page:
     last = date(story.asof_ms + (window - 1) * DAY_MS, shop.zone)
     return Page(
         name=shop.name,
-        eyebrow=pick("Promotion plan", "促销计划"),
+        eyebrow=kept("Promotion plan"),
         facts={
-            pick("From", "开始"): date(story.asof_ms, shop.zone),
-            pick("to", "结束"): f"{last}{bracket(days(window))}",
-            pick("Currency", "币种"): shop.currency,
+            kept("From"): date(story.asof_ms, shop.zone),
+            kept("to"): f"{last}{bracket(days(window))}",
+            kept("Currency"): shop.currency,
         },
         head=first(story),
         warning=forecast_miss(story),
@@ -83,17 +66,15 @@ def first(story: Story) -> Big:
     """The one number the report is about, and its interval; why nobody gets an offer, where nobody does."""
     head, plan, window, cost = story.head, story.plan, days(story.window_days), story.cash(story.plan.cost_cents)
     gain = Ranged(head.gain_cents, head.low_cents, head.high_cents) if head else None
-    text = pick(
-        f"What sending these offers is expected to add in {window}, beyond sending nothing, once their cost of "
-        f"{cost} is "
-        f"paid.{_luck(story)}",
-        f"发出这些优惠，与什么都不发相比，预计{window}内多赚的钱，花费{cost}已扣除。{_luck(story)}",
+    text = kept(
+        f"What sending these offers is expected to add in {window}, beyond sending nothing, once their cost of {cost} "
+        f"is paid.{_luck(story)}"
     )
     if story.tests:
-        label = pick("This plan is a test, expected to cost", "这个计划是一次测试，预计花费")
+        label = kept("This plan is a test, expected to cost")
         return Big(label, story.cash(plan.cost_cents), story.why[0] if story.why else text)
     why = clip(story.why[0], 400) if story.why else text
-    return headline(pick("Expected extra profit", "预期增加的利润"), gain, why, plan.evidence, story.cash)
+    return headline(kept("Expected extra profit"), gain, why, plan.evidence, story.cash)
 
 
 def _luck(story: Story) -> str:
@@ -103,15 +84,13 @@ def _luck(story: Story) -> str:
         return ""
     promised = cash(head.promised_cents)
     if head.promised_cents <= head.gain_cents or promised == cash(head.gain_cents):
-        return pick(
+        return kept(
             f" The estimates that chose the offers promise {promised}; checked on customers who had no part in the "
-            "choice, it is no less.",
-            f"选优惠时的估计是{promised}；用没有参与选择的客户核对，并没有变少。",
+            "choice, it is no less."
         )
-    return pick(
+    return kept(
         f" The estimates that chose the offers promise {promised}; checked on customers who had no part in the choice, "
-        "part of that was luck, which is taken off here.",
-        f"选优惠时的估计是{promised}；用没有参与选择的客户核对，其中一部分只是运气，这里已经扣掉。",
+        "part of that was luck, which is taken off here."
     )
 
 
@@ -124,10 +103,9 @@ def forecast_miss(story: Story) -> str:
         f"{models.name_of(each.model)} {number(each.value)}{bracket(ends(each.low, each.high, number))}"
         for each in missed
     ]
-    return pick(
+    return kept(
         "Forecasts missed what happened in the weeks held back (1 would be right): "
-        f"{listed(said)}. What the offers bring and cost may be off by as much.",
-        f"在留出核对的几周里，预测与实际有偏差（1为完全准确）：{listed(said)}。优惠的收益和花费也可能有同样幅度的偏差。",
+        f"{listed(said)}. What the offers bring and cost may be off by as much."
     )
 
 
@@ -144,35 +122,26 @@ def todo(story: Story) -> list[Todo]:
         )
         for row in story.offers.head(MOST).iter_rows(named=True)
     ]
-    who = pick(
-        f"Send one offer each to {count(plan.treated)} customers, of {count(plan.able)} who may get one",
-        f"给{count(plan.treated)}位客户各发一个优惠（可发的客户共{count(plan.able)}位）",
-    )
-    where = pick("Who gets what, with words and codes: plan.csv.", "每人得到什么、用什么话、什么券码：见plan.csv。")
-    most = pick(f"Most often {listed(often)}. ", f"最多的是{listed(often)}。") if often else ""
+    who = kept(f"Send one offer each to {count(plan.treated)} customers, of {count(plan.able)} who may get one")
+    where = kept("Who gets what, with words and codes: plan.csv.")
+    most = kept(f"Most often {listed(often)}. ") if often else ""
     steps.append(Todo(who, most + where))
     steps.append(
         Todo(
-            pick(f"Set aside {cash(plan.cost_cents)}", f"准备{cash(plan.cost_cents)}"),
-            pick(
+            kept(f"Set aside {cash(plan.cost_cents)}"),
+            kept(
                 "So much the discounts and sending are expected to cost the shop, of a budget of "
-                f"{cash(plan.budget_cents)}.",
-                f"这是折扣和发送预计花费店铺的钱，预算为{cash(plan.budget_cents)}。",
+                f"{cash(plan.budget_cents)}."
             ),
         )
     )
     if plan.held_out:
         steps.append(
             Todo(
-                pick(
-                    f"Send nothing to {count(plan.held_out)} customers, and compare",
-                    f"对{count(plan.held_out)}位客户不发，用来对照",
-                ),
-                pick(
+                kept(f"Send nothing to {count(plan.held_out)} customers, and compare"),
+                kept(
                     "They were picked at random. When the window is over, read in the new log and run `promolift "
-                    "learn`: "
-                    "the difference to them is the proof.",
-                    "他们是随机抽出的。活动期结束后读入新日志，运行`promolift learn`：与他们的差别才是证据。",
+                    "learn`: the difference to them is the proof."
                 ),
             )
         )
@@ -185,18 +154,18 @@ def _to_check(story: Story) -> list[Todo]:
     if weak is None or weak.flips_at is None:
         return []
     name, ask = NAMES.get(weak.name), ASK.get(weak.name)
-    called, turn = name.in_(spoken()) if name else weak.name, share(weak.flips_at)
+    called, turn = kept(name) if name else weak.name, share(weak.flips_at)
     what = pick(
         f"Check before you send: {called[:1].lower()}{called[1:]}, {share(weak.value)}",
         f"发送前先核实：{called}{share(weak.value)}",
     )
-    why = pick(f"At {turn} nothing would be earned.", f"如果只有{turn}，就不赚钱了。")
-    return [Todo(what, why + (pick(" ", "") + ask.in_(spoken()) if ask else ""))]
+    why = kept(f"At {turn} nothing would be earned.")
+    return [Todo(what, why + (pick(" ", "") + kept(ask) if ask else ""))]
 
 
 def stand(each: Assumption) -> Stand:
     """What the headline stands on and nobody measured."""
-    name = NAMES[each.name].in_(spoken()) if each.name in NAMES else upper_first(each.name.replace("_", " "))
+    name = kept(NAMES[each.name]) if each.name in NAMES else upper_first(each.name.replace("_", " "))
     text = clip(pick(each.text, each.text_zh or each.text), 400)
     if each.flips_at is None:
         return Stand(name, text)
@@ -210,40 +179,22 @@ def numbers(story: Story) -> list[Big]:
     plan, cash, read, lead = story.plan, story.cash, story.health, budget.lead_of(story)
     less = plan.spent_share is not None and plan.spent_share < ALL
     part = share(plan.spent_share)
-    spent = pick(f" ({part} of it)", f"的{part}") if less else ""
-    rest = (
-        pick(f"; {share(plan.treated_share)} of those who could", f"，占可发客户的{share(plan.treated_share)}")
-        if plan.able
-        else ""
-    )
+    spent = kept(f" ({part} of it)") if less else ""
+    rest = kept(f"; {share(plan.treated_share)} of those who could") if plan.able else ""
     bigs = [
+        Big(kept("Customers with an offer"), count(plan.treated), kept(f"Of {count(plan.customers)} customers{rest}.")),
+        Big(kept("Expected cost"), cash(plan.cost_cents), kept(f"Of a budget of {cash(plan.budget_cents)}{spent}.")),
         Big(
-            pick("Customers with an offer", "得到优惠的客户"),
-            count(plan.treated),
-            pick(f"Of {count(plan.customers)} customers{rest}.", f"客户共{count(plan.customers)}位{rest}。"),
-        ),
-        Big(
-            pick("Expected cost", "预期花费"),
-            cash(plan.cost_cents),
-            pick(f"Of a budget of {cash(plan.budget_cents)}{spent}.", f"预算{cash(plan.budget_cents)}{spent}。"),
-        ),
-        Big(
-            pick(f"The next {cash.unit} of budget", f"预算再加{cash.unit}"),
+            kept(f"The next {cash.unit} of budget"),
             cash.per_unit(plan.next_cents),
-            pick(
-                f"So much one more {cash.unit} would add, after its cost.",
-                f"再加{cash.unit}预算，扣除花费后多赚这么多。",
-            ),
+            kept(f"So much one more {cash.unit} would add, after its cost."),
             plan.evidence,
         ),
     ]
     if lead is not None and lead.shown:
-        label = pick("Against the best simple rule", "比最好的简单规则")
+        label = kept("Against the best simple rule")
         bigs.append(Big(label, lead.lead, lead.short, lead.evidence))
     if read.read:
-        taken = pick(
-            f"{count(read.accepted)} of {count(read.read)} rows could be used.",
-            f"{count(read.read)}行数据中{count(read.accepted)}行可用。",
-        )
-        bigs.append(Big(pick("Data that could be used", "可用的数据"), share(read.accepted_share), taken))
+        taken = kept(f"{count(read.accepted)} of {count(read.read)} rows could be used.")
+        bigs.append(Big(kept("Data that could be used"), share(read.accepted_share), taken))
     return bigs

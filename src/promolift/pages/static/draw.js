@@ -105,37 +105,6 @@ const draw = (() => {
     return { min: Math.floor(Math.min(low, 0) / interval + 1e-9) * interval, max: Math.max(Math.ceil(high / interval - 1e-9) * interval, low < 0 ? 0 : interval), interval };
   }
 
-  function scatter(s, t, size) {
-    const wide = size > 560;
-    const color = s.color ? {
-      type: 'continuous', dimension: 2, min: s.color.min, max: s.color.max, calculable: false, orient: 'horizontal', right: 8, top: wide ? -8 : 10,
-      itemWidth: 9, itemHeight: wide ? 150 : 60, text: [s.color.high, s.color.low], textGap: 8, textStyle: { color: t.soft, fontSize: 12, fontFamily: FONT },
-      inRange: { color: [t.blue, t.mid, t.orange] }, outOfRange: { color: t.grey }, seriesIndex: 1, hoverLink: false,
-    } : undefined;
-    const known = s.points.filter((p) => p[2] !== null || !s.color);
-    const unknown = s.color ? s.points.filter((p) => p[2] === null) : [];
-    const dots = (data, extra) => ({ type: 'scatter', data, symbolSize: wide ? 7 : 5, itemStyle: { opacity: 0.78, borderColor: t.card, borderWidth: 0.4, color: t.blue }, clip: false,
-      tooltip: { formatter: (p) => pick(`customer ${p.value[3]}\n${say(p.value[1], 'money')}, last order ${plain(p.value[4])} days ago\nprice sensitivity ${say(p.value[2])}`, `客户${p.value[3]}\n${say(p.value[1], 'money')}，${plain(p.value[4])}天前下单\n价格敏感度${say(p.value[2])}`) }, ...extra });
-    const spent = s.points.map((p) => p[1]);
-    const pad = Math.max(...spent) < 4 * Math.min(...spent) ? 0.6 : 0.1; // a single customer still needs an axis
-    const low = Math.log10(Math.min(...spent)) - pad, high = Math.log10(Math.max(...spent)) + pad;
-    const parts = high - low < 1.6 ? [1, 2, 5] : high - low < 4.5 ? [1, 3] : [1];
-    const steps = [];
-    for (let power = Math.floor(low); power <= high; power++) steps.push(...parts.map((m) => m * 10 ** power).filter((v) => Math.log10(v) >= low && Math.log10(v) <= high));
-    return {
-      ...base(t, { top: wide || !color ? 36 : 56 }), visualMap: color,
-      xAxis: across(t, s.x, { min: 0, max: s.x.max, axisTick: { show: true, customValues: s.ticks.map((k) => k[0]), lineStyle: { color: t.line } }, axisLine: { show: true, onZero: false, lineStyle: { color: t.line } },
-        axisLabel: { color: t.soft, fontSize: 12, hideOverlap: true, customValues: s.ticks.map((k) => k[0]), formatter: (v) => (s.ticks.find((k) => Math.abs(k[0] - v) < 1e-3) || ['', ''])[1] } }),
-      yAxis: upright(t, s.y, { type: 'log', min: 10 ** low, max: 10 ** high, splitLine: { show: false }, axisTick: { show: false, customValues: steps }, axisLabel: { color: t.soft, fontSize: 12, customValues: steps, formatter: (v) => cash(v, true) } }),
-      series: [overlay(0, (at, box) => [title(t, s.y.name), ...steps.map((v) => stroke(box.x, at(0, v)[1], box.x + box.width, at(0, v)[1], t.grid, 1))]),
-        dots(known), dots(unknown, { itemStyle: { color: 'transparent', borderColor: t.grey, borderWidth: 1 } }),
-        overlay(9, (at) => s.marks.flatMap(([x, y, letter]) => {
-          const [px, py] = at(x, y);
-          return [disc(px, py, 11, t.ink, t.card), label(t, letter, px, py + 0.5, { align: 'center', fill: t.card, stroke: null, font: `600 12px ${FONT}` })];
-        }))],
-    };
-  }
-
   function columns(s, t, size) {
     const from = Math.min(0, s.bins[0][0]);
     const along = span(from, s.bins[s.bins.length - 1][1], size > 330 ? 7 : 4);
@@ -216,20 +185,6 @@ const draw = (() => {
       return [r.low !== null && r.high !== null && stroke(at(r.low, 0)[0], y, at(r.high, 0)[0], y, color, 2.5, { opacity: 0.6, lineCap: 'round' }),
         disc(x, y, 5, color, t.card), ...valueLabel(s, t, size, r, end + 10, y, 500)];
     }, [hits]);
-  }
-
-  function heat(s, t, size) {
-    const wide = size > 560;
-    return {
-      ...base(t, { top: 30, right: 4 }),
-      tooltip: { ...base(t).tooltip, formatter: (p) => `${s.days[p.value[1]]} ${p.value[0]}:00\n${pick(`${say(p.value[2], 'share')} of orders`, `占订单的${say(p.value[2], 'share')}`)}` },
-      visualMap: { type: 'continuous', min: 0, max: s.max, orient: 'horizontal', right: 2, top: -8, itemWidth: 9, itemHeight: 110, calculable: false, hoverLink: false, text: [percent(s.max), percent(0)],
-        textStyle: { color: t.soft, fontSize: 12, fontFamily: FONT }, inRange: { color: [t.wash, t.blue, t.deep] } },
-      xAxis: { type: 'category', data: [...Array(24).keys()], axisLine: { show: false }, axisTick: { show: false }, name: pick('hour of the day', '钟点'), nameLocation: 'middle', nameGap: 28, nameTextStyle: { color: t.faint, fontSize: 12 },
-        axisLabel: { color: t.soft, fontSize: 12, interval: size > 380 ? 2 : 5 } },
-      yAxis: { type: 'category', inverse: true, data: s.days, axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: t.soft, fontSize: 12 } },
-      series: [{ type: 'heatmap', data: s.cells, itemStyle: { borderColor: t.card, borderWidth: 1.5, borderRadius: 3 } }],
-    };
   }
 
   // a band follows the points that have an interval
@@ -337,68 +292,14 @@ const draw = (() => {
     };
   }
 
-  // a plane without axes: dots coloured on a scale, or in groups with a colour and a shape each; the likeliest names beside
-  const SHAPES = ['circle', 'triangle', 'rect', 'diamond', 'circle', 'triangle'];
-  function legend(s, t, size) {
-    let x = 4, y = 10;
-    const marks = [...s.groups.map((name, i) => [name, t.hues[i], SHAPES[i]]), [pick('other', '其他'), t.grey, 'circle']].map(([name, fill, shape]) => {
-      const room = width(name, 12.5) + 34;
-      if (x + room > size && x > 4) { x = 4; y += 19; }
-      const place = { name, fill, shape, x: x + 6, y };
-      x += room;
-      return place;
-    });
-    return { marks, bottom: y + 16 };
-  }
-  function glyph(shape, x, y, r, fill) {
-    const form = { triangle: [[x, y - r], [x + r, y + r * 0.8], [x - r, y + r * 0.8]], rect: [[x - r, y - r], [x + r, y - r], [x + r, y + r], [x - r, y + r]], diamond: [[x, y - r * 1.2], [x + r * 1.2, y], [x, y + r * 1.2], [x - r * 1.2, y]] }[shape];
-    return form ? { type: 'polygon', silent: true, shape: { points: form }, style: { fill } } : { type: 'circle', silent: true, shape: { cx: x, cy: y, r }, style: { fill } };
-  }
-  // names beside the first points, each where it hits no earlier one
-  function names(s, t, at, box) {
-    const taken = [];
-    return s.points.slice(0, s.labels || 0).flatMap((p) => {
-      const [x, y] = at(p[0], p[1]), w = width(p[3], 11.5);
-      const spot = [x + 8, x - 8 - w].map((left) => [left, y - 8, left + w, y + 8])
-        .find(([a, b, c, d]) => a >= box.x - 2 && c <= box.x + box.width + 6 && taken.every(([e, f, g, h]) => c + 6 < e || a - 6 > g || d < f || b > h));
-      if (!spot) return [];
-      taken.push(spot);
-      return [label(t, p[3], spot[0], y, { font: `500 11.5px ${FONT}`, lineWidth: 3 })];
-    });
-  }
-  function map(s, t, size) {
-    const wide = size > 560;
-    const key = s.groups && legend(s, t, size);
-    const ends = (k) => [Math.min(...s.points.map((p) => p[k])), Math.max(...s.points.map((p) => p[k]))];
-    const plane = (k) => { const [low, high] = ends(k), pad = (high - low || 1) * 0.03; return { type: 'value', show: false, min: low - pad, max: high + pad }; };
-    const dots = (data, extra) => ({ type: 'scatter', data, symbolSize: wide ? 8 : 5, clip: false, itemStyle: { opacity: 0.85, borderColor: t.card, borderWidth: 0.4 },
-      tooltip: { formatter: (p) => `${p.value[3]}\n${p.value[4]}` }, ...extra });
-    const grey = { itemStyle: { color: 'transparent', borderColor: t.grey, borderWidth: 1 } };
-    const groups = key ? s.groups.map((_, i) => dots(s.points.filter((p) => p[2] === i), { symbol: SHAPES[i], itemStyle: { color: t.hues[i], opacity: 0.9, borderColor: t.card, borderWidth: 0.6 } })) : [dots(s.points.filter((p) => p[2] !== null))];
-    const color = key ? undefined : { type: 'continuous', dimension: 2, min: s.color.min, max: s.color.max, calculable: false, orient: 'horizontal', left: 'center', top: -6, itemWidth: 9, itemHeight: 90,
-      text: [s.color.high, s.color.low], textGap: 8, textStyle: { color: t.soft, fontSize: 12, fontFamily: FONT }, inRange: { color: [t.blue, t.mid, t.orange] }, seriesIndex: 1, hoverLink: false };
-    return {
-      ...base(t, { outerBoundsMode: 'none', left: 8, right: 8, top: key ? key.bottom : 30, bottom: 8 }), visualMap: color, xAxis: plane(0), yAxis: plane(1),
-      series: [overlay(0, () => (key ? key.marks.flatMap((m) => [glyph(m.shape, m.x, m.y, 4.5, m.fill), label(t, m.name, m.x + 9, m.y, { font: `500 12.5px ${FONT}`, lineWidth: 0 })]) : [])),
-        ...groups, dots(s.points.filter((p) => p[2] === null), grey),
-        overlay(9, (at, box) => [...names(s, t, at, box), ...(s.ring || []).flatMap((who, k) => {
-          const p = s.points.find((one) => one[3] === who);
-          if (!p) return [];
-          const [x, y] = at(p[0], p[1]), right = x > box.x + box.width * 0.6;
-          return [{ type: 'circle', silent: true, shape: { cx: x, cy: y, r: k ? 7 : 9 }, style: { fill: 'transparent', stroke: t.ink, lineWidth: k ? 1.5 : 3 } },
-            !k && label(t, who, x + (right ? -14 : 14), y, { align: right ? 'right' : 'left', font: `600 12.5px ${FONT}` })];
-        })])],
-    };
-  }
-
-  const kinds = { map, scatter, columns, bars, forest, heat, lines, calibration, frontier };
+  const kinds = { columns, bars, forest, lines, calibration, frontier };
   function height(spec, size, paper) {
     const count = (spec.rows || []).length;
     const wide = size > 560;
     if (spec.kind === 'bars') return count * pitch(spec, size, 28, 46) + 62;
     if (spec.kind === 'forest') return count * pitch(spec, size, 32, 44) + 66;
     const part = paper ? 0.72 : 1; // two pictures to a page
-    return part * { map: wide ? 560 : 400, scatter: wide ? 520 : 420, heat: 342, columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
+    return part * { columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
   }
   return { option: (spec, theme, size) => kinds[spec.kind](spec, theme, size), height, setMoney: (m, language) => { money = m; chinese = language === 'zh'; } };
 })();

@@ -127,7 +127,8 @@ def purchases(events: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for event in events.iter_rows(named=True):
         about = json.loads(event["body"]).get("properties") or {}
-        moment = datetime.fromtimestamp(event["ts_ms"] / 1000, UTC).isoformat(timespec="milliseconds")
+        ts_ms = max(0, event["ts_ms"])  # an earlier version took times that no calendar has
+        moment = datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="milliseconds")
         order = {"customer_id": event["customer_id"], "event_time": moment, "event_type": "purchase"}
         order |= {"order_id": _plain(about.get("order_id"))}
         for line in lines(about):
@@ -204,7 +205,7 @@ def erase(asked: Keyed, subject: Id) -> Response:
     counts = _counts(asked, subject)
     asked.server.change(lambda db, now_ms: _mark(db, subject, now_ms))  # from here on nothing new is kept of them
     for table in FORGOTTEN:
-        _in_parts(asked, delete(table).where(_some_of(table, subject)))
+        _in_parts(asked, delete(table).where(_some_of(table, subject)), PART)
     return _leave(asked, subject, counts | _forgotten(asked.server.settings.work, subject), erased=True)
 
 
@@ -225,7 +226,7 @@ def anonymise(asked: Keyed, subject: Id) -> Response:
     counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)
     for table in FORGOTTEN:
         nameless = {"customer_id": alias} | ({"body": "{}"} if "body" in table.c else {})  # bodies may name them
-        _in_parts(asked, update(table).where(_some_of(table, subject)).values(**nameless))
+        _in_parts(asked, update(table).where(_some_of(table, subject)).values(**nameless), PART)
     return _leave(asked, subject, counts, erased=False)
 
 
@@ -233,13 +234,13 @@ def _some_of(table: Table, subject: str) -> ColumnElement[bool]:
     return table.c.seq.in_(select(table.c.seq).where(table.c.customer_id == subject).limit(PART))
 
 
-def _in_parts(asked: Call, work: Executable | Callable[[Connection], int]) -> None:
-    """Work on some rows in a change of its own until none are left: decisions go on between them."""
+def _in_parts(asked: Call, work: Executable | Callable[[Connection], int], most: int) -> None:
+    """Work on `most` rows at a time, in a change of its own, until none are left: decisions go on between them."""
 
     def do(db: Connection, _: int) -> HttpAnswer:
         return HttpAnswer(200, work(db) if callable(work) else db.execute(work).rowcount)
 
-    while asked.server.change(do).body:
+    while asked.server.change(do).body >= most:  # a change waits for the disk: none only to find nothing
         pass
 
 
@@ -260,7 +261,7 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
     """What stays gets the pseudonym in place of the id."""
     server = asked.server
     alias, action = pseudonym(subject, server.secret), "privacy.erase" if erased else "privacy.anonymise"
-    _in_parts(asked, lambda db: record.spell_out(db, subject, server.decider.ensure, LISTED))
+    _in_parts(asked, lambda db: record.spell_out(db, subject, server.decider.ensure, LISTED), LISTED)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         mail = select(DECISIONS.c.decision_id).where(DECISIONS.c.customer_id == subject)

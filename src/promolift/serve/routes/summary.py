@@ -6,22 +6,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, select
 
-from promolift.allocate.arrays import Floats
 from promolift.config import PlanSettings
 from promolift.deliver.decide import first_id
 from promolift.serve.models import Slug
 from promolift.serve.routes import Asked, Call
-from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task
+from promolift.serve.things import Campaign, LearnRun, MadeRelease, Task, Thing
 from promolift.sql import DAY_MS, HOUR_MS
-from promolift.store.ledger_money import used_now
+from promolift.store.ledger_money import ALL_CAMPAIGNS, used_now
 from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
 from promolift.tables import Z95
 
 LEAST_DAYS = 7  # of spending, before anything is said of the days ahead
 router = APIRouter(tags=["admin"])
+
+
+class Played(Thing):
+    """Days of a demo that were simulated, not lived: what is measured on them is simulated, too."""
+
+    KIND = "played"
+    begun_ms: int
+    ended_ms: int
 
 
 class Made(BaseModel):
@@ -92,7 +100,9 @@ class CampaignSpend(BaseModel):
 
 
 class CampaignSummary(BaseModel):
-    """A campaign as it stands. Money in minor units, moments in milliseconds UTC."""
+    """A campaign as it stands. Money in minor units, moments in milliseconds UTC. `shared_limits` count over all
+    campaigns together.
+    """
 
     campaign_id: str
     release: str | None
@@ -103,6 +113,7 @@ class CampaignSummary(BaseModel):
     spent_cents: int
     held_cents: int
     limits: tuple[LimitUse, ...]
+    shared_limits: tuple[LimitUse, ...]
     earned: EarnedSoFar | None
     why_unknown: str
     learning: str
@@ -128,18 +139,22 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
             if made.campaign_id == campaign_id and made.status == "asked" and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
-        limits = tuple(
-            LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "amount")})
-            for use in used_now(db, campaign_id, now_ms)
-        )
+        limits, shared = (_uses(db, whose, now_ms) for whose in (campaign_id, ALL_CAMPAIGNS))
         return CampaignSummary(
             campaign_id=campaign_id, release=campaign.release, previous=campaign.previous, paused=campaign.paused,
             hour=_made(db, campaign_id, now_ms - HOUR_MS), day=_made(db, campaign_id, now_ms - DAY_MS),
             spent_cents=db.execute(paid).scalar() or 0, held_cents=db.execute(held).scalar() or 0,
-            limits=limits, earned=earned, why_unknown="" if earned else run.why or "",
+            limits=limits, shared_limits=shared, earned=earned, why_unknown="" if earned else run.why or "",
             learning=run.status, waiting=tuple(waiting), last_event_ms=db.execute(heard).scalar(),
             last_decision_ms=db.execute(last).scalar(),
         )  # fmt: skip
+
+
+def _uses(db: Connection, campaign_id: str, now_ms: int) -> tuple[LimitUse, ...]:
+    return tuple(
+        LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "amount")})
+        for use in used_now(db, campaign_id, now_ms)
+    )
 
 
 @router.get("/v1/campaigns/{campaign_id}/spend")
@@ -174,7 +189,7 @@ class _Ahead(NamedTuple):
     why: str
 
 
-def _ahead(daily: Floats, window_days: int) -> _Ahead:
+def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
     """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
     n = len(daily)
     if n < LEAST_DAYS:
@@ -200,7 +215,13 @@ def results(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
 def last_learned(asked: Call, campaign_id: str) -> dict[str, Any] | None:
     """What the last run of learning wrote; None before one found anything."""
     path = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if found is not None:
+        with asked.read() as db:
+            played = Played.find(db, campaign_id) is not None
+        if played:
+            found |= {"evidence": "simulated", "rule": found["rule"].replace("randomised", "simulated")}
+    return found
 
 
 def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:

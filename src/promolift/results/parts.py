@@ -20,15 +20,12 @@ class CustomerParts:
 
     @classmethod
     def of(cls, *frames: pl.DataFrame) -> "CustomerParts":
-        """Frames that are in memory already."""
         return cls(tuple(partial(_same, frame) for frame in frames))
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        """The parts in order."""
         return (read() for read in self.reads)
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self.reads)
 
     def then(self, change: Change) -> "CustomerParts":
@@ -56,11 +53,9 @@ class PartShelf:
         self.frames = frames
 
     def put(self, name: str, part: int, frame: pl.DataFrame) -> None:
-        """Keep a part of the table `name`."""
         self.frames[f"{name} {part:05}"] = frame
 
     def parts(self, name: str) -> CustomerParts:
-        """The table of that name."""
         keys = sorted(key for key in self.frames if key.rpartition(" ")[0] == name)
         return CustomerParts(tuple(partial(self.frames.__getitem__, key) for key in keys))
 

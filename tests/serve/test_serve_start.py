@@ -1,0 +1,187 @@
+"""A server over a ledger that has lived starts, and does its first round of duties, as one over a new ledger does."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
+from sqlalchemy import insert, text
+
+from promolift.config import Config
+from promolift.serve import uptake
+from promolift.serve.events import FILLED, Parsed, event_row, keep
+from promolift.serve.uptake import TextCounter
+from promolift.store import ledger
+from promolift.store.ledger_audit import Act, audit
+from promolift.store.ledger_schema import EVENTS, REDEMPTIONS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+from ledger_helpers import KINDS, ledger_url, open_ledger
+
+MANY = 30_000
+NUMBERS = ("create temp table if not exists many as with recursive c(n) as "
+           f"(select 1 union all select n + 1 from c where n < {MANY}) select n from c")  # fmt: skip
+STEP = 100  # instructions of SQLite's machine that are counted as one
+# What a shop leaves behind, each as often as MANY: `n` numbers the rows.
+LIVED = f"""
+insert into decisions select 'dec_' || printf('%012d', n), n, 'c' || n, campaign_id, policy_id, policy_version,
+  offer_id, propensity, candidates, ineligible, seed, holdout, reason, release_id, terms, price, closed, experiment_id,
+  variant, null, 0, channel, send_ms, send_prob, considered from decisions, many limit {MANY};
+insert into events select null, 'm' || n, 'c' || n, n, n, '{FILLED}', 'dec_' || printf('%012d', n),
+  '{json.dumps({"text_id": "t", "benefit": "percent_off"})}', null from many;
+insert into events select null, 'v' || n, 'c' || n, n, n, 'Product Viewed', null, '{{}}', null from many;
+insert into redemptions select 'old_' || n, campaign_id, offer_id, 'c' || n, null, null, 'dec_' || printf('%012d', n),
+  5, 5, 'confirmed', n, n, 'c' || n from redemptions, many limit {MANY};
+insert into outbox select 'msg_' || n, 'webhook', 'whk', '{{}}', 'sent', 1, n, null, n, null from many;
+insert into codes select 'X' || n, '{CAMPAIGN}', 'off_y', 'c' || n, 'redeemed', 0, null, null from many;
+insert into answers select 'k' || n, 'd', 200, '{{}}', ts_ms, null from redemptions, many limit {MANY};
+insert into rejects select null, n, 'x', 'x', '{{}}', null from many;
+insert into audit select n + 1000, n, 'api', 'confirm', 'old_' || n, 'null', 'null', 'x' from many;
+"""
+
+
+@contextmanager
+def counting(patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How much SQLite does meanwhile, on all connections that are opened."""
+    steps, set_up = [0], ledger._set_up
+
+    def step() -> None:
+        steps[0] += 1
+
+    def counted(connection: Any, record: object) -> None:
+        set_up(connection, record)
+        connection.set_progress_handler(step, STEP)
+
+    with patch.context() as patched:
+        patched.setattr(ledger, "_set_up", counted)
+        yield steps
+
+
+def begun(folder: Path, config: Config, patch: pytest.MonkeyPatch) -> int:
+    """What a start and one round of all duties ask of the ledger."""
+    with counting(patch) as steps, serving(folder, config) as api:
+        assert api("GET", "/health/ready")["status"] == "ready"
+        round_of_duties(api)
+    return steps[0]
+
+
+def round_of_duties(api: Api) -> None:
+    async def whole() -> None:
+        for duty in api.server.duties.all:
+            await duty.work()
+
+    asyncio.run(whole())
+
+
+def lived(db: Any, some: list[None]) -> list[None]:
+    for statement in (NUMBERS, *LIVED.strip().split(";\n")):
+        db.execute(text(statement.rstrip(";").replace(":", "\\:")))
+    return some
+
+
+def test_a_start_reads_no_more_of_a_ledger_that_has_lived(
+    shop: tuple[Path, Config], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(folder, shop[1]) as api:
+        released(api)
+        coded(api)
+        for who in PEOPLE[:4]:
+            api.decide(who)
+        api("POST", "/v1/redemptions:reserve", claim(1))
+        api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
+        while api.server.count_texts(0.0):
+            pass
+    empty = begun(folder, shop[1], monkeypatch)
+    with serving(folder, shop[1]) as api:
+        api.server.ledger.write(lived)
+        while api.server.count_texts(0.0):
+            pass
+    assert begun(folder, shop[1], monkeypatch) <= 1.2 * empty + 200  # reading each row once would be 2,000 and more
+
+
+def told(book: ledger.Ledger, name: str, *decisions: int, text_id: str = "t") -> None:
+    """An event of each decision; the server's own says which text it was answered with."""
+    said = json.dumps({"text_id": text_id, "benefit": "percent_off"} if name == FILLED else {})
+    rows = [event_row(f"{name} {n}", "c", n, n, name, said, decision_id=f"dec_{n}") for n in decisions]
+    book.write(keep, Parsed(events=rows, places=[*range(len(rows))]))
+
+
+def confirmed(book: ledger.Ledger, number: int) -> None:
+    row = {"redemption_id": f"rdm_{number}", "campaign_id": "c1", "offer_id": "o", "customer_id": "c", "person": "c",
+           "decision_id": f"dec_{number}", "reserved_cents": 5, "final_cents": 5, "status": "confirmed", "ts_ms": 1,
+           "expires_ms": 2}  # fmt: skip
+
+    def work(db: Any, some: list[None]) -> list[None]:
+        db.execute(insert(REDEMPTIONS), [row])
+        audit(db, 1, Act("api", "confirm", row["redemption_id"]))
+        return some
+
+    book.write(work)
+
+
+def counted(book: ledger.Ledger, counter: TextCounter) -> dict[str, tuple[int, int]]:
+    while counter.refresh(book, 1, 0.0):
+        pass
+    return {text_id: (shown, taken) for text_id, _, shown, taken in counter.tallies}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_counted_a_part_at_a_time_over_restarts_and_beside_another_process(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shown eleven times; taken up by three clicks and two redemptions, one of a decision that was clicked on."""
+    monkeypatch.setattr(uptake, "SPAN", 4)
+    with open_ledger(tmp_path, kind) as book:
+        mine = TextCounter(tmp_path)
+        told(book, FILLED, *range(10))
+        told(book, FILLED, *range(10, 20), text_id="other")
+        told(book, "Click", 1, 2)
+        told(book, "Promotion Viewed", 3, 4)
+        assert mine.refresh(book, 1, 0.0)
+        assert mine.tallies == ()  # nothing is said of a part
+        assert counted(book, mine) == {"other": (10, 0), "t": (10, 2)}
+        told(book, "Page Viewed", 2)
+        confirmed(book, 2)
+        confirmed(book, 5)
+        told(book, FILLED, 20)
+        other, write = TextCounter(tmp_path), book.write
+        assert other.tallies == mine.tallies
+
+        def later(*given: Any) -> Any:  # the other has read when the first counts the same part
+            monkeypatch.setattr(book, "write", write)
+            mine.refresh(book, 1, 0.0)
+            return write(*given)
+
+        monkeypatch.setattr(book, "write", later)
+        assert counted(book, other) == {"other": (10, 0), "t": (11, 3)}
+        assert counted(book, mine) == {"other": (10, 0), "t": (11, 3)}
+    with ledger.Ledger(ledger_url(tmp_path, kind)) as book:
+        book.write(lambda db, some: [db.execute(EVENTS.delete().where(EVENTS.c.ts_ms == 0)) and None for _ in some])
+        told(book, "Click", 5, 6, 11)
+        assert counted(book, TextCounter(tmp_path)) == {"other": (10, 1), "t": (11, 4)}
+
+
+def test_a_decision_reads_no_more_where_many_codes_are_left_in_stock(
+    shop: tuple[Path, Config], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    with counting(monkeypatch) as steps, serving(folder, shop[1]) as api:
+        released(api)
+        offers = {made["offer_id"]: made["customer_id"] for made in map(api.decide, PEOPLE)}
+        offer, who = next(pair for pair in offers.items() if pair[0] != "none")
+        for number in (10, MANY):
+            columns = f"'S' || n || '-{number}', '{CAMPAIGN}', '{offer}', null, 'stock', 1, null, null"
+            fill = f"insert into codes select {columns} from many where n <= {number}"
+            for statement in (NUMBERS, fill, "delete from codes where status = 'issued'"):
+                api.server.ledger.write(lambda db, some, it=statement: [db.execute(text(it)) and None for _ in some])
+            before = steps[0]
+            assert api.decide(who)["code"].startswith("S")
+            asked.append(steps[0] - before)
+    assert asked[1] <= asked[0] + 50  # reading each code once would be 3,000 and more

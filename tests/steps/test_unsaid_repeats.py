@@ -1,0 +1,35 @@
+"""Equal lines of a receipt that are left out as duplicates, because nobody said what they are, are spoken of."""
+
+from pathlib import Path
+
+import pytest
+
+from promolift.config import Config
+from promolift.results.job import Job
+from promolift.results.shop import Health
+from promolift.run import run
+from promolift.store import Store
+
+COLUMNS = {"customer_id": "who", "time": "at", "order_id": "receipt", "product_id": "sku", "amount": "paid"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned", "taken"),
+    [({}, True, 40), ({"repeats": "duplicates"}, False, 40), ({"repeats": "lines"}, False, 60)],
+)
+def test_equal_lines_that_nobody_explained_are_said_at_the_end(
+    tmp_path: Path, settings: dict[str, str], warned: bool, taken: int
+) -> None:
+    lines = [
+        f"u{r % 5},2024-03-{1 + r:02} 10:00:00,r{r},{sku},1.50" for r in range(20) for sku in ("tea", "tea", "nut")
+    ]
+    (tmp_path / "lines.csv").write_text("who,at,receipt,sku,paid\n" + "\n".join(lines))
+    events = {"path": str(tmp_path / "lines.csv"), "mapping": {"columns": COLUMNS, **settings}}
+    config = Config.parse({"data": {"source": "files", "events": events}}, str(tmp_path))
+    with Store(tmp_path / "work") as store:
+        run(Job(config, store, lambda *_: None), ["ingest"])
+        warnings = Health.load(store).warnings
+        assert store.events().aggregate("count(*)").fetchall() == [(taken,)]
+    said = [each for each in warnings if each.startswith("lines.csv: 20 rows equal")]
+    assert bool(said) == warned
+    assert all('set repeats = "lines"' in each for each in said)

@@ -50,7 +50,9 @@ def say(
 Other = Callable[[pl.DataFrame], np.ndarray]  # a peer's probabilities for rows of AFFINITIES
 
 
-def judge(shards: list[profile.Shard], asof: int, data: str, others: Mapping[str, Other] = MappingProxyType({})) -> None:
+def judge(
+    shards: list[profile.Shard], asof: int, data: str, others: Mapping[str, Other] = MappingProxyType({})
+) -> None:
     """The forecast made at a moment, and the counts' and others', against what came in the window after it."""
     past = profile.learned_moments(asof, WINDOW)
     shared = profile.Shared.start([asof, asof + WINDOW], past)
@@ -158,9 +160,7 @@ def cdnow(python: str) -> None:
             asof += DAY_MS - WINDOW
             out = folder / "theirs.csv"
             days = str(SETTINGS.window_days)
-            subprocess.run(
-                [python, "-c", BG_NBD, str(files["events"]), str(asof), days, str(out)], check=True
-            )
+            subprocess.run([python, "-c", BG_NBD, str(files["events"]), str(asof), days, str(out)], check=True)
             found = pl.read_csv(out, schema_overrides={"customer_id": pl.String})
 
             def theirs(rows: pl.DataFrame) -> np.ndarray:

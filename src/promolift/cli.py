@@ -23,7 +23,7 @@ from promolift.progress import Tell, showing
 from promolift.words import speaking
 
 if TYPE_CHECKING:
-    from promolift import closed_loop, shop
+    from promolift import closed_loop, served_loop, shop
     from promolift import config as shop_settings
     from promolift.config import Config
     from promolift.console import app as console
@@ -45,6 +45,7 @@ else:
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
     closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
+    served_loop = Later("promolift.served_loop")
     trials = Later("promolift.trials.report")
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
@@ -432,10 +433,11 @@ def simulate(
     to: Annotated[Path, option("Folder of the shop and its months.", "--out", "-o")] = Path("simulated"),
 ) -> "StepSummary":
     """Plan, answers, learn, approve, month by month in a made-up shop: what it truly earns beside a hand rule."""
-    stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
-    stated |= {"served": served or None, "drift": drift}
+    stated: dict[str, object] = {"world": world, "months": months, "customers": customers, "seed": seed}
+    stated |= {"margin": margin, "drift": drift}
+    path_in = served_loop.ServedPath if served else closed_loop.RealPath
     with showing() as tell:
-        return closed_loop.run_simulation(stated, to, tell, loop)
+        return closed_loop.run_simulation(stated, to, tell, loop, path_in)
 
 
 @verb(app.command())

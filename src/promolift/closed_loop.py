@@ -5,10 +5,10 @@ copy of the same shop with the same budget and the same luck. Every number is si
 """
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from promolift.results.job import StepSummary
-    from promolift.served_loop import ReadMessages
     from promolift.simulate.living import LivingWorld, TrueWorth
 
 BUDGET_SHARE = 0.015  # of the revenue of the last four weeks
@@ -86,7 +85,7 @@ min_spend_cents = {least}
 class LoopSettings(Settings):
     """`market` shares nothing with promolift's models (its margin is `margin`), `goods` is a shop of many products.
 
-    `served`: decisions, orders and learning go through the server. `drift`: from the end of this month on customers
+    `drift`: from the end of this month on customers
     answer otherwise: prices move them half as much, and letters by themselves keep them away.
     """
 
@@ -94,9 +93,17 @@ class LoopSettings(Settings):
     customers: int = Field(default=1500, ge=200, le=100_000)
     months: int = Field(default=4, ge=1, le=24)
     seed: int = 1
-    served: bool = False
     drift: int | None = Field(default=None, ge=1, le=24)
     margin: float = Field(default=0.3, gt=0, lt=1)
+
+
+class ReadMessages(NamedTuple):
+    """A month's messages: how many were sent with a text of the pool, the share that is read by them, and the share
+    that their angles' texts would have if all were chosen alike."""
+
+    sent: int
+    read: float
+    alike: float
 
 
 @dataclass
@@ -105,7 +112,16 @@ class RealPath:
 
     folder: Path
     said: list[str] = field(default_factory=list)
-    words = False  # whether a plan gets its words
+    seed: int = 1
+    messages: list[ReadMessages] = field(default_factory=list)
+    words, more = False, ""  # whether a plan gets its words; what the settings say besides
+
+    def __enter__(self) -> Self:
+        """The path itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left open."""
 
     def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
         """Who gets what this month: the plan's chosen candidates, learned from what came before. The budget is that
@@ -120,7 +136,7 @@ class RealPath:
         if config.is_file():
             self._learn(config)
         else:
-            config.write_text(stated(world, budget_cents), encoding="utf-8")
+            config.write_text(stated(world, budget_cents) + self.more, encoding="utf-8")
         with Shop.open(config, work=self.folder / "work") as shop:
             plan = shop.plan()
             self.said.append(str(plan))
@@ -200,22 +216,19 @@ class Month(NamedTuple):
 
 
 def run_simulation(
-    given: Mapping[str, object], folder: Path, tell: Tell = quiet, file: Path | None = None
-) -> "StepSummary":
+    given: Mapping[str, object], folder: Path, tell: Tell = quiet, file: Path | None = None,
+    path_in: Callable[[Path], RealPath] = RealPath,
+) -> "StepSummary":  # fmt: skip
     """Live through the months in `folder`; the table of what was earned. What is `given` (None: nothing) goes before
-    the [simulate] part of a TOML `file`. Raises ConfigError for settings that cannot be, or a folder in use."""
+    the [simulate] part of a TOML `file`. `path_in`: RealPath or ServedPath. Raises ConfigError for settings that cannot
+    be, or a folder in use."""
     chosen = {key: value for key, value in given.items() if value is not None}
     settings = LoopSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
     if (folder / "promolift.toml").exists():
         raise ConfigError(f"{folder}: a simulation was here already; name another folder with --out")
-    if not settings.served:
-        path = RealPath(folder)
-        return _summary(settings, live_both(settings, path, tell), path.said)
-    from promolift.served_loop import ServedPath
-
-    with ServedPath(folder, settings.seed) as served:
-        lived = live_both(settings, served, tell)
-        return _summary(settings, lived, served.said, served.messages)
+    with path_in(folder) as path:
+        path.seed = settings.seed
+        return _summary(settings, live_both(settings, path, tell), path)
 
 
 class BothLived(NamedTuple):
@@ -264,9 +277,7 @@ def _part(file: Path | None) -> dict[str, object]:
         raise ConfigError(f"{file}: not readable as TOML: {error}") from None
 
 
-def _summary(
-    settings: LoopSettings, lived: BothLived, said: list[str], messages: "Sequence[ReadMessages]" = ()
-) -> "StepSummary":
+def _summary(settings: LoopSettings, lived: BothLived, path: RealPath) -> "StepSummary":
     from promolift.results.job import StepSummary
 
     beside = "promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"
@@ -283,12 +294,13 @@ def _summary(
         lines.append(f"{name:>5} " + "   ".join(cells))
     if settings.drift is not None:
         lines.append(f"From month {settings.drift + 1} on customers answer otherwise than before.")
-    for number, read in enumerate(messages, 1):
+    for number, read in enumerate(path.messages, 1):
         lines.append(
             f"Month {number}: {read.sent:,} messages, {read.read:.1%} of them are read; {read.alike:.1%} would be if "
             "all texts were chosen alike."
         )
-    figures = {"simulated": True, "messages": [each._asdict() for each in messages], **settings.model_dump(), "said": said} | {
+    texts = [each._asdict() for each in path.messages]
+    figures = {"simulated": True, "messages": texts, **settings.model_dump(), "said": path.said} | {
         name: [{"treated": each.treated, **each.worth._asdict()} for each in months]
         for name, months in lived._asdict().items()
     }

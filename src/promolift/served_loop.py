@@ -2,7 +2,7 @@
 
 The plan becomes a release; `POST /v1/decisions:batch` decides for everybody; who reads their message may use the offer;
 orders come as events, messages that were read as feedback; the server learns, a person approves. The server is the real
-one, on a port of this machine, but for its clock: it goes by the shop's months.
+one, on a port of this machine; its clock is put back to the shop's months.
 """
 
 import threading
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import scipy
 
-from promolift.closed_loop import RealPath
+from promolift.closed_loop import ReadMessages, RealPath
 from promolift.errors import PromoError, StepError
 from promolift.hashing import hash_unit
+from promolift.sql import HOUR_MS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,32 +34,18 @@ STARTED_S, LEARNED_S = 30.0, 900.0
 T = TypeVar("T")
 
 
-class ReadMessages(NamedTuple):
-    """A month's messages: how many were sent with a text of the pool, the share that is read by them, and the share
-    that their angles' texts would have if all were chosen alike."""
-
-    sent: int
-    read: float
-    alike: float
-
-
 class ServedPath(RealPath):
     """The product by its service. Use it in a `with`: it starts the server of `folder` with the first month."""
 
-    words = True
+    words, more = True, '[message]\napprove = "judged"\n'
 
     def __init__(self, folder: Path, seed: int = 1) -> None:
         """`seed` draws which texts customers like."""
-        super().__init__(folder)
-        self.seed, self.messages = seed, list[ReadMessages]()
-        self._moment = _Moment()
+        super().__init__(folder, seed=seed)
+        self.releases = list[str]()
         self._served: _Served | None = None
         self._opened: Any = None
         self._heard_ms = 0  # orders before it are in the shop's own files
-
-    def __enter__(self) -> "ServedPath":
-        """The path itself."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the server."""
@@ -69,17 +56,29 @@ class ServedPath(RealPath):
     def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
         """What the server gave to those who read of it, and nothing else."""
         planned = super().decide(world, budget_cents)
-        self._moment.ms = self._heard_ms = world.now_ms
-        served = self._server()
+        self._heard_ms = world.now_ms
+        served = self._server(world.now_ms - HOUR_MS)  # so that the window of a decision ends with its month
         made = served.change("/v1/releases")["release_id"]
         served.change(f"/v1/releases/{made}:activate")
-        answers = []
-        for part in _parts(world.customer_ids, TOGETHER):
-            answers += served.client.decide_all(part, campaign_id=CAMPAIGN, words=True)
-        given = [answer for answer in answers if answer["offer_id"] != "none"]
+        self.releases.append(made)
+        given = [answer for answer in self.ask(world) if answer["offer_id"] != "none"]
         self._same(planned, given)
         read = self._read(served, given)
         return planned.filter(planned["customer_id"].is_in(read))
+
+    def ask(self, world: "LivingWorld") -> list[Any]:
+        """The server's decisions for everybody, in the order of their ids."""
+        served = self._server(world.now_ms - HOUR_MS)  # so that the window of a decision ends with its month
+        return [
+            answer
+            for part in _parts(world.customer_ids, TOGETHER)
+            for answer in served.client.decide_all(part, campaign_id=CAMPAIGN, words=True)
+        ]
+
+    def roll_back(self) -> None:
+        """Decide from the month before's release again."""
+        if self._served is not None:
+            self._served.change(f"/v1/campaigns/{CAMPAIGN}:rollback")
 
     def hear(self, world: "LivingWorld") -> None:
         """What was bought since the last month goes to the server, which learns from it; the proposal is approved."""
@@ -88,8 +87,7 @@ class ServedPath(RealPath):
         from promolift.config import load_config
         from promolift.learning.proposal import Where, approve
 
-        self._moment.ms = world.now_ms
-        served, config = self._server(), self.folder / "promolift.toml"
+        served, config = self._server(world.now_ms), self.folder / "promolift.toml"
         for part in _parts(_orders(world.events.filter(pl.col("ts_ms") >= self._heard_ms)), EVENTS):
             served.client.track(part)
         served.change(f"/v1/campaigns/{CAMPAIGN}:learn")
@@ -97,7 +95,7 @@ class ServedPath(RealPath):
         while (run := served.client.call("GET", f"/v1/campaigns/{CAMPAIGN}/learning"))["status"] == "running":
             if time.monotonic() > deadline:
                 raise StepError(f"simulate: the server has been learning for {LEARNED_S:.0f} seconds; see its log")
-            time.sleep(0.1)
+            time.sleep(0.2)
         self.said.append(f"learn: {run['status']}: {run['why']}")
         if run["status"] == "proposed":
             work = self.folder / "work"
@@ -131,7 +129,7 @@ class ServedPath(RealPath):
                 arms = live.arms(answer["angle"], kind, answer["language"]).texts
                 sent, expected = sent + 1, expected + prob
                 alike += float(np.mean([self.appeal(each.text_id) for each in arms])) if arms else prob
-            if hash_unit("reads", self.seed, self._moment.ms, who) < prob:
+            if hash_unit("reads", self.seed, self._heard_ms, who) < prob:
                 readers.append(who)
                 if text:
                     served.client.feedback(answer["decision_id"], 0, "Message Read")
@@ -145,20 +143,13 @@ class ServedPath(RealPath):
         bell = 0.0 if text_id is None else float(scipy.special.ndtri(hash_unit("appeal", self.seed, text_id)))
         return float(scipy.special.expit(scipy.special.logit(READ) + APPEAL * bell))
 
-    def _server(self) -> "_Served":
+    def _server(self, now_ms: int) -> "_Served":
+        """The server, put back to this moment of the shop's."""
         if self._served is None:
-            self._opened = _serving(self.folder, self._moment)
+            self._opened = _serving(self.folder)
             self._served = self._opened.__enter__()
+        self._served.server.clock.behind_ms = time.time_ns() // 1_000_000 - now_ms
         return self._served
-
-
-class _Moment:
-    """The shop's time, as the server's clock reads it."""
-
-    ms = 0
-
-    def __call__(self) -> int:
-        return self.ms
 
 
 class _Served(NamedTuple):
@@ -173,7 +164,7 @@ class _Served(NamedTuple):
 
 
 @contextmanager
-def _serving(folder: Path, moment: _Moment) -> Iterator[_Served]:
+def _serving(folder: Path) -> Iterator[_Served]:
     """The server of a folder on a free port, in a thread."""
     from promolift.config import load_config
     from promolift.serve.app import Listener, configured, create
@@ -181,7 +172,7 @@ def _serving(folder: Path, moment: _Moment) -> Iterator[_Served]:
     from promolift.serve.settings import ServeSettings
 
     settings = ServeSettings(work=folder / "work", deadline_ms=60_000, rate_per_second=1e6, burst=10**6)
-    app = create(settings, load_config(folder / "promolift.toml"), moment)
+    app = create(settings, load_config(folder / "promolift.toml"))
     listener = Listener(configured(app, "127.0.0.1", 0))
     thread = threading.Thread(target=listener.run, name="simulated-server")
     thread.start()

@@ -82,3 +82,71 @@ def test_learning_that_cannot_say_anything_yet_is_told_and_the_months_go_on(tmp_
     path.decide(world, 1000.0)
     path.decide(world, 1000.0)  # no time has passed
     assert any(said.startswith("learn:") for said in path.said)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    pytest.importorskip("fastapi")
+    from promolift.served_loop import ServedPath
+
+    folder = tmp_path_factory.mktemp("served")
+    world, given = LivingMarket(1, 400), []
+    with ServedPath(folder) as path:
+        for month in range(2):
+            offers = path.decide(world, budget_of(world))
+            given.append(offers)
+            world.answer(offers.select(GIVEN))
+            path.hear(world)
+            if month == 1:
+                path.roll_back()
+                again = path.ask(world)
+        yield path, given, again
+
+
+def test_what_was_served_is_what_was_planned_and_the_server_learns_from_its_own_decisions(served: Any) -> None:
+    path, given, _ = served
+    assert all(offers.height > 0 for offers in given)  # `decide` refuses a month that is served otherwise than planned
+    assert any("learn: proposed" in said for said in path.said), path.said
+    assert (path.folder / "work" / "notes" / "release.json").exists()
+    assert len(set(path.releases)) == 2
+    assert all(0 < read.read < 1 for read in path.messages)
+
+
+def test_after_a_rollback_the_release_before_decides_again(served: Any) -> None:
+    path, _, again = served
+    assert {answer["release_id"] for answer in again} == {path.releases[0]}
+
+
+def test_texts_that_are_read_more_are_chosen_more(tmp_path: Path) -> None:
+    """What readers do comes back as counts; where the liked texts are known, they are sent more than others."""
+    from promolift.message import TextTally, WordChoice
+    from promolift.message.pool import shipped
+    from promolift.served_loop import ServedPath
+
+    path = ServedPath(tmp_path, seed=3)
+    texts = tuple(text for text in shipped().texts if text.usable("judged"))
+    kind, tallies = "percent_off", []
+    for text in texts:
+        tallies.append(TextTally(text.text_id, kind, 400, round(400 * path.appeal(text.text_id))))
+    knows, not_yet = WordChoice(texts, tuple(tallies)), WordChoice(texts)
+    some = next(text for text in texts if text.language == "en")
+    liked = [
+        sum(
+            share * path.appeal(text.text_id)
+            for text, share in zip(arms.texts, arms.share_V, strict=True)
+        )
+        for arms in (each.arms(some.angle, kind, "en") for each in (not_yet, knows))
+    ]  # fmt: skip
+    assert liked[1] > liked[0] + 0.05
+
+
+@pytest.mark.parametrize("kind", ["market", "goods"])
+def test_after_the_drift_the_same_offers_are_worth_less(kind: str) -> None:
+    made = [LivingMarket(2, 500) if kind == "market" else LivingGoods(2, 500) for _ in range(2)]
+    made[1].drift()
+    target = None if kind == "market" else "milk"
+    before, after = (world.answer(goods_offers(world, 0.2, target)) for world in made)  # type: ignore[arg-type]
+    assert after.window < before.window
+    ids = made[1].events["customer_id"]  # the shop lives on: old orders stay, new ones come
+    assert made[1].events["ts_ms"].max() > made[0].now_ms - 28 * 86_400_000
+    assert ids.n_unique() > 300

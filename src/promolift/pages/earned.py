@@ -19,6 +19,7 @@ POLICIES = {
     "at random": "offers at random",
 }
 KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
+SHOWN = ("higher", "lower")  # answers that chance alone does not give
 DRIFTED = {True: "has drifted", False: "no drift shown", None: "cannot say"}
 GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
 
@@ -58,7 +59,8 @@ def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
         f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}."
     )
-    return headline(kept("Added by the offers"), total, text, badge_of(found), cash)
+    shown = found["answer"] in SHOWN
+    return headline(kept("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
 
 
 def earned_blocks(

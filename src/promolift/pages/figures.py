@@ -188,12 +188,17 @@ def next_steps(rows: Sequence[str]) -> Chapter:
 
 
 def headline(
-    label: str, found: Ranged | None, sentence: str, evidence: Badge | None, cash: Cash, name: str | None = None
-) -> Big:
-    """The number a page is about, with its interval, which `name` names, drawn beside it."""
+    label: str, found: Ranged | None, sentence: str, evidence: Badge | None, cash: Cash, name: str | None = None,
+    shown: bool = True,
+) -> Big:  # fmt: skip
+    """The number a page is about, with its interval, which `name` names, drawn beside it. A number that chance alone
+    could bring is not `shown`: the sentence says it, and nothing is promised in large type."""
     if found is None:
         return Big(label, kept("Not known"), sentence)
-    return Big(label, cash(found.value, sign=True), sentence, evidence, span_of(found, cash, name or interval_name()))
+    amount, span = cash(found.value, sign=True), span_of(found, cash, name or interval_name())
+    if shown:
+        return Big(label, amount, sentence, evidence, span)
+    return Big(label, kept("Not shown yet"), kept(f"So far {amount}.") + pick(" ", "") + sentence, evidence, span)
 
 
 def span_of(found: Ranged, cash: Cash, name: str) -> SpanDrawing | None:

@@ -9,6 +9,7 @@ from promolift.console.visit import PageVisit, Reply, Screen, form, once, page, 
 from promolift.errors import InputError
 from promolift.message import load_pool
 from promolift.pages.blocks import Badge, Big
+from promolift.pages.earned import SHOWN
 from promolift.pages.figures import headline
 from promolift.results.chinese import kept
 from promolift.results.job import Job
@@ -86,7 +87,8 @@ def big(now: CampaignSummary, facts: PlanFacts | None, cash: Cash) -> Big:
         if gain is None:
             said += pick(" ", "") + upper_first(kept(earned.why)) + pick(".", "。")
         said += pick(" ", "") + say("compared", n=count(earned.customers), held=count(earned.held_out))
-        return headline(label, gain, said, earned.evidence, cash)  # type: ignore[arg-type]
+        shown = earned.answer in SHOWN
+        return headline(label, gain, said, earned.evidence, cash, shown=shown)  # type: ignore[arg-type]
     if facts is None or facts.gain is None:
         return Big(label, say("not_known_yet"), say("no_plan"))
     between = bracket(interval(facts.gain.low, facts.gain.high, cash))

@@ -1,0 +1,19 @@
+"""Blocks that several pages share."""
+
+import pytest
+
+from promolift.pages.figures import headline
+from promolift.results.learned import Ranged
+from promolift.words import Cash, speaking
+
+
+@pytest.mark.parametrize(("language", "large", "so_far"), [
+    ("en", "Not shown yet", "So far −$69.92. Why."), ("zh", "尚未证实", "目前为−$69.92。Why."),
+])  # fmt: skip
+def test_what_chance_alone_could_bring_is_no_headline(language: str, large: str, so_far: str) -> None:
+    found, cash = Ranged(-6992.0, -30_000.0, 19_000.0), Cash("USD")
+    with speaking(language):  # type: ignore[arg-type]
+        made = headline("Added", found, "Why.", "simulated", cash, shown=False)
+        assert (made.value, made.sentence) == (large, so_far)
+        assert made.span is not None
+        assert headline("Added", found, "Why.", "simulated", cash).value == "−$69.92"

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.profile import purchases
+from promolift.profile import purchases, target_facts
 from promolift.profile.purchases import (
     GROUPS,
     Forecast,
@@ -14,7 +14,6 @@ from promolift.profile.purchases import (
     forecast,
     groups,
     learned_moments,
-    target_facts,
     together,
 )
 from promolift.profile.settings import MemberNote, ProfileSettings

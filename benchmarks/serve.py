@@ -43,6 +43,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from promolift import effect, offer
+from promolift.allocate import strategic
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
@@ -171,7 +172,7 @@ def planned(folder: Path) -> Config:
         resting = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offer.list_candidates(people, targets, config.menu, OfferRules(), resting)
         store.save("products", PRODUCTS.empty())
-        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple, cast
 from promolift.errors import InputError
 
 CHUNK = 1 << 20
+SYLLABLES = 20  # different Korean letters, below which bytes are taken for Chinese
 LONGEST = 2_000_000  # bytes of a record, the most that DuckDB takes
 DELIMITERS = (",", ";", "\t", "|")
 _VALUE = re.compile(r"^[+-]?\d+([.,]\d+)*$|^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
@@ -64,7 +65,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def scan(path: Path) -> TextForm:
-    """Its encoding is one of utf-8, utf-16, gb18030, big5, cp932, cp1251 and cp1252.
+    """Its encoding is one of utf-8, utf-16, gb18030, cp949, big5, cp932, cp1251 and cp1252.
 
     Reads the whole file; raises InputError if it is no text at all.
     """
@@ -103,7 +104,8 @@ def _must_be_text(path: Path, head: bytes) -> None:
 
 
 def _not_quite_utf8(piece: bytes) -> str:
-    """The encoding of bytes that are not all UTF-8: UTF-8 with some damage, Chinese, Japanese, Russian or Western."""
+    """The encoding of bytes that are not all UTF-8: UTF-8 with some damage, Chinese, Korean, Japanese, Russian or
+    Western."""
     text = piece.decode("utf-8", "surrogateescape")
     broken = sum("\udc80" <= letter <= "\udcff" for letter in text)
     whole = sum(letter > "\x7f" for letter in text) - broken
@@ -113,12 +115,18 @@ def _not_quite_utf8(piece: bytes) -> str:
     high = sum(map(len, runs))
     # Mainland Chinese bytes come in pairs of high bytes; accented letters and currency signs mostly stand alone.
     if sum(len(run) for run in runs if len(run) % 2 == 0) > 0.8 * high:
-        return "gb18030"
+        return "cp949" if _korean(piece) else "gb18030"
     # Everyday letters of Taiwan and Japan begin with these bytes; the second one may be low.
     for encoding, first, last in (("big5", 0xA4, 0xC6), ("cp932", 0x81, 0x9F)):
         if _led(piece, encoding, first, last) > 0.9:
             return encoding
     return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else "cp1252"
+
+
+def _korean(piece: bytes) -> bool:
+    """Whether nearly all of many different letters are syllables: Chinese ones lie in the same bytes and far beyond."""
+    letters = {letter for letter in piece.decode("cp949", "ignore") if letter > "\x7f"}
+    return len(letters) >= SYLLABLES and sum("\uac00" <= letter <= "\ud7a3" for letter in letters) > 0.95 * len(letters)
 
 
 def _led(piece: bytes, encoding: str, first: int, last: int) -> float:

@@ -313,9 +313,9 @@ def test_names_in_a_list_are_found_by_an_index_on_postgresql_too(ledger: Ledger)
     """Without statistics, as on a new table, it would read all codes of a commit, and all that a limit counts."""
     if ledger.sqlite:
         pytest.skip("SQLite has no other way")
-    add(ledger, CODES, *(issued(f"C{n}") for n in range(2000)))
+    add(ledger, CODES, *(issued(f"C{n}") for n in range(20_000)))
     with ledger.read() as db:
-        assert len(SOME_CODES.rows(db, names=members(["C1", "C1999", "none"]))) == 2
+        assert len(SOME_CODES.rows(db, names=members(["C1", "C19999", "none"]))) == 2
         assert SOME_CODES.rows(db, names=members([])) == []
         asked = "explain " + SOME_CODES._ready["postgresql"].text
         plan = db.connection.dbapi_connection.execute(asked, [members(["C1", "C2"])]).fetchall()  # type: ignore[union-attr]

@@ -150,8 +150,8 @@ def test_the_worked_case_from_a_running_server(tmp_path: Path, language: str, se
     """`promolift serve` in a process of its own: events in over HTTP, the decision with its message out."""
     shop(tmp_path, language, approved(language))
     with running(tmp_path) as client:
-        release = client._call("POST", "/v1/releases")
-        client._call("POST", f"/v1/releases/{release['release_id']}:activate")
+        release = client.call("POST", "/v1/releases")
+        client.call("POST", f"/v1/releases/{release['release_id']}:activate")
         client.track(story("A", *STORY))
         made = client.decide("A", "cmp_test", language=language)
     assert made["message"].startswith(sentence)

@@ -8,7 +8,7 @@ one, on a port of this machine; its clock is put back to the shop's months.
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -44,20 +44,19 @@ class ServedPath(RealPath):
         super().__init__(folder, seed=seed)
         self.releases = list[str]()
         self._served: _Served | None = None
-        self._opened: Any = None
+        self._open = ExitStack()
         self._heard_ms = 0  # orders before it are in the shop's own files
 
     def __exit__(self, *_: object) -> None:
         """Stop the server."""
-        if self._opened is not None:
-            self._opened.__exit__(None, None, None)
-            self._opened = self._served = None
+        self._open.close()
+        self._served = None
 
     def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
         """What the server gave to those who read of it, and nothing else."""
         planned = super().decide(world, budget_cents)
         self._heard_ms = world.now_ms
-        served = self._server(world.now_ms - HOUR_MS)  # so that the window of a decision ends with its month
+        served = self._at_start(world)
         made = served.change("/v1/releases")["release_id"]
         served.change(f"/v1/releases/{made}:activate")
         self.releases.append(made)
@@ -68,7 +67,7 @@ class ServedPath(RealPath):
 
     def ask(self, world: "LivingWorld") -> list[Any]:
         """The server's decisions for everybody, in the order of their ids."""
-        served = self._server(world.now_ms - HOUR_MS)  # so that the window of a decision ends with its month
+        served = self._at_start(world)
         return [
             answer
             for part in _parts(world.customer_ids, TOGETHER)
@@ -143,11 +142,14 @@ class ServedPath(RealPath):
         bell = 0.0 if text_id is None else float(scipy.special.ndtri(hash_unit("appeal", self.seed, text_id)))
         return float(scipy.special.expit(scipy.special.logit(READ) + APPEAL * bell))
 
+    def _at_start(self, world: "LivingWorld") -> "_Served":
+        """The server an hour before the month, so that the window of a decision ends with it."""
+        return self._server(world.now_ms - HOUR_MS)
+
     def _server(self, now_ms: int) -> "_Served":
         """The server, put back to this moment of the shop's."""
         if self._served is None:
-            self._opened = _serving(self.folder)
-            self._served = self._opened.__enter__()
+            self._served = self._open.enter_context(_serving(self.folder))
         self._served.server.clock.behind_ms = time.time_ns() // 1_000_000 - now_ms
         return self._served
 

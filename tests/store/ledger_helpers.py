@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 from sqlalchemy import Connection, Table, create_engine, delete, insert, make_url, select, text
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy.schema import CreateSchema, DropSchema
 
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
@@ -29,12 +29,21 @@ def ledger_url(folder: Path, kind: str) -> str:
         return f"sqlite:///{folder / 'ledger.db'}"
     if not POSTGRES:
         pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
-    schema = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    engine = create_engine(POSTGRES)
-    with engine.begin() as connection:
-        connection.execute(CreateSchema(schema, if_not_exists=True))
-    engine.dispose()
-    return make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
+    return own_schema("test", anew=False)
+
+
+def own_schema(name: str, anew: bool) -> str:
+    """The URL of a schema of PostgreSQL that no other worker of this run of the tests reads or drops."""
+    schema = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    engine = create_engine(str(POSTGRES))
+    try:
+        with engine.begin() as db:
+            if anew:
+                db.execute(DropSchema(schema, cascade=True, if_exists=True))
+            db.execute(CreateSchema(schema, if_not_exists=True))
+    finally:
+        engine.dispose()
+    return make_url(str(POSTGRES)).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
 
 
 def open_ledger(folder: Path, kind: str = "sqlite", empty: bool = True) -> Ledger:
@@ -137,5 +146,5 @@ def check_books(ledger: Ledger, strict: bool = True) -> None:
 
 
 __all__ = ["CODES", "CUSTOMERS", "KINDS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "confirm", "do",
-           "issued", "ledger_url", "limit", "open_ledger", "reserve_all",
+           "issued", "ledger_url", "limit", "open_ledger", "own_schema", "reserve_all",
            "rollback"]  # fmt: skip

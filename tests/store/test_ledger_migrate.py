@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, open_ledger, rollback
-from sqlalchemy import create_engine, inspect, make_url, select, text
-from sqlalchemy.schema import CreateSchema, DropSchema
+from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, open_ledger, own_schema, rollback
+from sqlalchemy import create_engine, inspect, select, text
 
 from promolift.errors import ConfigError
 from promolift.store.ledger import Ledger
@@ -34,16 +33,7 @@ insert into outbox values ('msg_1', 'webhook', 'w', '{"data":{"customer_id":"u1"
 
 def made_by_1(folder: Path, kind: str) -> str:
     """The URL of a ledger as the first version left it."""
-    if kind == "postgresql" and POSTGRES:
-        engine = create_engine(POSTGRES)
-        with engine.begin() as db:
-            db.execute(DropSchema("test_old", cascade=True, if_exists=True))
-            db.execute(CreateSchema("test_old"))
-        engine.dispose()
-        options = {"options": "-csearch_path=test_old"}
-        url = make_url(POSTGRES).update_query_dict(options).render_as_string(False)
-    else:
-        url = ledger_url(folder, kind)
+    url = own_schema("test_old", anew=True) if kind == "postgresql" and POSTGRES else ledger_url(folder, kind)
     schema = (Path(__file__).with_name(f"ledger_1_{kind}.sql")).read_text(encoding="ascii")
     engine = create_engine(url)
     with engine.begin() as db:

@@ -15,7 +15,9 @@ from promolift.errors import StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.results.approved import mark as approval
 from promolift.results.job import Job, StepSummary
+from promolift.steps.pull import pull
 from promolift.steps.summary import health_summary, summary
+from promolift.store import Store
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
 FORM = 5  # of what the steps keep; another number makes all of them run again
@@ -37,8 +39,10 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     Raises StepError if a step before the first named one is missing or out of date.
     """
     wanted = [name for name in STEPS if name in steps]
+    if "ingest" in wanted:
+        pull(job)
     for name in STEPS:
-        mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign))
+        mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
         if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
             job.tell(name, 0.0)
             job.store.undone(STEPS[STEPS.index(name) :])  # if it is interrupted, it is not done
@@ -53,16 +57,19 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     return StepSummary(figures.pop("text"), figures)
 
 
-def fingerprint(config: Config, step: str, approved: str = "") -> str:
+def fingerprint(config: Config, step: str, approved: str = "", store: Store | None = None) -> str:
     """A hash of all that a step's result depends on: the code's version, settings, files, and the steps before.
 
-    `approved` is the text of the approved release, which the plan starts from.
+    `approved` is the text of the approved release, which the plan starts from; `store` holds what queries gave.
     """
     names = STEPS[: STEPS.index(step) + 1]
     keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
     values = config.model_dump(mode="json")
     parts: list[Any] = [__version__, FORM, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
-    for path in (path for file in config.data.raw_files for path in file.paths):
+    for name, file in config.data.files.items():
+        if file.query and store is not None and store.has_json(kept := f"pulled_{name}"):
+            parts.append((kept, store.load_json(kept)))
+    for path in (path for file in config.data.files.values() for path in file.paths):
         if Path(path).exists():
             state = Path(path).stat()
             parts.append((path, state.st_size, state.st_mtime_ns))

@@ -32,8 +32,9 @@ def arms(looks: np.ndarray) -> pl.DataFrame:
             "customer_id": [f"c{i:04d}" for i in range(n)], "menu_id": "all-10", "cost_cents": looks,
             "group": [f"g{i % GROUPS}" for i in range(n)], "arm_cost": 80.0, "arm_cost_se": 28.0, "net_cents": 40.0,
             "depth": 0.1, "basket_mean_cents": ORDER / 0.1, "amount_cents": None, "level": "assumed",
+            "gain_cents": 40.0, "gain_ratio": None, "cost_ratio": None,
         },
-        schema_overrides={"amount_cents": pl.Float64},
+        schema_overrides=dict.fromkeys(("amount_cents", "gain_ratio", "cost_ratio"), pl.Float64),
     )  # fmt: skip
 
 

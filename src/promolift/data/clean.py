@@ -13,11 +13,10 @@ import polars as pl
 from promolift.contract import Table
 from promolift.data import sql
 from promolift.data.counts import Counts, Met, count, tally
-from promolift.data.mapping import Mapping
+from promolift.data.mapping import GAPS, Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, PART_STATUS, currency_sql, kind_word
 from promolift.data.reader import Reader, moment_of
 from promolift.data.rules import RULES, CleanRules, Rule
-from promolift.data.times import GAPS
 from promolift.sql import bind, fetch, ident, kept, literal, run
 from promolift.tables import EVENTS
 

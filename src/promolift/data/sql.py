@@ -2,8 +2,7 @@
 
 import duckdb
 
-from promolift.data.times import COUNTED
-from promolift.sql import ident, literal, some
+from promolift.sql import COUNTED, ident, literal, some
 
 Relation = duckdb.DuckDBPyRelation
 

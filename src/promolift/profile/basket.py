@@ -19,8 +19,19 @@ from scipy import sparse
 
 from promolift.errors import SupportError
 from promolift.hashing import hash_int, hash_units
-from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
-from promolift.profile.encoder_data import Days, Ease, Floats, Histories, Ints, fit_ease, incidence
+from promolift.profile.encoder_data import (
+    COUNTERS,
+    PERSONAL,
+    RATES,
+    Days,
+    Ease,
+    Floats,
+    Histories,
+    Ints,
+    count,
+    fit_ease,
+    incidence,
+)
 from promolift.profile.trees import read_trees
 
 ITEM = (

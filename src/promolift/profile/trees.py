@@ -4,16 +4,18 @@ A node takes leaves away from the rows that it sends right, and the leftmost tha
 Lucchese et al. 2015, SIGIR). Legend: R rows, X inputs, T trees, D inner nodes of all trees, L leaves (32 at most).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import lightgbm as lgb
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.profile.encoder_data import Floats, Ints, compiled
-
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 Masks = NDArray[np.uint32]
 LEAVES = 32
 BLOCK = 1024  # rows whose masks are held at once
@@ -37,8 +39,8 @@ class Trees:
     def raw(self, x_RX: Floats) -> NDArray[np.float64]:
         """The sum over the trees, of each row."""
         out_R = np.zeros(len(x_RX))
-        x_XR = np.ascontiguousarray(x_RX.T)
-        _walk(x_XR, self.start_T, self.input_D, self.limit_D, self.nan_left_D, self.mask_D, self.leaf_TL, LOWEST, out_R)
+        nodes = (self.start_T, self.input_D, self.limit_D, self.nan_left_D, self.mask_D)
+        _walked(np.ascontiguousarray(x_RX.T), *nodes, self.leaf_TL, LOWEST, out_R)
         return out_R
 
 
@@ -77,7 +79,6 @@ def read_trees(text: str) -> Trees:
     )  # fmt: skip
 
 
-@compiled
 def _walk(
     x_XR: Floats, start_T: Ints, input_D: Ints, limit_D: Floats, nan_left_D: Any, mask_D: Masks, leaf_TL: Any,
     lowest: Ints, out_R: Any,
@@ -100,3 +101,6 @@ def _walk(
             for i in range(size):
                 alone = np.uint32(mask[i] & (~mask[i] + np.uint32(1)))
                 out[i] += leaves[lowest[np.uint32(alone * low) >> np.uint32(27)]]
+
+
+_walked: Callable[..., None] = numba.njit(cache=True)(_walk)

@@ -16,7 +16,6 @@ from duckdb import DuckDBPyRelation
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 WEEK_MS = 7 * DAY_MS
-COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}  # seconds of one
 
 
 def ident(name: str) -> str:

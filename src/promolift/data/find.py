@@ -29,7 +29,7 @@ from promolift.data.names import (
 from promolift.data.sql import NOTHING
 from promolift.data.times import MONTH_DAY, TimeGuess, guess_time
 from promolift.errors import InputError
-from promolift.sql import COUNTED
+from promolift.settings import COUNTED
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")

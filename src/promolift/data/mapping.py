@@ -7,10 +7,9 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from promolift.currency import Currency, currency_digits
+from promolift.currency import currency_digits
 from promolift.errors import InputError
-from promolift.settings import Settings, Zone, rows_of, toml_key, toml_value
-from promolift.sql import COUNTED
+from promolift.settings import COUNTED, Currency, Settings, Zone, rows_of, toml_key, toml_value
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]

@@ -2,7 +2,8 @@
 
 import duckdb
 
-from promolift.sql import COUNTED, ident, literal, some
+from promolift.settings import COUNTED
+from promolift.sql import ident, literal, some
 
 Relation = duckdb.DuckDBPyRelation
 

@@ -25,6 +25,8 @@ from promolift.results.plan import Plan
 from promolift.results.segments import segment_table, segment_words
 from promolift.results.shop import Health
 from promolift.results.standing import standing
+from promolift.steps.pull import pull
+from promolift.store import Store
 from promolift.tables import Z95
 from promolift.words import pick, share
 
@@ -48,8 +50,10 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     Raises StepError if a step before the first named one is missing or out of date.
     """
     wanted = [name for name in STEPS if name in steps]
+    if "ingest" in wanted:
+        pull(job)
     for name in STEPS:
-        mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign))
+        mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
         if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
             job.tell(name, 0.0)
             job.store.undone(STEPS[STEPS.index(name) :])  # if it is interrupted, it is not done
@@ -64,16 +68,19 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     return StepSummary(figures.pop("text"), figures)
 
 
-def fingerprint(config: Config, step: str, approved: str = "") -> str:
+def fingerprint(config: Config, step: str, approved: str = "", store: Store | None = None) -> str:
     """A hash of all that a step's result depends on: the code's version, settings, files, and the steps before.
 
-    `approved` is the text of the approved release, which the plan starts from.
+    `approved` is the text of the approved release, which the plan starts from; `store` holds what queries gave.
     """
     names = STEPS[: STEPS.index(step) + 1]
     keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
     values = config.model_dump(mode="json")
     parts: list[Any] = [__version__, FORM, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
-    for path in (path for file in config.data.raw_files for path in file.paths):
+    for name, file in config.data.files.items():
+        if file.query and store is not None and store.has_json(note := f"pulled_{name}"):
+            parts.append((note, store.load_json(note)))
+    for path in (path for file in config.data.files.values() for path in file.paths):
         if Path(path).exists():
             state = Path(path).stat()
             parts.append((path, state.st_size, state.st_mtime_ns))

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from promolift.lazy import lazy
 
-__all__ = ["Store", "shards_for"]
+__all__ = ["Store", "shards_for", "write_rows"]
 
 if TYPE_CHECKING:
-    from promolift.store.local import Store, shards_for
+    from promolift.store.local import Store, shards_for, write_rows
 else:
     lazy(__name__)

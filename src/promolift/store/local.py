@@ -168,7 +168,7 @@ class Store:
         """Write a table in one file, replacing what was there under that name; frames are written one after another."""
         self._claim()
         draft = self._work / f"{name}.parquet"
-        _write([rows] if isinstance(rows, pl.DataFrame) else rows, draft)
+        write_rows([rows] if isinstance(rows, pl.DataFrame) else rows, draft)
         self._publish(draft, self._file(name))
         _remove(self._folder(name))
 
@@ -216,7 +216,7 @@ class Store:
         draft.mkdir()
 
         def put(shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
-            _write(rows, draft / f"shard={shard}.parquet")
+            write_rows(rows, draft / f"shard={shard}.parquet")
 
         try:
             yield put
@@ -294,10 +294,16 @@ class Store:
         return StoredModel(arrays, _read_json(path.with_suffix(".json")))
 
     def forget(self, customer_id: str) -> dict[str, int]:
-        """Delete a customer's rows from every table that has `customer_id`; how many went, by table."""
+        """Delete a customer's rows from every table that has `customer_id`; how many went, by table.
+
+        Copies of a warehouse's tables go whole, since their columns are the shop's own; the next ingest asks again.
+        """
         self._claim()
         gone: dict[str, int] = {}
         for path in sorted((self.root / "tables").rglob("*.parquet")):
+            if path.name.startswith("pulled_"):
+                path.unlink()
+                continue
             rows = pl.scan_parquet(path)
             if "customer_id" not in rows.collect_schema():
                 continue
@@ -449,7 +455,8 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
         return sum(1 for _ in self)
 
 
-def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
+def write_rows(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
+    """Write a Parquet file: a relation, or frames of equal columns, at least one, one after another."""
     if isinstance(rows, Relation):
         _run(rows, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
         return

@@ -190,7 +190,7 @@ def _shown(draws: Draws, cells: Sequence[ArmCell], *parts: Mask) -> _Seen:
     seen = _compared(draws, cells, (draws.value_R, draws.window_R, draws.visits_R), *parts)
     free = _free(cells)
     letters = [cell.arm in free and cell.contact_se > 0 for cell in cells]
-    by_visits = np.tile(np.array([True] * 2 * len(cells) + letters), len(parts))
+    by_visits = np.tile(np.array([True] * 2 * len(cells) + letters, dtype=bool), len(parts))
     return seen._replace(seen_J=seen.seen_J & by_visits)
 
 

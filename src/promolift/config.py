@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from promolift.allocate.settings import Limit, Risk, StrategicRule
-from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.errors import ConfigError
@@ -18,7 +17,7 @@ from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
 from promolift.profile import ForecastSettings, Segment
-from promolift.settings import Settings, Zone
+from promolift.settings import Currency, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
 from promolift.terms import Language
 

@@ -16,7 +16,10 @@ from sqlalchemy import insert, text
 
 from promolift.config import Config
 from promolift.serve import uptake
+from promolift.serve.clock import Clock
 from promolift.serve.events import FILLED, Parsed, event_row, keep
+from promolift.serve.outbox import Outbox
+from promolift.serve.settings import ServeSettings
 from promolift.serve.uptake import TextCounter
 from promolift.store import ledger
 from promolift.store.ledger_audit import Act, audit
@@ -81,7 +84,11 @@ def round_of_duties(api: Api) -> None:
 
 
 def lived(db: Any, some: list[None]) -> list[None]:
-    for statement in (NUMBERS, *LIVED.strip().split(";\n")):
+    return filled(db, some, LIVED)
+
+
+def filled(db: Any, some: list[None], statements: str) -> list[None]:
+    for statement in (NUMBERS, *statements.strip().split(";\n")):
         db.execute(text(statement.rstrip(";").replace(":", "\\:")))
     return some
 
@@ -104,6 +111,44 @@ def test_a_start_reads_no_more_of_a_ledger_that_has_lived(
         while api.server.count_texts(0.0):
             pass
     assert begun(folder, shop[1], monkeypatch) <= 1.2 * empty + 200  # reading each row once would be 2,000 and more
+
+
+BACKLOG = """
+insert into outbox select 'w' || n || k, 'webhook', 'whk_' || (n % 3), '{}', 'waiting', 1, 9000 + n, null, n, null
+  from many, (select 1 as k union all select 2 union all select 3);
+insert into outbox select 's' || n, 'webhook', 'whk_9', '{}', 'sent', 1, n, null, n, null from many;
+insert into outbox select 'm' || n, 'email', 'dec_' || n, '{}', 'waiting', 1, 9000 + n, null, n, null from many;
+insert into outbox select 'p' || n, 'email', 'dec_' || n, '{}', 'sent', 1, n, null, n, null from many;
+"""
+
+
+def due_at(folder: Path, patch: pytest.MonkeyPatch, now_ms: int) -> tuple[list[tuple[str, str]], int, int]:
+    """Whom anything is due for at a moment, what it takes to see that, and what it takes to take the first of all."""
+    with counting(patch) as steps, open_ledger(folder) as book:
+        clock = Clock(5000, wall=lambda: now_ms, steady=lambda: now_ms)
+        sender = Outbox(book, ServeSettings(work=folder), clock, "key")
+        steps[0] = 0
+        lanes, looked = sender._due(), steps[0]
+        book.write(lambda db, some: [sender._take(db, lanes) and None for _ in some])
+        return sorted(map(tuple, lanes)), looked, steps[0] - looked
+
+
+def test_what_is_due_is_found_without_reading_what_waits_or_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_ledger(tmp_path) as book:
+        book.write(lambda db, some: filled(db, some, BACKLOG))
+    lanes, looked, _ = due_at(tmp_path, monkeypatch, 8000)
+    assert lanes == []
+    assert looked < 20
+    lanes, looked, taken = due_at(tmp_path, monkeypatch, 9002)
+    assert lanes == [("email", ""), ("webhook", "whk_1"), ("webhook", "whk_2")]
+    assert looked < 20
+    assert taken < 200
+    lanes, looked, taken = due_at(tmp_path, monkeypatch, 10**9)
+    assert lanes == [("email", ""), *(("webhook", f"whk_{n}") for n in range(3))]
+    assert looked < 20
+    assert taken < 4 * 200 * 3  # BATCH messages of each, and a bit
 
 
 def told(book: ledger.Ledger, name: str, *decisions: int, text_id: str = "t") -> None:

@@ -1,7 +1,7 @@
 """Every draw that a campaign kept and what came of it in; what each menu line adds for each group, and the release that
 follows from it, out. Windows that are over are pooled; a customer who stands in several is one cluster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -11,8 +11,9 @@ import polars as pl
 from promolift.config import Config
 from promolift.deliver import LineEffect
 from promolift.learn.ahead import EVERYBODY, Ahead, features, fit_ahead, value_between
-from promolift.learn.arms import Draws, effects
+from promolift.learn.arms import ArmValue, Draws, effects
 from promolift.learning.judge import JudgedEvidence
+from promolift.offer import MenuItem
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
@@ -26,6 +27,7 @@ from promolift.store import Store
 from promolift.tables import Z95
 
 NONE = "none"
+TAKES_OFF = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,14 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
         sales = sales.sort("customer_id", "day")
     ahead = fit_ahead(sales.filter(pl.col("day") < 0), 0, spans_of(job))  # knows no offer that was drawn
     rows = pl.concat([came_of(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)])
+    rows = as_shop_pays(rows, config.menu, cells)
     spread = pl.col("group").replace_strict(ahead.sd, default=ahead.sd.get(EVERYBODY, 0.0), return_dtype=pl.Float64)
     cells = cells.with_columns(pl.when(pl.col("sd") > 0).then("sd").otherwise(spread).alias("sd"))
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
-    found = effects(draws_of(rows, names["arm"], names["group"]), numbered(cells))
+    draws = draws_of(rows, names["arm"], names["group"])
+    found = effects(draws, numbered(cells))
+    if aimed:
+        found = effects(draws, numbered(as_used(cells, found)))
     plan = Plan.load(store).note
     tests = kept.filter(pl.col("arms").list.len() > 0)["ts_ms"].n_unique()
     rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
@@ -87,6 +93,23 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
         done, expected_of(done, cells, rules.held), kept["ts_ms"].n_unique(), ahead.spans.horizon,
         kept["customer_id"].n_unique(),
     )  # fmt: skip
+
+
+def as_used(cells: pl.DataFrame, found: list[ArmValue]) -> pl.DataFrame:
+    """Aimed cells with what was predicted moved by the share of the predicted cost that came: an offer that is used by
+    fewer costs less and adds less. Draws tell the cost long before they tell the gain; a cell without draws of its own
+    is moved as all others together."""
+    seen = [each for each in found if each.found.se is not None]
+    predicted = sum(each.cell.cost * each.found.n_arm for each in seen)
+    came = sum(each.cost * each.found.n_arm for each in seen)
+    if not (predicted > 0 and came > 0):
+        return cells
+    all_ = came / predicted
+    used = [
+        each.cost / each.cell.cost if each.found.se is not None and each.cell.cost > 0 < each.cost else all_
+        for each in found
+    ]
+    return cells.with_columns(pl.col("prior", "prior_se", "cost") * pl.Series("used", used))
 
 
 def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float) -> Ranged:
@@ -149,6 +172,22 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost", "visits").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
+
+
+def as_shop_pays(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFrame) -> pl.DataFrame:
+    """Value, window and cost of those who drew a line with what no receipt says: the supplier's part of what was taken
+    off comes back, telling a customer costs, and what is given that is no money off costs what was expected of it."""
+    lines = pl.DataFrame(
+        [(item.id, item.supplier_share, item.send_cost_cents, item.benefit.type in TAKES_OFF) for item in menu],
+        {"arm": pl.String, "part": pl.Float64, "send": pl.Float64, "off": pl.Boolean}, orient="row",
+    )  # fmt: skip
+    mine = rows.join(lines, on="arm", how="left", maintain_order="left")
+    mine = mine.join(cells.select("arm", "group", given="cost"), on=["arm", "group"], how="left", maintain_order="left")
+    off, unseen = pl.col("off").fill_null(True), pl.col("given").fill_null(0.0)
+    back = pl.col("part").fill_null(0.0) * pl.col("cost")
+    more = pl.when(off).then(back - pl.col("send").fill_null(0.0)).otherwise(-unseen)
+    paid = pl.when(off).then(pl.col("cost") - more).otherwise(unseen)
+    return mine.with_columns(pl.col("value", "window") + more, cost=paid).select(rows.columns)
 
 
 def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:

@@ -1,7 +1,9 @@
 """What a plan gives and draws by group of customers, kept; the sentences that say it before it is sent, out."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from promolift.deliver import LineEffect
@@ -88,10 +90,41 @@ def kept_cells(store: Store) -> pl.DataFrame | None:
     return cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
 
 
+class AimedRatios(NamedTuple):
+    """What came of aimed lines as a share of what was predicted of them: gains, and costs."""
+
+    gain: float
+    cost: float
+
+
+def aimed_ratios(effects: Sequence[LineEffect]) -> AimedRatios | None:
+    """Of all lines together, as many as drew each; None where nothing aimed drew."""
+    drew = [
+        (each.n_arm, each.net_cents, each.gain_ratio, each.cost_cents, each.cost_ratio)
+        for each in effects if each.n_arm > 0 and each.gain_ratio and each.cost_ratio
+    ]  # fmt: skip
+    if not drew:
+        return None
+    count_A, gain_A, gain_ratio_A, cost_A, cost_ratio_A = np.array(drew).T
+    hoped, priced = count_A @ (gain_A / gain_ratio_A), count_A @ (cost_A / cost_ratio_A)
+    return AimedRatios(float(count_A @ gain_A / hoped), float(count_A @ cost_A / priced))
+
+
 def draw_words(note: DrawNote, currency: str) -> list[str]:
     """What the plan gives and draws, in sentences: what will be known when, and what it costs at most."""
     said = []
-    if note.given:
+    if note.given and (came := aimed_ratios(note.effects)):
+        gain, cost = share(came.gain), share(came.cost)
+        said.append(
+            pick(
+                f"{count(note.given)} customers get what is predicted to add most for each. By the draws so far "
+                f"{gain} of the predicted gain comes about, and {cost} of the predicted cost: predictions are moved "
+                "by that.",
+                f"{count(note.given)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
+                f"成本约为预测的{cost}，预测已据此调整。",
+            )
+        )
+    elif note.given:
         said.append(
             pick(
                 f"{count(note.given)} customers get what has been shown to pay for customers like them.",

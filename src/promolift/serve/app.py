@@ -19,14 +19,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
-from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from promolift import __version__
 from promolift.config import Config
 from promolift.errors import ConfigError, PromoError
-from promolift.serve import hot, observe
+from promolift.serve import hot, observe, outbox
 from promolift.serve.door import Door
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
@@ -36,7 +35,6 @@ from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
 from promolift.store.ledger_audit import put
-from promolift.store.ledger_schema import OUTBOX
 
 GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
 FAILED = 3  # exit code of a server that could not start, as uvicorn has it
@@ -191,8 +189,7 @@ def _operations(app: FastAPI, server: Server) -> None:
     def metrics() -> Response:
         """Prometheus counters; needs an admin key, as they show how the business goes."""
         with server.ledger.read() as db:
-            waiting = select(func.count()).where(OUTBOX.c.status == "waiting")
-            server.metrics.waiting.set(db.execute(waiting).scalar_one())
+            server.metrics.waiting.set(outbox.waiting(db))
         for duty in server.duties.all:
             server.metrics.duties.labels(duty.name).set(duty.failed)
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import httpcore
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 from standardwebhooks import Webhook
 
 from promolift.serve.clock import Clock
@@ -30,7 +30,7 @@ from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_schema import OUTBOX, Members, Query
+from promolift.store.ledger_schema import MAILS, OUTBOX, Members, Query
 
 LOG = logging.getLogger("promolift.serve")
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
@@ -42,17 +42,34 @@ BATCH = 200  # messages to one receiver between two changes of the ledger
 AT_ONCE = 16  # requests under way to one receiver
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
 SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
-TAKE = Query(
+DUE = (
     select(OUTBOX.c.delivery_id, OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.body, OUTBOX.c.attempts)
-    .where(
-        OUTBOX.c.channel == bindparam("channel"),
-        OUTBOX.c.target.between(bindparam("first"), bindparam("last")),
-        OUTBOX.c.status == "waiting",
-        OUTBOX.c.next_ms <= bindparam("now_ms"),
-    )
+    .where(OUTBOX.c.status == "waiting", OUTBOX.c.next_ms <= bindparam("now_ms"))
     .order_by(OUTBOX.c.next_ms)
     .limit(BATCH)
 )
+TAKE = {
+    "webhook": Query(DUE.where(OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))),
+    "email": Query(DUE.where(MAILS)),
+}
+# From one receiver to the next by the index: however many messages wait, or were sent. A receiver's first one is
+# asked for by `min`, as PostgreSQL reads all that wait to see whether one `exists`.
+RECEIVERS = """
+    with recursive receivers (target) as (
+      select min(target) from outbox where channel = 'webhook'
+      union all
+      select (select min(o.target) from outbox o where o.channel = 'webhook' and o.target > receivers.target)
+      from receivers where receivers.target is not null)
+"""
+OF_ONE = "from outbox o where o.channel = 'webhook' and o.target = receivers.target and o.status = 'waiting'"
+OF_MAILS = "from outbox where channel = 'email' and status = 'waiting'"
+LANES = Query(text(f"""{RECEIVERS}
+    select 'webhook', target from receivers where (select min(o.next_ms) {OF_ONE}) <= :now_ms
+    union all select 'email', '' where (select min(next_ms) {OF_MAILS}) <= :now_ms
+"""))  # fmt: skip
+WAITING = Query(text(f"""{RECEIVERS}
+    select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS}) from receivers
+"""))  # fmt: skip
 POST = Query(insert(OUTBOX).inline())
 NAMED = OUTBOX.c.delivery_id.op("in")(Members("ids"))
 
@@ -157,6 +174,12 @@ def _waiting(channel: str, target: str, body: Any, now_ms: int) -> dict[str, Any
     return made._asdict() | waiting
 
 
+def waiting(db: Connection) -> int:
+    """How many messages are still to be sent."""
+    ((hooks, mails),) = WAITING.rows(db)
+    return int(hooks or 0) + int(mails)
+
+
 def safe_address(url: str, private: bool) -> WebhookTarget:
     """Where a webhook may be sent. Raises UnsafeTargetError.
 
@@ -229,10 +252,8 @@ class Outbox:
             LOG.error("sending failed", exc_info=error, extra={"channel": lane.channel})
 
     def _due(self) -> list[Lane]:
-        due = select(OUTBOX.c.channel, OUTBOX.c.target).where(OUTBOX.c.status == "waiting").distinct()
         with self.ledger.read() as db:
-            found = db.execute(due.where(OUTBOX.c.next_ms <= self.clock.now_ms())).all()
-        return sorted({Lane(channel, target if channel == "webhook" else "") for channel, target in found})
+            return [Lane(*row) for row in LANES.rows(db, now_ms=self.clock.now_ms())]
 
     async def _empty(self, lane: Lane) -> int:
         """Send what is due on a lane until no more is; how many were tried."""
@@ -280,8 +301,8 @@ class Outbox:
         found = []
         for channel, target in lanes:
             now_ms = self.clock.now_ms()
-            span = {"first": target, "last": target or "\U0010ffff"}  # all e-mails are one lane
-            found.append([Delivery(*row) for row in TAKE.rows(db, channel=channel, now_ms=now_ms, **span)])
+            due = TAKE[channel].rows(db, now_ms=now_ms, **({"target": target} if target else {}))
+            found.append([Delivery(*row) for row in due])
             taken = update(OUTBOX).where(NAMED).values(next_ms=now_ms + 10 * MINUTE_MS)
             db.execute(taken, {"ids": json.dumps([each.delivery_id for each in found[-1]])})
         return found

@@ -16,8 +16,20 @@ from promolift.deliver import Board, LineEffect, ReleaseTerms
 from promolift.deliver.settle import Settled
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
-from promolift.learn.arms import CEILING_Z, ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
-from promolift.results.arms import DrawnGroup, DrawNote, add_draws
+from promolift.learn.arms import (
+    CEILING_Z,
+    COST_DOUBT,
+    ArmCell,
+    ArmChoice,
+    ArmRules,
+    ArmValue,
+    Draws,
+    choose_arms,
+    detectable,
+    effects,
+    needed,
+)
+from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios
 from promolift.results.job import Job, Moments
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
@@ -216,7 +228,14 @@ def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> Ar
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
-    """Effects with what is done with each, by name."""
+    """Effects with what is done with each, by name. Of lines that are aimed all are given that pay: who gets which is
+    chosen by what is predicted of each customer."""
+    chosen = choose_arms(found, rules)
+    if cells["aimed"].any():
+        chosen = [
+            ArmChoice("give", 1.0) if each.pays >= rules.sure and each.net > 0 else choice
+            for each, choice in zip(found, chosen, strict=True)
+        ]
     return tuple(
         LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
@@ -226,9 +245,11 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level, aimed=aimed,
+            gain_ratio=each.net / prior if aimed and prior > 0 else None,
+            cost_ratio=each.cost / cost if aimed and cost > 0 else None,
         )
-        for (arm, group, aimed), each, choice in zip(
-            cells.select("arm", "group", "aimed").iter_rows(), found, choose_arms(found, rules), strict=True
+        for (arm, group, aimed, prior, cost), each, choice in zip(
+            cells.select("arm", "group", "aimed", "prior", "cost").iter_rows(), found, chosen, strict=True
         )
     )  # fmt: skip
 
@@ -248,13 +269,13 @@ def plan_arms(
     ).sort("customer_id", "menu_id")
     aimed = any(each.aimed for each in terms.effects)
     best = best.filter(pl.col("gain_cents") > 0) if aimed else best
-    cells = aimed_cells(best) if aimed else cells_of(best, people)
+    cells = pl.DataFrame(schema=CELLS) if aimed else cells_of(best, people)
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
         made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
         if made.note.ceiling_cents <= budget or share == 0:
-            return made._replace(cells=cells)
+            return made if aimed else made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
         share = share if share >= LEAST_SHARE else 0.0
 
@@ -265,14 +286,19 @@ def _drawn(
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
+    more = aimed_ratios(known)  # what is believed of lines and groups that never drew
     arms = best.join(
         table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state", "lead",
                      (pl.when(costs).then(part).otherwise(1.0) * pl.col("share")).alias("share"),
                      pl.col("cost_cents").alias("arm_cost"),
-                     pl.col("cost_se_cents").alias("arm_cost_se"),
+                     pl.col("cost_se_cents").alias("arm_cost_se"), "gain_ratio", "cost_ratio",
                      pl.col("evidence").alias("level")),
         on=["menu_id", "group"], how="left",
-    ).with_columns(pl.col("state").fill_null("closed"), pl.col("lead").fill_null(False))  # fmt: skip
+    ).with_columns(
+        pl.col("state").fill_null("give" if more else "closed"), pl.col("lead").fill_null(False),
+        pl.coalesce("gain_ratio", pl.lit(more.gain if more else None, pl.Float64)).alias("gain_ratio"),
+        pl.coalesce("cost_ratio", pl.lit(more.cost if more else None, pl.Float64)).alias("cost_ratio"),
+    )  # fmt: skip
     drawn_by = (job.config.plan.seed, terms.seed, "test", at.asof)
     unit = pl.DataFrame({"customer_id": people.groups["customer_id"]}).with_columns(
         unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
@@ -312,7 +338,8 @@ def _drawn(
     arms = arms.with_columns(pl.when(test | (pl.col("state") != "test")).then("state").otherwise(pl.lit("closed")))
     draws = kept_draws(job, at, arms, paid, own_terms, people)
     note = _note(job, arms, paid, made, budget, known, people)
-    return ArmPlan(found, own_terms, made, note, pl.DataFrame(schema=CELLS), draws.join(
+    cells = arms.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="semi")
+    return ArmPlan(found, own_terms, made, note, aimed_cells(cells), draws.join(
         made.given.select("customer_id", "offer_id"), on="customer_id"
     ).join(arms.select("customer_id", "offer_id", pl.col("menu_id").alias("arm")), on=["customer_id", "offer_id"],
            how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
@@ -347,12 +374,17 @@ def priced(arms: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the gain, cost and standard error of the cost that their line and group have, by customer.
 
     A customer's own share of it counts for half: who looks cheapest costs more than it looks, and where money is short
-    would be given first.
+    would be given first. Where what was predicted is what was drawn, each prediction is moved by the ratio that came.
     """
     middle = pl.col("cost_cents").mean().over("menu_id", "group")
+    doubt = (pl.col("arm_cost_se") / pl.col("arm_cost").clip(lower_bound=1e-9)).fill_null(COST_DOUBT)
     own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
-    of = {"arm_cost": "cost_now", "arm_cost_se": "cost_se_now", "net_cents": "gain_now"}
-    return arms.with_columns((pl.col(name) * own).alias(now) for name, now in of.items())
+    dearer = pl.col("cost_ratio") * pl.col("cost_cents")
+    return arms.with_columns(
+        gain_now=pl.coalesce(pl.col("gain_ratio") * pl.col("gain_cents"), pl.col("net_cents") * own),
+        cost_now=pl.coalesce(dearer, pl.col("arm_cost") * own),
+        cost_se_now=pl.coalesce(dearer * doubt, pl.col("arm_cost_se") * own),
+    )
 
 
 def ceiling_of(given: pl.DataFrame) -> float:
@@ -365,7 +397,7 @@ def ceiling_of(given: pl.DataFrame) -> float:
     if given.is_empty():
         return 0.0
     order = pl.coalesce(pl.col("depth") * pl.col("basket_mean_cents"), "amount_cents", pl.lit(0.0))
-    by = given.group_by("menu_id", "group", shown=pl.col("level") == "randomised").agg(
+    by = given.group_by("menu_id", "group", shown=(pl.col("level") == "randomised").fill_null(False)).agg(
         pl.col("cost_now", "cost_se_now").sum(), noise=(2 * pl.col("cost_now") * order).sum()
     )
     shown, doubt = by["shown"], by["cost_se_now"]
@@ -487,6 +519,7 @@ def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
 
 def keep_arms(job: Job, made: ArmPlan) -> None:
     """The beliefs before any draw, and this plan's draws beside all earlier ones."""
-    job.store.save("arms", made.cells)
+    if made.cells.height:
+        job.store.save("arms", made.cells)
     add_draws(job.store, made.draws, made.records.given["customer_id"])
     made.note.keep(job.store)

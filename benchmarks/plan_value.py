@@ -32,7 +32,7 @@ from promolift.simulate.world import GOODS
 from promolift.terms import covered
 
 COUNTS, NEVER = "counts alone", 10**12
-LIVES = "trial = true"
+LIVES = 'trial = "auto"'
 
 
 class Earned(NamedTuple):

@@ -14,10 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from promolift.config import RAW, Config
-from promolift.currency import Currency
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.serve.settings import Policy, ServeSettings
-from promolift.settings import Settings, Zone, settings_in
+from promolift.settings import Currency, Settings, Zone, settings_in, toml_key
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMED = {get_args(Currency)[1]: "currency code (ISO 4217)", get_args(Zone)[1]: "name of a time zone"}
@@ -26,6 +25,7 @@ PATTERNS = {
     r"^\d{4}-\d{2}-\d{2}$": "day as YYYY-MM-DD",
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
     r"^[^|,=\[\]]+$": "text without | , = [ ]",
+    r"^([A-Za-z_][A-Za-z0-9_]*)?$": "name of a column",
     r"^https?://": "address that begins with http:// or https://",
     r"^[A-Z][A-Z0-9_]*$": "capitals, digits and _",
 }
@@ -231,7 +231,7 @@ def _number(kind: type, rules: Sequence[Any]) -> str:
 def shown(value: Any, as_json: bool = False) -> str:
     """A value as it would stand in the file."""
     if isinstance(value, dict) and not as_json:
-        return "{ " + ", ".join(f"{name} = {shown(each)}" for name, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{toml_key(name)} = {shown(each)}" for name, each in value.items()) + " }"
     if isinstance(value, list | tuple):
         return f"[{', '.join(shown(each, as_json) for each in value)}]"
     if isinstance(value, float) and value.is_integer():

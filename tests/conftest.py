@@ -7,7 +7,9 @@ from hypothesis import settings
 
 from drawn import cases
 from own_shop import write_shop
+from s3_server import s3_server, s3_url
 
+__all__ = ["s3_server", "s3_url"]
 settings.register_profile("house", cases(100))
 settings.load_profile("house")
 

@@ -461,6 +461,19 @@ def decide(
 
 
 @verb(app.command())
+def export(
+    config: Path, work: Path, learned: Path,
+    tables: Annotated[Several, typer.Argument(help="plan, decisions, verdicts; left out: what there is.")] = None,
+) -> "StepSummary":  # fmt: skip
+    """Write plan, decisions and verdicts into the warehouse of [warehouse], in place of what was written before."""
+    from promolift.run import Job
+    from promolift.steps.export import export as write
+
+    with stores.Store(work) as store, showing() as tell:
+        return write(Job(settings_of(config), store, tell), tables or [], learned)
+
+
+@verb(app.command())
 def erase(
     customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
 ) -> "StepSummary":
@@ -471,7 +484,7 @@ def erase(
         gone = store.forget(customer)
     rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
     text = (
-        f"erased: {rows} rows ({tables}). Delete them from the shop's files, too, or the next ingest reads them again."
+        f"erased: {rows} rows ({tables}). Delete them from the shop's logs too: else the next ingest reads them again."
     )
     return StepSummary(text, {"step": "erase", "rows": gone})
 

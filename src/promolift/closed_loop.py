@@ -58,7 +58,7 @@ proposals = "none"
 [plan]
 campaign = "made-up"
 budget_cents = {budget}
-trial = true
+trial = "auto"
 [[menu]]
 id = "reminder"
 benefit = {{ type = "reminder" }}

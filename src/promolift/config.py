@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from promolift.allocate.settings import Limit, Risk, StrategicRule
-from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.errors import ConfigError
@@ -18,11 +17,13 @@ from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
 from promolift.profile import ForecastSettings, Segment
-from promolift.settings import Settings, Zone
+from promolift.settings import Currency, Settings, Zone
+from promolift.sources.warehouse import WarehouseSettings
 from promolift.terms import Language
 
 RawName = Literal["events", "customers", "products", "promotions"]
 RAW: tuple[RawName, ...] = ("events", "customers", "products", "promotions")
+BY_PRICE = "price_sensitivity"  # in plan.groups: no segment, but halves of the groups there are
 
 
 class ShopSettings(Settings):
@@ -61,10 +62,32 @@ class JoinedFile(Settings):
 
 
 class RawFile(Settings):
-    """One raw file (CSV, Parquet, JSON or Excel) and how its columns become ours."""
+    """One raw file (CSV, Parquet, JSON or Excel), or a query to the warehouse, and how its columns become ours."""
 
     path: str = Field(
-        min_length=1, description="The file. It starts at the folder of promolift.toml.", examples=["lines.csv"]
+        default="", description="The file. It starts at the folder of promolift.toml.", examples=["lines.csv"]
+    )
+    query: str = Field(
+        default="",
+        description="In place of a file: a SELECT that [the warehouse](#warehouse) answers with the rows.",
+        examples=["select member, sku, price, paid_at, changed_at from order_lines order by changed_at"],
+    )
+    watermark: str = Field(
+        default="",
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        description="Column of the query that grows with every new or changed row: a time, a day or a whole number. "
+        "The next run asks only for rows from the last one on. Left out: each run reads all rows.",
+        examples=["changed_at"],
+    )
+    reread_days: int = Field(
+        default=1,
+        ge=0,
+        description="So many days before the last watermark are read again, for rows that were written late.",
+    )
+    key: tuple[str, ...] = Field(
+        default=(),
+        description="With a watermark: columns that name a row. A changed row takes the place of the one with its key.",
+        examples=[["order_id", "line"]],
     )
     header: tuple[str, ...] = Field(
         default=(),
@@ -79,15 +102,24 @@ class RawFile(Settings):
     )
     mapping: Mapping
 
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.path) == bool(self.query):
+            raise ValueError("name a file by path, or give a query to the warehouse: one of the two")
+        if not self.watermark and self.key:
+            raise ValueError("key says which rows of an earlier reading a new one replaces; it needs a watermark")
+        return self
+
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every file that is read."""
-        return (self.path, *(each.path for each in self.join))
+        """Every file that is named."""
+        return tuple(filter(None, (self.path, *(each.path for each in self.join))))
 
     def placed(self, folder: Path) -> "RawFile":
         """The same with paths that start at `folder`."""
         joined = tuple(each.model_copy(update={"path": str(folder / each.path)}) for each in self.join)
-        return self.model_copy(update={"path": str(folder / self.path), "join": joined})
+        path = str(folder / self.path) if self.path else ""
+        return self.model_copy(update={"path": path, "join": joined})
 
 
 class DataSettings(Settings):
@@ -144,9 +176,11 @@ class DataSettings(Settings):
         return self
 
     @property
-    def raw_files(self) -> tuple[RawFile, ...]:
-        """All raw files that are named."""
-        return tuple(file for name in RAW if (file := getattr(self, name)) is not None) + self.more_events
+    def files(self) -> dict[str, RawFile]:
+        """All raw files and queries that are named: events, events2 and so on, customers, products, promotions."""
+        named: dict[str, RawFile | None] = {name: getattr(self, name) for name in RAW}
+        named |= {f"events{number}": file for number, file in enumerate(self.more_events, start=2)}
+        return {name: file for name, file in named.items() if file is not None}
 
 
 class PlanSettings(Settings):
@@ -234,7 +268,8 @@ class PlanSettings(Settings):
     groups: tuple[str, ...] = Field(
         default=(),
         description="Segments that are groups of their own in tests, in this order: whoever belongs to one is in the "
-        "first of them, everybody else in the groups by how long they have been away and what they are worth. Draws "
+        "first of them, everybody else in the groups by how long they have been away and what they are worth. With "
+        "`price_sensitivity` these are halved by it where they are so large that the halves can be told apart. Draws "
         "under other groups are not pooled with these. Few and large ones: below some hundred customers hardly "
         "anything is shown.",
         examples=[["frequent"]],
@@ -281,6 +316,7 @@ class Config(Settings):
     )
     shop: ShopSettings = ShopSettings()
     data: DataSettings
+    warehouse: WarehouseSettings = WarehouseSettings()
     encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
@@ -334,7 +370,8 @@ class Config(Settings):
     @model_validator(mode="after")
     def _segments_are_known(self) -> Self:
         known = [each.name for each in self.segment]
-        asked = [("rules.excluded_segments", self.rules.excluded_segments), ("plan.groups", self.plan.groups)]
+        asked = [("rules.excluded_segments", self.rules.excluded_segments)]
+        asked += [("plan.groups", tuple(name for name in self.plan.groups if name != BY_PRICE))]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
         asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]
         limits = [Limit.read(text) for text in self.plan.limits]

@@ -22,7 +22,7 @@ from promolift.results.job import Job, StepSummary, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Health
-from promolift.store import Store
+from promolift.store import Store, url_of
 
 WORK = Path(".promolift")
 
@@ -51,6 +51,8 @@ class Shop:
         given = {"events": events, "products": products, "customers": customers, "promotions": promotions}
         if events is None:
             raise ConfigError("a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')")
+        if url := url_of(work):
+            raise ConfigError(f"{url}: settings made from files are written to a folder; then Shop.open(work={url!r})")
         folder = Path(work)
         files: dict[str, Path] = {name: _file(folder, name, given[name]) for name in RAW if given[name] is not None}
         config = folder / "promolift.toml"
@@ -72,7 +74,7 @@ class Shop:
         shop = cls.__new__(cls)
         shop.guessed = ""
         data = config.data
-        shop._start(config, Store(Path(work), memory=data.memory, threads=data.threads), on_progress)
+        shop._start(config, Store(work, memory=data.memory, threads=data.threads), on_progress)
         return shop
 
     def _start(self, config: Config, store: Store, on_progress: Tell | None) -> None:
@@ -86,7 +88,7 @@ class Shop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close, whatever happened."""
-        self.close()
+        self.store.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Let go of the work folder."""

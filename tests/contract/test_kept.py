@@ -22,6 +22,7 @@ MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*
 WRITERS = {"save", "save_json", "sharded", "save_model", "save_files"}
 # Where a loop or an argument hands a name on: what it may be.
 HANDED_ON = {
+    ("steps/pull.py", "kept"): {"pulled_"},
     ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf"},
     ("results/trial.py", "name"): {"trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_qini",
                                    "trial_curves", "trial_deciles", "trial_policies", "trial_plan", "trial_frontier",

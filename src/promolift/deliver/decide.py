@@ -34,7 +34,8 @@ class LineEffect(Settings):
     the draws alone: its 95 % interval is their own, where what is believed leans on what was assumed. `visits` is how
     many more purchase days the window had by the draws alone. `give`: to the whole group; `test`: drawn on `share` of
     it; `closed`. `lead`: who takes no part in the test of their group gets it. `aimed`: it was drawn, and is given,
-    only among those of the group for whom the response model expected a gain.
+    only among those of the group for whom the response model expected a gain; `gain_ratio` and `cost_ratio` are then
+    what is believed now as a share of what was predicted, by which each customer's own prediction is moved.
     """
 
     arm: str
@@ -56,6 +57,8 @@ class LineEffect(Settings):
     n_arm: int = 0
     n_none: int = 0
     aimed: bool = False
+    gain_ratio: float | None = None
+    cost_ratio: float | None = Field(default=None, ge=0)
     evidence: Literal["randomised", "adjusted", "assumed"]
 
 

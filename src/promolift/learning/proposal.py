@@ -23,7 +23,7 @@ from promolift.results.learned import KINDS, NextRelease
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.standing import Standing, standing
 from promolift.settings import Settings
-from promolift.store import Store
+from promolift.store import Store, exists
 from promolift.tables import Interval
 from promolift.words import money
 
@@ -144,7 +144,7 @@ def show(at: Where) -> StepSummary:
 
 def stands(config: Config, work: Path, out: Path) -> StepSummary:
     """Where the shop stands, a proposal in `out` that waits for a person among it; nothing is written."""
-    if not work.is_dir():
+    if not exists(work):
         found = Standing("data", "No log has been read yet.", "promolift run")
     else:
         proposal = Proposed.read(out) if (out / FILE).is_file() else None
@@ -213,7 +213,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _opened(work: Path) -> Store:
-    if not work.is_dir():
+    if not exists(work):
         raise StepError(f"{work}: no such work folder; run `promolift run` first, or name it with --work")
     return Store(work)
 

@@ -31,7 +31,7 @@ from promolift.results.plan import PlanNote
 from promolift.results.standing import standing
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
-from promolift.store import Store
+from promolift.store import Store, exists
 from promolift.words import money
 
 
@@ -94,7 +94,7 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
 @contextmanager
 def opened(folder: Path) -> Iterator[Store | None]:
     """The work folder if there is one; none is made."""
-    if not folder.is_dir():
+    if not exists(folder):
         yield None
         return
     with Store(folder) as store:

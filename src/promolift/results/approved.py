@@ -10,10 +10,9 @@ NOTE = "release"  # notes/release.json: the part `release` of a proposal
 
 def approved(store: Store, campaign_id: str) -> ReleaseTerms | None:
     """The approved release of a campaign, None if there is none. Raises ConfigError if its file is not one."""
-    path = store.root / "notes" / f"{NOTE}.json"
-    if not path.is_file():
+    if not store.has_json(NOTE):
         return None
-    release = ReleaseTerms.parse(store.load_json(NOTE), str(path))
+    release = ReleaseTerms.parse(store.load_json(NOTE), str(store.root / "notes" / f"{NOTE}.json"))
     return release if release.campaign_id == campaign_id else None
 
 
@@ -24,7 +23,7 @@ def approve(store: Store, release: ReleaseTerms) -> None:
 
 def forget(store: Store) -> None:
     """Let the next plan start anew."""
-    (store.root / "notes" / f"{NOTE}.json").unlink(missing_ok=True)
+    store.remove_json(NOTE)
 
 
 def taken_over(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:

@@ -1,7 +1,9 @@
 """What a plan gives and draws by group of customers, kept; the sentences that say it before it is sent, out."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from promolift.deliver import LineEffect
@@ -33,7 +35,9 @@ class DrawNote(Note):
     given costs at most but for one month in a thousand, `largest` the largest group, `assumed_visits` by how much an
     offer is assumed to raise the odds of coming, None where draws have told, and `visits_flip` the rise at which what
     is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
-    `habit_flip` what those who use it bring after the window, discounts would be worth nothing."""
+    `habit_flip` what those who use it bring after the window, discounts would be worth nothing. `halves` is how many
+    customers a group would need to be halved by price sensitivity, where that was asked for and none is; 0 where
+    nobody's is known."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
@@ -48,6 +52,7 @@ class DrawNote(Note):
     effects: tuple[LineEffect, ...]
     assumed_visits: float | None = None
     visits_flip: float | None = None
+    halves: int | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -88,10 +93,41 @@ def kept_cells(store: Store) -> pl.DataFrame | None:
     return cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
 
 
+class AimedRatios(NamedTuple):
+    """What came of aimed lines as a share of what was predicted of them: gains, and costs."""
+
+    gain: float
+    cost: float
+
+
+def aimed_ratios(effects: Sequence[LineEffect]) -> AimedRatios | None:
+    """Of all lines together, as many as drew each; None where nothing aimed drew."""
+    drew = [
+        (each.n_arm, each.net_cents, each.gain_ratio, each.cost_cents, each.cost_ratio)
+        for each in effects if each.n_arm > 0 and each.gain_ratio and each.cost_ratio
+    ]  # fmt: skip
+    if not drew:
+        return None
+    count_A, gain_A, gain_ratio_A, cost_A, cost_ratio_A = np.array(drew).T
+    hoped, priced = count_A @ (gain_A / gain_ratio_A), count_A @ (cost_A / cost_ratio_A)
+    return AimedRatios(float(count_A @ gain_A / hoped), float(count_A @ cost_A / priced))
+
+
 def draw_words(note: DrawNote, currency: str) -> list[str]:
     """What the plan gives and draws, in sentences: what will be known when, and what it costs at most."""
     said = []
-    if note.given:
+    if note.given and (came := aimed_ratios(note.effects)):
+        gain, cost = share(came.gain), share(came.cost)
+        said.append(
+            pick(
+                f"{count(note.given)} customers get what is predicted to add most for each. By the draws so far "
+                f"{gain} of the predicted gain comes about, and {cost} of the predicted cost: predictions are moved "
+                "by that.",
+                f"{count(note.given)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
+                f"成本约为预测的{cost}，预测已据此调整。",
+            )
+        )
+    elif note.given:
         said.append(
             pick(
                 f"{count(note.given)} customers get what has been shown to pay for customers like them.",
@@ -125,6 +161,8 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
                 f"{listed(lead)}不花钱，且预计有收益：多数客户会收到，只留一组对照不发。",
             )
         )
+    if note.halves is not None:
+        said.append(_not_halved(note.halves, note.largest))
     said += _assumed(note)
     if weak:
         need = count(min(each.needed for each in note.tested))
@@ -143,6 +181,21 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         )
     )
     return said
+
+
+def _not_halved(needed: int, largest: int) -> str:
+    """Why no group is halved by price sensitivity."""
+    if not needed:
+        return pick(
+            "Groups are not halved by price sensitivity: without discounts on the shelf nobody's is known.",
+            "没有按价格敏感度再分组：没有货架折扣，无法得知客户的价格敏感度。",
+        )
+    need, most = count(needed), count(largest)
+    return pick(
+        f"Groups are not halved by price sensitivity: to tell the halves apart a group needs {need} customers, and the "
+        f"largest has {most}.",
+        f"没有按价格敏感度再分组：要区分两半，一组需要{need}位客户，而最大的一组只有{most}位。",
+    )
 
 
 def _assumed(note: DrawNote) -> list[str]:
@@ -189,7 +242,8 @@ def _group(group: DrawnGroup, currency: str) -> str:
 
 _GROUPS_ZH = {
     "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
-    "high value": "价值较高", "low value": "价值较低",
+    "high value": "价值较高", "low value": "价值较低", "price sensitive": "对价格敏感",
+    "less price sensitive": "对价格不太敏感",
 }  # fmt: skip
 
 

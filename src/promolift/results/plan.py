@@ -1,7 +1,7 @@
 """What the plan step decided, kept in a work folder: every number once, and who gets which offer."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -419,6 +419,11 @@ class Plan:
     def decided(self, *columns: str) -> pl.DataFrame:
         """Some columns of DECISIONS alone: its lists are as long as the candidates."""
         return fetch(self.store.table("decisions").project(", ".join(columns)))
+
+    def records(self, rows: int) -> Iterator[pl.DataFrame]:
+        """DECISIONS, so many rows at once."""
+        for batch in self.store.table("decisions").to_arrow_reader(rows):
+            yield pl.DataFrame(pl.from_arrow(batch))
 
     @cached_property
     def frontier(self) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from promolift.deliver.decide import NONE
 from promolift.errors import ConfigError
 from promolift.results.plan import Plan
 from promolift.serve.settings import ServeSettings
-from promolift.store import Store
+from promolift.store import Store, on_this_machine, url_of
 
 if TYPE_CHECKING:
     from promolift.serve.app import Dress
@@ -28,9 +28,11 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read ({error}); see docs/serve.md for an example") from None
+    if url := url_of(str(values.get("work", work))):
+        raise ConfigError(f"{url}: a server keeps ledger and releases in a folder of its machine; name one by --work")
     if ledger := os.environ.get("PROMOLIFT_LEDGER"):
         values["ledger"] = ledger
-    return ServeSettings.parse({"work": work} | values, str(path or "promolift serve"))
+    return ServeSettings.parse({"work": on_this_machine(work)} | values, str(path or "promolift serve"))
 
 
 def run_server(

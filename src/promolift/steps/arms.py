@@ -4,7 +4,7 @@ An arm is a menu line: for each customer that of its offers which is expected to
 is believed by the response model before the first test, and by the draws from then on (`learn/arms.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,23 +12,37 @@ import numpy as np
 import polars as pl
 
 from promolift import allocate, deliver
+from promolift.config import BY_PRICE
 from promolift.deliver import Board, LineEffect, ReleaseTerms
 from promolift.deliver.settle import Settled
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
-from promolift.learn.arms import CEILING_Z, ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
-from promolift.results.arms import DrawnGroup, DrawNote, add_draws
+from promolift.learn.arms import (
+    CEILING_Z,
+    COST_DOUBT,
+    VISITS,
+    VISITS_DOUBT,
+    ArmCell,
+    ArmChoice,
+    ArmRules,
+    ArmValue,
+    Draws,
+    choose_arms,
+    detectable,
+    effects,
+    needed,
+)
+from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
 from promolift.results.job import Job, Moments
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
-VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-VISITS_DOUBT = 0.1  # s.d. of that
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 NOT_YET = "not bought yet"
+DEAL_SEEKERS, OTHERS = "price sensitive", "less price sensitive"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
 OTHER = "another offer fits this customer better"
@@ -65,11 +79,13 @@ class ArmPlan(NamedTuple):
 
 
 class People(NamedTuple):
-    """Everybody who may be written to and has bought: customer_id, group; and what is expected of groups."""
+    """Everybody who may be written to and has bought: customer_id, group; what is expected of groups; and how many
+    customers a group would need for halves by price sensitivity (`Halved`)."""
 
     groups: pl.DataFrame
     ahead: Ahead
     base: Mapping[str, tuple[float, float]]
+    halves: int | None = None
 
 
 def spans_of(job: Job) -> Spans:
@@ -86,15 +102,19 @@ def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     rows = known.select("customer_id", "group").with_columns(
         window=pl.Series(expected.window_N), horizon=pl.Series(expected.horizon_N)
     )
+    halves, names = None, [name for name in job.config.plan.groups if name != BY_PRICE]
     if job.config.plan.groups:
-        mine = members(job, job.profiled.profiles(at.asof))
-        ahead, rows = by_segment(ahead, rows, mine, job.config.plan.groups)
+        profiles = job.profiled.profiles(at.asof)
+    if BY_PRICE in job.config.plan.groups:
+        ahead, rows, halves = halved(job, ahead, rows, profiles)
+    if names:
+        ahead, rows = by_segment(ahead, rows, members(job, profiles), names)
     means = rows.group_by("group").agg(pl.col("window", "horizon").mean())
     base = {group: (window, horizon) for group, window, horizon in means.iter_rows()}
     may = consent.filter("may_send").select("customer_id")
     base[NOT_YET] = (0.0, 0.0)
     groups = may.join(rows, on="customer_id", how="left").select("customer_id", pl.col("group").fill_null(NOT_YET))
-    return People(groups.sort("customer_id"), ahead, base)
+    return People(groups.sort("customer_id"), ahead, base, halves)
 
 
 class Grouped(NamedTuple):
@@ -105,20 +125,63 @@ class Grouped(NamedTuple):
 
 
 def by_segment(ahead: Ahead, rows: pl.DataFrame, mine: pl.DataFrame, names: Sequence[str]) -> Grouped:
-    """Whoever belongs to one of the segments `names` is in the first of them instead; of it is expected what is of the
-    groups that they come from. `mine`: customer_id, and segments as a list."""
+    """Whoever belongs to one of the segments `names` is in the first of them instead. `mine`: customer_id, and segments
+    as a list."""
     first = pl.coalesce(pl.when(pl.col("segments").list.contains(name)).then(pl.lit(name)) for name in names)
     own = mine.select("customer_id", first.alias("own"))
-    both = rows.join(own, on="customer_id", how="left", maintain_order="left")
+    return _regrouped(ahead, rows.join(own, on="customer_id", how="left", maintain_order="left"))
+
+
+class Halved(NamedTuple):
+    """As `Grouped`; `needs` is how many customers the smallest group would need where none is halved, 0 where nobody's
+    price sensitivity is known, None where some are halved."""
+
+    ahead: Ahead
+    rows: pl.DataFrame
+    needs: int | None
+
+
+def halved(job: Job, ahead: Ahead, rows: pl.DataFrame, profiles: pl.DataFrame) -> Halved:
+    """Groups that are large enough in halves by price sensitivity; once drawn by halves, a group stays halved."""
+    if profiles["price_sensitivity"].is_null().all():
+        return Halved(ahead, rows, 0)
+    drawn, least = all_draws(job.store), halves_of(ahead, rows)
+    before = set() if drawn is None else set(drawn.filter(campaign_id=job.config.plan.campaign)["group"])
+    sizes = dict(rows["group"].value_counts().iter_rows())
+    split = {group for group in least if sizes[group] >= least[group] or f"{group}, {DEAL_SEEKERS}" in before}
+    return Halved(*by_price(ahead, rows, profiles, split), None if split else min(least.values(), default=0))
+
+
+def halves_of(ahead: Ahead, rows: pl.DataFrame) -> dict[str, int]:
+    """How many customers each group needs for halves of it to be told apart: each shows within MONTHS windows, half of
+    it drawn, an effect as large as what is assumed of a letter."""
+    means = rows.group_by("group").agg(pl.col("window").mean())
+    smallest = {group: contact_of(ahead, group, max(window, 0.0)).whole for group, window in means.iter_rows()}
+    return {group: int(4 * needed(ahead.sd.get(group, 0.0), max(small, 1.0)) / MONTHS) + 1
+            for group, small in smallest.items()}  # fmt: skip
+
+
+def by_price(ahead: Ahead, rows: pl.DataFrame, profiles: pl.DataFrame, split: Collection[str]) -> Grouped:
+    """The groups in `split` in halves by their middle price sensitivity; who has none stays where they are."""
+    known = rows.join(profiles.select("customer_id", "price_sensitivity"), on="customer_id", how="left",
+                      maintain_order="left")  # fmt: skip
+    price = pl.col("price_sensitivity")
+    half = pl.when(price > price.median().over("group")).then(pl.lit(DEAL_SEEKERS)).otherwise(pl.lit(OTHERS))
+    own = pl.when(pl.col("group").is_in(list(split)) & price.is_not_null()).then(pl.format("{}, {}", "group", half))
+    return _regrouped(ahead, known.with_columns(own.alias("own")).drop("price_sensitivity"))
+
+
+def _regrouped(ahead: Ahead, rows: pl.DataFrame) -> Grouped:
+    """With `own` as the group of who has one: of it is expected what is of the groups that they come from."""
     old = pl.col("group")
-    figures = both.drop_nulls("own").select(
+    figures = rows.drop_nulls("own").select(
         "own", (old.replace_strict(ahead.sd, default=0.0, return_dtype=pl.Float64) ** 2).alias("var"),
         *(old.replace_strict(each, default=0.0, return_dtype=pl.Float64).alias(name)
           for name, each in (("away", ahead.away), ("comeback", ahead.comeback))),
     ).group_by("own").agg(pl.col("var").mean().sqrt().alias("sd"), pl.col("away", "comeback").mean())  # fmt: skip
     more = {name: dict(figures.select("own", name).iter_rows()) for name in ("sd", "away", "comeback")}
     known = replace(ahead, **{name: getattr(ahead, name) | found for name, found in more.items()})
-    return Grouped(known, both.with_columns(pl.coalesce("own", "group").alias("group")).drop("own"))
+    return Grouped(known, rows.with_columns(pl.coalesce("own", "group").alias("group")).drop("own"))
 
 
 def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:
@@ -206,7 +269,8 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)))
+    none = np.zeros(0)
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), none, none, none, none, none, nobody)
     return effects(empty, numbered(cells))
 
 
@@ -216,7 +280,14 @@ def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> Ar
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
-    """Effects with what is done with each, by name."""
+    """Effects with what is done with each, by name. Of lines that are aimed all are given that pay: who gets which is
+    chosen by what is predicted of each customer."""
+    chosen = choose_arms(found, rules)
+    if cells["aimed"].any():
+        chosen = [
+            ArmChoice("give", 1.0) if each.pays >= rules.sure and each.net > 0 else choice
+            for each, choice in zip(found, chosen, strict=True)
+        ]
     return tuple(
         LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
@@ -226,9 +297,11 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level, aimed=aimed,
+            gain_ratio=each.net / prior if aimed and prior > 0 else None,
+            cost_ratio=each.cost / cost if aimed and cost > 0 else None,
         )
-        for (arm, group, aimed), each, choice in zip(
-            cells.select("arm", "group", "aimed").iter_rows(), found, choose_arms(found, rules), strict=True
+        for (arm, group, aimed, prior, cost), each, choice in zip(
+            cells.select("arm", "group", "aimed", "prior", "cost").iter_rows(), found, chosen, strict=True
         )
     )  # fmt: skip
 
@@ -248,13 +321,13 @@ def plan_arms(
     ).sort("customer_id", "menu_id")
     aimed = any(each.aimed for each in terms.effects)
     best = best.filter(pl.col("gain_cents") > 0) if aimed else best
-    cells = aimed_cells(best) if aimed else cells_of(best, people)
+    cells = pl.DataFrame(schema=CELLS) if aimed else cells_of(best, people)
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
         made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
         if made.note.ceiling_cents <= budget or share == 0:
-            return made._replace(cells=cells)
+            return made if aimed else made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
         share = share if share >= LEAST_SHARE else 0.0
 
@@ -265,14 +338,19 @@ def _drawn(
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
+    more = aimed_ratios(known)  # what is believed of lines and groups that never drew
     arms = best.join(
         table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state", "lead",
                      (pl.when(costs).then(part).otherwise(1.0) * pl.col("share")).alias("share"),
                      pl.col("cost_cents").alias("arm_cost"),
-                     pl.col("cost_se_cents").alias("arm_cost_se"),
+                     pl.col("cost_se_cents").alias("arm_cost_se"), "gain_ratio", "cost_ratio",
                      pl.col("evidence").alias("level")),
         on=["menu_id", "group"], how="left",
-    ).with_columns(pl.col("state").fill_null("closed"), pl.col("lead").fill_null(False))  # fmt: skip
+    ).with_columns(
+        pl.col("state").fill_null("give" if more else "closed"), pl.col("lead").fill_null(False),
+        pl.coalesce("gain_ratio", pl.lit(more.gain if more else None, pl.Float64)).alias("gain_ratio"),
+        pl.coalesce("cost_ratio", pl.lit(more.cost if more else None, pl.Float64)).alias("cost_ratio"),
+    )  # fmt: skip
     drawn_by = (job.config.plan.seed, terms.seed, "test", at.asof)
     unit = pl.DataFrame({"customer_id": people.groups["customer_id"]}).with_columns(
         unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
@@ -312,7 +390,8 @@ def _drawn(
     arms = arms.with_columns(pl.when(test | (pl.col("state") != "test")).then("state").otherwise(pl.lit("closed")))
     draws = kept_draws(job, at, arms, paid, own_terms, people)
     note = _note(job, arms, paid, made, budget, known, people)
-    return ArmPlan(found, own_terms, made, note, pl.DataFrame(schema=CELLS), draws.join(
+    cells = arms.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="semi")
+    return ArmPlan(found, own_terms, made, note, aimed_cells(cells), draws.join(
         made.given.select("customer_id", "offer_id"), on="customer_id"
     ).join(arms.select("customer_id", "offer_id", pl.col("menu_id").alias("arm")), on=["customer_id", "offer_id"],
            how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
@@ -347,12 +426,17 @@ def priced(arms: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the gain, cost and standard error of the cost that their line and group have, by customer.
 
     A customer's own share of it counts for half: who looks cheapest costs more than it looks, and where money is short
-    would be given first.
+    would be given first. Where what was predicted is what was drawn, each prediction is moved by the ratio that came.
     """
     middle = pl.col("cost_cents").mean().over("menu_id", "group")
+    doubt = (pl.col("arm_cost_se") / pl.col("arm_cost").clip(lower_bound=1e-9)).fill_null(COST_DOUBT)
     own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
-    of = {"arm_cost": "cost_now", "arm_cost_se": "cost_se_now", "net_cents": "gain_now"}
-    return arms.with_columns((pl.col(name) * own).alias(now) for name, now in of.items())
+    dearer = pl.col("cost_ratio") * pl.col("cost_cents")
+    return arms.with_columns(
+        gain_now=pl.coalesce(pl.col("gain_ratio") * pl.col("gain_cents"), pl.col("net_cents") * own),
+        cost_now=pl.coalesce(dearer, pl.col("arm_cost") * own),
+        cost_se_now=pl.coalesce(dearer * doubt, pl.col("arm_cost_se") * own),
+    )
 
 
 def ceiling_of(given: pl.DataFrame) -> float:
@@ -365,7 +449,7 @@ def ceiling_of(given: pl.DataFrame) -> float:
     if given.is_empty():
         return 0.0
     order = pl.coalesce(pl.col("depth") * pl.col("basket_mean_cents"), "amount_cents", pl.lit(0.0))
-    by = given.group_by("menu_id", "group", shown=pl.col("level") == "randomised").agg(
+    by = given.group_by("menu_id", "group", shown=(pl.col("level") == "randomised").fill_null(False)).agg(
         pl.col("cost_now", "cost_se_now").sum(), noise=(2 * pl.col("cost_now") * order).sum()
     )
     shown, doubt = by["shown"], by["cost_se_now"]
@@ -458,6 +542,7 @@ def _note(
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
         assumed_visits=None if any(each.n_arm for each in known) else VISITS, visits_flip=visits_flip(sent, people),
+        halves=people.halves,
     )  # fmt: skip
 
 
@@ -487,6 +572,7 @@ def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
 
 def keep_arms(job: Job, made: ArmPlan) -> None:
     """The beliefs before any draw, and this plan's draws beside all earlier ones."""
-    job.store.save("arms", made.cells)
+    if made.cells.height:
+        job.store.save("arms", made.cells)
     add_draws(job.store, made.draws, made.records.given["customer_id"])
     made.note.keep(job.store)

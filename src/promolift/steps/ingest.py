@@ -1,7 +1,7 @@
 """Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import time
@@ -10,7 +10,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
-from promolift.config import RAW, RawFile
+from promolift.config import RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
 from promolift.results.job import Job
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
         if store.has(name):
             store.remove(name)
     counts: list[data.Counts] = []
-    with store.sharded("rejected") as put:
+    with store.sharded("rejected") as put, joined_as_written(store):
         aside = Aside(store, put)
         for done, (name, cleaner) in enumerate(CLEANERS.items()):
             source = raw.get("promotions" if name == "exposures" else name)
@@ -71,6 +71,18 @@ def run(job: Job) -> None:
         counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
+
+
+@contextmanager
+def joined_as_written(store: Store) -> Iterator[None]:
+    """The right side of a join is the one held in memory: DuckDB takes a log in a text file for a few rows, and would
+    hold all of it to look up the prices of a catalogue.
+    """
+    store.connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    try:
+        yield
+    finally:
+        store.connection.execute("reset disabled_optimizers")
 
 
 class Aside:
@@ -111,25 +123,34 @@ def open_raw(job: Job) -> dict[str, Raw]:
     if settings.source == "complete-journey":
         opened = open_complete_journey(store.connection)
         return {name: Raw(table, data.Mapping.parse(table.mapping, table.source)) for name, table in opened.items()}
-    named: dict[str, RawFile | None] = {name: getattr(settings, name) for name in RAW}
-    named |= {f"events{number}": file for number, file in enumerate(settings.more_events, start=2)}
-    return {name: open_one(store, file) for name, file in named.items() if file is not None}
+    return {name: open_one(store, name, file) for name, file in settings.files.items()}
 
 
-def open_one(store: Store, file: RawFile) -> Raw:
+def lies_in(store: Store, name: str, file: RawFile) -> Path:
+    """The raw file itself, or that of what the warehouse answered its query; StepError if it was not asked yet."""
+    return store.path(f"pulled_{name}") if file.query else Path(file.path)
+
+
+def open_table(store: Store, name: str, file: RawFile) -> RawTable:
+    """The rows of a raw file, or of a query, as they are."""
+    table = open_file(store.connection, lies_in(store, name, file), store.root / "tmp", file.header or None)
+    return replace(table, source=f"{name} of the warehouse") if file.query else table
+
+
+def open_one(store: Store, name: str, file: RawFile) -> Raw:
     """One raw file with all that is joined to it."""
-    table = open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
+    table, place = open_table(store, name, file), file.path or f"data.{name}.query"
     joined = []
     for part in file.join:
         other = open_file(store.connection, Path(part.path), store.root / "tmp")
-        for column, among, path in ((part.on, table, file.path), (part.key, other, part.path)):
+        for column, among, path in ((part.on, table, place), (part.key, other, part.path)):
             if column not in among.columns:
                 has = ", ".join(among.columns)
                 raise InputError(f"{path}: no column {column!r} to join by; correct it in promolift.toml. It has {has}")
         rows = data.join_rows(table.rows, other.rows, part.on, part.key, Path(part.path).stem)
         table = replace(table, rows=rows)
         joined.append(other)
-    file.mapping.check_columns(table.columns, file.path)
+    file.mapping.check_columns(table.columns, place)
     table = replace(table, rows=data.order_lines(table.rows, file.mapping))
     if file.per == "last":
         table = replace(table, rows=data.latest(table.rows, file.mapping))

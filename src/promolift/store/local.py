@@ -7,6 +7,7 @@
     root/steps.json                         which step was done on which inputs
 
 Every write goes to root/tmp first and is renamed into place, so an interruption leaves the old table or the new one.
+Where the folder is a URL, root is a copy of this machine, and what a step wrote is sent when it is done (remote.py).
 """
 
 import json
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.kept import KEPT
 from promolift.sql import ident, literal
+from promolift.store.remote import Remote, on_this_machine, url_of
 
 try:
     import fcntl
@@ -74,9 +76,11 @@ class Store:
     `memory` bounds DuckDB's own buffers; larger work spills to root/tmp. Reading never needs the writer's lock.
     """
 
-    def __init__(self, root: Path, *, memory: str = "1GB", threads: int = 2) -> None:
-        """Open the folder, made if need be. Raises ConfigError if it cannot be."""
-        self.root = Path(root)
+    def __init__(self, root: Path | str, *, memory: str = "1GB", threads: int = 2) -> None:
+        """Open the folder, made if need be, or the URL. Raises ConfigError if it cannot be."""
+        url = url_of(root)
+        self._remote = Remote(url) if url else None
+        self.root = self._remote.folder if self._remote else on_this_machine(root)
         self._lock: int | None = None
         self._closed = False
         self._work = self.root / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
@@ -104,18 +108,26 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, whatever happened."""
-        self.close()
+        """Close, whatever happened; at a URL, what a failure left undone is not sent."""
+        self.close(send=kind is None)
 
-    def close(self) -> None:
+    def close(self, send: bool = True) -> None:
         """Close the connection, drop temporary files, let the next writer in."""
-        self._closed = True
-        self.connection.close()
-        shutil.rmtree(self._work, ignore_errors=True)
-        self.unlock()
+        try:
+            if self._remote and send and not self._closed:
+                self._remote.publish()
+        finally:
+            self._closed = True
+            self.connection.close()
+            shutil.rmtree(self._work, ignore_errors=True)
+            self.unlock()
+            if self._remote:
+                self._remote.close()
 
     def unlock(self) -> None:
         """Let the next writer in; this store may write again when they are done."""
+        if self._remote:
+            self._remote.unlock()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -124,15 +136,15 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether the table exists, in one file or in shards."""
-        return self._file(name).is_file() or self._folder(name).is_dir()
+        return any(self._is_kept(path) for path in (self._file(name), self._folder(name)))
 
     def table(self, name: str, shard: int | None = None) -> Relation:
         """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
         if self._closed:
             raise StepError(f"{self.root} was closed; open the shop, or the store, again")
-        if shard is None and self._file(name).is_file():
+        if shard is None and self._brought(self._file(name)).is_file():
             return self.connection.read_parquet(str(self._file(name)))
-        if not self._folder(name).is_dir():
+        if not self._brought(self._folder(name)).is_dir():
             raise StepError(f"no table {name!r} yet; run `promolift {made_by(name)}` first")
         if shard is None:
             files = [str(self._shard(name, each)) for each in self.shards(name)]
@@ -157,7 +169,7 @@ class Store:
 
     def shards(self, name: str) -> list[int]:
         """The shards a table has, in order. Raises StepError if the table is not there yet."""
-        if not self._folder(name).is_dir():
+        if not self._brought(self._folder(name)).is_dir():
             self.table(name)
             return []
         return sorted(int(path.stem.removeprefix("shard=")) for path in self._folder(name).glob("shard=*.parquet"))
@@ -168,9 +180,9 @@ class Store:
         """Write a table in one file, replacing what was there under that name; frames are written one after another."""
         self._claim()
         draft = self._work / f"{name}.parquet"
-        _write([rows] if isinstance(rows, pl.DataFrame) else rows, draft)
+        write_rows([rows] if isinstance(rows, pl.DataFrame) else rows, draft)
         self._publish(draft, self._file(name))
-        _remove(self._folder(name))
+        self._removed(self._folder(name))
 
     @contextmanager
     def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Callable[[], Relation]]]:
@@ -216,12 +228,12 @@ class Store:
         draft.mkdir()
 
         def put(shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
-            _write(rows, draft / f"shard={shard}.parquet")
+            write_rows(rows, draft / f"shard={shard}.parquet")
 
         try:
             yield put
             self._publish(draft, self._folder(name))
-            _remove(self._file(name))
+            self._removed(self._file(name))
         finally:
             _remove(draft)
 
@@ -249,8 +261,8 @@ class Store:
     def remove(self, name: str) -> None:
         """Forget a table; nothing happens if it is not there."""
         self._claim()
-        _remove(self._file(name))
-        _remove(self._folder(name))
+        self._removed(self._file(name))
+        self._removed(self._folder(name))
 
     # notes and steps
 
@@ -261,7 +273,7 @@ class Store:
 
     def load_json(self, name: str) -> Any:
         """The value kept under a name. Raises StepError if there is none."""
-        path = self.root / "notes" / f"{name}.json"
+        path = self._brought(self.root / "notes" / f"{name}.json")
         if not path.is_file():
             raise StepError(f"no result {name!r} yet; run `promolift {made_by(name)}` first")
         return _read_json(path)
@@ -269,11 +281,11 @@ class Store:
     def remove_json(self, name: str) -> None:
         """Forget the value kept under a name; nothing happens if there is none."""
         self._claim()
-        (self.root / "notes" / f"{name}.json").unlink(missing_ok=True)
+        self._removed(self.root / "notes" / f"{name}.json")
 
     def has_json(self, name: str) -> bool:
         """Whether a value is kept under that name."""
-        return (self.root / "notes" / f"{name}.json").is_file()
+        return self._is_kept(self.root / "notes" / f"{name}.json")
 
     def save_model(self, name: str, arrays: Mapping[str, NDArray[Any]], manifest: Any) -> None:
         """Keep a model as plain arrays and a JSON manifest; nothing is pickled."""
@@ -286,18 +298,25 @@ class Store:
 
     def load_model(self, name: str) -> StoredModel:
         """The model kept under a name. Raises StepError if there are none."""
-        path = self.root / "models" / f"{name}.npz"
+        path = self._brought(self.root / "models" / f"{name}.npz")
         if not path.is_file():
             raise StepError(f"no model {name!r} yet; run `promolift {made_by(name)}` first")
+        self._brought(path.with_suffix(".json"))
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return StoredModel(arrays, _read_json(path.with_suffix(".json")))
 
     def forget(self, customer_id: str) -> dict[str, int]:
-        """Delete a customer's rows from every table that has `customer_id`; how many went, by table."""
+        """Delete a customer's rows from every table that has `customer_id`; how many went, by table.
+
+        Copies of a warehouse's tables go whole, since their columns are the shop's own; the next ingest asks again.
+        """
         self._claim()
         gone: dict[str, int] = {}
-        for path in sorted((self.root / "tables").rglob("*.parquet")):
+        for path in sorted(self._brought(self.root / "tables").rglob("*.parquet")):
+            if path.name.startswith("pulled_"):
+                path.unlink()
+                continue
             rows = pl.scan_parquet(path)
             if "customer_id" not in rows.collect_schema():
                 continue
@@ -309,6 +328,8 @@ class Store:
             self._publish(draft, path)
             name = path.stem if path.parent.name == "tables" else path.parent.name
             gone[name] = gone.get(name, 0) + found
+        if self._remote:
+            self._remote.publish(kept_s=0)
         return gone
 
     def save_files(self, name: str, files: Mapping[str, bytes]) -> None:
@@ -322,19 +343,17 @@ class Store:
 
     def load_files(self, name: str) -> dict[str, bytes]:
         """The files kept under a name; none if there are none."""
-        folder = self.root / "models" / name
+        folder = self._brought(self.root / "models" / name)
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
     def remove_files(self, name: str) -> None:
         """Forget files kept under a name; nothing happens if there are none."""
         self._claim()
-        folder = self.root / "models" / name
-        if folder.is_dir():
-            _remove(folder)
+        self._removed(self.root / "models" / name)
 
     def secret(self) -> str:
         """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported."""
-        path = self.root / "secret.key"
+        path = self._brought(self.root / "secret.key")
         if not path.is_file():
             self._claim()
             draft = self._work / path.name
@@ -352,6 +371,8 @@ class Store:
         self._claim()
         steps = self._steps() | {step: fingerprint}
         self._write_text(self.root / "steps.json", json.dumps(steps, indent=1, sort_keys=True))
+        if self._remote:
+            self._remote.publish()
 
     def undone(self, steps: Sequence[str]) -> None:
         """Forget that these steps finished."""
@@ -362,7 +383,7 @@ class Store:
             self._write_text(self.root / "steps.json", json.dumps(left, indent=1, sort_keys=True))
 
     def _steps(self) -> dict[str, str]:
-        path = self.root / "steps.json"
+        path = self._brought(self.root / "steps.json")
         return dict(_read_json(path)) if path.is_file() else {}
 
     # files
@@ -376,12 +397,28 @@ class Store:
     def _shard(self, name: str, shard: int) -> Path:
         return self._folder(name) / f"shard={shard}.parquet"
 
+    def _is_kept(self, path: Path) -> bool:
+        return path.exists() or bool(self._remote and self._remote.knows(path))
+
+    def _brought(self, path: Path) -> Path:
+        """The path, with what lies there in the folder of this machine."""
+        if self._remote:
+            self._remote.bring(path)
+        return path
+
+    def _removed(self, path: Path) -> None:
+        if self._remote:
+            self._remote.drop(path)
+        _remove(path)
+
     def _write_text(self, path: Path, text: str) -> None:
         draft = self._work / path.name
         draft.write_text(text + "\n", encoding="utf-8")
         self._publish(draft, path)
 
     def _publish(self, draft: Path, place: Path) -> None:
+        if self._remote:
+            self._remote.drop(place)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = self._work / f"{place.name}.old-{uuid4().hex[:8]}"
         if draft.is_dir() and place.exists():
@@ -397,6 +434,9 @@ class Store:
     def _claim(self) -> None:
         if self._closed:
             raise StepError(f"{self.root} was closed; open the shop, or the store, again")
+        if self._remote:
+            self._remote.lock()
+            return
         if self._lock is not None or fcntl is None:
             return
         handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -449,7 +489,8 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
         return sum(1 for _ in self)
 
 
-def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
+def write_rows(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
+    """Write a Parquet file: a relation, or frames of equal columns, at least one, one after another."""
     if isinstance(rows, Relation):
         _run(rows, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
         return

@@ -18,9 +18,8 @@ from promolift.results.shop import Health, Span
 from promolift.serve.worded import all_worded, refused, worded
 from promolift.setup.init import guess_all, init
 from promolift.sources.files import open_file
-from promolift.sources.raw import RawTable
 from promolift.sql import bind, fetch
-from promolift.steps.ingest import CLEANERS
+from promolift.steps.ingest import CLEANERS, lies_in, open_table
 from promolift.store import Store
 from promolift.words import clip, pick
 
@@ -71,9 +70,8 @@ def aside(job: Job) -> dict[str, list[dict[str, Any]]]:
 def sources(visit: PageVisit) -> list[SourceFile]:
     """The files of promolift.toml; none where the data come from elsewhere."""
     config = visit.server.config
-    named: list[tuple[str, RawFile | None]] = [(name, getattr(config.data, name)) for name in RAW] if config else []
-    named += [(f"events{place}", file) for place, file in enumerate(config.data.more_events, 2)] if config else []
-    return [SourceFile(name, worded("table", name.rstrip("0123456789")), file) for name, file in named if file]
+    named = config.data.files if config else {}
+    return [SourceFile(name, worded("table", name.rstrip("0123456789")), file) for name, file in named.items()]
 
 
 def the_source(visit: PageVisit) -> SourceFile:
@@ -115,8 +113,8 @@ def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
             if old.join or all(
                 source in columns for role in old.mapping.columns for source in old.mapping.sources(role)
             ):
-                return old.model_copy(update={"path": str(path)})
-        files = {"events": Path(visit.shared.config.data.events.path), name: path}
+                return old.model_copy(update={"path": str(path), "query": "", "watermark": "", "key": ()})
+        files = {"events": lies_in(store, "events", visit.shared.config.data.events), name: path}
         found = next(part for part in guess_all(store, files) if part.name == name and not part.inside)
     return RawFile(path=str(path), mapping=found.mapping)
 
@@ -138,7 +136,7 @@ def keep(visit: PageVisit, name: str, file: RawFile) -> None:
 def plain(visit: PageVisit, file: RawFile) -> dict[str, Any]:
     """As promolift.toml has it."""
     whole, folder = file.model_dump(mode="json", exclude_defaults=True), visit.shared.file.absolute().parent
-    for each in (whole, *whole.get("join", ())):
+    for each in (part for part in (whole, *whole.get("join", ())) if "path" in part):
         each["path"] = os.path.relpath(each["path"], folder)
     return whole
 
@@ -148,17 +146,12 @@ def mapping(visit: PageVisit) -> Reply:
     """What the columns of a file are taken to mean."""
     source = the_source(visit)
     with Store(visit.server.settings.work) as store:
-        sample = opened(store, source.file).rows.limit(SHOWN).pl().drop("_row", strict=False)
+        sample = open_table(store, source.name, source.file).rows.limit(SHOWN).pl().drop("_row", strict=False)
     found = source.file.mapping
     lines = [role_line(role, means, found, sample) for role, means in ROLES[found.table].items()]
     data = {"source": source, "lines": lines, "columns": sample.columns, "notes": found.notes, "why": "",
             "said": tried(visit, source)}  # fmt: skip
     return Screen("data_map.html", source.name, data)
-
-
-def opened(store: Store, file: RawFile) -> RawTable:
-    """The rows of a file as it lies there."""
-    return open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
 
 
 def role_line(role: str, means: str, found: room.Mapping, sample: pl.DataFrame) -> dict[str, Any]:
@@ -186,7 +179,7 @@ def stated(visit: PageVisit, source: SourceFile, said: Mapping[str, str]) -> roo
     values |= {name: said[name] for name in ("currency", "zone") if said.get(name)}
     if columns != old.columns:
         with Store(visit.server.settings.work) as store:
-            sample = opened(store, source.file).sample()
+            sample = open_table(store, source.name, source.file).sample()
         fixed = {role: name for role, name in columns.items() if isinstance(name, str)}
         rest = set(sample.columns) - set(fixed.values())
         guess = room.explained_mapping(old.table, sample, old.zone, old.currency, rest, {}, fixed).mapping
@@ -202,7 +195,7 @@ def tried(visit: PageVisit, source: SourceFile, found: room.Mapping | None = Non
         return None
     clean = CLEANERS.get("exposures" if file.mapping.table == "promotions" else file.mapping.table, room.clean_events)
     with Store(visit.server.settings.work) as store:
-        rows = opened(store, file).rows.limit(TRIED)
+        rows = open_table(store, source.name, file).rows.limit(TRIED)
         file.mapping.check_columns([each for each in rows.columns if each != "_row"], source.name)
         with clean(room.order_lines(rows, file.mapping), file.mapping, visit.shared.config.data.rules).staged(
             store.staged

@@ -1,0 +1,229 @@
+"""A work folder at a URL, on a server that speaks S3 (moto): what is kept, who may write, what a failure leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("obstore")
+import obstore
+from obstore.store import from_url
+
+from promolift.errors import ConfigError, StepError
+from promolift.store import Store
+
+pytestmark = pytest.mark.xdist_group("s3")
+ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
+MORE = pl.DataFrame({"customer_id": ["c"], "n": [3]})
+
+
+@pytest.fixture
+def url(s3_url: str) -> str:
+    """A place of the test's own."""
+    return s3_url
+
+
+def bucket(url: str) -> dict[str, bytes]:
+    """All that lies there."""
+    place = from_url(url, client_options={"allow_http": True})
+    names = [each["path"] for some in obstore.list(place) for each in some]
+    return {name: bytes(obstore.get(place, name).bytes()) for name in names}
+
+
+def test_what_one_machine_keeps_another_reads(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(url) as store:
+        store.save("customers", ROWS)
+        with store.sharded("events") as put:
+            for shard in (0, 1):
+                put(shard, [MORE])
+        store.save_json("health", {"n": 1})
+        store.save_files("encoder", {"a.bin": b"1", "b.bin": b"2"})
+        store.done("ingest", "mark")
+        secret = store.secret()
+    monkeypatch.setenv("PROMOLIFT_CACHE", str(tmp_path / "other"))
+    with Store(Path(url)) as store:  # as the command line hands it on: a Path, one slash less
+        assert store.has("customers")
+        assert not [*store.root.rglob("*.parquet")], "nothing is brought before it is read"
+        assert store.frame("customers").sort("n").equals(ROWS)
+        assert [*store.root.rglob("*.parquet")] == [store.root / "tables/customers.parquet"]
+        assert store.shards("events") == [0, 1]
+        assert store.table("events").pl().height == 2
+        assert store.load_json("health") == {"n": 1}
+        assert store.load_files("encoder") == {"a.bin": b"1", "b.bin": b"2"}
+        assert not store.stale("ingest", "mark")
+        assert store.secret() == secret
+        assert not store.has("profiles")
+        with pytest.raises(StepError, match="promolift profile"):
+            store.frame("profiles")
+    assert not [*(tmp_path / "other").rglob("runs/*")], "the copy goes with its store"
+
+
+def test_only_what_changed_travels_and_who_is_erased_is_gone(url: str, tmp_path: Path) -> None:
+    with Store(url) as store:
+        store.save("customers", ROWS)
+        with store.sharded("events") as put:
+            put(0, [ROWS])
+        store.save_json("health", 1)
+    before = bucket(url)
+    with Store(url) as store:
+        store.save("events", MORE)  # in one file now
+        store.remove_json("health")
+    after = bucket(url)
+    assert len(after.keys() - before.keys()) == 1
+    assert len(before.keys() - after.keys()) == 0, "who reads the manifest of before finds its contents"
+    with Store(url) as store:
+        assert store.frame("events").equals(MORE)
+        assert not store.has_json("health")
+        assert store.frame("customers").height == 2
+        store.save("events", ROWS)
+    assert json.loads(bucket(url)["manifest.json"])["gone"]
+    with Store(url) as store:
+        assert store.forget("a") == {"customers": 1, "events": 1}
+    left = bucket(url)
+    files = json.loads(left["manifest.json"])["files"]
+    assert sorted(files) == ["tables/customers.parquet", "tables/events.parquet"]
+    assert {f"objects/{sha}" for sha, _ in files.values()} == {name for name in left if name.startswith("objects/")}
+    cached = [path.name for path in (tmp_path / "cache").rglob("objects/*")]
+    assert sorted(cached) == sorted({sha for sha, _ in files.values()}), "who was erased is in no cache either"
+
+
+def test_a_second_writer_is_kept_out_and_told_of_whom(url: str, tmp_path: Path) -> None:
+    with Store(url) as first, Store(url) as second:
+        first.save("customers", ROWS)
+        says = rf"another promolift is writing here \(process {os.getpid()} on .*lock ends in 1\d\d s"
+        with pytest.raises(StepError, match=says):
+            second.save("customers", MORE)
+        assert not second.has("customers")
+    with Store(url) as third:
+        assert third.frame("customers").height == 2
+        third.save("customers", MORE)
+    with Store(url) as fourth:
+        fourth.save("customers", ROWS)  # what lies there is not brought over it
+        assert fourth.frame("customers").height == 2
+
+
+def test_the_same_content_is_not_sent_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(url) as store:
+        store.save("customers", ROWS)
+    sent, put = list[str](), obstore.put
+
+    def counted(place: object, name: str, *rest: object, **more: object) -> object:
+        sent.append(name)
+        return put(place, name, *rest, **more)
+
+    monkeypatch.setattr(obstore, "put", counted)
+    with Store(url) as store:
+        store.save("customers", ROWS)
+        store.save("products", ROWS)
+    assert [name for name in sent if name != "lock.json"] == ["manifest.json"]
+
+
+def test_a_writer_whose_lock_ran_out_changes_nothing_if_another_was_quicker(url: str) -> None:
+    slow = Store(url)
+    slow.save("customers", ROWS)
+    place = from_url(url, client_options={"allow_http": True})
+    lock = json.loads(bytes(obstore.get(place, "lock.json").bytes()))
+    obstore.put(place, "lock.json", json.dumps(lock | {"until_ms": 0}).encode())
+    with Store(url) as quick:
+        quick.save("customers", MORE)
+    with pytest.raises(StepError, match="another run has written here since"):
+        slow.close()
+    late = Store(url)
+    with Store(url) as quick:
+        quick.save("customers", ROWS)
+    with pytest.raises(StepError, match="another run has written here since"):
+        late.save("customers", MORE)  # before hours of work, not after
+    late.close()
+    with Store(url) as quick:
+        quick.save("customers", MORE)
+    with Store(url) as store:
+        assert store.frame("customers").equals(MORE)
+
+
+KILLED = """
+import os, signal, sys
+import polars as pl
+from promolift.store import Store, remote
+if sys.argv[2] == "before the manifest":
+    remote.Remote._swap = lambda self, text: os.kill(os.getpid(), signal.SIGKILL)
+with Store(sys.argv[1]) as store:
+    store.save("customers", pl.DataFrame({"n": [9]}))
+    store.save("products", pl.DataFrame({"n": [9]}))
+    if sys.argv[2] == "before it was sent":
+        os.kill(os.getpid(), signal.SIGKILL)
+    store.done("ingest", "new")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("when", ["before it was sent", "before the manifest", "after the step"])
+def test_a_run_that_is_killed_leaves_all_of_before_or_all_of_a_step(url: str, when: str) -> None:
+    with Store(url) as store:
+        store.save("customers", ROWS)
+        store.done("ingest", "old")
+    killed = subprocess.run([sys.executable, "-c", KILLED, url, when], check=False)
+    assert killed.returncode == -9
+    with Store(url) as store:  # the lock of a process of this machine that is dead holds nobody up
+        new = when == "after the step"
+        assert store.frame("customers").columns == (["n"] if new else ["customer_id", "n"])
+        assert store.has("products") == new
+        assert store.stale("ingest", "old") == new
+        store.save("customers", MORE)
+    assert "lock.json" not in bucket(url)
+
+
+def test_a_step_that_fails_sends_nothing(url: str) -> None:
+    with Store(url) as store:
+        store.save("customers", ROWS)
+
+    def fails() -> None:
+        with Store(url) as store:
+            store.save("customers", MORE)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    with Store(url) as store:
+        assert store.frame("customers").height == 2
+
+
+def test_what_was_damaged_is_not_taken_for_what_was_written(url: str) -> None:
+    with Store(url) as store:
+        store.save("customers", ROWS)
+    place = from_url(url, client_options={"allow_http": True})
+    files = json.loads(bucket(url)["manifest.json"])["files"]
+    shutil.rmtree(os.environ["PROMOLIFT_CACHE"])
+    obstore.put(place, f"objects/{files['tables/customers.parquet'][0]}", b"half of it")
+    with Store(url) as store, pytest.raises(StepError, match="is not what was written"):
+        store.frame("customers")
+
+
+def test_a_place_that_cannot_be_reached_is_one_clear_line(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="no storage is reached by ftp:"):
+        Store("ftp://host/shop")
+    store = Store("s3://no-such-bucket/shop")
+    with pytest.raises(ConfigError, match="make the bucket first"):
+        store.save("customers", ROWS)
+    store.close(send=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StepError, match="does not answer as it should") as found:
+        Store(url)
+    assert "\n" not in str(found.value)
+    assert "geheim" not in str(found.value)
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(ConfigError, match=r"promolift\[cloud\]"):
+        Store(url)
+
+
+def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
+    for name in (f"file://{tmp_path}/work", Path(f"file://{tmp_path}/work")):
+        with Store(name) as store:
+            store.save("customers", ROWS)
+    assert (tmp_path / "work/tables/customers.parquet").is_file()

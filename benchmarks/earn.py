@@ -1,6 +1,6 @@
 """Does it pay? Policies in copies of shops that share no model with promolift: one JSON object per line.
 
-    python benchmarks/earn.py                                        # 20 shops at a margin of 30 %, six months
+    python benchmarks/earn.py --customers 3000,20000                 # 20 shops at a margin of 30 %, six months
     python benchmarks/earn.py --margin 0.6 --shops 10 --months 2     # month two of shops at a margin of 60 %
     python benchmarks/earn.py --nothing --shops 3 --months 4 --only promolift
     python benchmarks/earn.py --teach                                # power, alarms and coverage of what draws teach
@@ -42,7 +42,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ARMS = ("everything-10", "favourite-10", "favourite-20", "spend-save", "reminder")
 LEARNERS = ("best fixed arm by A/B", "A/B by recency", "X-learner and knapsack", "LinTS")
-SIZES = (3000, 3000, 5000, 8000, 20_000)  # of shops by number
 JUDGED = 101  # first shop of the figures; shops below were looked at while choices were made
 HISTORY_WEEKS = 52
 DAY_MS = WEEK_MS // 7
@@ -433,7 +432,7 @@ def live_all(asked: argparse.Namespace, seeds: Iterable[int], margin: float, mon
     """Each policy in its own copy of each shop."""
     found = Everything({}, [])
     for seed in seeds:
-        start = LivingShop(shop_of(seed, asked.customers or SIZES[seed % len(SIZES)], margin, asked.nothing))
+        start = LivingShop(shop_of(seed, size_of(seed, asked.customers), margin, asked.nothing))
         start.advance(HISTORY_WEEKS)
         for name, decide in POLICIES.items():
             if asked.only is None or name in asked.only:
@@ -452,6 +451,12 @@ def live_all(asked: argparse.Namespace, seeds: Iterable[int], margin: float, mon
     return found
 
 
+def size_of(seed: int, ends: str) -> int:
+    """A shop's customers: between two ends, log-uniform by its number; one end alone is the size of all."""
+    low, high = (int(end) for end in (ends.split(",") * 2)[:2])
+    return round(low * (high / low) ** float(hash_units(("customers", low, high), [str(seed)])[0]))
+
+
 def shop_of(seed: int, customers: int, margin: float, nothing: bool) -> MarketShop:
     """A shop by its number; where `nothing` pays, customers hardly see prices and letters keep them away."""
     shop = draw_shop(seed, customers, margin)
@@ -464,7 +469,7 @@ def main() -> None:
         "--quick", action="store_true", help="3 shops of 1,500 customers, one month, promolift and two peers"
     )
     parser.add_argument("--shops", type=int, default=20)
-    parser.add_argument("--customers", type=int, default=0, help="of every shop; left out: 3,000 to 20,000")
+    parser.add_argument("--customers", default="3000,20000", help="of every shop, or two ends: log-uniform by number")
     parser.add_argument("--months", type=int, default=6)
     parser.add_argument("--first", type=int, default=JUDGED, help="number of the first shop")
     parser.add_argument("--margin", type=float, default=0.3)
@@ -477,7 +482,7 @@ def main() -> None:
         teaching(200)
         return
     if asked.quick:
-        asked.shops, asked.months, asked.customers = 3, 1, 1500
+        asked.shops, asked.months, asked.customers = 3, 1, "1500"
         asked.only = ["promolift", "hand rule", "best fixed arm by A/B"]
     seeds = range(asked.first, asked.first + asked.shops)
     found = live_all(asked, seeds, asked.margin, asked.months)

@@ -14,10 +14,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from promolift.config import RAW, Config
-from promolift.currency import Currency
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.serve.settings import Policy, ServeSettings
-from promolift.settings import Settings, Zone, settings_in, toml_key
+from promolift.settings import Currency, Settings, Zone, settings_in, toml_key
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMED = {get_args(Currency)[1]: "currency code (ISO 4217)", get_args(Zone)[1]: "name of a time zone"}

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from promolift.allocate.settings import Limit, Risk, StrategicRule
-from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.errors import ConfigError
@@ -18,12 +17,13 @@ from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
 from promolift.profile import ForecastSettings, Segment
-from promolift.settings import Settings, Zone
+from promolift.settings import Currency, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
 from promolift.terms import Language
 
 RawName = Literal["events", "customers", "products", "promotions"]
 RAW: tuple[RawName, ...] = ("events", "customers", "products", "promotions")
+BY_PRICE = "price_sensitivity"  # in plan.groups: no segment, but halves of the groups there are
 
 
 class ShopSettings(Settings):
@@ -268,7 +268,8 @@ class PlanSettings(Settings):
     groups: tuple[str, ...] = Field(
         default=(),
         description="Segments that are groups of their own in tests, in this order: whoever belongs to one is in the "
-        "first of them, everybody else in the groups by how long they have been away and what they are worth. Draws "
+        "first of them, everybody else in the groups by how long they have been away and what they are worth. With "
+        "`price_sensitivity` these are halved by it where they are so large that the halves can be told apart. Draws "
         "under other groups are not pooled with these. Few and large ones: below some hundred customers hardly "
         "anything is shown.",
         examples=[["frequent"]],
@@ -369,7 +370,8 @@ class Config(Settings):
     @model_validator(mode="after")
     def _segments_are_known(self) -> Self:
         known = [each.name for each in self.segment]
-        asked = [("rules.excluded_segments", self.rules.excluded_segments), ("plan.groups", self.plan.groups)]
+        asked = [("rules.excluded_segments", self.rules.excluded_segments)]
+        asked += [("plan.groups", tuple(name for name in self.plan.groups if name != BY_PRICE))]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
         asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]
         limits = [Limit.read(text) for text in self.plan.limits]

@@ -1,10 +1,7 @@
-"""ISO 4217 in: how many digits a currency's minor unit has, the sign readers know, and the settings type `Currency`."""
+"""ISO 4217 in: how many digits a currency's minor unit has, and the sign readers know, out."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 from promolift.errors import ConfigError
 
@@ -35,20 +32,12 @@ SIGNS: Mapping[str, str] = {
 def currency_digits(code: str) -> int:
     """Digits after the point of an ISO 4217 currency: USD 2, JPY 0, KWD 3. Raises ConfigError for an unknown code."""
     if code not in CURRENCY_DIGITS:
-        raise ConfigError(f"currency = {code!r}: {_unknown(code)}")
+        raise ConfigError(f"currency = {code!r}: {unknown_currency(code)}")
     return CURRENCY_DIGITS[code]
 
 
-def _unknown(code: str) -> str:
+def unknown_currency(code: str) -> str:
+    """What is wrong with a code that is none, and which one may be meant."""
     near = get_close_matches(code.upper(), CURRENCY_DIGITS, n=1)
     hint = f"did you mean {near[0]}?" if near else "use an ISO 4217 code such as USD, EUR, CNY or JPY"
     return f"not a currency code; {hint}"
-
-
-def _known(code: str) -> str:
-    if code not in CURRENCY_DIGITS:
-        raise ValueError(_unknown(code))
-    return code
-
-
-Currency = Annotated[str, AfterValidator(_known)]

@@ -9,7 +9,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
+from promolift.currency import CURRENCY_DIGITS, unknown_currency
 from promolift.errors import ConfigError
+
+# Units in which a column may count its times: seconds of one.
+COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 class Settings(BaseModel):
@@ -104,4 +108,11 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
+def _known_currency(code: str) -> str:
+    if code not in CURRENCY_DIGITS:
+        raise ValueError(unknown_currency(code))
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_known_currency)]
 Zone = Annotated[str, AfterValidator(_known_zone)]

@@ -1,12 +1,11 @@
 """A statement with named parameters and its values in, the statement with literals out.
 
-A DuckDB relation can run a statement over itself (`relation.query`) but takes no parameters, so `bind` writes the few
-numbers and names in; and it would read other relations and frames by the names of the calling function's variables, so
-`run` takes every relation by the name that the statement calls it.
+DuckDB reads relations and frames by the names of the calling function's variables; `run` takes every one by the name
+that the statement calls it. Relations take no parameters, so `bind` writes the few numbers and names in.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from uuid import uuid4
 from weakref import finalize
@@ -53,10 +52,7 @@ def run(query: str, **relations: DuckDBPyRelation | pl.DataFrame) -> DuckDBPyRel
     The first one must be a relation. No variable of the caller is seen, whatever it is called; the result keeps what
     it reads alive.
     """
-    name, first = next(iter(relations.items()))
-    # DuckDB looks names up in the frame that calls it: this one holds nothing but the relations
-    scope = {**relations, "first_": first, "name_": name, "query_": query}
-    found = some(eval("first_.query(name_, query_)", {"__builtins__": {}}, scope))
+    found = some(_said(_connection(next(iter(relations.values()))), query, relations))
     finalize(found, len, relations).atexit = False  # it holds them as long as anything reads `found`
     return found
 
@@ -66,16 +62,34 @@ def kept(relation: DuckDBPyRelation) -> DuckDBPyRelation:
 
     Unlike with `materialize`, the engine knows statistics of the rows: one join took a three-hundredth of the time.
     """
-    name = f"kept_{uuid4().hex}"
-    count = some(relation.query("rows", f"create temp table {name} as from rows"))
-    table = some(count.query("rows", f"from {name}"))
-    finalize(table, _drop, count, name).atexit = False
+    name, connection = f"kept_{uuid4().hex}", _connection(relation)
+    _said(connection, f"create temp table {name} as from rows", {"rows": relation})
+    table = connection.table(name)
+    finalize(table, _drop, connection, name).atexit = False
     return table
 
 
-def _drop(count: DuckDBPyRelation, name: str) -> None:
+def _connection(relation: object) -> duckdb.DuckDBPyConnection:
+    """The connection that a relation reads through. DuckDB has no public name for it, and its `relation.query` makes
+    and drops a view for each call, after which all relations are bound anew: five times the time of a small statement.
+    """
+    connection: duckdb.DuckDBPyConnection = relation._con  # type: ignore[attr-defined]
+    return connection
+
+
+def _said(
+    connection: duckdb.DuckDBPyConnection, query: str, relations: Mapping[str, object]
+) -> DuckDBPyRelation | None:
+    """What a statement gives that reads relations by their names here."""
+    # DuckDB looks names up in the frame that calls it: this one holds nothing but the relations
+    scope = {**relations, "connection_": connection, "query_": query}
+    found: DuckDBPyRelation | None = eval("connection_.sql(query_)", {"__builtins__": {}}, scope)
+    return found
+
+
+def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     with suppress(duckdb.Error):  # a connection that was closed has dropped it already
-        count.query("rows", f"drop table {name}")
+        connection.sql(f"drop table {name}")
 
 
 def some(relation: DuckDBPyRelation | None) -> DuckDBPyRelation:

@@ -7,7 +7,18 @@ from functools import partial
 import numpy as np
 import pytest
 
-from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
+from promolift.learn.arms import (
+    AGES,
+    ArmCell,
+    ArmRules,
+    ArmValue,
+    Draws,
+    changes,
+    choose_arms,
+    detectable,
+    effects,
+    needed,
+)
 
 N = 1200
 
@@ -30,7 +41,7 @@ def draws(truth: Truth, seed: int, months: int = 2, sd: float = 400.0) -> Draws:
     level = rng.normal(0, 0.7 * sd, N)[who] + 300.0 * month  # a better month, in which more get arm 0
     value = level + rng.normal(0, 0.7 * sd, len(who)) + np.where(arm >= 0, truth(arm, group), 0.0)
     cost = np.where(arm >= 0, 60.0, 0.0)
-    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, (value > 0).astype(np.float64))
+    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, (value > 0) * 1.0, month)
 
 
 def test_intervals_cover_the_truth_though_customers_stand_in_several_months() -> None:
@@ -117,7 +128,7 @@ def test_an_arm_that_is_dear_and_unknown_does_not_keep_a_cheap_one_from_being_te
     dear = ArmCell(0, 0, -4.0, 600.0, 0.0, 50_000.0, 100, 400.0)
     cheap = ArmCell(1, 0, 30.0, 50.0, 0.0, 10.0, 100, 400.0)
     nobody = np.zeros(0, dtype=np.int64)
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, 2)), *(np.zeros(0) for _ in range(5)))
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, 2)), *(np.zeros(0) for _ in range(5)), nobody)
     chosen = choose_arms(effects(empty, [dear, cheap]), ArmRules(0.8, 6, 0.1, 10_000.0))
     assert [choice.state for choice in chosen] == ["closed", "test"]
 
@@ -175,7 +186,7 @@ def month_of(visits: float, money: float, seed: int) -> Draws:
     nothing = np.zeros(n)
     return Draws(
         np.where(got, 0, -1), np.arange(n) % 2, np.arange(n) % 3000, np.full((n, 1), 0.5), np.full(n, 0.5), value,
-        value, nothing, came,
+        value, nothing, came, np.arange(n) // 3000,
     )  # fmt: skip
 
 
@@ -196,7 +207,7 @@ def undrawn(some: list[ArmCell]) -> list[ArmValue]:
     """What is believed of cells of which nothing was drawn."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = 1 + max(cell.arm for cell in some)
-    return effects(Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5))), some)
+    return effects(Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)), nobody), some)
 
 
 def reminders(prior: float, dear: float = -50.0, dear_se: float = 100.0) -> list[ArmCell]:
@@ -245,7 +256,7 @@ def test_a_window_with_a_small_control_does_not_drown_an_even_one() -> None:
     arm = np.where(rng.random(n) < prob, 0, -1)
     value = 100.0 * month + rng.normal(0, 400.0, n) + np.where(arm == 0, 40.0, 0.0)
     some = Draws(arm, np.zeros(n, dtype=np.int64), np.arange(n), prob[:, None], 1 - prob, value, value,
-                 np.zeros(n), np.zeros(n))  # fmt: skip
+                 np.zeros(n), np.zeros(n), month)  # fmt: skip
     (both,) = effects(some, [ArmCell(0, 0, 0.0, 1e-6, 500.0, 0.0, n, 400.0)])
     even = 400.0 * (4 / (n // 2)) ** 0.5
     assert both.found.se is not None
@@ -298,7 +309,7 @@ def lasting(rest: float, seed: int, n: int) -> Draws:
     window = rng.normal(0, 400.0, n) + 100.0 * (arm == 0)
     value = window + rng.normal(0, 800.0, n) + rest * (arm == 0)
     return Draws(arm, np.zeros(n, dtype=np.int64), np.arange(n), np.full((n, 1), 0.5), np.full(n, 0.5), value, window,
-                 np.zeros(n), np.zeros(n))  # fmt: skip
+                 np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64))  # fmt: skip
 
 
 def test_what_the_window_tells_is_believed_to_last_until_the_rest_is_told() -> None:
@@ -314,3 +325,75 @@ def test_what_the_window_tells_is_believed_to_last_until_the_rest_is_told() -> N
     (lost,) = effects(lasting(-100.0, 1, 60_000), [letter])
     assert abs(lost.net) < 3 * lost.net_se < 30
     assert abs(lost.window - 100.0) < 3 * lost.window_se
+
+
+def months_of(effects_M: list[float], seed: int, n: int = 4000) -> Draws:
+    """Windows of n customers of two groups, four in five of them with a letter that adds so many cents, and 0.1 visits
+    for every 70 of them."""
+    rng, months = np.random.default_rng(seed), len(effects_M)
+    who, when = np.tile(np.arange(n), months), np.repeat(np.arange(months), n)
+    got = rng.random(n * months) < 0.8
+    added = np.array(effects_M)[when] * got
+    visits = rng.poisson(1 + added / 700).astype(float)
+    value = added + rng.normal(0, 600, n * months) + 200 * (visits - 1 - added / 700)
+    zero = np.zeros(n * months)
+    return Draws(np.where(got, 0, -1), who % 2, who, np.full((n * months, 1), 0.8), np.full(n * months, 0.2), value,
+                 value, zero, visits, when)  # fmt: skip
+
+
+LETTERS = [ArmCell(0, group, 40.0, 1e-6, 60.0, 0.0, 2000, 600.0) for group in range(2)]
+
+
+def error(effects_M: list[float], pooled: bool, n: int = 4000) -> float:
+    """Root mean square of what is believed of the last month's effect, over 20 repetitions."""
+    some = [months_of(effects_M, seed, n) for seed in range(20)]
+    found = [effects(each, LETTERS, () if pooled else changes(each, LETTERS)) for each in some]
+    return float(np.mean([(e.net - effects_M[-1]) ** 2 for each in found for e in each]) ** 0.5)
+
+
+def test_where_nothing_changes_nothing_is_lost_by_looking_for_changes() -> None:
+    for months in (2, 6):
+        same = [70.0] * months
+        assert error(same, False) < 1.05 * error(same, True)
+        first = [changes(months_of(same, seed), LETTERS)[0] for seed in range(20)]
+        assert sum(each.since > 0 for each in first) <= 1
+        assert sum(change.prob for change in changes(months_of(same, 0), LETTERS)) == pytest.approx(1.0)
+
+
+def test_two_months_after_a_change_what_was_drawn_before_counts_no_more() -> None:
+    """Letters that brought 70 cents keep customers away from the fifth month on; pooled, they would go on."""
+    turned = [70.0] * 4 + [-70.0] * 2
+    some = [months_of(turned, seed, 8000) for seed in range(20)]
+    pooled = [e.net for each in some for e in effects(each, LETTERS)]
+    told = [e.net for each in some for e in effects(each, LETTERS, changes(each, LETTERS))]
+    assert sum(net > 0 for net in pooled) >= 38
+    assert sum(net < 0 for net in told) >= 38
+    assert error(turned, False, 8000) < 0.4 * error(turned, True, 8000)
+    assert all(changes(each, LETTERS)[0].since in (3, 4, 5) for each in some)
+
+
+def test_visits_say_nothing_of_what_is_not_doubted_for_being_a_letter() -> None:
+    some = months_of([70.0], 1)
+    sure = [cell._replace(contact_se=0.0, prior_se=60.0) for cell in LETTERS]
+    many = replace(some, visits_R=some.visits_R * 10)
+    assert [e.net for e in effects(some, sure)] == pytest.approx([e.net for e in effects(many, sure)])
+    letters, bent = (effects(each, LETTERS)[0].net for each in (some, replace(some, visits_R=-some.visits_R)))
+    assert letters > bent
+
+
+def test_a_change_for_the_better_is_found_too_and_the_draws_before_it_say_nothing_of_costs() -> None:
+    better = months_of([-70.0] * 2 + [70.0] * 2, 3, 8000)
+    (since, *_) = changes(better, LETTERS)
+    assert since.since == 2
+    (first, _) = effects(better, LETTERS, changes(better, LETTERS))
+    assert first.net > 0
+    assert first.found.n_arm == int((since.rows_R & (better.group_R == 0) & (better.arm_R == 0)).sum())
+
+
+def test_without_any_line_nothing_is_said() -> None:
+    assert effects(months_of([70.0], 1, 100), []) == []
+    assert len(changes(months_of([70.0, 70.0], 1, 100), [])) == 1
+
+
+def test_many_windows_are_told_apart_by_few_changes() -> None:
+    assert len(changes(months_of([70.0] * 30, 1, 200), LETTERS)) == 1 + len(AGES)

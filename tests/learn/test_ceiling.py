@@ -5,7 +5,21 @@ import polars as pl
 import pytest
 
 from promolift.learn.ahead import Ahead, Spans
-from promolift.steps.arms import VISITS, People, by_segment, ceiling_of, contact_of, priced, visits_flip
+from promolift.steps.arms import (
+    DEAL_SEEKERS,
+    MONTHS,
+    OTHERS,
+    VISITS,
+    People,
+    by_price,
+    by_segment,
+    ceiling_of,
+    contact_of,
+    detectable,
+    halves_of,
+    priced,
+    visits_flip,
+)
 
 GROUPS, EACH, ORDER = 4, 300, 800.0
 
@@ -18,8 +32,9 @@ def arms(looks: np.ndarray) -> pl.DataFrame:
             "customer_id": [f"c{i:04d}" for i in range(n)], "menu_id": "all-10", "cost_cents": looks,
             "group": [f"g{i % GROUPS}" for i in range(n)], "arm_cost": 80.0, "arm_cost_se": 28.0, "net_cents": 40.0,
             "depth": 0.1, "basket_mean_cents": ORDER / 0.1, "amount_cents": None, "level": "assumed",
+            "gain_cents": 40.0, "gain_ratio": None, "cost_ratio": None,
         },
-        schema_overrides={"amount_cents": pl.Float64},
+        schema_overrides=dict.fromkeys(("amount_cents", "gain_ratio", "cost_ratio"), pl.Float64),
     )  # fmt: skip
 
 
@@ -77,3 +92,23 @@ def test_whoever_belongs_to_a_segment_is_in_the_first_of_them_and_is_expected_to
     assert found.ahead.sd["vip"] == pytest.approx((0.5 * (300.0**2 + 100.0**2)) ** 0.5)
     assert (found.ahead.away["vip"], found.ahead.comeback["gold"]) == (pytest.approx(0.4), pytest.approx(90.0))
     assert found.ahead.sd["a"] == 300.0
+
+
+def test_groups_that_are_large_enough_are_halved_by_price_sensitivity_and_others_are_not() -> None:
+    ahead = Ahead(Spans(28, 84), (), {"a": 200.0, "b": 200.0}, {"a": 0.5, "b": 0.5}, {"a": 400.0, "b": 400.0})  # type: ignore[arg-type]
+    many = 200
+    rows = pl.DataFrame({
+        "customer_id": [f"{n:03d}" for n in range(many + 4)], "group": ["a"] * many + ["b"] * 4, "window": 100.0,
+        "horizon": 300.0,
+    })  # fmt: skip
+    least = halves_of(ahead, rows)
+    effect = contact_of(ahead, "a", 100.0).whole
+    side = least["a"] * MONTHS / 4  # of one half, over all windows, on one side of the comparison
+    assert detectable(200.0, side, side) == pytest.approx(effect, rel=0.02)
+    prices = pl.Series([None, *range(1, many), *range(4)], dtype=pl.Float64)
+    found = by_price(ahead, rows, rows.select("customer_id").with_columns(price_sensitivity=prices), {"a"})
+    sizes = dict(found.rows["group"].value_counts().iter_rows())
+    assert sizes == {"a": 1, f"a, {DEAL_SEEKERS}": 99, f"a, {OTHERS}": 100, "b": 4}
+    top = found.rows.filter(group=f"a, {DEAL_SEEKERS}")["customer_id"]
+    assert min(top) == "101"
+    assert found.ahead.sd[f"a, {OTHERS}"] == 200.0

@@ -71,6 +71,22 @@ def test_only_the_largest_targets_of_a_scope_are_kept() -> None:
     assert ("A", "viewed-20", "p2") in rows
 
 
+def test_an_untried_line_is_on_what_was_never_bought_however_much_more_others_are_worth() -> None:
+    new = TARGETS.filter(target="tea").with_columns(
+        target=pl.lit("cake"), base_cents=pl.lit(20.0), buy_prob=pl.lit(0.05), bought=pl.lit(False)
+    )
+    line = MenuItem(id="new-10", benefit=Benefit(type="percent_off", percent=10), scope="category", untried=True)
+    stated = line.model_copy(update={"id": "tea-10", "covers": ("tea",)})
+    rules = OfferRules(top_targets=1)
+    frame = list_candidates(PROFILES, pl.concat([TARGETS, new]), (*MENU, line, stated), rules, NO_REST)
+    open_ = frame.filter("eligible").select("customer_id", "menu_id", "target").rows()
+    assert ("A", "new-10", "cake") in open_
+    assert [row for row in open_ if row[1] == "cat-20"] == [("A", "cat-20", "fuel")]
+    assert {row[0] for row in frame.filter(menu_id="tea-10").select("customer_id").iter_rows()} == {"B"}
+    with pytest.raises(ValueError, match="untried is of a category or product"):
+        MenuItem(id="all-10", benefit=Benefit(type="percent_off", percent=10), untried=True)
+
+
 def test_an_offer_lasts_through_the_end_of_its_last_local_day() -> None:
     starts = datetime(2026, 3, 1, 9, tzinfo=ZoneInfo("America/New_York"))
     offer = make_offer(MENU[0], "tea", "category", Words(zh="茶", en="tea"), starts, "USD")

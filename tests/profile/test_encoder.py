@@ -20,7 +20,6 @@ torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
 from promolift.profile import encoder_train  # noqa: E402
-from promolift.profile.counters import COUNTERS, PERSONAL, RATES  # noqa: E402
 from promolift.profile.encoder import (  # noqa: E402
     Encoder,
     EncoderSettings,
@@ -30,7 +29,7 @@ from promolift.profile.encoder import (  # noqa: E402
     points_at,
     targets_of,
 )
-from promolift.profile.encoder_data import fit_ease, histories, incidence, popularity  # noqa: E402
+from promolift.profile.encoder_data import COUNTERS, PERSONAL, RATES, fit_ease, histories, incidence, popularity  # noqa: E402
 from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
 from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder  # noqa: E402
 

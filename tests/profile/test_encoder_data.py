@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from promolift.errors import InputError
-from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
-from promolift.profile.encoder_data import IDEAL, catalogue, histories, popularity
+from promolift.profile.encoder_data import COUNTERS, IDEAL, PERSONAL, RATES, catalogue, count, histories, popularity
 from promolift.sql import DAY_MS
 
 BREAD_AND_MILK = small(

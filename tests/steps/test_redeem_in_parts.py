@@ -12,7 +12,7 @@ from promolift.config import Config
 from promolift.effect import exposure
 from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, WEEK_MS
-from promolift.steps.redeem import keep_redemption
+from promolift.steps.effect import keep_redemption
 from promolift.store import Store
 from promolift.tables import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
 from sharded import write_shards

@@ -17,9 +17,9 @@ from promolift.profile.encoder_data import popularity
 from promolift.profile.settings import MemberNote
 from promolift.results.forecasts import ForecastNote, Ordered
 from promolift.results.job import Job
+from promolift.run import forecast_summary
 from promolift.steps import forecast, forecast_scene
 from promolift.steps.customer_page import why
-from promolift.steps.summary import forecast_summary
 from promolift.store import Store
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS
 

@@ -9,12 +9,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ledger_helpers import KINDS, LIMITS, NOW, add, check_books, claim, ledger_url, limit, open_ledger, reserve_all
-from sqlalchemy import create_engine, func, insert, select, text, update
+from ledger_helpers import (
+    CODES,
+    KINDS,
+    LIMITS,
+    NOW,
+    POSTGRES,
+    add,
+    check_books,
+    claim,
+    issued,
+    ledger_url,
+    limit,
+    open_ledger,
+    own_schema,
+    reserve_all,
+)
+from sqlalchemy import Connection, create_engine, func, insert, select, text, update
 
 from promolift.errors import ConfigError
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import HASHED, Act, HttpAnswer, _link, audit, drop, every, first_break, get, once, put
+from promolift.store.ledger_money import Books
 from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
 
 
@@ -95,6 +111,67 @@ def test_closing_lets_readers_end_and_leaves_no_connection_open(tmp_path: Path, 
         closing.result(10)
     with pytest.raises(Exception, match="closed"):
         used.execute("select 1")
+
+
+CUT = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid = :pid"
+
+
+def test_a_connection_that_the_server_ended_loses_no_later_change(tmp_path: Path) -> None:
+    def mine(db: Connection, some: list[str]) -> list[int]:
+        return [db.execute(text("select pg_backend_pid()")).scalar_one() for _ in some]
+
+    def cut(db: Connection, some: list[str]) -> list[str]:
+        put(db, "k", "half", 1, NOW)
+        db.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+        return some
+
+    with open_ledger(tmp_path, "postgresql") as ledger:
+        for _ in range(2):
+            with ledger.read() as db:
+                db.execute(text(CUT), {"pid": ledger.write(mine)})
+            assert ledger.write(lambda db, some: [put(db, "k", "whole", 1, NOW) or "kept" for _ in some]) in ("kept", 1)
+            with pytest.raises(LedgerError, match="nothing was kept"):
+                ledger.write(cut)
+        with ledger.read() as db:
+            assert set(every(db, "k")) == {"whole"}
+
+
+def test_a_writer_sees_what_came_before_its_turn_whatever_the_database_has_as_default(tmp_path: Path) -> None:
+    if not POSTGRES:
+        pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
+    url = own_schema("isolated", anew=True)
+    with Ledger(url.replace("-csearch_path", "-cdefault_transaction_isolation=serializable%20-csearch_path")) as ledger:
+        with ledger.read() as db:
+            assert db.execute(text("show transaction_isolation")).scalar_one() == "serializable"
+        how = call(ledger, lambda db: db.execute(text("show transaction_isolation")).scalar_one())
+        assert how == "read committed"
+
+
+def test_plans_made_while_a_table_was_empty_do_not_read_it_whole_later(tmp_path: Path) -> None:
+    if not POSTGRES:
+        pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
+    here = "pg_stat_xact_user_tables where schemaname = current_schema()"
+    read = text(f"select relname, seq_tup_read + idx_tup_fetch from {here}")
+    with Ledger(own_schema("plans", anew=True)) as ledger:
+        add(ledger, LIMITS, limit("l", 10**6, per="customer"), limit("all", 10**6))
+        add(ledger, CODES, *(issued(f"K{n}", customer_id=None) for n in range(600)))
+
+        def money(db: Connection, some: list[range]) -> list[dict[str, int]]:
+            before = dict(map(tuple, db.execute(read)))
+            for numbers in some:
+                with Books(db, NOW) as books:
+                    books.look_up([f"rdm_{n}" for n in numbers], [f"K{n}" for n in numbers], [f"u{n}" for n in numbers])
+                    for n in numbers:
+                        books.reserve(claim(n, 1, f"u{n}", code=f"K{n}"))
+                with Books(db, NOW) as books:
+                    books.look_up([f"rdm_{n}" for n in numbers], (), ())
+                    for n in numbers:
+                        books.confirm(f"rdm_{n}", None)
+            return [{name: rows - before[name] for name, rows in db.execute(read)} for _ in some]
+
+        found = [ledger.write(money, range(20 * at, 20 * at + 20)) for at in range(30)]
+    for name in ("redemptions", "usage", "codes", "limits"):
+        assert found[-1][name] <= 2 * found[1][name], name
 
 
 def test_an_impossible_place_is_an_error_for_people() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ledger_helpers import KINDS, LIMITS, NOW, add, check_books, limit, open_ledger
-from sqlalchemy import Text, bindparam, func, insert, select
+from sqlalchemy import Connection, Text, bindparam, func, insert, select
 
 from promolift.store import ledger as checkpoints
 from promolift.store.ledger import Ledger
@@ -24,6 +24,7 @@ from promolift.store.ledger_schema import (
     Members,
     Query,
     Refused,
+    driver_sql,
 )
 
 
@@ -133,14 +134,13 @@ def test_a_commit_that_fails_is_told_to_all_and_keeps_nothing(
         return await asyncio.gather(*asked, return_exceptions=True)
 
     with open_ledger(tmp_path) as ledger:
-        end = ledger._end
 
-        def failing(connection: object, how: str) -> None:
-            if how == "commit":
+        def failing(connection: Connection, text: str) -> None:
+            if text == "commit":
                 raise sqlite3.OperationalError("disk I/O error")
-            end(connection, how)  # type: ignore[arg-type]
+            driver_sql(connection, text)
 
-        monkeypatch.setattr(ledger, "_end", failing)
+        monkeypatch.setattr("promolift.store.ledger.driver_sql", failing)
         assert all(isinstance(answer, LedgerError) and "disk" in str(answer) for answer in asyncio.run(ask("abc")))
         monkeypatch.undo()
         assert asyncio.run(ask("d")) == ["d"]

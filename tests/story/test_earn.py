@@ -174,7 +174,9 @@ def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_s
     market.advance(40)
     market.events.write_parquet(tmp_path / "events.parquet")
     market.products.write_csv(tmp_path / "products.csv")
-    settings = config(tmp_path, {"id": "letter", "benefit": {"type": "reminder"}}, groups=("often",))
+    settings = config(
+        tmp_path, {"id": "letter", "benefit": {"type": "reminder"}}, groups=("often", "price_sensitivity")
+    )
     with Shop.of(settings, tmp_path / "work") as shop:
         plan = shop.plan()
         drawn, note = shop.store.frame("draws"), DrawNote.load(shop.store)
@@ -196,3 +198,4 @@ def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_s
     assert note.given == 0, "nothing has been shown to pay"
     assert note.ceiling_cents <= note.budget_cents
     assert "most get it and a control does not" in " ".join(plan.note.why)
+    assert "to tell the halves apart a group needs" in " ".join(plan.note.why)

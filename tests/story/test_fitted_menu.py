@@ -10,14 +10,14 @@ from promolift.setup.init import Answers, init
 from promolift.setup.menu import NO_GOODS, Baskets, menu_toml, round_up
 
 
-def written(folder: Path, scale: float, currency: str, orders: int = 60) -> Config:
+def written(folder: Path, scale: float, currency: str, orders: int = 60, people: int = 13) -> Config:
     """promolift.toml of a log in which the middle order comes to about 12 times `scale`, in major units."""
     lines = ["order_id,customer_id,date,product_id,product_name,category,quantity,unit_price"]
     goods = [("p1", "Green tea", "Tea", 4.0), ("p2", "Cup", "Kitchen", 9.0), ("POST", "Postage", "Postage", 3.0)]
     for order in range(orders):
         for product, name, category, price in goods[order % 2 :]:
             day = f"2026-0{1 + order % 6}-{1 + order % 28:02d}"
-            lines.append(f"o{order},c{order % 13},{day},{product},{name},{category},1,{price * scale:.2f}")
+            lines.append(f"o{order},c{order % people},{day},{product},{name},{category},1,{price * scale:.2f}")
     (folder / "log.csv").write_text("\n".join(lines), encoding="utf-8")
     init({"events": folder / "log.csv"}, folder / "promolift.toml", False, (), Answers(currency=currency))
     return Config.parse(tomllib.loads((folder / "promolift.toml").read_text(encoding="utf-8")), "test")
@@ -34,9 +34,32 @@ def test_thresholds_stand_at_the_shops_own_baskets(
     found = written(tmp_path, scale, currency)
     (spend,) = (item for item in found.menu if item.benefit.type == "amount_off")
     assert (spend.min_spend_cents, spend.benefit.amount_cents) == (threshold, amount)
-    assert [item.benefit.percent for item in found.menu if item.scope == "category"] == [10, 20]
+    assert [(item.benefit.percent, item.untried) for item in found.menu if item.scope == "category"] == [
+        (10, False), (20, False), (10, True),
+    ]  # fmt: skip
     assert found.menu[0].benefit.type == "reminder"
     assert found.plan.trial == "auto"
+
+
+def test_the_name_of_what_was_bought_is_no_customers_name(tmp_path: Path) -> None:
+    found = written(tmp_path, 1.0, "USD").data
+    assert found.products is not None
+    assert found.products.mapping.sources("name") == ("product_name",)
+    assert found.customers is None or not found.customers.mapping.has("name")
+
+
+def test_customers_with_a_rhythm_are_won_back_where_there_are_enough(tmp_path: Path) -> None:
+    for people, lines in ((29, []), (40, ["win-back-10"])):
+        (tmp_path / str(people)).mkdir()
+        found = written(tmp_path / str(people), 1.0, "USD", 240, people)
+        assert [item.id for item in found.menu if item.segments == ("lapsing",)] == lines
+
+
+def test_goods_without_categories_have_no_new_category() -> None:
+    fit = Baskets(1000, 1500, (), 100)
+    assert "untried" not in menu_toml(fit, "EUR", 0.3)
+    assert "untried = true" in menu_toml(fit, "EUR", 0.3, categories=True)
+    assert "win-back" not in menu_toml(fit, "EUR", 0.15)
 
 
 def test_what_is_no_goods_gets_no_offer(tmp_path: Path) -> None:

@@ -178,4 +178,4 @@ def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case
     assert early.looks[-1].low == pytest.approx(early.verdict.total_low)
     changed = judged(replace(two, events=two.events.with_columns(revenue_cents=less)))
     assert {d.kind: d.drifted for d in changed.drifts}["effects"]
-    assert "effects have drifted" in "".join(hindrances(changed))
+    assert not hindrances(changed), "what was drawn before a change counts less; a proposal is made all the same"

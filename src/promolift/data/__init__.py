@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.data.basket import order_lines
     from promolift.data.clean import (
         Cleaned,
         clean_events,
@@ -69,7 +68,7 @@ if TYPE_CHECKING:
     from promolift.data.find import ASKED, RoleGuess
     from promolift.data.guess import MappingGuess, explained_mapping, guess_mapping
     from promolift.data.health import Ability, HealthReport, health
-    from promolift.data.join import Tie, find_tie, join_rows
+    from promolift.data.join import Tie, find_tie, join_rows, order_lines
     from promolift.data.mapping import ROLES, Mapping, RawTable
     from promolift.data.names import home_of
     from promolift.data.rules import CleanRules, rules_text

@@ -1,4 +1,4 @@
-"""Room 1. Rows that hold a whole basket, or say an order's facts once, in; a row for each line of an order out."""
+"""Room 1. Rows that hold a whole basket in a cell in; which column that is, and a row for each item, out."""
 
 import json
 import re
@@ -9,9 +9,7 @@ import duckdb
 import polars as pl
 
 from promolift.data import sql
-from promolift.data.mapping import NEEDED, Mapping
 from promolift.data.names import NAMES_OF
-from promolift.data.reader import Reader
 from promolift.sql import ident, literal
 
 Relation = sql.Relation
@@ -22,20 +20,8 @@ LISTED = (";", "|", ",")
 FIELDS = ("product", "quantity")
 
 
-def order_lines(raw: Relation, mapping: Mapping) -> Relation:
-    """Raw rows as the mapping says they are meant: baskets split into lines, an order's facts on each of its lines.
-
-    `_row` stays the number of the row in the file; `_line`, from 1, tells the lines of one row apart.
-    """
-    if mapping.basket:
-        said = {source for role in mapping.columns for source in mapping.sources(role)}
-        raw = _split(raw, mapping.basket, sorted({field for source in said if (field := mapping.of_basket(source))}))
-    if mapping.inherit and mapping.table in ("events", *NEEDED):
-        raw = _filled(raw, mapping)
-    return raw
-
-
-def _split(raw: Relation, basket: str, fields: Sequence[str]) -> Relation:
+def split_baskets(raw: Relation, basket: str, fields: Sequence[str]) -> Relation:
+    """A row for each item of the column `basket`, its `fields` in columns `<basket>.<field>`; `_line` counts them."""
     cell = f"cast({ident(basket)} as varchar)"
     texts = f"nullif({_items_of_text(cell)}, [])"
     records = f"case when json_valid({cell}) then cast(nullif(json_extract({cell}, '$[*]'), []) as varchar[]) end"
@@ -73,29 +59,6 @@ def _field(field: str) -> str:
     parts = f"string_split(_item, {between})"
     text = {"product": f"{parts}[-1]", "quantity": f"case when len({parts}) > 1 then {parts}[1] else '1' end"}
     return f"case when starts_with(_item, '{{') then {record} else {text.get(field, 'null')} end"
-
-
-def _filled(raw: Relation, mapping: Mapping) -> Relation:
-    """Empty cells of the inherited roles take what the order's first line says."""
-    reader = Reader.of(raw, mapping, mapping.table)
-    names = sorted({name for role in mapping.inherit for name in mapping.sources(role)})
-    said = {name: f"{sql.text('=' + name, reader.types[name])} is not null" for name in names}
-    first = ", ".join(f"arg_min({ident('=' + n)}, _row) filter ({said[n]}) as {ident('>' + n)}" for n in names)
-    known = ", ".join(
-        f"coalesce(case when {said[n]} then {ident('=' + n)} end, {ident('>' + n)}) as {ident('=' + n)}" for n in names
-    )
-    back = ", ".join(f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns)
-    hidden = [name for name in reader.types if name not in reader.raw_columns]
-    query = f"""
-        with renamed as (select {reader.renamed()}, {reader.id("order_id").replace('"=', '"')} as _order from raw),
-        orders as (select _order as _of, {first} from renamed where _order is not null group by all),
-        filled as (select renamed.* replace ({known}) from renamed left join orders on _order = _of)
-        select {", ".join([*hidden, back])} from filled
-    """
-    return sql.select(raw, query)
-
-
-# the same for a sample, before there is a mapping
 
 
 def basket_column(sample: pl.DataFrame) -> str:
@@ -151,5 +114,5 @@ def split_sample(sample: pl.DataFrame, column: str) -> pl.DataFrame:
     named = dict.fromkeys(key for item in items for key, value in item.items() if not isinstance(value, dict | list))
     with duckdb.connect() as connection:
         raw = connection.from_arrow(sample.with_row_index("_row").to_arrow())
-        lines: pl.DataFrame = _split(raw, column, [*named] or FIELDS).order("_row, _line").pl()
+        lines: pl.DataFrame = split_baskets(raw, column, [*named] or FIELDS).order("_row, _line").pl()
     return lines.drop("_row", "_line")

@@ -13,11 +13,10 @@ import polars as pl
 from promolift.contract import Table
 from promolift.data import sql
 from promolift.data.counts import Counts, Met, count, tally
-from promolift.data.mapping import Mapping
+from promolift.data.mapping import GAPS, Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, PART_STATUS, currency_sql, kind_word
 from promolift.data.reader import Reader, moment_of
 from promolift.data.rules import RULES, CleanRules, Rule
-from promolift.data.times import GAPS
 from promolift.sql import bind, fetch, ident, kept, literal, run
 from promolift.tables import EVENTS
 
@@ -100,7 +99,7 @@ def judged_events(part: Relation, mapping: Mapping, rules: CleanRules) -> Judged
 
 def _with_repeats(rows: pl.DataFrame, part: Relation, mapping: Mapping) -> pl.DataFrame:
     """Rows that were judged each by itself, with those set aside that come again."""
-    again = _again(part.project("*, coalesce(customer_id, '') as _customer"), mapping)
+    again = _again(rows, part.project("*, coalesce(customer_id, '') as _customer"), mapping)
     if again is None:
         return rows
     found = rows.select("_key", "_row").join(fetch(again), on="_key", how="left", maintain_order="left")
@@ -238,7 +237,7 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
     keyed = rows
     if _counts_lines(mapping):
         keyed = rows.project(f"_customer, _key, _row, {_order_of(mapping)} as _order")
-    again = _again(keyed, mapping)
+    again = _again(fetch(keyed.project("_key, _row")), keyed, mapping)
     query = _judging(rows, mapping, rules, again is not None, more)
     found = run(query, rows=rows) if again is None else run(query, rows=rows, again=again)
     return Cleaned(EVENTS, found, "customer_id, ts_ms, _row")
@@ -276,13 +275,12 @@ def _order_of(mapping: Mapping) -> str:
     return "ts_ms" if mapping.constants.get("kind") == "purchase" else "null::ubigint"
 
 
-def _again(rows: Relation, mapping: Mapping) -> Relation | None:
+def _again(keys: pl.DataFrame, rows: Relation, mapping: Mapping) -> Relation | None:
     """Keys that stand in several rows: the first of these, and the last one that is no duplicate. None without such.
 
-    Kept, since the engine would take it for the larger side of the join.
+    Kept, since the engine would take it for the larger side of the join. `keys` are `_key` and `_row` of `rows`.
     """
-    keys = fetch(rows.project("_key, _row"))
-    repeated = keys.filter(keys["_key"].is_duplicated())
+    repeated = keys.filter(keys["_key"].is_duplicated()).select("_key", "_row")
     if repeated.is_empty():
         return None
     often = repeated.group_by("_key").agg(pl.col("_row").min().alias("first_row"))

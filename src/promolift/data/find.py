@@ -10,7 +10,7 @@ import polars as pl
 from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
 from promolift.data.basket import basket_column, split_sample
-from promolift.data.mapping import NEEDED, RawTable
+from promolift.data.mapping import GAPS, NEEDED, RawTable
 from promolift.data.names import (
     DATE_PARTS,
     ELSEWHERE,
@@ -27,8 +27,9 @@ from promolift.data.names import (
     kind_word,
 )
 from promolift.data.sql import NOTHING
-from promolift.data.times import COUNTED, GAPS, MONTH_DAY, TimeGuess, guess_time
+from promolift.data.times import MONTH_DAY, TimeGuess, guess_time
 from promolift.errors import InputError
+from promolift.settings import COUNTED
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")

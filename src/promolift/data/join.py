@@ -1,9 +1,12 @@
-"""Two raw tables in; the column that ties their rows together, or one table with the columns of both, out."""
+"""Raw rows in; the same with what another table, a basket in one cell or an order's first line says of them, out."""
 
 from dataclasses import dataclass
 
 from promolift.data import sql
+from promolift.data.basket import split_baskets
+from promolift.data.mapping import NEEDED, Mapping
 from promolift.data.names import compact
+from promolift.data.reader import Reader
 from promolift.sql import ident
 
 Relation = sql.Relation
@@ -69,3 +72,38 @@ def _tie(many: Relation, one: Relation, on: str, key: str) -> Tie | None:
 
 def _id(relation: Relation, column: str) -> str:
     return sql.identifier(column, sql.kind_of(relation.types[relation.columns.index(column)]))
+
+
+def order_lines(raw: Relation, mapping: Mapping) -> Relation:
+    """Raw rows as the mapping says they are meant: baskets split into lines, an order's facts on each of its lines.
+
+    `_row` stays the number of the row in the file; `_line`, from 1, tells the lines of one row apart.
+    """
+    if mapping.basket:
+        said = {source for role in mapping.columns for source in mapping.sources(role)}
+        raw = split_baskets(
+            raw, mapping.basket, sorted({field for source in said if (field := mapping.of_basket(source))})
+        )
+    if mapping.inherit and mapping.table in ("events", *NEEDED):
+        raw = _filled(raw, mapping)
+    return raw
+
+
+def _filled(raw: Relation, mapping: Mapping) -> Relation:
+    """Empty cells of the inherited roles take what the order's first line says."""
+    reader = Reader.of(raw, mapping, mapping.table)
+    names = sorted({name for role in mapping.inherit for name in mapping.sources(role)})
+    said = {name: f"{sql.text('=' + name, reader.types[name])} is not null" for name in names}
+    first = ", ".join(f"arg_min({ident('=' + n)}, _row) filter ({said[n]}) as {ident('>' + n)}" for n in names)
+    known = ", ".join(
+        f"coalesce(case when {said[n]} then {ident('=' + n)} end, {ident('>' + n)}) as {ident('=' + n)}" for n in names
+    )
+    back = ", ".join(f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns)
+    hidden = [name for name in reader.types if name not in reader.raw_columns]
+    query = f"""
+        with renamed as (select {reader.renamed()}, {reader.id("order_id").replace('"=', '"')} as _order from raw),
+        orders as (select _order as _of, {first} from renamed where _order is not null group by all),
+        filled as (select renamed.* replace ({known}) from renamed left join orders on _order = _of)
+        select {", ".join([*hidden, back])} from filled
+    """
+    return sql.select(raw, query)

@@ -7,10 +7,9 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from promolift.currency import Currency, currency_digits
-from promolift.data.times import COUNTED, GAPS
+from promolift.currency import currency_digits
 from promolift.errors import InputError
-from promolift.settings import Settings, Zone, rows_of, toml_key, toml_value
+from promolift.settings import COUNTED, Currency, Settings, Zone, rows_of, toml_key, toml_value
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]
@@ -28,6 +27,7 @@ WELCOME: Dict[str, tuple[str, ...]] = {
     table: tuple(role for role in roles if role not in NEEDED[table]) for table, roles in ROLES.items()
 }
 ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
+GAPS = "gaps"  # how a column says times: days since the same customer's order before
 JOINED = frozenset({"name"})  # several columns: joined by a space
 DATED = frozenset({"time"})  # three columns: year, month and day
 # What may stand on an order's first line alone.

@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from promolift.data.mapping import ROLE_ROWS
 from promolift.settings import rows_of
 from promolift.sql import literal
 
@@ -47,7 +46,9 @@ def compact(name: str) -> str:
 # Column names per role, without capitals and signs: 'Customer ID' is 'customerid'. Where tables other than the events
 # have names of their own for a role, it is called by the table, too: 'products.name'.
 _KNOWN = [
-    (table, role, tuple(dict.fromkeys(map(compact, names.split())))) for table, role, _, _, names in ROLE_ROWS if names
+    (table, role, tuple(dict.fromkeys(map(compact, names.split()))))
+    for table, role, _, _, names in rows_of("data/roles.tsv")
+    if names
 ]
 NAMES_OF: dict[str, tuple[str, ...]] = {
     f"{table}.{role}" if table != "events" and sum(role == each for _, each, _ in _KNOWN) > 1 else role: names

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from promolift.data.times import COUNTED
+from promolift.settings import COUNTED
 from promolift.sql import ident, literal, some
 
 Relation = duckdb.DuckDBPyRelation
@@ -64,7 +64,7 @@ def _trimmed(name: str) -> str:
 def _odd(name: str) -> str:
     """Whether text needs a closer look: most does not, and the look costs five times as much as this question."""
     words = ", ".join(map(literal, NOTHING))
-    ends = f"starts_with({name}, ' ') or ends_with({name}, ' ')"
+    ends = f"{name} < '!' or ends_with({name}, ' ')"  # a space, a control sign or nothing at the front
     return f"strlen({name}) <> length({name}) or {ends} or lower({name}) in ({words})"
 
 

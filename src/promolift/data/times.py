@@ -21,8 +21,6 @@ DATES = (
 )  # fmt: skip
 ZONED = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
 MONTH_DAY = "%m%d"
-GAPS = "gaps"  # days since the same customer's order before
-COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}  # seconds of one
 EXCEL_DAYS = (32_874, 54_789)  # of the years 1990 to 2049
 LONG = 100_000  # a count beyond is of seconds: so many hours are eleven years
 SEEN = 400  # distinct values looked at

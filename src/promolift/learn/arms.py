@@ -4,9 +4,11 @@ Every row is a customer in one campaign window, drawn with known propensities. A
 group who drew none, weighted by propensity (by overlap: Li, Morgan, Zaslavsky 2018); rows of one customer are one
 cluster, and comparisons that share customers are correlated. All effects together are then drawn towards what was
 believed before (a normal prior in which arms and groups share a part, its scale by marginal likelihood: empirical
-Bayes, Efron, Morris 1973).
+Bayes, Efron, Morris 1973). Windows are pooled as far as they tell the same: each may be the first of other effects
+(`changes`; change points: Barry, Hartigan 1993), and what was drawn before counts as much as that is unlikely.
 
-Legend: R rows, K arms, G groups, I cells (arm and group), J comparisons: cells over the horizon, then over the window.
+Legend: R rows, K arms, G groups, I cells (arm and group), J comparisons: cells over the horizon, then over the window,
+then in visits.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,12 +22,18 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 MEASURED = 20  # customers on either side from which an effect counts as randomised
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
-LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of window and horizon in the prior: of letters, of discounts
+VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
+VISITS_DOUBT = 0.1  # s.d. of that
+LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of horizon, window and visits in the prior: of letters, of discounts
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
+CHANGE = 1 / 12  # of windows, the share that is the first of other effects, before any draw
+RARE = 0.001  # probability of a change below which it is left out
+AGES = (1, 2, 3, 4, 6, 9, 13, 18, 24)  # windows since a change: later ones are told apart more finely
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
 SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
@@ -39,7 +47,7 @@ class Draws:
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
     the window, offers' cost taken off, less what was expected; `cost_R` what offers cost; `visits_R` days with a
-    purchase in the window.
+    purchase in the window; `when_R` the window's number, 0 the oldest.
     """
 
     arm_R: Ints
@@ -51,6 +59,7 @@ class Draws:
     window_R: Floats
     cost_R: Floats
     visits_R: Floats
+    when_R: Ints
 
 
 class ArmCell(NamedTuple):
@@ -78,7 +87,7 @@ class CellEstimate(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """Means and covariance over J: the cells' values over the horizon, then the same over the window."""
+    """Means and covariance over J: the cells' values over the horizon and over the window, and visits."""
 
     mean_J: Floats
     cov_JJ: Floats
@@ -110,9 +119,10 @@ class ArmValue(NamedTuple):
         return self.found.se is not None and min(self.found.n_arm, self.found.n_none) >= MEASURED
 
 
-def prior_of(cells: Sequence[ArmCell]) -> Belief:
+def prior_of(cells: Sequence[ArmCell], visits_I: Floats) -> Belief:
     """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
-    nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon."""
+    nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon, and a letter
+    works by visits: `visits_I` is their variance in each cell's group, of which a rise of the odds is a share."""
     arm, group, sd, contact, mean = (
         np.array([getattr(cell, name) for cell in cells])
         for name in ("arm", "group", "prior_se", "contact_se", "prior")
@@ -120,9 +130,19 @@ def prior_of(cells: Sequence[ArmCell]) -> Belief:
     own, same_group = np.eye(len(cells)), group[:, None] == group
     alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
     together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
-    discount, letter = alike * np.outer(sd, sd), together * np.outer(contact, contact)
-    whole, both = discount + letter, LASTS_DISCOUNT * discount + LASTS * letter
-    return Belief(np.tile(mean, 2), np.block([[whole, both], [both, whole]]))
+    rise = VISITS_DOUBT * visits_I
+    letters, discounts = np.concatenate([contact, contact, rise]), np.concatenate([sd, sd, 0 * sd])
+    lasts, lasts_discount = (part + (1 - part) * np.eye(3) for part in (LASTS, LASTS_DISCOUNT))
+    cov = np.kron(lasts, together) * np.outer(letters, letters)
+    cov += np.kron(lasts_discount, alike) * np.outer(discounts, discounts)
+    more = np.divide(mean * rise, contact, out=0 * mean, where=contact > 0)
+    return Belief(np.concatenate([mean, mean, more]), cov)
+
+
+def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
+    """The same, the variance of visits taken from those who drew none."""
+    none = [draws.visits_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
+    return prior_of(cells, np.array([float(np.var(each)) if len(each) else 0.0 for each in none]))
 
 
 class _Seen(NamedTuple):
@@ -130,19 +150,20 @@ class _Seen(NamedTuple):
 
     value_J: Floats
     cov_JJ: Floats
-    seen_J: NDArray[np.bool_]
+    seen_J: Mask
 
 
-def _compared(draws: Draws, cells: Sequence[ArmCell], *outcomes: Floats) -> _Seen:
-    """Differences of weighted means of each cell, one outcome after the other, with their covariance over
-    customers."""
+def _compared(draws: Draws, cells: Sequence[ArmCell], outcomes: Sequence[Floats], *parts: Mask) -> _Seen:
+    """Differences of weighted means of each cell, one outcome after the other, part of the rows by part, with their
+    covariance over customers."""
     people, who_R = np.unique(draws.who_R, return_inverse=True)
-    size = len(cells) * len(outcomes)
+    each_part = parts or (np.ones(len(who_R), dtype=bool),)
+    size = len(cells) * len(outcomes) * len(each_part)
     influence = np.zeros((len(people), size))
     value, floor, seen = np.zeros(size), np.zeros(size), np.zeros(size, dtype=bool)
-    for i, (y_R, cell) in enumerate(product(outcomes, cells)):
+    for i, (part_R, y_R, cell) in enumerate(product(each_part, outcomes, cells)):
         prob = draws.prob_RK[:, cell.arm]
-        rows = np.flatnonzero((draws.group_R == cell.group) & (prob > 0) & (draws.none_R > 0))
+        rows = np.flatnonzero(part_R & (draws.group_R == cell.group) & (prob > 0) & (draws.none_R > 0))
         sides, both = [], prob[rows] + draws.none_R[rows]
         # a window with a small control says little: weights of overlap, h / propensity with h = p q / (p + q)
         for mine, other in ((draws.arm_R[rows] == cell.arm, draws.none_R[rows]), (draws.arm_R[rows] < 0, prob[rows])):
@@ -163,35 +184,115 @@ def _compared(draws: Draws, cells: Sequence[ArmCell], *outcomes: Floats) -> _See
     return _Seen(value, cov * np.outer(lift, lift), seen)
 
 
-def _posterior(prior: Belief, seen: _Seen) -> Belief:
-    """Both together; the prior as wide as the comparisons ask for."""
+def _shown(draws: Draws, cells: Sequence[ArmCell], *parts: Mask) -> _Seen:
+    """What beliefs go by: every cell over J, part by part; visits alone of arms that take nothing off and are doubted
+    for being letters, as visits that a discount brings may cost more than they are worth."""
+    seen = _compared(draws, cells, (draws.value_R, draws.window_R, draws.visits_R), *parts)
+    free = _free(cells)
+    letters = [cell.arm in free and cell.contact_se > 0 for cell in cells]
+    by_visits = np.tile(np.array([True] * 2 * len(cells) + letters, dtype=bool), len(parts))
+    return seen._replace(seen_J=seen.seen_J & by_visits)
+
+
+class _Fit(NamedTuple):
+    """The width of the prior that comparisons ask for, and their log likelihood under it."""
+
+    scale: float
+    log: float
+
+
+def _fit(prior: Belief, seen: _Seen) -> _Fit:
+    """Of some comparisons at least."""
     at = np.flatnonzero(seen.seen_J)
-    if not at.size:
-        return prior
-    gap, noise = seen.value_J[at] - prior.mean_J[at], seen.cov_JJ[np.ix_(at, at)]
-    noise = noise + 1e-9 * np.eye(at.size) * max(float(np.trace(noise)), 1e-9)
-    own, cross = prior.cov_JJ[np.ix_(at, at)], prior.cov_JJ[:, at]
+    gap, own, noise = seen.value_J[at] - prior.mean_J[at], prior.cov_JJ[np.ix_(at, at)], _noise(seen)
 
     def likelihood(scale: float) -> float:
         log = scipy.stats.multivariate_normal.logpdf(gap, cov=scale**2 * own + noise, allow_singular=True)
         return float(log) - 2.0 * float(np.log(scale) ** 2)  # another width than the stated one needs clear evidence
 
-    scale = float(SCALES[int(np.argmax([likelihood(scale) for scale in SCALES]))])
-    whole = np.linalg.inv(scale**2 * own + noise)
-    lever = scale**2 * cross @ whole
-    cov = scale**2 * prior.cov_JJ - lever @ (scale**2 * cross).T
+    return max((_Fit(float(scale), likelihood(float(scale))) for scale in SCALES), key=lambda fit: fit.log)
+
+
+def _noise(seen: _Seen) -> Floats:
+    """The covariance of those that were seen."""
+    cov = seen.cov_JJ[np.ix_(seen.seen_J, seen.seen_J)]
+    noise: Floats = cov + 1e-9 * np.eye(len(cov)) * max(float(np.trace(cov)), 1e-9)
+    return noise
+
+
+def _posterior(prior: Belief, seen: _Seen) -> Belief:
+    """Both together; the prior as wide as the comparisons ask for."""
+    at = np.flatnonzero(seen.seen_J)
+    if not at.size:
+        return prior
+    scale = _fit(prior, seen).scale
+    cross = scale**2 * prior.cov_JJ[:, at]
+    lever = cross @ np.linalg.inv(cross[at] + _noise(seen))
+    gap = seen.value_J[at] - prior.mean_J[at]
+    cov: Floats = scale**2 * prior.cov_JJ - lever @ cross.T
     return Belief(prior.mean_J + lever @ gap, cov)
 
 
-def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
-    """Every cell after the draws. Without any draw that says something it is what was believed before."""
-    prior, free = prior_of(cells), _free(cells)
-    seen = _compared(draws, cells, draws.value_R, draws.window_R)
-    costs, visits = (_compared(draws, cells, y) for y in (draws.cost_R, draws.visits_R))
-    after = _posterior(prior, seen)
+class ChangePoint(NamedTuple):
+    """That effects have been others since a window (the first one: always the same), with its probability by the draws
+    and `rows_R`, the draws that speak of now."""
+
+    since: int
+    prob: float
+    rows_R: Mask
+
+
+def changes(draws: Draws, cells: Sequence[ArmCell]) -> list[ChangePoint]:
+    """How likely each window is the first of the effects of now, the likeliest first.
+
+    What was drawn before and after a window is compared as one effect each; either both are the same, or each is drawn
+    from the prior anew, which happens to CHANGE of the windows.
+    """
+    prior, when_R = _prior(draws, cells), draws.when_R
+    windows = int(when_R.max()) + 1 if len(when_R) else 0
+    found = [(0, (windows - 1) * float(np.log1p(-CHANGE)))]
+    for since in (windows - age for age in AGES if age < windows):
+        seen = _shown(draws, cells, when_R < since, when_R >= since)
+        if not (seen.seen_J[: len(seen.seen_J) // 2].any() and seen.seen_J[len(seen.seen_J) // 2 :].any()):
+            continue
+        other, same = (_fit(_twice(prior, tie), seen).log for tie in (np.eye(2), np.ones((2, 2))))
+        found.append((since, other - same + float(np.log(CHANGE)) + (windows - 1 - since) * float(np.log1p(-CHANGE))))
+    probs = scipy.special.softmax([log for _, log in found])
+    each = [ChangePoint(since, float(prob), when_R >= since) for (since, _), prob in zip(found, probs, strict=True)]
+    return sorted(each, key=lambda change: -change.prob)
+
+
+def _twice(prior: Belief, tie: Floats) -> Belief:
+    """Of the effects before and after a change, `tie` (2 x 2) their correlation."""
+    return Belief(np.tile(prior.mean_J, 2), np.kron(tie, prior.cov_JJ).astype(np.float64))
+
+
+def _mixed(beliefs: Sequence[Belief], probs: Sequence[float]) -> Belief:
+    """What is believed where any of several may hold: their mean, and their spread besides their own doubt."""
+    mean: Floats = np.sum([prob * each.mean_J for prob, each in zip(probs, beliefs, strict=True)], axis=0)
+    doubts = [each.cov_JJ + np.outer(each.mean_J - mean, each.mean_J - mean) for each in beliefs]
+    cov: Floats = np.sum([prob * doubt for prob, doubt in zip(probs, doubts, strict=True)], axis=0)
+    return Belief(mean, cov)
+
+
+def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint] = ()) -> list[ArmValue]:
+    """Every cell after the draws. Without any draw that says something it is what was believed before.
+
+    `since` are the changes that may be (`changes`); without them all windows are pooled. What is said of the draws
+    alone, costs among it, is of those after the likeliest.
+    """
+    prior, free = _prior(draws, cells), _free(cells)
+    rows_R = since[0].rows_R if since else np.ones(len(draws.arm_R), dtype=bool)
+    seen = _shown(draws, cells, rows_R)
+    costs, visits = (_compared(draws, cells, (y,), rows_R) for y in (draws.cost_R, draws.visits_R))
+    likely = [each for each in since[1:] if each.prob > RARE]
+    others = [_posterior(prior, _shown(draws, cells, each.rows_R)) for each in likely]
+    after = _mixed(
+        [_posterior(prior, seen), *others], [1 - sum(each.prob for each in likely), *(e.prob for e in likely)]
+    )
     se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
     for i, cell in enumerate(cells):
-        rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
+        rows = rows_R & (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
         known = bool(seen.seen_J[i])
         paid = known and cell.arm not in free  # who takes nothing off pays nothing, whatever else is redeemed

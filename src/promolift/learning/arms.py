@@ -3,6 +3,7 @@ follows from it, out. Windows that are over are pooled; a customer who stands in
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,12 +12,12 @@ import polars as pl
 from promolift.config import Config
 from promolift.deliver import LineEffect
 from promolift.learn.ahead import EVERYBODY, Ahead, features, fit_ahead, value_between
-from promolift.learn.arms import ArmValue, Draws, effects
+from promolift.learn.arms import ArmValue, Draws, changes, effects
 from promolift.learning.judge import JudgedEvidence
 from promolift.offer import MenuItem
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
-from promolift.results.job import Job, moments
+from promolift.results.job import Job, local_day, moments
 from promolift.results.learned import NextRelease, Ranged
 from promolift.results.plan import Plan
 from promolift.results.shop import Span
@@ -27,19 +28,28 @@ from promolift.store import Store
 from promolift.tables import Z95
 
 NONE = "none"
+HABITS = ("orders_28", "orders_112", "orders_364", "recency")  # what says most of coming visits
 TAKES_OFF = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
+
+
+class Changed(NamedTuple):
+    """That customers answer otherwise since the window that began on `day`, and how likely that is."""
+
+    day: date
+    prob: float
 
 
 @dataclass(frozen=True)
 class LearnedArms:
     """What the draws of `windows` campaign windows say, over `horizon_days`, and what following it is `expected` to add
-    per customer of the groups."""
+    per customer of the groups. `changed` where the draws before some window are likelier to say nothing of now."""
 
     effects: tuple[LineEffect, ...]
     expected: Ranged
     windows: int
     horizon_days: int
     customers: int
+    changed: Changed | None = None
 
 
 class Served(NamedTuple):
@@ -81,17 +91,20 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     spread = pl.col("group").replace_strict(ahead.sd, default=ahead.sd.get(EVERYBODY, 0.0), return_dtype=pl.Float64)
     cells = cells.with_columns(pl.when(pl.col("sd") > 0).then("sd").otherwise(spread).alias("sd"))
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
-    draws = draws_of(rows, names["arm"], names["group"])
-    found = effects(draws, numbered(cells))
+    draws, known = draws_of(rows, names["arm"], names["group"]), numbered(cells)
+    since = changes(draws, known)
+    found = effects(draws, known, since)
     if aimed:
-        found = effects(draws, numbered(as_used(cells, found)))
-    plan = Plan.load(store).note
-    tests = kept.filter(pl.col("arms").list.len() > 0)["ts_ms"].n_unique()
+        found = effects(draws, numbered(as_used(cells, found)), since)
+    plan, now = Plan.load(store).note, since[0].rows_R
+    tests = len(np.unique(draws.when_R[now & (draws.prob_RK > 0).any(axis=1)]))
     rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
+    began = known_rows(rows, names["group"])["ts_ms"].unique().sort()
+    changed = Changed(local_day(began[since[0].since], config.shop.zone), since[0].prob) if since[0].since else None
     return LearnedArms(
         done, expected_of(done, cells, rules.held), kept["ts_ms"].n_unique(), ahead.spans.horizon,
-        kept["customer_id"].n_unique(),
+        kept["customer_id"].n_unique(), changed,
     )  # fmt: skip
 
 
@@ -164,14 +177,19 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
         pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("visits")
     )  # fmt: skip
-    past = before.select("customer_id").with_columns(
+    past = before.select("customer_id", *HABITS).with_columns(
         past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
     )
     rows = mine.with_columns(window=pl.Series(window))
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost", "visits").fill_null(0.0))
+    rows = rows.with_columns(pl.col(*HABITS, "past_window", "past", "rest", "cost", "visits").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
+
+
+def known_rows(rows: pl.DataFrame, groups: list[str]) -> pl.DataFrame:
+    """Those of groups that there are now."""
+    return rows.filter(pl.col("group").is_in(groups))
 
 
 def as_shop_pays(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFrame) -> pl.DataFrame:
@@ -192,7 +210,7 @@ def as_shop_pays(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFra
 
 def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
     """As arrays; what was expected takes its part of the noise off (CUPED)."""
-    known = rows.filter(pl.col("group").is_in(groups)).with_row_index("row")
+    known = known_rows(rows, groups).with_row_index("row")
     prob = np.zeros((known.height, len(arms)))
     each = known.select("row", "arms").explode("arms").unnest("arms").drop_nulls("arm")
     each = each.filter(pl.col("arm").is_in(arms))
@@ -204,16 +222,21 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(), visits_R=_steadied(known, "visits", "past_window"),
+        cost_R=known["cost"].to_numpy(), visits_R=_steadied(known, "visits", "past_window", *HABITS),
+        when_R=known["ts_ms"].rank("dense").cast(pl.Int64).to_numpy() - 1,
     )  # fmt: skip
 
 
-def _steadied(rows: pl.DataFrame, value: str, past: str) -> np.ndarray:
-    """A column less what the past says of it, by the slope among those who drew none."""
-    none = rows.filter(pl.col("arm") == NONE)
-    spread = float(none[past].var() or 0.0)  # type: ignore[arg-type]
-    slope = float(none.select(pl.cov(value, past)).item() or 0.0) / spread if spread > 0 else 0.0
-    return (rows[value] - slope * rows[past]).to_numpy()
+def _steadied(rows: pl.DataFrame, value: str, *past: str) -> np.ndarray:
+    """A column less what the past says of it, by the slopes among those who drew none."""
+    none = rows.filter(pl.col("arm") == NONE).select(value, *past).to_numpy()
+    known = rows.select(past).to_numpy()
+    if not len(none):
+        return rows[value].to_numpy()
+    middle = none.mean(axis=0)
+    slopes = np.linalg.lstsq(none[:, 1:] - middle[1:], none[:, 0] - middle[0], rcond=1e-6)[0]
+    rest: np.ndarray = rows[value].to_numpy() - (known - middle[1:]) @ slopes
+    return rest
 
 
 def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[float], str]) -> NextRelease:
@@ -234,8 +257,11 @@ def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[flo
     kind: Literal["release", "test", "stop"] = "release" if gains else "test" if given or tested else "stop"
     seen = f"{learned.windows} windows and {learned.customers} customers"
     head = f"learned from {seen}, value over {learned.horizon_days} days"
-    changes = (head, *(arm_words(each, say) for each in shown(learned.effects)))
-    return NextRelease(release, kind, learned.expected, changes, not against, why)
+    if learned.changed:
+        day, prob = learned.changed
+        head += f"; customers answer otherwise since {day} ({prob:.0%} likely), and draws before count so much less"
+    said = (head, *(arm_words(each, say) for each in shown(learned.effects)))
+    return NextRelease(release, kind, learned.expected, said, not against, why)
 
 
 def after(version: str) -> str:
@@ -252,8 +278,6 @@ def hindrances(judged: JudgedEvidence) -> list[str]:
         found.append("the holdout was not drawn by the salt that is known, so the next one could not be the same")
     if judged.evidence.measure != "margin":
         found.append("only revenue was measured, and more revenue can be less profit")
-    found += [f"{each.kind} have drifted: {each.action}" for each in judged.drifts
-              if each.drifted and each.kind == "effects"]  # fmt: skip
     return found
 
 

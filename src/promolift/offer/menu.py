@@ -69,6 +69,11 @@ class MenuItem(Settings):
         "pays for it. They cannot be planned without.",
         examples=[350],
     )
+    untried: bool = Field(
+        default=False,
+        description="With scope category or product: only on what a customer has never bought, the likeliest by what "
+        "customers like them buy. For a first purchase in a new category.",
+    )
     members: bool = Field(default=False, description="Whether it is printed as an offer for members alone.")
     segments: tuple[str, ...] = Field(
         default=(),
@@ -94,6 +99,8 @@ class MenuItem(Settings):
             raise ValueError("an offer for each category or product is percent_off; others name theirs in covers")
         if kind == "percent_off" and len(self.covers) > 1:
             raise ValueError("a percentage is on one thing: write a line for each, or leave pairs to the proposals")
+        if self.untried and self.scope == "all":
+            raise ValueError("untried is of a category or product: say which with scope")
         if kind == "fixed_price" and not self.covers:
             raise ValueError("a fixed price is of something: name it in covers")
         if kind in ("gift", "exchange") and not (self.benefit.item and self.benefit.product_id):
@@ -252,18 +259,14 @@ def list_candidates(
     `targets`: customer_id, target, scope, base_cents, base_se_cents, buy_prob, bought, margin_rate.
     `resting`: customer_id, target of what was redeemed within `rest_days`.
     """
-    kept = (
-        targets.sort("base_cents", "target", descending=[True, False])
-        .with_columns(pl.int_range(pl.len()).over("customer_id", "scope").alias("rank"))
-        .filter(pl.col("rank") < rules.top_targets)
-        .drop("rank")
-    )
+    kept, untried = (_top(some, rules.top_targets) for some in (targets, targets.filter(~pl.col("bought"))))
     unknown = {"target": pl.String, "buy_prob": pl.Float64, "margin_rate": pl.Float64}  # a menu may have no target
     none = profiles.select(
         "customer_id", pl.lit("none").alias("menu_id"), pl.lit("none").alias("offer_id"),
         *(pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()),
     )  # fmt: skip
-    parts = [none, *(_rows(item, profiles, targets if item.covers else kept) for item in menu)]
+    of_each = [targets if item.covers else untried if item.untried else kept for item in menu]
+    parts = [none, *(_rows(item, profiles, some) for item, some in zip(menu, of_each, strict=True))]
     about = ("price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents", "segments")
     people = profiles.select("customer_id", *(name for name in about if name in profiles.columns))
     rows = pl.concat(parts, how="diagonal").join(people, on="customer_id", how="left")
@@ -275,9 +278,16 @@ def list_candidates(
     return CANDIDATES.conform(_close(CANDIDATES.conform(marked), menu, rules)).sort("customer_id", "offer_id")
 
 
+def _top(targets: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Each customer's targets of most expected value, by scope."""
+    ranked = targets.sort("base_cents", "target", descending=[True, False])
+    return ranked.filter(pl.int_range(pl.len()).over("customer_id", "scope") < most)
+
+
 def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
     if item.covers:
         rows = _stated(item, profiles, targets)
+        rows = rows.filter(~pl.col("bought").fill_null(False)) if item.untried else rows
         offer = pl.lit(offer_id(item.id, AND.join(item.covers)))
     elif item.scope == "all":
         rows = profiles.select("customer_id", "online").with_columns(pl.lit("all").alias("scope"))

@@ -8,14 +8,16 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from promolift.pages.blocks import Figure, Page, balanced
 from promolift.results.chinese import kept
 from promolift.words import digits, pick, spoken, symbol
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render_page(page: Page) -> str:
@@ -88,8 +90,10 @@ def code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def environment(*packages: str) -> Environment:
+def environment(*packages: str) -> "Environment":
     """The templates of some packages, with what all of them may say; every text is escaped."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # a refusal need not wait for it
+
     made = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
@@ -103,5 +107,5 @@ def environment(*packages: str) -> Environment:
 
 
 @lru_cache
-def _templates() -> Environment:
+def _templates() -> "Environment":
     return environment("promolift.pages")

@@ -19,8 +19,20 @@ from scipy import sparse
 
 from promolift.errors import SupportError
 from promolift.hashing import hash_int, hash_units
-from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
-from promolift.profile.encoder_data import Days, Ease, Floats, Histories, Ints, fit_ease, incidence
+from promolift.profile.encoder_data import (
+    COUNTERS,
+    PERSONAL,
+    RATES,
+    Days,
+    Ease,
+    Floats,
+    Histories,
+    Ints,
+    count,
+    fit_ease,
+    incidence,
+)
+from promolift.profile.trees import read_trees
 
 ITEM = (
     "buyers", "share", "share_7", "share_28", "share_84", "trend_7", "trend_28", "own_gap", "repeats", "deals",
@@ -138,7 +150,7 @@ class BasketRanker:
         found_PI = np.full((len(customers), len(h.catalogue.items)), np.log(FLOOR), np.float32)
         if len(customers):
             rows = self.look.rows(h, customers, RANKED)
-            gain_R = np.asarray(lgb.Booster(model_str=self.trees).predict(rows.x_RX, num_threads=1))
+            gain_R = 1 / (1 + np.exp(-read_trees(self.trees).raw(rows.x_RX)))
             found_PI[rows.point_R, rows.item_R] = np.log(np.maximum(gain_R, FLOOR))
         return found_PI
 

@@ -2,7 +2,7 @@
 
 A causal transformer over visits. A visit is the sum of its products' vectors plus its gap, spend, size, discounts and
 channel; a first token tells the customer's attributes, known or not. Two heads share the choice of the next items:
-*repeat* scores what they bought before from point-in-time counters (profile.counters), *explore* scores everything from
+*repeat* scores what they bought before from point-in-time counters (encoder_data.py), *explore* scores everything from
 their state, the set of all they ever bought (started from EASE) and recent popularity. More heads tell when they come,
 what they spend and how often they buy on discount. One dial, `depth`, sets the size.
 
@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as nf
 
-from promolift.profile.counters import PERSONAL, count
-from promolift.profile.encoder_data import Bools, Days, Floats, Histories, Ints, Popularity
+from promolift.profile.encoder_data import PERSONAL, Bools, Days, Floats, Histories, Ints, Popularity, count
 from promolift.settings import Settings
 
 SMALL = 0.005  # rates and faded counts below it are all alike

@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 
 from promolift.errors import InputError, SupportError
 from promolift.profile.basket import BasketRanker, BasketView
-from promolift.profile.counters import COUNTERS, count
 from promolift.profile.encoder import (
     EDGES,
     HORIZONS,
@@ -32,7 +31,19 @@ from promolift.profile.encoder import (
     batch_of,
     points_at,
 )
-from promolift.profile.encoder_data import IDEAL, TOP, Bools, Catalogue, Days, Floats, Histories, Ints, Popularity
+from promolift.profile.encoder_data import (
+    COUNTERS,
+    IDEAL,
+    TOP,
+    Bools,
+    Catalogue,
+    Days,
+    Floats,
+    Histories,
+    Ints,
+    Popularity,
+    count,
+)
 from promolift.profile.members import WEIGHTS, paired, weigh
 from promolift.profile.settings import MemberNote
 from promolift.sql import DAY_MS

@@ -21,7 +21,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
-from promolift.profile.counters import COUNTERS, PERSONAL, RATES
 from promolift.profile.encoder import (
     Batch,
     Encoder,
@@ -34,7 +33,18 @@ from promolift.profile.encoder import (
     signed_log,
     targets_of,
 )
-from promolift.profile.encoder_data import TOP, Histories, Ints, Popularity, fit_ease, incidence, popularity
+from promolift.profile.encoder_data import (
+    COUNTERS,
+    PERSONAL,
+    RATES,
+    TOP,
+    Histories,
+    Ints,
+    Popularity,
+    fit_ease,
+    incidence,
+    popularity,
+)
 from promolift.profile.encoder_forecast import LearnedEncoder, ndcg
 
 MIN_VISITS = 200  # of all customers together; fewer teach nothing

@@ -81,13 +81,16 @@ def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, aso
 
 def space_of(shared: Shared, asof_ms: int, settings: ProfileSettings) -> Space:
     """Priors and EASE weights as of one shared moment; no targets where nothing was bought before it."""
-    at = pl.col("asof_ms") == asof_ms
-    orders = shared["orders"].filter(at)
-    names = matrix_targets(shared["targets"].filter(at), settings)["target"].sort().to_list()
-    prior = target_prior(shared["targets"].filter(at, pl.col("target").is_in(names)), orders).sort("target")
-    return Space(
-        names, prior.join(order_prior(orders), on="shared_ms"), _ease(shared["pairs"].filter(at), names, settings)
-    )
+    known: Space | None = shared.spaces.get((asof_ms, settings))
+    if known is None:
+        at = pl.col("asof_ms") == asof_ms
+        orders = shared["orders"].filter(at)
+        names = matrix_targets(shared["targets"].filter(at), settings)["target"].sort().to_list()
+        prior = target_prior(shared["targets"].filter(at, pl.col("target").is_in(names)), orders).sort("target")
+        weights_KK = _ease(shared["pairs"].filter(at), names, settings)
+        known = Space(names, prior.join(order_prior(orders), on="shared_ms"), weights_KK)
+        shared.spaces[asof_ms, settings] = known
+    return known
 
 
 def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> Matrix:

@@ -6,13 +6,12 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift import sql
 from promolift.profile.attributes import BANDS, BASKET, CADENCE, DEALS, MONEY, ORDERS
 from promolift.profile.choices import read_cells
-from promolift.profile.habits import read_habits
 from promolift.profile.lines import Lines, read_lines, read_moments, read_visits
 from promolift.profile.sensitivity import fits, posterior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.profile.signals import VIEWS, read_coupons, read_online, read_trials, shrunk_rates
-from promolift.profile.tastes import brands, breadth, novelty, price_tier, tally
+from promolift.profile.tastes import brands, breadth, novelty, price_tier, read_habits, tally
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 from promolift.tables import PROFILES
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from promolift.hashing import hash_units
 from promolift.profile.members import WEIGHTS, paired, still_holds, weigh
 from promolift.profile.settings import MemberNote, ProfileSettings
+from promolift.profile.trees import read_trees
 from promolift.sql import DAY_MS
 
 Vector = NDArray[np.float64]
@@ -195,8 +196,7 @@ def _mixed(trees: str | None, weight: float, rows: pl.DataFrame, facts: pl.DataF
     counted = _log_odds(rows["buy_prob"].to_numpy())
     if trees is None:
         return counted
-    grown = lgb.Booster(model_str=trees).predict(_inputs(rows, facts), raw_score=True, num_threads=1)
-    return np.asarray(weight * np.asarray(grown) + (1 - weight) * counted)
+    return np.asarray(weight * read_trees(trees).raw(_inputs(rows, facts)) + (1 - weight) * counted)
 
 
 def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> MemberNote:

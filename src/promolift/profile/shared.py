@@ -76,12 +76,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 class Shared:
     """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file.
 
-    Of the `earlier` moments only what AFFINITIES of targets bought need is summed.
+    Of the `earlier` moments only what AFFINITIES of targets bought need is summed. `spaces` holds what
+    novel.py makes of the tables, for all shards.
     """
 
     asofs: tuple[int, ...]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     earlier: tuple[int, ...] = ()
+    spaces: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def start(cls, asofs: Iterable[int], earlier: Iterable[int] = ()) -> "Shared":

@@ -35,7 +35,9 @@ class DrawNote(Note):
     given costs at most but for one month in a thousand, `largest` the largest group, `assumed_visits` by how much an
     offer is assumed to raise the odds of coming, None where draws have told, and `visits_flip` the rise at which what
     is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
-    `habit_flip` what those who use it bring after the window, discounts would be worth nothing."""
+    `habit_flip` what those who use it bring after the window, discounts would be worth nothing. `halves` is how many
+    customers a group would need to be halved by price sensitivity, where that was asked for and none is; 0 where
+    nobody's is known."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
@@ -50,6 +52,7 @@ class DrawNote(Note):
     effects: tuple[LineEffect, ...]
     assumed_visits: float | None = None
     visits_flip: float | None = None
+    halves: int | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -158,6 +161,8 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
                 f"{listed(lead)}不花钱，且预计有收益：多数客户会收到，只留一组对照不发。",
             )
         )
+    if note.halves is not None:
+        said.append(_not_halved(note.halves, note.largest))
     said += _assumed(note)
     if weak:
         need = count(min(each.needed for each in note.tested))
@@ -176,6 +181,21 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         )
     )
     return said
+
+
+def _not_halved(needed: int, largest: int) -> str:
+    """Why no group is halved by price sensitivity."""
+    if not needed:
+        return pick(
+            "Groups are not halved by price sensitivity: without discounts on the shelf nobody's is known.",
+            "没有按价格敏感度再分组：没有货架折扣，无法得知客户的价格敏感度。",
+        )
+    need, most = count(needed), count(largest)
+    return pick(
+        f"Groups are not halved by price sensitivity: to tell the halves apart a group needs {need} customers, and the "
+        f"largest has {most}.",
+        f"没有按价格敏感度再分组：要区分两半，一组需要{need}位客户，而最大的一组只有{most}位。",
+    )
 
 
 def _assumed(note: DrawNote) -> list[str]:
@@ -222,7 +242,8 @@ def _group(group: DrawnGroup, currency: str) -> str:
 
 _GROUPS_ZH = {
     "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
-    "high value": "价值较高", "low value": "价值较低",
+    "high value": "价值较高", "low value": "价值较低", "price sensitive": "对价格敏感",
+    "less price sensitive": "对价格不太敏感",
 }  # fmt: skip
 
 

@@ -13,10 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from promolift.currency import Currency
 from promolift.effect.trial import Level
 from promolift.results.base import Note
-from promolift.settings import Settings
+from promolift.settings import Currency, Settings
 from promolift.store import Store
 from promolift.words import as_html, ends, known, listed, share
 

@@ -245,11 +245,13 @@ def guess_all(
         mapping = kind_by_name(log.path, further.mapping)
         parts.append(Part("more_events", mapping, log.path, log, roles=further.roles))
     parts += [Part(name, mappings[name], files[name], roles=found[name].roles) for name in RAW[1:] if name in mappings]
+    taken = set[str]()  # what is said of products is not said of customers
     for name, key in INSIDE:
         if name not in files and events.has(key):
-            inside = within(samples["events"], name, key, events, answers)
+            inside = within(samples["events"], name, key, events, answers, taken)
             if inside is not None:
                 parts.append(Part(name, inside.mapping, logs[0].path, logs[0], inside=True, roles=inside.roles))
+                taken |= {source for role in inside.mapping.columns for source in inside.mapping.sources(role)}
     if "promotions" not in files and (sent := coupons(samples["events"], events)):
         parts.append(Part("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
     return parts
@@ -292,10 +294,11 @@ def catalogue(
 
 
 def within(
-    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: data.Mapping, answers: Answers
-) -> data.MappingGuess | None:
-    """What the events say of products or customers besides the key, or None if they say nothing."""
-    used = {source for role in events.columns for source in events.sources(role)} - set(events.sources(key))
+    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: data.Mapping, answers: Answers,
+    taken: set[str],
+) -> data.MappingGuess | None:  # fmt: skip
+    """What the events say of products or customers besides the key and what is `taken`, or None if they say nothing."""
+    used = taken | {source for role in events.columns for source in events.sources(role)} - set(events.sources(key))
     used -= set(events.sources("unit_price"))  # the catalogue's price stands there, too
     fixed = {role: column for role, column in answers.of_table(name, sample.columns).items() if column not in used}
     try:
@@ -353,7 +356,8 @@ def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets 
         consent="true " if consent else "false",
         consent_why=why,
     )
-    menu = menu_toml(fit, events.currency, MARGIN) if fit else ""
+    categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
+    menu = menu_toml(fit, events.currency, MARGIN, categories) if fit else ""
     return head + "".join(_section(part, config.resolve().parent) for part in parts) + menu
 
 

@@ -16,7 +16,7 @@ from promolift.sql import fetch, ident, run
 
 ROWS = 200_000  # of the log that are looked at
 MOST = 100  # things that are no goods; more are not written
-FEWEST = 30  # baskets below which nothing is fitted
+FEWEST = 30  # baskets below which nothing is fitted, and customers with a rhythm below which nobody is won back
 STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
 PERCENTS = (10, 20, 30)
 NO_GOODS = re.compile(
@@ -30,8 +30,12 @@ NO_GOODS = re.compile(
 
 SUMS = """
 with orders as (
-    select sum(list_cents) as cents from events where kind = 'purchase' group by customer_id, order_id having cents > 0)
-select count(*) as orders, median(cents) as middle, quantile_cont(cents, 0.65) as high from orders
+    select customer_id, sum(list_cents) as cents, min(ts_ms) // 86400000 as day from events where kind = 'purchase'
+    group by customer_id, order_id having cents > 0),
+customers as (select customer_id from orders group by customer_id having count(distinct day) >= 3)
+select count(*) as orders, median(cents) as middle, quantile_cont(cents, 0.65) as high,
+    (select count(*) from customers) as regulars
+from orders
 """
 
 
@@ -51,16 +55,18 @@ where = "value_decile = 10"  # the tenth that spent most in 52 weeks
 [[segment]]
 name = "lapsing"
 name_zh = "流失风险客户"
-where = "recency_days > 2 * cadence_days and orders_52w >= 3"
+where = "recency_days > 28 and recency_days > 2 * cadence_days and orders_total >= 3"  # beyond their own rhythm
 """.splitlines()
 
 
 class Baskets(NamedTuple):
-    """What orders come to before discounts, in minor units: the middle one and the 65th of 100; what is no goods."""
+    """What orders come to before discounts, in minor units: the middle one and the 65th of 100; what is no goods; how
+    many customers came on three days or more."""
 
     median_cents: int
     high_cents: int
     no_goods: tuple[str, ...]
+    regulars: int = 0
 
 
 def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None) -> Baskets | None:
@@ -76,7 +82,7 @@ def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None
         return None
     if found[0] < FEWEST:
         return None
-    return Baskets(round(found[1]), round(found[2]), _no_goods(rows, mapping, catalogue))
+    return Baskets(round(found[1]), round(found[2]), _no_goods(rows, mapping, catalogue), found[3])
 
 
 def _no_goods(rows: Relation, mapping: data.Mapping, catalogue: data.Mapping | None) -> tuple[str, ...]:
@@ -106,9 +112,10 @@ def round_up(cents: float, digits: int) -> int:
     raise AssertionError("unreachable")
 
 
-def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
-    """[[menu]] lines: a reminder, percentages on a category within the margin, an amount off above the usual basket,
-    free delivery.
+def menu_toml(fit: Baskets, currency: str, margin: float, categories: bool = False) -> str:
+    """[[menu]] lines: a reminder, percentages on a category within the margin, one for a first purchase in a new
+    category where goods have `categories`, a win-back where customers have a rhythm, an amount off above the usual
+    basket, free delivery.
 
     The amount is a tenth to a seventh of its threshold, and less than the margin on it.
     """
@@ -133,6 +140,14 @@ def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
     for percent in PERCENTS:
         if percent / 100 < margin:
             lines += _line(f"category-{percent}", f'type = "percent_off", percent = {percent}', 'scope = "category"')
+    percent = max((each for each in PERCENTS if each / 100 < margin / 2), default=0)
+    if percent and categories:
+        benefit = f'type = "percent_off", percent = {percent}'
+        lines += _line(
+            f"new-category-{percent}", benefit, 'scope = "category"', "untried = true  # never bought before"
+        )
+    if percent and fit.regulars >= FEWEST:
+        lines += _line(f"win-back-{percent}", f'type = "percent_off", percent = {percent}', 'segments = ["lapsing"]')
     if amount:
         lines += _line(
             f"spend-{threshold // 10**digits}-save-{amount // 10**digits}",

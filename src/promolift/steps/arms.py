@@ -4,7 +4,7 @@ An arm is a menu line: for each customer that of its offers which is expected to
 is believed by the response model before the first test, and by the draws from then on (`learn/arms.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from promolift import allocate, deliver
+from promolift.config import BY_PRICE
 from promolift.deliver import Board, LineEffect, ReleaseTerms
 from promolift.deliver.settle import Settled
 from promolift.hashing import hash_units
@@ -19,6 +20,8 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import (
     CEILING_Z,
     COST_DOUBT,
+    VISITS,
+    VISITS_DOUBT,
     ArmCell,
     ArmChoice,
     ArmRules,
@@ -29,18 +32,17 @@ from promolift.learn.arms import (
     effects,
     needed,
 )
-from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios
+from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
 from promolift.results.job import Job, Moments
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
-VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-VISITS_DOUBT = 0.1  # s.d. of that
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 NOT_YET = "not bought yet"
+DEAL_SEEKERS, OTHERS = "price sensitive", "less price sensitive"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
 OTHER = "another offer fits this customer better"
@@ -77,11 +79,13 @@ class ArmPlan(NamedTuple):
 
 
 class People(NamedTuple):
-    """Everybody who may be written to and has bought: customer_id, group; and what is expected of groups."""
+    """Everybody who may be written to and has bought: customer_id, group; what is expected of groups; and how many
+    customers a group would need for halves by price sensitivity (`Halved`)."""
 
     groups: pl.DataFrame
     ahead: Ahead
     base: Mapping[str, tuple[float, float]]
+    halves: int | None = None
 
 
 def spans_of(job: Job) -> Spans:
@@ -98,15 +102,19 @@ def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     rows = known.select("customer_id", "group").with_columns(
         window=pl.Series(expected.window_N), horizon=pl.Series(expected.horizon_N)
     )
+    halves, names = None, [name for name in job.config.plan.groups if name != BY_PRICE]
     if job.config.plan.groups:
-        mine = members(job, job.profiled.profiles(at.asof))
-        ahead, rows = by_segment(ahead, rows, mine, job.config.plan.groups)
+        profiles = job.profiled.profiles(at.asof)
+    if BY_PRICE in job.config.plan.groups:
+        ahead, rows, halves = halved(job, ahead, rows, profiles)
+    if names:
+        ahead, rows = by_segment(ahead, rows, members(job, profiles), names)
     means = rows.group_by("group").agg(pl.col("window", "horizon").mean())
     base = {group: (window, horizon) for group, window, horizon in means.iter_rows()}
     may = consent.filter("may_send").select("customer_id")
     base[NOT_YET] = (0.0, 0.0)
     groups = may.join(rows, on="customer_id", how="left").select("customer_id", pl.col("group").fill_null(NOT_YET))
-    return People(groups.sort("customer_id"), ahead, base)
+    return People(groups.sort("customer_id"), ahead, base, halves)
 
 
 class Grouped(NamedTuple):
@@ -117,20 +125,63 @@ class Grouped(NamedTuple):
 
 
 def by_segment(ahead: Ahead, rows: pl.DataFrame, mine: pl.DataFrame, names: Sequence[str]) -> Grouped:
-    """Whoever belongs to one of the segments `names` is in the first of them instead; of it is expected what is of the
-    groups that they come from. `mine`: customer_id, and segments as a list."""
+    """Whoever belongs to one of the segments `names` is in the first of them instead. `mine`: customer_id, and segments
+    as a list."""
     first = pl.coalesce(pl.when(pl.col("segments").list.contains(name)).then(pl.lit(name)) for name in names)
     own = mine.select("customer_id", first.alias("own"))
-    both = rows.join(own, on="customer_id", how="left", maintain_order="left")
+    return _regrouped(ahead, rows.join(own, on="customer_id", how="left", maintain_order="left"))
+
+
+class Halved(NamedTuple):
+    """As `Grouped`; `needs` is how many customers the smallest group would need where none is halved, 0 where nobody's
+    price sensitivity is known, None where some are halved."""
+
+    ahead: Ahead
+    rows: pl.DataFrame
+    needs: int | None
+
+
+def halved(job: Job, ahead: Ahead, rows: pl.DataFrame, profiles: pl.DataFrame) -> Halved:
+    """Groups that are large enough in halves by price sensitivity; once drawn by halves, a group stays halved."""
+    if profiles["price_sensitivity"].is_null().all():
+        return Halved(ahead, rows, 0)
+    drawn, least = all_draws(job.store), halves_of(ahead, rows)
+    before = set() if drawn is None else set(drawn.filter(campaign_id=job.config.plan.campaign)["group"])
+    sizes = dict(rows["group"].value_counts().iter_rows())
+    split = {group for group in least if sizes[group] >= least[group] or f"{group}, {DEAL_SEEKERS}" in before}
+    return Halved(*by_price(ahead, rows, profiles, split), None if split else min(least.values(), default=0))
+
+
+def halves_of(ahead: Ahead, rows: pl.DataFrame) -> dict[str, int]:
+    """How many customers each group needs for halves of it to be told apart: each shows within MONTHS windows, half of
+    it drawn, an effect as large as what is assumed of a letter."""
+    means = rows.group_by("group").agg(pl.col("window").mean())
+    smallest = {group: contact_of(ahead, group, max(window, 0.0)).whole for group, window in means.iter_rows()}
+    return {group: int(4 * needed(ahead.sd.get(group, 0.0), max(small, 1.0)) / MONTHS) + 1
+            for group, small in smallest.items()}  # fmt: skip
+
+
+def by_price(ahead: Ahead, rows: pl.DataFrame, profiles: pl.DataFrame, split: Collection[str]) -> Grouped:
+    """The groups in `split` in halves by their middle price sensitivity; who has none stays where they are."""
+    known = rows.join(profiles.select("customer_id", "price_sensitivity"), on="customer_id", how="left",
+                      maintain_order="left")  # fmt: skip
+    price = pl.col("price_sensitivity")
+    half = pl.when(price > price.median().over("group")).then(pl.lit(DEAL_SEEKERS)).otherwise(pl.lit(OTHERS))
+    own = pl.when(pl.col("group").is_in(list(split)) & price.is_not_null()).then(pl.format("{}, {}", "group", half))
+    return _regrouped(ahead, known.with_columns(own.alias("own")).drop("price_sensitivity"))
+
+
+def _regrouped(ahead: Ahead, rows: pl.DataFrame) -> Grouped:
+    """With `own` as the group of who has one: of it is expected what is of the groups that they come from."""
     old = pl.col("group")
-    figures = both.drop_nulls("own").select(
+    figures = rows.drop_nulls("own").select(
         "own", (old.replace_strict(ahead.sd, default=0.0, return_dtype=pl.Float64) ** 2).alias("var"),
         *(old.replace_strict(each, default=0.0, return_dtype=pl.Float64).alias(name)
           for name, each in (("away", ahead.away), ("comeback", ahead.comeback))),
     ).group_by("own").agg(pl.col("var").mean().sqrt().alias("sd"), pl.col("away", "comeback").mean())  # fmt: skip
     more = {name: dict(figures.select("own", name).iter_rows()) for name in ("sd", "away", "comeback")}
     known = replace(ahead, **{name: getattr(ahead, name) | found for name, found in more.items()})
-    return Grouped(known, both.with_columns(pl.coalesce("own", "group").alias("group")).drop("own"))
+    return Grouped(known, rows.with_columns(pl.coalesce("own", "group").alias("group")).drop("own"))
 
 
 def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:
@@ -218,7 +269,8 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)))
+    none = np.zeros(0)
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), none, none, none, none, none, nobody)
     return effects(empty, numbered(cells))
 
 
@@ -490,6 +542,7 @@ def _note(
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
         assumed_visits=None if any(each.n_arm for each in known) else VISITS, visits_flip=visits_flip(sent, people),
+        halves=people.halves,
     )  # fmt: skip
 
 

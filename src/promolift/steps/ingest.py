@@ -1,7 +1,7 @@
 """Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import time
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
         if store.has(name):
             store.remove(name)
     counts: list[data.Counts] = []
-    with store.sharded("rejected") as put:
+    with store.sharded("rejected") as put, joined_as_written(store):
         aside = Aside(store, put)
         for done, (name, cleaner) in enumerate(CLEANERS.items()):
             source = raw.get("promotions" if name == "exposures" else name)
@@ -71,6 +71,18 @@ def run(job: Job) -> None:
         counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
+
+
+@contextmanager
+def joined_as_written(store: Store) -> Iterator[None]:
+    """The right side of a join is the one held in memory: DuckDB takes a log in a text file for a few rows, and would
+    hold all of it to look up the prices of a catalogue.
+    """
+    store.connection.execute("set disabled_optimizers = 'build_side_probe_side'")
+    try:
+        yield
+    finally:
+        store.connection.execute("reset disabled_optimizers")
 
 
 class Aside:

@@ -21,28 +21,23 @@ def evidence_floor(job: Job, *parts: pl.DataFrame) -> Level:
 
 def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
     """Close candidates whose effect is known less well than `floor`; their expected effects stay to be looked at."""
-    weaker = list(LEVELS[: LEVELS.index(floor)])
-    weak = pl.col("evidence").is_in(weaker).fill_null(False) & pl.col("eligible")
     why = pl.format("its effect is only {}: test it before planning with it", pl.col("evidence"))
-    return valued.with_columns(
-        pl.when(weak).then(why).otherwise(pl.col("why_not")).alias("why_not"),
-        (pl.col("eligible") & ~weak).alias("eligible"),
-    )
+    return _closed(valued, pl.col("evidence").is_in(list(LEVELS[: LEVELS.index(floor)])), why)
 
 
 def close_small(valued: pl.DataFrame, least_gain_cents: float) -> pl.DataFrame:
     """Close candidates that are expected to bring less than `least_gain_cents`; as they are where that is 0."""
     if least_gain_cents <= 0:
         return valued
-    small = (
-        (pl.col("gain_cents") < least_gain_cents).fill_null(False) & pl.col("eligible") & (pl.col("offer_id") != "none")
-    )
+    small = (pl.col("gain_cents") < least_gain_cents) & (pl.col("offer_id") != "none")
+    return _closed(valued, small, pl.lit("its expected gain is below rules.least_gain_cents"))
+
+
+def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:
+    closed = where.fill_null(False) & pl.col("eligible")
     return valued.with_columns(
-        pl.when(small)
-        .then(pl.lit("its expected gain is below rules.least_gain_cents"))
-        .otherwise(pl.col("why_not"))
-        .alias("why_not"),
-        (pl.col("eligible") & ~small).alias("eligible"),
+        pl.when(closed).then(why).otherwise("why_not").alias("why_not"),
+        (pl.col("eligible") & ~closed).alias("eligible"),
     )
 
 

@@ -115,7 +115,8 @@ def beyond(
     job: Job, items: list[offer.MenuItem], priced: pl.DataFrame, price: float, settings: OfferProposalSettings
 ) -> MenuCandidates:
     """Of the grid's lines those that the menu lacks, and their valued candidates; pairs of categories among them."""
-    known = {(item.scope, item.depth) for item in job.config.menu if not item.min_spend_cents}
+    for_all = [each for each in job.config.menu if not (each.min_spend_cents or each.segments or each.untried)]
+    known = {(item.scope, item.depth) for item in for_all}
     fresh = [item for item in items if (item.scope, item.depth) not in known]
     rows = priced.filter(pl.col("menu_id").is_in([item.id for item in fresh]))
     if not settings.pairs:

@@ -26,7 +26,7 @@ from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
-from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql
+from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql, together
 
 LOG = logging.getLogger("promolift.store")
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
@@ -294,71 +294,72 @@ class Ledger:
 
     def _open(self, group: list[_Task], wait: bool) -> _Prepared:
         """Run a group in a new transaction, still to be committed; `wait` while another process holds the database."""
-        connection, until = self._connection(), monotonic() + LOCKED_S
+        connection = self._begun(wait)
         try:
-            while not self._begun(connection, wait and monotonic() < until):
-                sleep(QUIET_S)
-            connection.info[MEMO] = self._remembered(connection)
             outcomes: list[_Outcome] = []
             for work, tasks in _by_work(group).items():
                 outcomes.extend(_run(connection, work, tasks))
         except BaseException:
-            self._end(connection, "rollback")
+            self._undo(connection)
             raise
         return _Prepared(connection, outcomes)
 
     def _finish(self, connection: Connection, outcomes: list[_Outcome]) -> list[_Outcome]:
+        connection.info.pop(MEMO, None)
         try:
-            self._end(connection, "commit")
+            driver_sql(connection, "commit")
         except Exception as error:
             with suppress(Exception):
-                self._end(connection, "rollback")
+                self._undo(connection)
             outcomes = _lost([outcome.task for outcome in outcomes], error)
         return outcomes
 
     def _connection(self) -> Connection:
-        """Where the next transaction runs: SQLite keeps one connection, which never asks anybody for anything."""
-        if self._kept_open is not None:
-            return self._kept_open
-        connection = self._writer.connect()
-        if self.sqlite:
-            connection = self._kept_open = connection.execution_options(isolation_level="AUTOCOMMIT")
-        return connection
+        """Where the next transaction runs: one that is kept, whose transactions the driver begins and ends."""
+        if self._kept_open is None:
+            self._kept_open = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return self._kept_open
 
-    def _begun(self, connection: Connection, again: bool) -> bool:
-        """Begin; False if another process holds the SQLite file and it may be tried `again`."""
-        if not self.sqlite:
-            connection.begin()
-            return True
-        try:
-            driver_sql(connection, "begin immediate")
-        except sqlite3.OperationalError as error:
-            if again and "locked" in str(error):
-                return False
-            raise
-        return True
+    def _begun(self, wait: bool) -> Connection:
+        """A connection in a new transaction; `wait` while another process holds the SQLite file.
 
-    def _remembered(self, connection: Connection) -> dict[Any, Any]:
-        """What earlier transactions of this writer read, while no other connection has written since."""
-        ask, mine = ("pragma data_version", 0) if self.sqlite else (TURN, 1)
-        (seen,) = _driver(connection).execute(ask).fetchone()
+        A server that was started anew ends the connection: nothing is done by then, and another one is taken.
+        """
+        until, again = monotonic() + LOCKED_S, not self.sqlite
+        while True:
+            connection = self._connection()
+            try:
+                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite))
+                return connection
+            except BaseException as error:
+                self._undo(connection)
+                locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+                if not again and not (locked and wait and monotonic() < until):
+                    raise
+                again = False
+            sleep(QUIET_S)
+
+    def _remembered(self, seen: int) -> dict[Any, Any]:
+        """What earlier transactions of this writer read, while no other connection has written since; by its turn."""
+        mine = 0 if self.sqlite else 1
         if seen != self._seen + mine or (mine and monotonic() - self._read_s > MEMO_S):
             self._memo, self._read_s = {}, monotonic()
         self._seen = seen
         return self._memo
 
-    def _end(self, connection: Connection, how: str) -> None:
-        connection.info.pop(MEMO, None)
-        if how != "commit":
-            self._memo = {}
-        if not self.sqlite:
-            try:
-                (connection.commit if how == "commit" else connection.rollback)()
-            finally:
-                connection.close()
-            return
-        if how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
-            driver_sql(connection, how)
+    def _undo(self, connection: Connection) -> None:
+        """Roll back. A connection to a server that cannot is given up, and the next transaction gets a new one."""
+        self._memo = {}
+        try:
+            connection.info.pop(MEMO, None)
+            if not self.sqlite or _driver(connection).in_transaction:  # a full disk may have ended it already
+                driver_sql(connection, "rollback")
+        except Exception:
+            if self.sqlite:
+                raise
+            self._kept_open = None
+            connection.invalidate()
+            connection.close()
 
     def _pass_on(self, outcomes: list[_Outcome], keep: bool) -> None:
         """Tell each its result and let the next one begin; `keep` the turn if the writer's own changes wait."""
@@ -375,6 +376,18 @@ class Ledger:
             else:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     loop.call_soon_threadsafe(self._after, mine)
+
+
+def _turn(connection: Connection, sqlite: bool) -> int:
+    """Begin; a number that tells whether another connection has written since the last transaction."""
+    driver = _driver(connection)
+    if sqlite:
+        driver.execute("begin immediate")
+        return int(driver.execute("pragma data_version").fetchone()[0])
+    with together(connection):
+        driver.execute("begin isolation level read committed")  # else it sees what was there before its turn
+        asked = driver.execute(TURN)
+    return int(asked.fetchone()[0])
 
 
 def _driver(connection: Connection) -> Any:
@@ -451,8 +464,9 @@ SET_UP = ("busy_timeout = 30000", "journal_mode = wal", "synchronous = full", "c
 def engines(url: str) -> Engines:
     """How a ledger is reached; SQLite is set up as this module needs it."""
     if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_size=4, pool_pre_ping=True)
-        return Engines(engine, engine)
+        writer, readers = create_engine(url, pool_size=1), create_engine(url, pool_size=4, pool_pre_ping=True)
+        event.listen(writer, "connect", _by_index)
+        return Engines(writer, readers)
     # autocommit at the driver: BEGIN and COMMIT are ours, so that the writer takes its lock at once
     args = {"check_same_thread": False, "isolation_level": None, "timeout": 30}
     writer = create_engine(url, connect_args=args, poolclass=StaticPool)
@@ -470,6 +484,13 @@ def is_file(url: str) -> bool:
 def _set_up(connection: Any, _: object) -> None:
     for setting in SET_UP:
         connection.execute(f"pragma {setting}").close()
+
+
+def _by_index(connection: Any, _: object) -> None:
+    """Plans are kept: one made while a table was empty would go on to read it whole when it is long."""
+    connection.execute("set enable_seqscan = off")
+    connection.execute("set jit = off")  # a table that is read whole for want of an index counts as very dear then
+    connection.commit()
 
 
 EVERY_S = 2.0  # a log is copied back at most that often: pages changed many times meanwhile are copied once

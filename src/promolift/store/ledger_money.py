@@ -26,6 +26,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    text,
     update,
 )
 
@@ -51,14 +52,12 @@ UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 CAMPAIGN: BindParameter[str] = bindparam("campaign")
 ALL_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN).order_by(LIMITS.c.limit_id))
 NAMES = Members("names")
-USED = Query(
-    select(USAGE.c.subject, USAGE.c.held + USAGE.c.spent).where(
-        USAGE.c.campaign_id == CAMPAIGN,
-        USAGE.c.limit_id == bindparam("limit"),
-        USAGE.c.period_key == bindparam("period"),
-        USAGE.c.subject.op("in")(NAMES),
-    )
-)
+# One by one: asked for as a list, PostgreSQL may read what a limit holds of everybody.
+USED = Query(text("""
+    select n.value, (select u.held + u.spent from usage u where u.campaign_id = :campaign and u.limit_id = :limit
+                     and u.period_key = :period and u.subject = n.value)
+    from json_each(:names) n
+"""))  # fmt: skip
 SUMS = Query(
     select(
         USAGE.c.limit_id, USAGE.c.period_key, func.sum(USAGE.c.held), func.sum(USAGE.c.spent),
@@ -210,16 +209,19 @@ class Books:
 
     def look_up(self, redemptions: Iterable[str], codes: Iterable[str], customers: Iterable[str]) -> None:
         """Read at once what the next steps will ask for one by one."""
-        for kept, names, query, name in (
-            (self._rows, redemptions, SOME_REDEMPTIONS, "redemption_id"),
-            (self._codes, codes, SOME_CODES, "code"),
-        ):
-            if missing := sorted(set(names) - kept.keys()):
-                kept |= dict.fromkeys(missing)
-                kept |= {row[name]: row for row in query.dicts(self.db, names=members(missing))}
-        if people := sorted(set(customers) - self._person.keys()):
-            self._person |= {who: who for who in people}
-            self._person |= {who: person or who for who, person in PERSONS.rows(self.db, names=members(people))}
+        wanted = (
+            (SOME_REDEMPTIONS, sorted(set(redemptions) - self._rows.keys())),
+            (SOME_CODES, sorted(set(codes) - self._codes.keys())),
+            (PERSONS, sorted(set(customers) - self._person.keys())),
+        )
+        with together(self.db):
+            asked = [query.ask(self.db, names=members(names)) if names else () for query, names in wanted]
+        rows, known, people = (query.read(self.db, each) for (query, _), each in zip(wanted, asked, strict=True))
+        (_, ids), (_, typed), (_, who) = wanted
+        self._rows |= dict.fromkeys(ids) | {row["redemption_id"]: row for row in rows}
+        self._codes |= dict.fromkeys(typed) | {row["code"]: row for row in known}
+        self._person |= dict(zip(who, who, strict=True))
+        self._person |= {row["customer_id"]: row["person_id"] or row["customer_id"] for row in people}
 
     def redemption(self, redemption_id: str) -> Row | None:
         """A redemption as it stands by now."""
@@ -442,6 +444,25 @@ def recount(db: Connection, limit: Row, now_ms: int) -> None:
     ADD.many(db, [{**cell._asdict(), **sums[cell]._asdict()} for cell in sums if cell.period_key == period])
 
 
+def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
+    """Let a customer's redemptions be another's, with what limits counted of them: beside what that one has already,
+    and without what the same name counts for a campaign, or for others who are the same natural person.
+    """
+    limits = [dict(row) for row in db.execute(select(LIMITS).where(LIMITS.c.per != "campaign")).mappings()]
+    mine = REDEMPTIONS.c.customer_id == customer_id
+    sums = _sums(limits, map(dict[str, Any], db.execute(select(REDEMPTIONS).where(mine)).mappings()))
+    for limit in limits:
+        cells = USAGE.c.campaign_id == limit["campaign_id"], USAGE.c.limit_id == limit["limit_id"]
+        theirs = and_(*cells, USAGE.c.subject == customer_id)
+        for cell in [UsageCell(*row[:4]) for row in db.execute(select(USAGE).where(theirs))]:
+            held, spent = sums.get(cell, NOTHING)
+            there, here = cell._asdict(), cell._asdict() | {"subject": alias}
+            ADD.many(db, [there | {"held": -held, "spent": -spent}, here | {"held": held, "spent": spent}])
+        db.execute(delete(USAGE).where(theirs, USAGE.c.held == 0, USAGE.c.spent == 0))
+    person = case((REDEMPTIONS.c.person == customer_id, alias), else_=REDEMPTIONS.c.person)
+    db.execute(update(REDEMPTIONS).where(mine).values(customer_id=alias, person=person))
+
+
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
     """Add the shop's own codes to an offer's stock; how many were new. A code that is known already is left alone."""
     known = set(db.execute(select(CODES.c.code).where(CODES.c.code.in_(codes))).scalars())
@@ -600,4 +621,4 @@ def _used(db: Connection, limit: UsageCell, subjects: Sequence[str]) -> dict[str
     if shared in kept and list(subjects) == [campaign]:
         return {campaign: kept[shared]}
     given = {"campaign": campaign, "limit": name, "period": period, "names": members(subjects)}
-    return {who: int(used) for who, used in USED.rows(db, **given)}
+    return {who: int(used) for who, used in USED.rows(db, **given) if used is not None}

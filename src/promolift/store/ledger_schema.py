@@ -323,7 +323,8 @@ def driver_sql(db: Connection, text: str) -> None:
 
 
 def together(db: Connection) -> AbstractContextManager[object]:
-    """Within it PostgreSQL gets statements one after the other without being waited for: their rows are not counted."""
+    """Within it PostgreSQL gets statements one after the other without being waited for: their rows are not counted,
+    and those that are asked for are there at its end."""
     driver: Any = db.connection.dbapi_connection
     return nullcontext() if db.dialect.name == "sqlite" else cast(AbstractContextManager[object], driver.pipeline())
 
@@ -371,16 +372,24 @@ class Query:
         self._statement, self._columns, self._then = statement, columns, then
         self._ready: dict[str, _Compiled] = {}
 
-    def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
-        """Run it; its rows as tuples."""
+    def ask(self, db: Connection, **values: Any) -> Any:
+        """Run it; where its rows can be read, after `together` if it was asked within it."""
         ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return list(driver.execute(ready.text, ready.given(values)))
+        return driver.execute(ready.text, ready.given(values))
+
+    def read(self, db: Connection, asked: Any) -> list[dict[str, Any]]:
+        """Its rows by column."""
+        rows = list(asked)
+        return [dict(zip(self._ready[db.dialect.name].columns, row, strict=True)) for row in rows] if rows else []
+
+    def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
+        """Run it; its rows as tuples."""
+        return list(self.ask(db, **values))
 
     def dicts(self, db: Connection, **values: Any) -> list[dict[str, Any]]:
         """Run it; its rows by column."""
-        rows = self.rows(db, **values)
-        return [dict(zip(self._ready[db.dialect.name].columns, row, strict=True)) for row in rows] if rows else []
+        return self.read(db, self.ask(db, **values))
 
     def first(self, db: Connection, **values: Any) -> dict[str, Any] | None:
         """Run it; its first row by column, None for none."""
@@ -416,6 +425,7 @@ class Query:
         text, names = str(compiled), compiled.positiontup
         if names is None:  # psycopg takes parameters by place, too
             text, names = LISTED.sub(r"= any (array\1)", NAMED.sub("%s", text)), NAMED.findall(text)
+            text = text.replace("json_each(%s) n", "jsonb_array_elements_text(cast(%s as jsonb)) n(value)")
         into, _, row = text.partition(" VALUES ")
         if row and dialect.name != "sqlite":
             table = self._statement.table.name  # type: ignore[attr-defined]

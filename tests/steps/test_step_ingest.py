@@ -1,13 +1,16 @@
-"""Equal lines of a receipt that are left out as duplicates, because nobody said what they are, are spoken of."""
+"""Equal lines of a receipt that nobody explained are spoken of; no log is held in memory to look up prices."""
 
 from pathlib import Path
 
 import pytest
 
+from promolift import data
 from promolift.config import Config
 from promolift.results.job import Job
 from promolift.results.shop import Health
 from promolift.run import run
+from promolift.sources.files import open_file
+from promolift.steps.ingest import joined_as_written
 from promolift.store import Store
 
 COLUMNS = {"customer_id": "who", "time": "at", "order_id": "receipt", "product_id": "sku", "amount": "paid"}
@@ -33,3 +36,16 @@ def test_equal_lines_that_nobody_explained_are_said_at_the_end(
     said = [each for each in warnings if each.startswith("lines.csv: 20 rows equal")]
     assert bool(said) == warned
     assert all('set repeats = "lines"' in each for each in said)
+
+
+def test_the_catalogue_is_held_to_look_up_prices_and_not_the_log(tmp_path: Path) -> None:
+    (tmp_path / "lines.csv").write_text("who,at,sku\n" + "u1,2024-03-01 10:00:00,tea\n" * 2_000)
+    how = data.Mapping.parse(
+        {"table": "events", "columns": {"customer_id": "who", "time": "at", "product_id": "sku"}}, "lines.csv"
+    )
+    with Store(tmp_path / "work") as store:
+        prices = store.connection.sql("select 'sku' || i as product_id, i as price_cents from range(1000) t(i)")
+        log = open_file(store.connection, tmp_path / "lines.csv", tmp_path).rows
+        with joined_as_written(store):
+            assert "Join Type: LEFT" in data.price_rows(log, how, prices).explain()
+        assert "Join Type: RIGHT" in data.price_rows(log, how, prices).explain()  # or this is not needed any more

@@ -630,7 +630,7 @@ def webhooks(folder: Path, messages: int) -> None:
     )
 
 
-def startup(folder: Path, decisions: int) -> None:
+def startup(folder: Path, decisions: int, times: int) -> None:
     """How long a server takes to answer, and its CPU until all its duties have done a round, with an empty ledger and
     with many decisions in it, an event that says its words and a view for each, and every tenth taken up."""
     shop, took = Shop(folder), dict[str, list[float]]()
@@ -650,7 +650,7 @@ def startup(folder: Path, decisions: int) -> None:
                 counter = TextCounter(folder / "serve")
                 while counter.refresh(ledger, 1, 0.0):
                     pass
-        for _ in range(5):
+        for _ in range(times):
             began = time.perf_counter()
             shop = Shop(folder, shop.key)
             while shop("GET", "/health/ready")["http"] != 200:
@@ -660,10 +660,10 @@ def startup(folder: Path, decisions: int) -> None:
             took.setdefault(f"{kind}, CPU", []).append(cpu_s(shop.process))
             shop.stop()
     for kind, seconds in took.items():
-        show(f"start to ready, {kind}", np.array(seconds), "s", 5, decisions=decisions if "full" in kind else 1)
+        show(f"start to ready, {kind}", np.array(seconds), "s", times, decisions=decisions if "full" in kind else 1)
     for clock in ("wall", "CPU"):
         value = float(np.median(took[f"full, {clock}"]) - np.median(took[f"empty, {clock}"]))
-        show(f"start with many decisions, seconds more than empty, {clock}", value, "s", 5,
+        show(f"start with many decisions, seconds more than empty, {clock}", value, "s", times,
              peer="goal (at most)", peer_value=1.0)  # fmt: skip
 
 
@@ -937,7 +937,7 @@ def main() -> None:
             "payments": lambda place: payments(place, asked.wrk, rounds, seconds),
             "carts": lambda place: carts(place, asked.wrk, rounds, seconds),
             "mixed": lambda place: mixed(place, asked.wrk, rounds, seconds),
-            "startup": lambda place: startup(place, 20_000 if asked.quick else 1_000_000),
+            "startup": lambda place: startup(place, *((20_000, 2) if asked.quick else (1_000_000, 5))),
             "webhooks": lambda place: webhooks(place, 2000 if asked.quick else 20_000),
             "words": lambda place: words(place, 2000 if asked.quick else 20_000),
             "events": lambda place: events(place, 20_000 if asked.quick else 1_000_000),

@@ -6,7 +6,8 @@ Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. MOTO_SERV
 moto[server]: a server that speaks S3, started here on the loopback. Each run is `promolift run` in a process of its own
 with an empty work folder and an empty cache, one after the other and the first by turns; CPU is user
 and system seconds of that process and its children, the server's not. What differs between the work folders
-is counted, and the same between two runs in folders: last bits of sums of floats differ from run to run.
+is counted, and the same between two runs in folders: last bits of sums of floats differ from run to run. Then a table
+of 256 MB that nothing compresses is sent and brought.
 """
 
 import argparse
@@ -24,7 +25,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import obstore
+import polars as pl
 from obstore.store import from_url
 
 from promolift.hashing import sha256_of_file
@@ -83,6 +86,19 @@ def run(arguments: list[str], more: dict[str, str]) -> float:
     return used.ru_utime + used.ru_stime
 
 
+def travels(url: str, cache: Path) -> tuple[float, float]:
+    """CPU seconds to send 256 MB that nothing compresses, and to bring them to a machine that has none of them."""
+    rows = pl.DataFrame({f"c{n}": np.random.default_rng(n).integers(0, 2**63, 4_000_000) for n in range(8)})
+    with Store(url) as store:
+        store.save("products", rows)
+        wrote = time.process_time()
+    sent = time.process_time()
+    shutil.rmtree(cache)
+    with Store(url) as store:
+        store.path("products")
+    return sent - wrote, time.process_time() - sent
+
+
 def kept(work: str | Path) -> dict[str, str]:
     """The hash of every table and note of a work folder."""
     with Store(work) as store:
@@ -115,6 +131,7 @@ def main() -> None:
         )
         os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "PROMOLIFT_CACHE": f"{place}/cache"}
         subprocess.run(["curl", "-sf", "-X", "PUT", f"{server}/shops"], check=True, stdout=subprocess.DEVNULL)
+        cost = [travels(f"s3://shops/large{n}", Path(place) / "cache") for n in range(3)]
         config = made(Path(place), customers, weeks)
         words: list[Any] = ["run", "--config", config, "--out", f"{place}/out", "--work"]
         for pair in range(given.pairs or pairs):
@@ -136,6 +153,8 @@ def main() -> None:
             ]
             sent = sum(each["size"] for each in objects) / 1e6
         data = f"{customers:,} customers, {weeks} weeks, {len(one)} tables and notes, {sent:.1f} MB"
+    line("256 MB sent", [sent for sent, _ in cost], "CPU s", "", [], "8 columns of 4,000,000 drawn numbers")
+    line("256 MB brought", [brought for _, brought in cost], "CPU s", "", [], "8 columns of 4,000,000 drawn numbers")
     ratios = [there / here for there, here in zip(used["remote"], used["local"], strict=True)]
     line("run at a URL", used["remote"], "CPU s", "the same in a folder", used["local"], data)
     line("ratio", ratios, "", "aim at most", [1.3], data)

@@ -70,6 +70,17 @@ def test_too_small_a_panel_is_refused_with_the_number_needed() -> None:
         fit_response(panel.head(300), sensitivity, SETTINGS)
 
 
+def test_the_same_rows_give_the_same_bits() -> None:
+    panel, sensitivity = world(1)
+    own = pl.col("target").str.slice(1).cast(pl.Float64) * pl.col("depth")  # targets that answer differently
+    panel = panel.with_columns((pl.col("list_cents") * (1 + own)).cast(pl.Int64))
+    found = [fit_response(panel, sensitivity, SETTINGS) for _ in range(4)]
+    assert found[0].target_sd > 0
+    assert {(each.target_sd, *each.targets["response_se"]) for each in found} == {
+        (found[0].target_sd, *found[0].targets["response_se"])
+    }
+
+
 def test_row_order_changes_nothing() -> None:
     panel, sensitivity = world(1)
     shuffled = fit_response(panel.sample(fraction=1, shuffle=True, seed=3), sensitivity.reverse(), SETTINGS)

@@ -1,11 +1,13 @@
 """A write key stands in a web page, where anybody reads it: what may be done with it harms nobody."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import func, select
 
 from promolift.serve.events import CROWDED, FILLED, Parsed, event_row, keep
@@ -119,6 +121,45 @@ def test_a_page_withdraws_a_consent_and_does_not_give_it_back(api: Api, page: Ap
     assert say(page, "u01", True).startswith("consent")
     assert not say(api, "u01", True).startswith("consent")
     assert not say(page, "new-customer", True).startswith("consent")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_page_does_not_keep_a_withdrawal_out_that_the_shop_tells_of_later(api: Api, page: Api, known: bool) -> None:
+    def say(by: Api, ago_s: int, **traits: Any) -> None:
+        at = datetime.fromtimestamp(time() - ago_s, UTC).isoformat()
+        by("POST", "/v1/identify", {"userId": "u01", "traits": traits, "timestamp": at}, 202)
+
+    if known:
+        say(api, 7200, consent=True)
+    say(page, 0, language="en")
+    say(page, 0, consent=True)
+    say(api, 3600, consent=False)
+    assert api.decide("u01")["reason"].startswith("consent")
+    say(api, 5400, consent=True)  # before they withdrew it
+    assert api.decide("u01")["reason"].startswith("consent")
+    say(api, 0, consent=True)
+    assert not api.decide("u01")["reason"].startswith("consent")
+
+
+def test_a_page_makes_no_child_older_and_nobody_another_person(api: Api, page: Api) -> None:
+    def say(by: Api, who: str, **traits: str) -> str:
+        by("POST", "/v1/identify", {"userId": who, "traits": traits}, 202)
+        return str(api.decide(who)["reason"])
+
+    young = "consent: may be younger than 18"
+    assert say(page, "u01", age="12") == young  # the shop knows none
+    assert say(page, "u01", age="30") != young
+    assert say(api, "u01", age="12") == young
+    assert say(page, "u01", age="30") == young
+    assert say(api, "u01", age="18") != young
+    person = {"limit_id": "once", "metric": "redemptions", "amount": 1, "per": "natural_person"}
+    api("PATCH", POLICY, {"limits": [person]})
+    coded(api)
+    api("POST", "/v1/redemptions:reserve", claim(1, customer_id="u02"))
+    say(page, "u02", personId="somebody else")
+    assert api("POST", "/v1/redemptions:reserve", claim(2, customer_id="u02"), None)["code"] == "limit_reached"
+    say(api, "u03", personId="u02")
+    assert api("POST", "/v1/redemptions:reserve", claim(3, customer_id="u03"), None)["code"] == "limit_reached"
 
 
 def test_new_events_of_an_erased_customer_are_refused_and_kept_nowhere(api: Api, page: Api) -> None:

@@ -407,8 +407,10 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> _ByTarget:
     cells = data.select("customer_id", "target").with_columns(
         pl.Series("score", net * (y - fit.mu_M)), pl.Series("info", fit.mu_M * net**2)
     )
-    per_person = cells.group_by("target", "customer_id").agg(pl.col("score", "info").sum(), pl.len().alias("cells"))
-    raw = per_person.group_by("target").agg(
+    per_person = cells.group_by("target", "customer_id", maintain_order=True).agg(
+        pl.col("score", "info").sum(), pl.len().alias("cells")
+    )
+    raw = per_person.group_by("target", maintain_order=True).agg(
         (pl.col("score").sum() / pl.col("info").sum()).alias("b"),
         ((pl.col("score") ** 2).sum().sqrt() / pl.col("info").sum()).alias("se"),
         pl.len().alias("people"),

@@ -33,6 +33,7 @@ TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezo
 ID_LENGTH = 256
 EVENT_BYTES = 32_768  # as the Segment API allows
 BY_PAGE = 2  # a consent that a web page told of
+SAID_BY_PAGE = "?"  # ends an age that a web page told of: it counts where the shop knows none
 MOST_CENTS = 10**12
 SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 10 * MINUTE_MS
 MOVED = 1000  # events of a visitor that become a customer's at most
@@ -254,10 +255,10 @@ def _take(
     parsed.bought += bought
     if kind == "identify" or name == "Consent Updated":
         columns = _traits(properties)
-        if crowd is not None and columns.get("consent"):
-            columns["consent"] = BY_PAGE
+        if crowd is not None:
+            columns = _by_page(columns)
         if columns:
-            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms} | columns)
+            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": crowd is not None} | columns)
 
 
 def _compact(event: Json) -> str:
@@ -354,13 +355,38 @@ def _traits(said: Json) -> dict[str, Any]:
     return columns
 
 
+def _by_page(columns: dict[str, Any]) -> dict[str, Any]:
+    """What a page may say of a customer: not who they are besides, or limits per natural person would hold nobody."""
+    said = {name: value for name, value in columns.items() if name != "person_id"}
+    if said.get("consent"):
+        said["consent"] = BY_PAGE
+    if "age" in said:
+        said["age"] += SAID_BY_PAGE
+    return said
+
+
 def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
-    """The latest word of a customer counts, in whatever order the events arrive."""
+    """The latest word of a customer counts, in whatever order the events arrive.
+
+    What a page says of one who is known moves nothing but a withdrawal ahead of what the shop says later of an earlier
+    moment; nor does a page that named them first keep a withdrawal out.
+    """
     mine = CUSTOMERS.c.customer_id == row["customer_id"]
-    known = db.execute(select(CUSTOMERS.c.updated_ms, CUSTOMERS.c.consent).where(mine)).first()
+    said = {name: value for name, value in row.items() if name != "by_page"}
+    known = db.execute(select(CUSTOMERS.c.updated_ms, CUSTOMERS.c.consent, CUSTOMERS.c.age).where(mine)).first()
     if known is None:
-        db.execute(insert(CUSTOMERS).values(**row, erased=0))
-    elif known.updated_ms <= row["updated_ms"]:
-        given_back = known.consent is not None and row.get("consent") == BY_PAGE  # by the shop alone
-        told = {name: value for name, value in row.items() if not (given_back and name == "consent")}
-        db.execute(update(CUSTOMERS).where(mine).values(**told))
+        db.execute(insert(CUSTOMERS).values(**said, erased=0))
+        return
+    withdrawn = row.get("consent") == 0
+    if known.updated_ms > row["updated_ms"]:
+        if withdrawn and known.consent in (None, BY_PAGE):
+            db.execute(update(CUSTOMERS).where(mine).values(consent=0))
+        return
+    aged = known.age is not None and not known.age.endswith(SAID_BY_PAGE)
+    kept = {  # what the shop has said, and a page may not change
+        "consent": known.consent is not None and row.get("consent") == BY_PAGE,
+        "age": aged and row.get("age", "").endswith(SAID_BY_PAGE),
+        "updated_ms": row["by_page"] and not withdrawn,
+    }
+    told = {name: value for name, value in said.items() if not kept.get(name)}
+    db.execute(update(CUSTOMERS).where(mine).values(**told))

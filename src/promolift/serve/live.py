@@ -28,7 +28,7 @@ from promolift.privacy import may_send
 from promolift.serve import record
 from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, Now, closed_now, facts, recent
-from promolift.serve.events import BY_PAGE
+from promolift.serve.events import BY_PAGE, SAID_BY_PAGE
 from promolift.serve.record import Row
 from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate, load
 from promolift.serve.settings import Policy
@@ -515,7 +515,8 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
         _, age, _, consent, _ = release.people.get(who, NOBODY)
         said = known.said.get(who)
         if said is not None:
-            age = said["age"] or age
+            if said["age"] and (age is None or not said["age"].endswith(SAID_BY_PAGE)):
+                age = said["age"]
             if said["consent"] != BY_PAGE or consent is None:  # a page does not give back what was withdrawn
                 consent = bool(said["consent"]) if said["consent"] is not None else consent
             consent = False if said["erased"] else consent

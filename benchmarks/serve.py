@@ -1,15 +1,20 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
     python benchmarks/serve.py [--quick] [--rounds N] [--wrk wrk] [--only startup,agreement,throughput,plain,payments,carts,mixed,webhooks,words,events,money]
-        [--ledger postgresql+psycopg://user@host/a_database_that_is_emptied]
+        [--ledger postgresql+psycopg://user@host/a_database_that_is_emptied | --ledger none]
 
-Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
-where it is missing the figures that need it are skipped with a line. Rounds of all servers alternate, one process each,
-and standard errors are over rounds. Floors, all on the same web server with the same settings: a constant answered
-through Starlette's routes; a constant answered by a bare function (what the decisions' own path looks like); one row kept
-per request through the same group commit; the disk's own fdatasync. `plain` is `throughput` on asyncio and h11. Absolute
-figures hang on the machine and its load: compare within one run. Servers are forked from a process that has imported
-them, so that one starts in no time.
+One run makes the whole table: every part on SQLite, and then on PostgreSQL, which `--ledger` names, or the variable
+PROMOLIFT_TEST_POSTGRES (`none`: SQLite alone). Prints JSON lines (figure, value, se, unit, peer, peer_value, n, data,
+part, ledger), and at the end the table in Markdown.
+
+The load comes from the tool wrk (a second process); where it is missing the figures that need it are skipped with a
+line. Rounds of all that is compared alternate, one process each. A figure is the median over rounds and a ratio the
+median of the rounds' own ratios, so that another program that wakes up in one of them moves little; standard errors are
+by bootstrap over rounds. Floors, all on the same web server with the same settings: a constant answered through
+Starlette's routes; a constant answered by a bare function (what the decisions' own path looks like); one row kept per
+request through the same group commit; the disk's own fdatasync. `plain` is `throughput` on asyncio and h11. Absolute
+figures hang on the machine and its load: compare within one run, and by CPU where it is busy. Servers are forked from a
+process that has imported them, so that one starts in no time.
 """
 
 import argparse
@@ -31,7 +36,8 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -68,6 +74,8 @@ FORK = multiprocessing.get_context("forkserver")
 LAG = 400  # reservations between one and its confirmation: more than are under way at once
 PLAIN: list[bool] = []  # not empty: servers run on asyncio and h11, pure Python
 SHARED: list[str] = []  # not empty: the URL of the database that all ledgers are in, in place of SQLite files
+SHOWN: list[dict[str, Any]] = []
+NOW = {"part": "", "ledger": "SQLite"}  # what is being measured
 CART = {"shipping_cents": 499, "lines": [
     {"line_id": str(k), "product_id": f"p{k}", "category": f"c{k % 3}", "quantity": 1 + k % 3, "price_cents": 999 + 100 * k}
     for k in range(5)]}  # fmt: skip
@@ -76,6 +84,15 @@ IN_CART = {  # joint with one another, so that every set of them is compared
     "five": {"benefit": {"type": "amount_off", "amount_cents": 500}, "min_spend_cents": 5000},
     "third": {"benefit": {"type": "buy_x_get_y", "buy": 2, "get": 1}},
 }
+
+
+class Middle(NamedTuple):
+    """A median over rounds with its standard error, None for one round."""
+
+    value: float
+    se: float | None
+
+
 CLIENT = """
 import http.client, json, sys
 port, key, first, last, size = int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
@@ -129,20 +146,44 @@ end
 )
 
 
+def middle(rounds: Any) -> Middle:
+    """The median over rounds, and its standard error by bootstrap."""
+    rounds = np.atleast_1d(np.asarray(rounds, np.float64))
+    drawn = np.random.default_rng(1).choice(rounds, (2000, len(rounds)))
+    return Middle(float(np.median(rounds)), float(np.median(drawn, axis=1).std()) if len(rounds) > 1 else None)
+
+
 def show(figure: str, value: Any, unit: str, n: int, **more: Any) -> None:
-    """One JSON line; an array is shown as its mean with the standard error over its rounds."""
-    rounds = np.atleast_1d(np.asarray(value, np.float64))
-    se = float(rounds.std(ddof=1) / len(rounds) ** 0.5) if len(rounds) > 1 else None
-    line: dict[str, Any] = {
-        "figure": figure,
-        "value": float(rounds.mean()),
-        "se": se,
-        "unit": unit,
-        "peer": None,
-        "peer_value": None,
-    }
-    line |= {"n": n, "data": DATA} | more
+    """One JSON line; an array is shown as its median with the standard error over its rounds."""
+    at, se = value if isinstance(value, Middle) else middle(value)
+    line: dict[str, Any] = {"figure": figure, "value": at, "se": se, "unit": unit, "peer": None, "peer_value": None}
+    line |= {"n": n, "data": DATA} | more | {"part": NOW["part"], "ledger": NOW["ledger"]}
+    SHOWN.append(line)
     print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}), flush=True)
+
+
+def table() -> str:
+    """All that was shown, a row for each figure and a column for each ledger."""
+    ledgers = list(dict.fromkeys(line["ledger"] for line in SHOWN))
+    rows: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for line in SHOWN:
+        rows.setdefault((line["part"], line["figure"]), {})[line["ledger"]] = line
+    texts = [f"| figure | {' | '.join(ledgers)} | aim |", "| --- |" + " --- |" * (len(ledgers) + 1)]
+    for (part, figure), by_ledger in rows.items():
+        cells = [rounded(by_ledger[name]) if name in by_ledger else "" for name in ledgers]
+        (*_, last) = by_ledger.values()
+        aim = f"{last['peer']}: {last['peer_value']:,.4g}" if isinstance(last["peer_value"], float) else ""
+        texts.append(f"| {part}: {figure} | {' | '.join(cells)} | {aim} |")
+    return "\n".join(texts)
+
+
+def rounded(line: dict[str, Any]) -> str:
+    """A value with its error, to the digits that the error leaves."""
+    value, se, unit = line["value"], line["se"], "" if line["unit"] == "ratio" else f" {line['unit']}"
+    if not se:
+        return f"{value:,.6g}{unit}"
+    digits = max(0, 1 - int(np.floor(np.log10(se))))
+    return f"{value:,.{digits}f} ({se:,.{digits}f}){unit}"
 
 
 def planned(folder: Path) -> Config:
@@ -315,6 +356,20 @@ def cpu_s(process: Any) -> float:
     return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def database_cpu_s() -> float:
+    """CPU seconds of the database's own processes, where it is on this machine; SQLite has none."""
+    if not SHARED:
+        return 0.0
+    mine = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    engine = create_engine(SHARED[0])
+    with engine.connect() as db:
+        found = [
+            cpu_s(SimpleNamespace(pid=pid)) for pid in db.execute(text(mine)).scalars() if Path(f"/proc/{pid}").exists()
+        ]
+    engine.dispose()
+    return sum(found)
+
+
 def load(
     wrk: str, url: str, connections: int, seconds: int, key: str = "", kind: str = "", start_at: int | None = None
 ) -> dict[str, float]:
@@ -387,34 +442,34 @@ def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
     home = f"http://127.0.0.1:{shop.port}"
     urls = {"bare": (floors, f"http://127.0.0.1:{port}/bare"), "payments": (shop.process, home),
             "decisions": (shop.process, f"{home}/v1/decisions"), "keyed": (shop.process, f"{home}/v1/decisions")}  # fmt: skip
-    rate: dict[str, list[float]] = {name: [] for name in urls}
-    cost: dict[str, list[float]] = {name: [] for name in urls}
+    rate, cost, whole = ({name: list[float]() for name in urls} for _ in range(3))
     for turn in range(rounds + 1):
         for name, (process, url) in urls.items():
-            before = cpu_s(process)
+            before, stored = cpu_s(process), database_cpu_s()
             told = load(wrk, url, 64, seconds, shop.key, name, each * (turn + 1))
             if turn:  # the first round warms up
                 rate[name].append(told["n"] / told["us"] * 1e6)
                 cost[name].append((cpu_s(process) - before) / told["n"])
+                whole[name].append(cost[name][-1] + (database_cpu_s() - stored) / told["n"])
     shop.stop()
     floors.terminate()
     floors.join()
-    at, cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost))
+    at, cpu, all_cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost, whole))
     for name in ("payments", "decisions", "bare"):
         what = {"payments": "reserve and confirm", "decisions": "decisions", "bare": "bare durable inserts"}[name]
         show(f"{what}, requests a second at 64 connections", at[name], "1/s", rounds)
         show(f"{what}, CPU of a request", 1e6 * cpu[name], "us", rounds)
     for peer, goal in (("bare", 0.5), ("decisions", None)):
-        value, se = ratio(at["payments"], at[peer])
-        name = {"bare": "a bare durable insert", "decisions": "decisions"}[peer]
-        show(f"reserve and confirm over {name}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
-        value, se = ratio(cpu[peer], cpu["payments"])
-        show(f"the same by CPU seconds, {name}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
-    value, se = ratio(cpu["keyed"], cpu["decisions"])
-    show("CPU of a decision with an Idempotency-Key over one without", value, "ratio", rounds, se=se,
+        figure = f"reserve and confirm over {'a bare durable insert' if peer == 'bare' else peer}"
+        for how, value in (
+            ("", ratio(at["payments"], at[peer])),
+            (", by CPU of the server", ratio(cpu[peer], cpu["payments"])),
+            (", by CPU of server and database", ratio(all_cpu[peer], all_cpu["payments"])),
+        ):
+            show(figure + how, value, "ratio", rounds, peer="goal (at least)", peer_value=goal)
+    show("CPU of a decision with an Idempotency-Key over one without", ratio(cpu["keyed"], cpu["decisions"]), "ratio", rounds,
          peer="goal (at most)", peer_value=1.5)  # fmt: skip
-    value, se = ratio(at["keyed"], at["decisions"])
-    show("decisions with an Idempotency-Key over those without", value, "ratio", rounds, se=se)
+    show("decisions with an Idempotency-Key over those without", ratio(at["keyed"], at["decisions"]), "ratio", rounds)
 
 
 def carts(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
@@ -441,9 +496,8 @@ def carts(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
         show(f"{name}, requests a second at 64 connections", at[name], "1/s", rounds)
         show(f"{name}, CPU of a request", 1e6 * cpu[name], "us", rounds)
     for name, top, bottom in (("carts over decisions", at["carts"], at["decisions"]),
-                              ("the same by CPU seconds", cpu["decisions"], cpu["carts"])):  # fmt: skip
-        value, se = ratio(top, bottom)
-        show(name, value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=0.8)
+                              ("carts over decisions, by CPU", cpu["decisions"], cpu["carts"])):  # fmt: skip
+        show(name, ratio(top, bottom), "ratio", rounds, peer="goal (at least)", peer_value=0.8)
 
 
 def mixed(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
@@ -503,9 +557,8 @@ def mixed(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
     at = {name: np.array(values) for name, values in found.items()}
     for name, values in at.items():
         show(f"decisions at 8 connections, {name}", values, "ms", rounds, beside=done)
-    value, se = ratio(at["beside p99"], at["alone p99"])
-    show("p99 of decisions beside exports, erasures, money, webhooks and 1,000 events a second over that without", value,
-         "ratio", rounds, se=se, peer="goal (at most)", peer_value=2.0)  # fmt: skip
+    show("p99 of decisions beside exports, erasures, money, webhooks and 1,000 events a second over that without", ratio(at["beside p99"], at["alone p99"]),
+         "ratio", rounds, peer="goal (at most)", peer_value=2.0)  # fmt: skip
 
 
 @contextmanager
@@ -674,26 +727,40 @@ def told_throughput(at: dict[str, Any], rounds: int, stack: str) -> None:
         ("bare", "a bare durable insert", 0.5),
     ):
         show(f"the same for {what}", rate[peer], "1/s", int(at[f"{peer} n"].sum()))
-        value, se = ratio(rate["decisions"], rate[peer])
-        show(f"decisions over {what}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
-        value, se = ratio(at[f"{peer} cpu"], at["decisions cpu"])
-        show(f"the same by CPU seconds, {what}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
+        show(
+            f"decisions over {what}",
+            ratio(rate["decisions"], rate[peer]),
+            "ratio",
+            rounds,
+            peer="goal (at least)",
+            peer_value=goal,
+        )
+        show(
+            f"decisions over {what}, by CPU",
+            ratio(at[f"{peer} cpu"], at["decisions cpu"]),
+            "ratio",
+            rounds,
+            peer="goal (at least)",
+            peer_value=goal,
+        )
     for name in ("decisions", "bare", "constant"):
         show(f"median at 8 connections, {name}", at[f"{name} p50"], "ms", rounds)
         show(f"p99 at 8 connections, {name}", at[f"{name} p99"], "ms", rounds)
     show("p99 of fdatasync", at["disk"], "ms", rounds)
-    value, se = ratio(at["decisions p99"], at["disk"])
-    show("p99 at 8 over fdatasync p99", value, "ratio", rounds, se=se, peer="goal (at most)", peer_value=5.0)
-    value, se = ratio(at["decisions p99"], at["constant p99"])
-    show("p99 at 8 over that of a constant", value, "ratio", rounds, se=se)
+    show(
+        "p99 at 8 over fdatasync p99",
+        ratio(at["decisions p99"], at["disk"]),
+        "ratio",
+        rounds,
+        peer="goal (at most)",
+        peer_value=5.0,
+    )
+    show("p99 at 8 over that of a constant", ratio(at["decisions p99"], at["constant p99"]), "ratio", rounds)
 
 
-def ratio(top: Any, bottom: Any) -> tuple[float, float | None]:
-    """Ratio of two means over the same rounds, with its jackknife error."""
-    n = len(top)
-    left = np.array([np.delete(top, k).mean() / np.delete(bottom, k).mean() for k in range(n)]) if n > 1 else None
-    se = None if left is None else float(((n - 1) / n * ((left - left.mean()) ** 2).sum()) ** 0.5)
-    return float(top.mean() / bottom.mean()), se
+def ratio(top: Any, bottom: Any) -> Middle:
+    """The median of the rounds' own ratios."""
+    return middle(np.asarray(top) / np.asarray(bottom))
 
 
 def events(folder: Path, number: int, size: int = 500, clients: int = 4) -> None:
@@ -847,14 +914,18 @@ def main() -> None:
     options.add_argument("--wrk", default="wrk")
     options.add_argument("--only")
     options.add_argument("--rounds", type=int, help="of each load; 2 of a second if quick, else 10 of two")
-    options.add_argument("--ledger", help="a PostgreSQL database: all in it is deleted")
+    options.add_argument(
+        "--ledger", help="a PostgreSQL database beside SQLite: all in it is deleted; none: SQLite alone"
+    )
     asked = options.parse_args()
     chosen = (
         asked.only
         or f"startup,agreement,throughput,{'' if asked.quick else 'plain,'}payments,carts,mixed,webhooks,words,events,money"
     )
-    SHARED[:] = [asked.ledger] if asked.ledger else []
+    named = asked.ledger or os.environ.get("PROMOLIFT_TEST_POSTGRES", "none")
+    ledgers = {"SQLite": "", **({} if named == "none" else {"PostgreSQL": named})}
     FORK.set_forkserver_preload(["promolift.serve.main"])
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "work"
         planned(folder)
@@ -876,8 +947,14 @@ def main() -> None:
             if name in ("throughput", "plain", "payments", "carts", "mixed") and not shutil.which(asked.wrk):
                 print(json.dumps({"skipped": name, "why": f"no {asked.wrk}; install it or name it with --wrk"}))
                 continue
-            with copy_of(folder) as place:
-                parts[name](place)
+            for ledger, url in ledgers.items():
+                if url and name in ("plain", "words"):
+                    continue  # of the web stack, or of no ledger
+                SHARED[:] = [url] if url else []
+                NOW.update(part=name, ledger=ledger)
+                with copy_of(folder) as place:
+                    parts[name](place)
+    print(f"\n{table()}\n\n{time.perf_counter() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

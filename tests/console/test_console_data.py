@@ -9,6 +9,8 @@ import pytest
 from console_helpers import SAME, Person, Shop, opened
 
 from promolift.config import load_config
+from promolift.setup.init import init
+from promolift.store import Store
 
 
 @pytest.fixture
@@ -55,6 +57,25 @@ def test_a_file_is_sent_in_pieces_and_its_columns_are_guessed(empty: Shop, files
     assert "not wanted" not in editor.get("/data/events")
     audit = empty.api("GET", "/v1/audit?limit=1000")["data"]
     assert [row["actor"] for row in audit if row["action"] == "data.upload"] == ["person editor"]
+
+
+def test_a_query_is_shown_like_a_file_until_a_file_takes_its_place(files: Path, tmp_path: Path) -> None:
+    own = tmp_path / "promolift.toml"
+    init({"events": files / "events.csv"}, own, force=False)
+    text = own.read_text(encoding="utf-8")
+    path = next(line for line in text.splitlines() if line.startswith("path = "))
+    own.write_text(text.replace(path, 'query = "select * from receipts"\nwatermark = "event_time"'), encoding="utf-8")
+    with Store(tmp_path / "work") as store:
+        store.save("pulled_events", pl.read_csv(files / "events.csv", infer_schema=False))
+    with opened(tmp_path / "work", load_config(own), file=own) as shop:
+        editor = shop.person("editor")
+        assert "select * from receipts" in editor.get("/data")
+        assert editor.json("/data/events")["said"]["accepted"] > 100
+        editor.post("/data/events", **form(editor, shelf_discount=""))
+        assert load_config(own).data.files["events"].query == "select * from receipts"
+        editor.send("/data/upload", files / "events.csv", size=10**6, table="events")
+    events = load_config(own).data.files["events"]
+    assert (events.query, events.watermark, Path(events.path).name) == ("", "", "events.csv")
 
 
 def test_another_column_is_tried_without_a_trace_and_kept_on_demand(empty: Shop, files: Path, tmp_path: Path) -> None:

@@ -390,5 +390,10 @@ def test_a_change_for_the_better_is_found_too_and_the_draws_before_it_say_nothin
     assert first.found.n_arm == int((since.rows_R & (better.group_R == 0) & (better.arm_R == 0)).sum())
 
 
+def test_without_any_line_nothing_is_said() -> None:
+    assert effects(months_of([70.0], 1, 100), []) == []
+    assert len(changes(months_of([70.0, 70.0], 1, 100), [])) == 1
+
+
 def test_many_windows_are_told_apart_by_few_changes() -> None:
     assert len(changes(months_of([70.0] * 30, 1, 200), LETTERS)) == 1 + len(AGES)

@@ -1,5 +1,6 @@
 """No number is made on the page of learning: what it prints and draws is held by what was judged and proposed."""
 
+import datetime
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from page_figures import Figures, add, strays, undrawn, unseen
 
 from judged_shop import START, case, claimed, judged, losing
 from promolift.deliver import LineEffect
-from promolift.learning.arms import LearnedArms, arm_release
+from promolift.learning.arms import Changed, LearnedArms, arm_release
 from promolift.learning.judge import JudgedEvidence
 from promolift.pages.earned import GAIN
 from promolift.pages.learning import page_of
@@ -160,3 +161,10 @@ def test_a_chart_that_draws_a_wrong_number_is_found(plain: LearnedPolicy) -> Non
     missed, numbers = undrawn(page_of(plain), gathered(plain))
     assert numbers > 20
     assert missed <= 0.05 * numbers, f"{missed} of {numbers}"
+
+
+def test_a_change_is_named_with_its_day_and_how_likely_it_is() -> None:
+    learned = LearnedArms((), Ranged(0.0, None, None), 4, 84, 987, Changed(datetime.date(2026, 3, 2), 0.94))
+    proposed = arm_release(judged(case()), learned, cash)
+    assert "customers answer otherwise since 2026-03-02 (94% likely)" in proposed.changes[0]
+    assert proposed.kind == "stop"

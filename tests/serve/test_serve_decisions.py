@@ -1,10 +1,12 @@
 """A live decision is the batch's decision, unless something happened since; and it never fails the shop."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import pytest
@@ -18,6 +20,9 @@ from promolift.serve.live import mark_unanswered
 from promolift.serve.routes import data
 from promolift.store import Store
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+from ledger_helpers import check_books
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 
@@ -522,7 +527,6 @@ def test_erasing_a_customer_forgets_them_and_keeps_the_books(api: Api, folder: P
 
 @pytest.mark.parametrize("who", ["u01", "王小明 'x%"])
 def test_after_erasing_no_table_of_the_ledger_names_them_but_for_the_mark(api: Api, who: str) -> None:
-    from urllib.parse import quote
 
     made = api("POST", "/v1/decisions", {"customer_id": who}, idempotency_key="k1")
     track(api, who, "Order Completed", 1, order_id="o", products=[{"product_id": "p-tea"}])
@@ -576,6 +580,40 @@ def test_who_was_anonymised_starts_anew_with_the_same_offer_and_code(api: Api, f
     assert (spent["status"], spent["customer_id"][:4]) == ("confirmed", "cus_")
     assert spent["code"] != made["code"]
     assert api("GET", f"/v1/decisions/{again['decision_id']}:replay")["same"]
+
+
+def test_who_was_anonymised_can_be_so_again_and_limits_count_on(api: Api, folder: Path) -> None:
+    who = first_offered(folder)
+    each = {"limit_id": "each", "metric": "discount_amount", "amount": 1000, "per": "customer"}
+    person = {"limit_id": "person", "metric": "redemptions", "amount": 9, "per": "natural_person", "period": "day"}
+    api("PATCH", POLICY, {"limits": [each, person, {"limit_id": "all", "metric": "redemptions", "amount": 9}]})
+    for turn in range(3):
+        made = api.decide(who)
+        use = {"customer_id": who, "amount_cents": 10 + turn, "decision_id": made["decision_id"]}
+        held = api("POST", "/v1/redemptions:reserve", use)
+        if turn:
+            api("POST", "/v1/redemptions:confirm", {"redemption_id": held["redemption_id"]})
+        assert api("POST", f"/v1/privacy/{who}:{('anonymise', 'erase')[turn == 2]}")["rows"]["redemptions"] == 1
+        check_books(api.server.ledger)
+    used = {limit["limit_id"]: (limit["held"], limit["spent"]) for limit in api("GET", POLICY)["limits"]}
+    assert used == {"each": (10, 23), "person": (1, 2), "all": (1, 2)}
+    assert naming(api, who) == {"customers"}
+
+
+@pytest.mark.parametrize("name", [CAMPAIGN, "u02's person"])
+def test_who_is_called_as_a_campaign_or_a_person_takes_nothing_of_theirs_along(api: Api, name: str) -> None:
+    coded(api)
+    shared = {"limit_id": "all", "metric": "discount_amount", "amount": 15}
+    person = {"limit_id": "person", "metric": "discount_amount", "amount": 10, "per": "natural_person"}
+    api("PATCH", POLICY, {"limits": [shared, person]})
+    api("POST", "/v1/identify", {"userId": "u02", "traits": {"personId": "u02's person"}}, 202)
+    api("POST", "/v1/redemptions:reserve", claim(1, 6, customer_id="u02"))
+    api("POST", "/v1/redemptions:reserve", claim(2, 4, customer_id=name))
+    api("POST", f"/v1/privacy/{quote(name)}:erase")
+    check_books(api.server.ledger)
+    assert api("POST", "/v1/redemptions:reserve", claim(3, 6), None)["code"] == "limit_reached"
+    api("POST", "/v1/redemptions:reserve", claim(4, 4, customer_id="u02"))
+    assert api("POST", "/v1/redemptions:reserve", claim(5, 1, customer_id="u02"), None)["code"] == "limit_reached"
 
 
 def test_a_customer_goes_in_parts_and_no_change_is_made_to_find_nothing(

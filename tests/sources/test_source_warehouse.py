@@ -1,8 +1,10 @@
 """A warehouse as source and sink: PostgreSQL and DuckDB, each by its own driver."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from promolift.errors import ConfigError, InputError
 from promolift.progress import quiet
 from promolift.results.job import Job
 from promolift.sources.warehouse import WarehouseSettings, opened
+from promolift.steps.export import flat
 from promolift.steps.pull import pull
 from promolift.store import Store
 
@@ -213,6 +216,21 @@ def test_a_table_is_replaced_under_its_key_and_all_of_it_or_nothing(kind: str, r
     with opened(settings) as warehouse:
         rows = pl.concat([*warehouse.rows("test", "select * from ours_plan order by n")])
     assert rows.select("campaign_id", "n").rows() == [("o'k", 3), ("b", 7)]
+
+
+def test_every_kind_of_column_that_is_exported_comes_back(kind: str, run_sql: Run) -> None:
+    day = date(2026, 3, 1)
+    option = {"offer": "茶'20", "gain_cents": 1.5, "cost_cents": None, "charge_cents": None, "prob": 0.1}
+    rows = pl.DataFrame({
+        "text": ["茶 \"'", None], "whole": [2**40, None], "real": [0.1, None], "flag": [True, None], "day": [day, None],
+        "texts": [["a", "b"], None], "options": [[option], []], "nothing": pl.Series([None, None], dtype=pl.String),
+    }, strict=False)  # fmt: skip
+    with opened(WarehouseSettings(driver=kind), writes=True) as warehouse:
+        assert warehouse.replace("kinds", [flat(rows)], {"whole": 1}) == 2
+        found = pl.concat([*warehouse.rows("test", "select * from promolift_kinds order by whole nulls last")])
+    assert found.drop("texts", "options").rows() == rows.drop("texts", "options").rows()
+    assert [json.loads(each) for each in found["options"]] == [[option], []]
+    assert found["texts"].to_list() == ['["a", "b"]', None]
 
 
 def test_no_message_shows_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:

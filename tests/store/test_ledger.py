@@ -136,6 +136,17 @@ def test_a_connection_that_the_server_ended_loses_no_later_change(tmp_path: Path
             assert set(every(db, "k")) == {"whole"}
 
 
+def test_a_writer_sees_what_came_before_its_turn_whatever_the_database_has_as_default(tmp_path: Path) -> None:
+    if not POSTGRES:
+        pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
+    url = own_schema("isolated", anew=True)
+    with Ledger(url.replace("-csearch_path", "-cdefault_transaction_isolation=serializable%20-csearch_path")) as ledger:
+        with ledger.read() as db:
+            assert db.execute(text("show transaction_isolation")).scalar_one() == "serializable"
+        how = call(ledger, lambda db: db.execute(text("show transaction_isolation")).scalar_one())
+        assert how == "read committed"
+
+
 def test_plans_made_while_a_table_was_empty_do_not_read_it_whole_later(tmp_path: Path) -> None:
     if not POSTGRES:
         pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")

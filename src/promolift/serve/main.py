@@ -14,7 +14,7 @@ from promolift.deliver.decide import NONE
 from promolift.errors import ConfigError
 from promolift.results.plan import Plan
 from promolift.serve.settings import ServeSettings
-from promolift.store import Store, url_of
+from promolift.store import Store, on_this_machine, url_of
 
 if TYPE_CHECKING:
     from promolift.serve.app import Dress
@@ -32,7 +32,7 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
         raise ConfigError(f"{url}: a server keeps ledger and releases in a folder of its machine; name one by --work")
     if ledger := os.environ.get("PROMOLIFT_LEDGER"):
         values["ledger"] = ledger
-    return ServeSettings.parse({"work": work} | values, str(path or "promolift serve"))
+    return ServeSettings.parse({"work": on_this_machine(work)} | values, str(path or "promolift serve"))
 
 
 def run_server(

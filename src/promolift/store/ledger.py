@@ -385,7 +385,7 @@ def _turn(connection: Connection, sqlite: bool) -> int:
         driver.execute("begin immediate")
         return int(driver.execute("pragma data_version").fetchone()[0])
     with together(connection):
-        driver.execute("begin")
+        driver.execute("begin isolation level read committed")  # else it sees what was there before its turn
         asked = driver.execute(TURN)
     return int(asked.fetchone()[0])
 

@@ -444,6 +444,25 @@ def recount(db: Connection, limit: Row, now_ms: int) -> None:
     ADD.many(db, [{**cell._asdict(), **sums[cell]._asdict()} for cell in sums if cell.period_key == period])
 
 
+def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
+    """Let a customer's redemptions be another's, with what limits counted of them: beside what that one has already,
+    and without what the same name counts for a campaign, or for others who are the same natural person.
+    """
+    limits = [dict(row) for row in db.execute(select(LIMITS).where(LIMITS.c.per != "campaign")).mappings()]
+    mine = REDEMPTIONS.c.customer_id == customer_id
+    sums = _sums(limits, map(dict[str, Any], db.execute(select(REDEMPTIONS).where(mine)).mappings()))
+    for limit in limits:
+        cells = USAGE.c.campaign_id == limit["campaign_id"], USAGE.c.limit_id == limit["limit_id"]
+        theirs = and_(*cells, USAGE.c.subject == customer_id)
+        for cell in [UsageCell(*row[:4]) for row in db.execute(select(USAGE).where(theirs))]:
+            held, spent = sums.get(cell, NOTHING)
+            there, here = cell._asdict(), cell._asdict() | {"subject": alias}
+            ADD.many(db, [there | {"held": -held, "spent": -spent}, here | {"held": held, "spent": spent}])
+        db.execute(delete(USAGE).where(theirs, USAGE.c.held == 0, USAGE.c.spent == 0))
+    person = case((REDEMPTIONS.c.person == customer_id, alias), else_=REDEMPTIONS.c.person)
+    db.execute(update(REDEMPTIONS).where(mine).values(customer_id=alias, person=person))
+
+
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
     """Add the shop's own codes to an offer's stock; how many were new. A code that is known already is left alone."""
     known = set(db.execute(select(CODES.c.code).where(CODES.c.code.in_(codes))).scalars())

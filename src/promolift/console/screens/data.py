@@ -113,7 +113,7 @@ def taken(visit: PageVisit, name: str, path: Path) -> RawFile:
             if old.join or all(
                 source in columns for role in old.mapping.columns for source in old.mapping.sources(role)
             ):
-                return old.model_copy(update={"path": str(path)})
+                return old.model_copy(update={"path": str(path), "query": "", "watermark": "", "key": ()})
         files = {"events": lies_in(store, "events", visit.shared.config.data.events), name: path}
         found = next(part for part in guess_all(store, files) if part.name == name and not part.inside)
     return RawFile(path=str(path), mapping=found.mapping)

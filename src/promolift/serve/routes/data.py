@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path as Folder
+from secrets import token_hex
 from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
@@ -19,7 +20,6 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engi
 
 from promolift.deliver.decide import first_id
 from promolift.errors import PromoError
-from promolift.hashing import hash_id
 from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
 from promolift.serve.events import lines
@@ -29,6 +29,7 @@ from promolift.serve.release import load
 from promolift.serve.routes import Asked, Call, Keyed
 from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
+from promolift.store.ledger_money import rename_customer
 from promolift.store.ledger_schema import (
     ALIASES,
     ANSWERS,
@@ -37,11 +38,9 @@ from promolift.store.ledger_schema import (
     CUSTOMERS,
     DECISIONS,
     EVENTS,
-    LIMITS,
     OUTBOX,
     REDEMPTIONS,
     REJECTS,
-    USAGE,
 )  # fmt: skip
 from promolift.tables import DECISIONS as CONTRACT
 
@@ -268,12 +267,9 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
         db.execute(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(mail)))
         _recode(db, subject)
         record.spell_out(db, subject, server.decider.ensure)  # what came meanwhile
-        for table in KEPT:
+        for table in (DECISIONS, CODES):
             db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
-        mine = REDEMPTIONS.c.customer_id == alias, REDEMPTIONS.c.person == subject
-        db.execute(update(REDEMPTIONS).where(*mine).values(person=alias))
-        cells = (USAGE.c[name].in_(select(LIMITS.c[name])) for name in ("campaign_id", "limit_id"))  # as its key begins
-        db.execute(update(USAGE).where(*cells, USAGE.c.subject == subject).values(subject=alias))
+        rename_customer(db, subject, alias)
         _rename(db, subject, alias)
         db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
         if erased:
@@ -287,12 +283,13 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
 
 
 def _recode(db: Connection, subject: str) -> None:
-    """Codes made from the customer's id are hashed once more: they lead to them, and may be given to them anew."""
+    """Codes made from the customer's id get other names: they lead to them, and may be given to them anew."""
     made = select(CODES.c.code).where(CODES.c.customer_id == subject, CODES.c.stocked == 0)
     for old in db.execute(made).scalars().all():
+        new = f"cod_{token_hex(8)}"
         for table in KEPT:
             mine = table.c.customer_id == subject, table.c.code == old
-            db.execute(update(table).where(*mine).values(code=hash_id("cod", old)))
+            db.execute(update(table).where(*mine).values(code=new))
 
 
 def _rename(db: Connection, subject: str, alias: str) -> None:

@@ -83,7 +83,9 @@ def test_the_warehouse_gives_the_plan_of_the_files_and_gets_it_back(
     assert capsys.readouterr().err.count("nothing changed") == 6
 
 
-def test_who_is_erased_goes_from_the_copy_of_the_warehouse_too(folder: Path) -> None:
+def test_who_is_erased_goes_from_the_copy_of_the_warehouse_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMOLIFT_WAREHOUSE", str(folder / "shop.duckdb"))
+    assert call("ingest", *places(folder, "warehouse")[:4]) == 0
     tables = folder / "warehouse/tables"
     assert (tables / "pulled_events.parquet").is_file()
     assert call("erase", "nobody", *places(folder, "warehouse")[:4]) == 0

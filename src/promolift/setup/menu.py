@@ -12,7 +12,7 @@ from promolift import data
 from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.sources.raw import RawTable, Relation
-from promolift.sql import fetch, ident, run
+from promolift.sql import DAY_MS, bind, fetch, ident, run
 
 ROWS = 200_000  # of the log that are looked at
 MOST = 100  # things that are no goods; more are not written
@@ -30,7 +30,7 @@ NO_GOODS = re.compile(
 
 SUMS = """
 with orders as (
-    select customer_id, sum(list_cents) as cents, min(ts_ms) // 86400000 as day from events where kind = 'purchase'
+    select customer_id, sum(list_cents) as cents, min(ts_ms) // $day_ms as day from events where kind = 'purchase'
     group by customer_id, order_id having cents > 0),
 customers as (select customer_id from orders group by customer_id having count(distinct day) >= 3)
 select count(*) as orders, median(cents) as middle, quantile_cont(cents, 0.65) as high,
@@ -77,7 +77,7 @@ def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None
     rows = log.rows.limit(ROWS)
     try:
         clean = data.clean_events(data.order_lines(rows, mapping), mapping, data.CleanRules())
-        found = fetch(run(SUMS, events=clean.accepted())).row(0)
+        found = fetch(run(bind(SUMS, day_ms=DAY_MS), events=clean.accepted())).row(0)
     except PromoError:
         return None
     if found[0] < FEWEST:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from promolift.allocate.settings import Limit, Risk, StrategicRule
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
+from promolift.engine import EngineSettings
 from promolift.errors import ConfigError
 from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
@@ -317,6 +318,7 @@ class Config(Settings):
     shop: ShopSettings = ShopSettings()
     data: DataSettings
     warehouse: WarehouseSettings = WarehouseSettings()
+    engine: EngineSettings = EngineSettings()
     encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()

@@ -33,7 +33,7 @@ from promolift.learn.arms import (
     needed,
 )
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
-from promolift.results.job import Job, Moments
+from promolift.results.job import Job, Moments, daily_sales
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
 
@@ -96,7 +96,7 @@ def spans_of(job: Job) -> Spans:
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     """Groups and what they are expected to bring."""
-    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
     ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
     expected = ahead.expect(known)
     rows = known.select("customer_id", "group").with_columns(
@@ -487,7 +487,7 @@ def keep_aimed(job: Job, at: Moments, made: Recorded) -> None:
     Nothing is kept where nobody could get anything."""
     if not job.clean.has_events or job.clean.moneyless:
         return
-    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
     asked = ("customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "gain_se_cents", "prob")
     may = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
     offered = made.rows.together(lambda part: part.filter(may).select(asked)).sort("customer_id", "offer_id")

@@ -5,7 +5,8 @@ import pytest
 from promolift.deliver import LineEffect
 from promolift.learn import ahead
 from promolift.learn.arms import POWER, detectable
-from promolift.results.arms import DrawNote, draw_words, group_name, shown_by
+from promolift.results.arms import DrawNote, draw_words, group_name
+from promolift.steps.arms import shown_by
 from promolift.words import speaking
 
 
@@ -33,7 +34,7 @@ def stopped(tests: int) -> DrawNote:
     found = (effect("active", 600, 50.0), effect("lapsed", 200, 60.0), effect("new", 2, None))
     return DrawNote(
         tested=(), given=0, largest=900, cost_cents=0.0, ceiling_cents=0.0, habit_flip=None, budget_cents=5000.0,
-        window_days=28, horizon_days=84, effects=found, tests=tests,
+        window_days=28, horizon_days=84, effects=found, tests=tests, shown_cents=shown_by(found),
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from promolift.deliver import LineEffect
-from promolift.learn.arms import POWER
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.store import Store
@@ -38,7 +37,8 @@ class DrawNote(Note):
     is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
     `habit_flip` what those who use it bring after the window, discounts would be worth nothing. `halves` is how many
     customers a group would need to be halved by price sensitivity, where that was asked for and none is; 0 where
-    nobody's is known. `tests` is how many windows of this campaign were tests before this plan."""
+    nobody's is known. `tests` is how many windows of this campaign were tests before this plan,
+    and `shown_cents` the smallest gain per customer that they would have shown."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
@@ -55,6 +55,7 @@ class DrawNote(Note):
     visits_flip: float | None = None
     halves: int | None = None
     tests: int = 0
+    shown_cents: float | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -259,7 +260,7 @@ def group_name(group: str) -> str:
 
 def stopped_words(note: DrawNote, currency: str) -> str:
     """That tests are over without a menu line that pays, what they would have shown, and how to test again."""
-    tests, least = note.tests, shown_by(note.effects)
+    tests, least = note.tests, note.shown_cents
     would = "" if least is None else pick(
         f" (they would have shown a gain of {money(least, currency)} per customer and more with 80 % power)",
         f"（在80%功效下可以看出每位客户至少{money(least, currency)}的收益）",
@@ -273,17 +274,6 @@ def stopped_words(note: DrawNote, currency: str) -> str:
         "已停止：不再发放，也不再测试。若要重新测试，请调整优惠清单（或请供应商分担折扣），"
         "并在promolift.toml中给plan.campaign换一个新名称。",
     )
-
-
-def shown_by(effects: Sequence[LineEffect]) -> float | None:
-    """The smallest gain per customer, in minor units, that the draws of some menu line, its groups together, would have
-    shown with 80 % power at 5 %; None where nothing drew."""
-    drew: dict[str, list[tuple[int, float]]] = {}
-    for each in effects:
-        if each.drawn_se_cents:
-            drew.setdefault(each.arm, []).append((each.n_arm, each.drawn_se_cents))
-    errors = [np.sqrt(sum((n * se) ** 2 for n, se in mine)) / sum(n for n, _ in mine) for mine in drew.values()]
-    return float(POWER * min(errors)) if errors else None
 
 
 def _no_test(note: DrawNote, currency: str) -> str:

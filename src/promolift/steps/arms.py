@@ -20,6 +20,7 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import (
     CEILING_Z,
     COST_DOUBT,
+    POWER,
     VISITS,
     VISITS_DOUBT,
     ArmCell,
@@ -544,8 +545,19 @@ def _note(
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
         assumed_visits=None if any(each.n_arm for each in known) else VISITS, visits_flip=visits_flip(sent, people),
-        halves=people.halves, tests=tests_before(job, at),
+        halves=people.halves, tests=tests_before(job, at), shown_cents=shown_by(known),
     )  # fmt: skip
+
+
+def shown_by(effects: Sequence[LineEffect]) -> float | None:
+    """The smallest gain per customer, in minor units, that the draws of some menu line, its groups together, would have
+    shown with 80 % power at 5 %; None where nothing drew."""
+    drew: dict[str, list[tuple[int, float]]] = {}
+    for each in effects:
+        if each.drawn_se_cents:
+            drew.setdefault(each.arm, []).append((each.n_arm, each.drawn_se_cents))
+    errors = [np.sqrt(sum((n * se) ** 2 for n, se in mine)) / sum(n for n, _ in mine) for mine in drew.values()]
+    return float(POWER * min(errors)) if errors else None
 
 
 def tests_before(job: Job, at: Moments) -> int:

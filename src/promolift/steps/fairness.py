@@ -100,7 +100,7 @@ def swaps(job: Job, at: Moments, plan: Plan, columns: Sequence[str], decide: Dec
     before = decide(job, at, plan, some)
     for column in columns:
         people = job.clean.people.with_columns(swapped(job.clean.people[column]))
-        after = decide(SwappedJob(job.config, job.store, job.tell, job.out, people), at, plan, some)
+        after = decide(SwappedJob(job.config, job.store, job.tell, job.out, people=people), at, plan, some)
         both = before.join(after, on="customer_id", how="inner", suffix="_after").join(
             job.clean.people.select("customer_id"), on="customer_id", how="semi"
         )

@@ -16,7 +16,7 @@ from promolift.errors import ConfigError
 from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
-from promolift.privacy import ConsentSettings
+from promolift.privacy import ConsentSettings, PrivacySettings
 from promolift.profile import ForecastSettings, Segment
 from promolift.settings import Currency, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
@@ -326,6 +326,7 @@ class Config(Settings):
     segment: tuple[Segment, ...] = ()
     rules: OfferRules = OfferRules()
     consent: ConsentSettings = ConsentSettings()
+    privacy: PrivacySettings = PrivacySettings()
     menu: tuple[MenuItem, ...] = DEFAULT_MENU
     offer: OfferProposalSettings = OfferProposalSettings()
     plan: PlanSettings = PlanSettings()

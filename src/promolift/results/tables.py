@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
+from promolift.privacy import personal
 from promolift.sql import fetch, literal, run
 from promolift.store import Store
 from promolift.tables import CUSTOMERS
@@ -101,13 +102,7 @@ class Clean:
     @cached_property
     def personal(self) -> pl.DataFrame:
         """customer_id, personal: false for who refused personal decisions, by a column of that name; null: not said."""
-        if "personal" not in self.people.columns:
-            return self.people.select("customer_id", pl.lit(None, pl.Boolean).alias("personal"))
-        said = pl.col("personal").cast(pl.String).str.to_lowercase().str.strip_chars()
-        no, yes = said.is_in(["no", "n", "false", "0", "否", "不"]), said.is_in(["yes", "y", "true", "1", "是"])
-        return self.people.select(
-            "customer_id", pl.when(no).then(pl.lit(False)).when(yes).then(pl.lit(True)).alias("personal")
-        )
+        return self.people.select("customer_id", personal(self.people))
 
     def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
         """Names as printed, of the products that have one; of an offer on two, both names."""

@@ -44,6 +44,7 @@ Relation = duckdb.DuckDBPyRelation
 
 BATCH = 131_072  # rows parted at once
 ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
+SECRET_LENGTH = 32  # characters that a secret has at least
 
 
 def made_by(name: str) -> str:
@@ -386,7 +387,12 @@ class Store:
         self._removed(self.root / "models" / name)
 
     def secret(self) -> str:
-        """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported."""
+        """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported.
+
+        Servers of one ledger have the same: PROMOLIFT_SECRET_FILE names a file that goes before the folder's.
+        """
+        if named := os.environ.get("PROMOLIFT_SECRET_FILE"):
+            return _given(Path(named))
         path = self._brought(self.root / "secret.key")
         if not path.is_file():
             self._claim()
@@ -573,6 +579,17 @@ def _said(what: str) -> Iterator[None]:
         raise InputError(
             f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
         ) from None
+
+
+def _given(path: Path) -> str:
+    """The secret in a file that somebody named."""
+    try:
+        found = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({type(error).__name__}); see PROMOLIFT_SECRET_FILE") from None
+    if len(found) < SECRET_LENGTH:
+        raise ConfigError(f"{path}: is too short for a secret; put 64 random hex digits into it")
+    return found
 
 
 def _remove(path: Path) -> None:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.kept import KEPT
 from promolift.sql import ident, literal
-from promolift.store.remote import Remote, on_this_machine, url_of
+from promolift.store.remote import PARTS, Remote, on_this_machine, url_of
 
 try:
     import fcntl
@@ -119,13 +119,16 @@ class Store:
         if not place.work.is_dir():
             raise StepError(
                 f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
-                "(a network file system)"
+                "as on a network file system (one at a URL is copied to the machine that runs promolift alone)"
             )
         return cls(place.root, memory=memory, threads=1, within=place.work)
 
     @property
     def place(self) -> StorePlace:
-        """What `at` takes."""
+        """What `at` takes. All that lies at a URL is brought first: workers see the copy on this machine."""
+        if self._remote:
+            for part in PARTS:
+                self._remote.bring(self.root / part)
         return StorePlace(self.root.absolute(), self._work)
 
     def __enter__(self) -> Self:

@@ -489,6 +489,30 @@ def erase(
     return StepSummary(text, {"step": "erase", "rows": gone})
 
 
+@verb(app.command())
+def privacy(
+    config: Path,
+    language: str | None,
+    server: Given,
+    out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+) -> "StepSummary":
+    """Write the record of processing and the impact assessment, by the settings, for people to complete and sign."""
+    from promolift.pages.processing import processing_page
+    from promolift.pages.render import render_page
+    from promolift.privacy import KeptDays
+    from promolift.results.job import StepSummary
+
+    settings = settings_of(config, language)
+    keep = server_main.read_settings(server, Path(".promolift")).keep if server else None
+    kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
+    with speaking(settings.report_language):
+        page = processing_page(settings, kept)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(render_page(page), encoding="utf-8")
+    text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"
+    return StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+
+
 @verb(app.command("next"))
 def next_(config: Path, work: Path, learned: Path) -> "StepSummary":
     """Where this shop stands (data, planned, testing, learning, paying, stopped), and the one command to give now."""

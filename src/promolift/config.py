@@ -11,11 +11,12 @@ from pydantic import Field, field_validator, model_validator
 from promolift.allocate.settings import Limit, Risk, StrategicRule
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
+from promolift.engine import EngineSettings
 from promolift.errors import ConfigError
 from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
-from promolift.privacy import ConsentSettings
+from promolift.privacy import ConsentSettings, PrivacySettings
 from promolift.profile import ForecastSettings, Segment
 from promolift.settings import Currency, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
@@ -317,6 +318,7 @@ class Config(Settings):
     shop: ShopSettings = ShopSettings()
     data: DataSettings
     warehouse: WarehouseSettings = WarehouseSettings()
+    engine: EngineSettings = EngineSettings()
     encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
@@ -324,6 +326,7 @@ class Config(Settings):
     segment: tuple[Segment, ...] = ()
     rules: OfferRules = OfferRules()
     consent: ConsentSettings = ConsentSettings()
+    privacy: PrivacySettings = PrivacySettings()
     menu: tuple[MenuItem, ...] = DEFAULT_MENU
     offer: OfferProposalSettings = OfferProposalSettings()
     plan: PlanSettings = PlanSettings()

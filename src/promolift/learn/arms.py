@@ -29,6 +29,7 @@ SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
 VISITS_DOUBT = 0.1  # s.d. of that
+FADES = 10.0  # days in which what a letter does by itself halves
 LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of horizon, window and visits in the prior: of letters, of discounts
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 CHANGE = 1 / 12  # of windows, the share that is the first of other effects, before any draw
@@ -47,7 +48,8 @@ class Draws:
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
     the window, offers' cost taken off, less what was expected; `cost_R` what offers cost; `visits_R` days with a
-    purchase in the window; `when_R` the window's number, 0 the oldest.
+    purchase in the window, and `soon_R` the same, sooner ones counted more (`soon`); `when_R` the window's number, 0
+    the oldest.
     """
 
     arm_R: Ints
@@ -59,13 +61,23 @@ class Draws:
     window_R: Floats
     cost_R: Floats
     visits_R: Floats
+    soon_R: Floats
     when_R: Ints
+
+
+def soon(days: int) -> Floats:
+    """What a visit counts by its day in a window of so many: what a letter does fades, so that who comes soon says most
+    of it. An effect that halves every FADES days counts as much as if all days counted alike, told by less noise."""
+    fades: Floats = 0.5 ** (np.arange(days) / FADES)
+    weights: Floats = fades * fades.sum() / (fades**2).sum()
+    return weights
 
 
 class ArmCell(NamedTuple):
     """An arm for a group: their numbers; what it was believed to add after its cost, per customer, with the s.d. of
     what its discount brings back and that of what being written to does by itself; what it was believed to cost; how
-    many customers the group has now, and the spread of one customer's value."""
+    many customers the group has now, and the spread of one customer's value; and `contact`, the part of what was
+    believed that is only assumed of being written to."""
 
     arm: int
     group: int
@@ -75,6 +87,7 @@ class ArmCell(NamedTuple):
     cost: float
     customers: int
     sd: float
+    contact: float = 0.0
 
 
 class CellEstimate(NamedTuple):
@@ -95,7 +108,8 @@ class Belief(NamedTuple):
 
 class ArmValue(NamedTuple):
     """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; what
-    it costs; and by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
+    it costs; by the draws alone how many more visits the window had (`visits_se` is None where too few drew); and the
+    probability that the arm adds more than none over all its groups together."""
 
     cell: ArmCell
     found: CellEstimate
@@ -107,6 +121,7 @@ class ArmValue(NamedTuple):
     cost_se: float
     visits: float
     visits_se: float | None
+    whole: float
 
     @property
     def pays(self) -> float:
@@ -119,30 +134,29 @@ class ArmValue(NamedTuple):
         return self.found.se is not None and min(self.found.n_arm, self.found.n_none) >= MEASURED
 
 
-def prior_of(cells: Sequence[ArmCell], visits_I: Floats) -> Belief:
-    """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
+def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
+    """What is believed beside the draws: arms alike and groups alike err together, and what a letter does by itself is
     nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon, and a letter
-    works by visits: `visits_I` is their variance in each cell's group, of which a rise of the odds is a share."""
-    arm, group, sd, contact, mean = (
+    works by visits: of their variance, among those who drew none, a rise of the odds is a share.
+
+    What is only assumed of letters decides the first test and no more: beside draws they are believed to do nothing by
+    themselves, as doubtfully as before.
+    """
+    arm, group, sd, contact, mean, assumed = (
         np.array([getattr(cell, name) for cell in cells])
-        for name in ("arm", "group", "prior_se", "contact_se", "prior")
+        for name in ("arm", "group", "prior_se", "contact_se", "prior", "contact")
     )
+    mean = mean - assumed if len(draws.arm_R) else mean
+    none = [draws.soon_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
+    rise = VISITS_DOUBT * np.array([float(np.var(each)) if len(each) else 0.0 for each in none])
     own, same_group = np.eye(len(cells)), group[:, None] == group
     alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
     together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
-    rise = VISITS_DOUBT * visits_I
     letters, discounts = np.concatenate([contact, contact, rise]), np.concatenate([sd, sd, 0 * sd])
     lasts, lasts_discount = (part + (1 - part) * np.eye(3) for part in (LASTS, LASTS_DISCOUNT))
     cov = np.kron(lasts, together) * np.outer(letters, letters)
     cov += np.kron(lasts_discount, alike) * np.outer(discounts, discounts)
-    more = np.divide(mean * rise, contact, out=0 * mean, where=contact > 0)
-    return Belief(np.concatenate([mean, mean, more]), cov)
-
-
-def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
-    """The same, the variance of visits taken from those who drew none."""
-    none = [draws.visits_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
-    return prior_of(cells, np.array([float(np.var(each)) if len(each) else 0.0 for each in none]))
+    return Belief(np.concatenate([mean, mean, 0 * mean]), cov)
 
 
 class _Seen(NamedTuple):
@@ -187,7 +201,7 @@ def _compared(draws: Draws, cells: Sequence[ArmCell], outcomes: Sequence[Floats]
 def _shown(draws: Draws, cells: Sequence[ArmCell], *parts: Mask) -> _Seen:
     """What beliefs go by: every cell over J, part by part; visits alone of arms that take nothing off and are doubted
     for being letters, as visits that a discount brings may cost more than they are worth."""
-    seen = _compared(draws, cells, (draws.value_R, draws.window_R, draws.visits_R), *parts)
+    seen = _compared(draws, cells, (draws.value_R, draws.window_R, draws.soon_R), *parts)
     free = _free(cells)
     letters = [cell.arm in free and cell.contact_se > 0 for cell in cells]
     by_visits = np.tile(np.array([True] * 2 * len(cells) + letters, dtype=bool), len(parts))
@@ -290,7 +304,7 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
     after = _mixed(
         [_posterior(prior, seen), *others], [1 - sum(each.prob for each in likely), *(e.prob for e in likely)]
     )
-    se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
+    se_J, whole, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, _whole(cells, after), []
     for i, cell in enumerate(cells):
         rows = rows_R & (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
@@ -303,9 +317,19 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
             ArmValue(
                 cell, each, float(after.mean_J[i]), float(se_J[i]),
                 float(after.mean_J[len(cells) + i]), float(se_J[len(cells) + i]), *cost,
-                float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None,
+                float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None, whole[cell.arm],
             )
         )  # fmt: skip
+    return found
+
+
+def _whole(cells: Sequence[ArmCell], after: Belief) -> dict[int, float]:
+    """By arm, the probability that it adds more than none, all its customers together."""
+    found = {}
+    for arm in {cell.arm for cell in cells}:
+        people = np.array([cell.customers * (cell.arm == arm) for cell in cells], dtype=float)
+        mean, var = people @ after.mean_J[: len(cells)], people @ after.cov_JJ[: len(cells), : len(cells)] @ people
+        found[arm] = float(scipy.stats.norm.cdf(mean / max(float(var), 1e-12) ** 0.5))
     return found
 
 
@@ -352,10 +376,9 @@ class ArmRules(NamedTuple):
 
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
-LOSES = -1.0  # of an arm's draws, in standard errors: after that patience it is tested no further below it
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
-PATIENCE = 2  # windows of tests after which an arm whose draws speak against it is tested no further
-AGAINST = -3.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
+PATIENCE = 2  # windows of tests after which only what is likely to pay is tested further
+LIKELY = 0.6  # probability that an arm pays, all its groups together, from which that is so
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -367,19 +390,17 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
-    After PATIENCE windows an arm that its own draws speak against is tested no further, whatever was assumed; and all
-    stops where all draws together speak against it. An arm that costs nothing and is believed to gain leads its
+    After PATIENCE windows an arm that by all draws is not LIKELY to pay is tested no further, and leads no test; where
+    that is so of every arm all stops. An arm that costs nothing and is believed to gain leads its
     group's test: all but those who are drawn get it, as many being drawn as is worth what they miss.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
-    if rules.tests >= PATIENCE and _spoken_against(found):
-        return chosen
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
     tests, dearer, first = [], [], not any(effect.found.n_arm for effect in found)
-    hoped_for, free = _hoped_for(found), _free(effect.cell for effect in found)
+    free = _free(effect.cell for effect in found)
     untold: list[list[int]] = []
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
@@ -400,7 +421,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             left -= price
     for mine in untold:
         most = min(left, FIRST * rules.budget) if first else left
-        mine = [i for i in mine if rules.tests < PATIENCE or hoped_for[found[i].cell.arm]]
+        mine = [i for i in mine if rules.tests < PATIENCE or found[i].whole >= LIKELY]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
         lead = next((i for i in surer if found[i].cell.arm in free and found[i].net > 0), None)
@@ -430,28 +451,6 @@ def _free(cells: Iterable[ArmCell]) -> set[int]:
     for cell in cells:
         dearest[cell.arm] = max(cell.cost, dearest.get(cell.arm, 0.0))
     return {arm for arm, cost in dearest.items() if cost <= 0}
-
-
-def _hoped_for(found: Sequence[ArmValue]) -> dict[int, bool]:
-    """By arm, whether its draws, all groups weighted by precision, leave room for a gain after their cost; of an arm
-    that never drew, whether those of all others do."""
-    drew = [effect for effect in found if effect.found.se]
-    arms = {effect.cell.arm: [each for each in drew if each.cell.arm == effect.cell.arm] for effect in found}
-    return {arm: _z(each.found for each in mine or drew) > LOSES for arm, mine in arms.items()}
-
-
-def _spoken_against(found: Sequence[ArmValue]) -> bool:
-    """Whether all that was drawn brought less money and fewer visits: money alone is too noisy to say soon that nothing
-    pays."""
-    visits = (effect.found._replace(value=effect.visits, se=effect.visits_se) for effect in found)
-    return _z(effect.found for effect in found) + _z(visits) < AGAINST
-
-
-def _z(some: Iterable[CellEstimate]) -> float:
-    """The mean weighted by precision, over its standard error; 0 of nothing."""
-    weight = [(each.value, 1 / each.se**2) for each in some if each.se]
-    precision = max(sum(w for _, w in weight), 1e-300)
-    return float(sum(value * w for value, w in weight) / precision**0.5)
 
 
 class _Dearer(NamedTuple):

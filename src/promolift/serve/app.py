@@ -33,7 +33,19 @@ from promolift.serve.door import Door
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import IdempotencyKey, admin, batch, cart, data, experiments, lists, money, notes, summary
+from promolift.serve.routes import (
+    IdempotencyKey,
+    admin,
+    batch,
+    cart,
+    data,
+    experiments,
+    lists,
+    money,
+    notes,
+    rights,
+    summary,
+)
 from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
@@ -86,7 +98,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for each in (money, lists, batch, cart, admin, data, summary, experiments, notes):
+    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes):
         app.include_router(each.router)
     _operations(app, server)
     describe(app, routes)

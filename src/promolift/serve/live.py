@@ -534,7 +534,7 @@ def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list
 def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
     rows = []
     for who in people:
-        _, age, _, consent, _ = release.people.get(who, NOBODY)
+        _, age, _, consent, personal = release.people.get(who, NOBODY)
         said = known.said.get(who)
         if said is not None:
             if said["age"] and (age is None or not said["age"].endswith(SAID_BY_PAGE)):
@@ -542,8 +542,8 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
             if said["consent"] != BY_PAGE or consent is None:  # a page does not give back what was withdrawn
                 consent = bool(said["consent"]) if said["consent"] is not None else consent
             consent = False if said["erased"] else consent
-        rows.append((who, consent, age))
-    schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String}
+        rows.append((who, consent, age, personal))
+    schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String, "personal": pl.Boolean}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     allowed = may_send(frame["customer_id"], frame, release.plan.consent)
     return dict(allowed.select("customer_id", "reason").iter_rows())

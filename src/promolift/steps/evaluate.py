@@ -4,16 +4,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift import allocate, effect, learn, sql
+from promolift import allocate, effect, learn
 from promolift.errors import PromoError, SupportError
 from promolift.results import effects
 from promolift.results.assumed import assumptions
-from promolift.results.job import Job, moments
+from promolift.results.job import Job, found_in, mapped, moments
 from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored
 from promolift.results.shop import Unchecked
 from promolift.results.tables import EVERYBODY, Among
-from promolift.sql import DAY_MS, bind, fetch
+from promolift.sql import DAY_MS, bind
 from promolift.steps.effect import KEY, history
 from promolift.steps.plan import free_candidates, limits_of
 from promolift.tables import LEVEL, TARGET
@@ -93,9 +93,7 @@ def graded(
 
 def bought_in(job: Job, start_ms: int, stop_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
-    query, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.clean.products
-    shards = (among.rows(job.clean.events(shard)) for shard in job.clean.shards)
-    return pl.concat([fetch(sql.run(query, events=events, products=products)) for events in shards])
+    return pl.concat(mapped(job, found_in, job.clean.shards, bind(BOUGHT, start=start_ms, stop=stop_ms), among))
 
 
 def redemptions(job: Job) -> Predictions:

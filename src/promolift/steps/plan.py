@@ -3,7 +3,7 @@
 Every number is made here once: the release serves it, the report shows it and learning judges it as it stands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from promolift.results import effects
 from promolift.results.approved import approved, taken_over
 from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
-from promolift.results.job import Job, Moments, moments
+from promolift.results.job import Job, Moments, mapped, moments
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
@@ -34,7 +34,7 @@ from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import of_lines, value, with_proposals
-from promolift.steps.targets import CandidateScene, list_replays
+from promolift.steps.targets import CandidateScene, SharedScene, list_replays
 from promolift.tables import Z95
 from promolift.words import speaking
 
@@ -109,13 +109,14 @@ def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     job.tell("plan", 0.1, "candidate offers")
     known, scene = approved(job.store, job.config.plan.campaign), CandidateScene(job, at)
     made = candidates(scene, Among(share=share))
-    size, seen = 0, list[pl.DataFrame]()
-    for number, part in enumerate([EVERYBODY] if share == 1 else job.profiled.parts):
-        rows = made.rows if part == EVERYBODY else candidates(scene, part, made.beyond).rows
-        made = made._replace(rows=rows.clear())  # the sample was for the lines alone
-        shelf.put("candidates", number, rows)
-        seen.append(rows.filter("eligible").select("eligible", "evidence").unique())
-        size += rows.height
+    parts: Iterable[ShelvedPart]
+    if share == 1:
+        parts = [shelved(shelf, 0, made.rows)]
+    else:  # the sample was for the lines alone
+        parts = mapped(job, candidates_of, range(len(job.profiled.parts)), scene.shared(), made.beyond, shelf)
+    made = made._replace(rows=made.rows.clear())
+    found = [*parts]
+    size, seen = sum(each.size for each in found), [each.levels for each in found]
     floor, every = evidence_floor(job, *seen), shelf.parts("candidates")
     job.tell("plan", 0.6, f"effect of {size:,} candidates")
     known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
@@ -124,6 +125,25 @@ def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     for_test = every if job.config.plan.trial == "auto" else None
     valued = known_well.then(lambda rows: strategic.with_risk(rows, job.config.plan.risk))
     return Offered(valued, floor, made.menu, for_test)
+
+
+class ShelvedPart(NamedTuple):
+    """How many candidates a part has, and the evidence that there is among the open ones."""
+
+    size: int
+    levels: pl.DataFrame
+
+
+def candidates_of(job: Job, number: int, shared: SharedScene, found: NewLines | None, shelf: PartShelf) -> ShelvedPart:
+    """The candidates of one part of the customers put on the shelf."""
+    scene = CandidateScene(job, moments(job), shared)
+    return shelved(shelf, number, candidates(scene, job.profiled.parts[number], found).rows)
+
+
+def shelved(shelf: PartShelf, number: int, rows: pl.DataFrame) -> ShelvedPart:
+    """Candidates put on the shelf."""
+    shelf.put("candidates", number, rows)
+    return ShelvedPart(rows.height, rows.filter("eligible").select("eligible", "evidence").unique())
 
 
 def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines | None = None) -> MenuCandidates:

@@ -15,11 +15,11 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import chain
 from pathlib import Path
+from socket import gethostname
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
@@ -71,6 +71,13 @@ class StoredModel(NamedTuple):
     manifest: Any
 
 
+class StorePlace(NamedTuple):
+    """Where a run's work folder lies, for its workers: `work` is what the run itself keeps there until it ends."""
+
+    root: Path
+    work: Path
+
+
 class Store:
     """One folder and one DuckDB connection. Use it in a `with`; a second writer on the same folder gets StepError.
 
@@ -84,7 +91,8 @@ class Store:
         self.root = self._remote.folder if self._remote else on_this_machine(root)
         self._lock: int | None = None
         self._closed = False
-        self._work = self.root / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
+        self._threads = threads
+        self._work = self.root.absolute() / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
         try:
             self._work.mkdir(parents=True)
         except OSError as error:
@@ -101,6 +109,21 @@ class Store:
             "autoinstall_known_extensions = false",  # a data tool that stays offline
         ):
             self.connection.execute(f"set {setting}")
+
+    @classmethod
+    def at(cls, place: StorePlace, *, memory: str) -> Self:
+        """The same work folder for a worker, who writes tables by a `TableDraft` alone. StepError if it is not here."""
+        if not place.work.is_dir():
+            raise StepError(
+                f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
+                "(a network file system)"
+            )
+        return cls(place.root, memory=memory, threads=1)
+
+    @property
+    def place(self) -> StorePlace:
+        """What `at` takes."""
+        return StorePlace(self.root.absolute(), self._work)
 
     def __enter__(self) -> Self:
         """The store itself."""
@@ -124,6 +147,15 @@ class Store:
             self.unlock()
             if self._remote:
                 self._remote.close()
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """Until the block ends queries use one thread: sums of fractions are then to the bit the same in every run."""
+        self.connection.execute("set threads = 1")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"set threads = {self._threads}")
 
     def unlock(self) -> None:
         """Let the next writer in; this store may write again when they are done."""
@@ -186,9 +218,9 @@ class Store:
         self._removed(self._folder(name))
 
     @contextmanager
-    def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Callable[[], Relation]]]:
-        """Rows parted into whole customers, by md5 of the column `by`, in one reading; each part is opened when it is
-        asked for, and read from disk. Their order within a customer stays.
+    def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Path]]:
+        """Rows parted into whole customers, by md5 of the column `by`, in one reading: a file for each, which `part`
+        reads. Their order within a customer stays.
         """
         import pyarrow as pa  # at first use, here as below: what only reads a table need not wait for it
 
@@ -210,15 +242,16 @@ class Store:
                     for file, start, end in zip(files, [0, *ends], ends, strict=False):
                         if end > start:
                             file.write(parted.slice(start, end - start))
-            yield [partial(self._opened, path) for path in paths]
+            yield paths
 
-    def _opened(self, path: Path) -> Relation:
+    def part(self, path: Path) -> Relation:
+        """The rows of one part of a `split`."""
         import pyarrow as pa
 
         return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
 
     @contextmanager
-    def sharded(self, name: str) -> Iterator[Callable[[int, Relation | Iterable[pl.DataFrame]], None]]:
+    def sharded(self, name: str) -> Iterator["TableDraft"]:
         """Write a table shard by shard: `with store.sharded("events") as put: put(shard, rows)`.
 
         Rows are a relation, or frames of equal columns, at least one, that are written one after another. The table
@@ -227,12 +260,10 @@ class Store:
         self._claim()
         draft = self._work / name
         draft.mkdir()
-
-        def put(shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
-            write_rows(rows, draft / f"shard={shard}.parquet")
-
         try:
-            yield put
+            yield TableDraft(draft)
+            for unfinished in draft.glob("*.part"):  # of a worker that was lost
+                unfinished.unlink()
             self._publish(draft, self._folder(name))
             self._removed(self._file(name))
         finally:
@@ -456,6 +487,18 @@ class Store:
         self._lock = handle
 
 
+class TableDraft(NamedTuple):
+    """A table that is being written shard by shard, by this process or by workers."""
+
+    folder: Path
+
+    def __call__(self, shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
+        """Write one shard, all of it or nothing; what was written twice counts once."""
+        unfinished = self.folder / f"{shard}-{uuid4().hex}.part"
+        write_rows(rows, unfinished)
+        unfinished.replace(self.folder / f"shard={shard}.parquet")
+
+
 class Scratch(MutableMapping[str, pl.DataFrame]):
     """Frames by name, each in a file of one folder. Uncompressed: they are read back at once."""
 
@@ -475,8 +518,10 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
         return pl.read_ipc(self.folder / name)
 
     def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
-        """Write a frame, replacing what was there."""
-        frame.write_ipc(self.folder / name)
+        """Write a frame in one go, replacing what was there."""
+        unfinished = self.folder / f".{uuid4().hex}"
+        frame.write_ipc(unfinished)
+        unfinished.replace(self.folder / name)
 
     def __delitem__(self, name: str) -> None:
         """Forget a frame."""
@@ -488,7 +533,7 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
-        return (path.name for path in self.folder.iterdir() if path.is_file())
+        return (path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
     def __len__(self) -> int:
         """How many there are."""

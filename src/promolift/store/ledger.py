@@ -23,7 +23,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
@@ -51,6 +51,7 @@ MOST_LOCKS = 1000  # names that one transaction holds; with more it takes the wh
 # The writers' turns are counted once the lock is there, so that each knows whether another has written since its last.
 TURN = "with mine as materialized (select pg_advisory_xact_lock{}({})) select nextval('turns') from mine"
 ALONE, BESIDE = (TURN.format(how, LEDGER_LOCK) for how in ("", "_shared"))
+TRIES, LOCK_TIMEOUT = 30, "55P03"  # to change a table that somebody reads, each a second at most
 MEMO_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
 
 
@@ -146,17 +147,28 @@ class Ledger:
     def _start(self) -> None:
         """Make missing tables; where that fails, no connection stays open."""
         try:
-            with self._writer.begin() as connection:
-                if self.sqlite:
-                    driver_sql(connection, "begin immediate")
-                else:  # two that open a new ledger at once take turns; none changes a table that others write to
-                    driver_sql(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
-                open_tables(connection)
+            for left in reversed(range(TRIES)):
+                try:
+                    self._open_tables()
+                    break
+                except OperationalError as error:  # a table is being read: nobody waits behind us for longer
+                    if not left or getattr(error.orig, "sqlstate", None) != LOCK_TIMEOUT:
+                        raise
+                    sleep(PATIENCE_S * (TRIES - left))
             if self.sqlite:  # the loop must not wait; the writer does, see `_open`
                 driver_sql(self._connection(), "pragma busy_timeout = 0")
         except BaseException:
             self._dispose()
             raise
+
+    def _open_tables(self) -> None:
+        with self._writer.begin() as connection:
+            if self.sqlite:
+                driver_sql(connection, "begin immediate")
+            else:  # two that open a new ledger at once take turns; none changes a table that others write to
+                driver_sql(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
+                driver_sql(connection, "set local lock_timeout = '1s'")
+            open_tables(connection)
 
     def _dispose(self) -> None:
         for engine in (self._writer, self._readers):

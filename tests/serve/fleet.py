@@ -59,8 +59,12 @@ class Fleet:
             self.key = said.get("admin_key", self.key)
             if "ready" in said:
                 break
-        while self.ready(name) != 200:
-            assert process.poll() is None, name
+        self.wait()
+
+    def wait(self) -> None:
+        """Until all are ready: what one has activated the others have loaded."""
+        while any(self.ready(name) != 200 for name in self.running):
+            assert all(process.poll() is None for process in self.running.values())
             sleep(0.05)
 
     def ready(self, name: str) -> int:
@@ -110,14 +114,15 @@ class Client:
         self._kept: dict[int, http.client.HTTPConnection] = {}
 
     def __call__(self, path: str, body: Any, once: str, method: str = "POST") -> Any:
-        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json", "idempotency-key": once}
+        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        headers |= {"idempotency-key": once} if once else {}
         for _ in range(2000):
             port = self.ports[next(self._at) % len(self.ports)]
             call = self._kept.pop(port, None) or http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             try:
                 call.request(method, path, json.dumps(body), headers)
                 reply = call.getresponse()
-                said = json.loads(reply.read())
+                text = reply.read()
             except (OSError, http.client.HTTPException) as error:
                 call.close()
                 if isinstance(error, ConnectionRefusedError):
@@ -129,7 +134,7 @@ class Client:
                 call.close()
             else:
                 self._kept[port] = call
-            if reply.status < 500 and said.get("code") != "running":
+            if reply.status < 500 and (said := json.loads(text)).get("code") != "running":
                 return said
             self.broken[str(reply.status)] += 1
             sleep(0.02)

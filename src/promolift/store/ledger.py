@@ -336,7 +336,7 @@ class Ledger:
         by_work, outcomes = _by_work(group), list[_Outcome]()
         connection = self._begun(wait)
         try:
-            if len(by_work) == 1:  # most are: then the transaction does for a savepoint, which would be waited for twice
+            if len(by_work) == 1:  # then the transaction does for a savepoint, which would be waited for twice
                 ((work, tasks),) = by_work.items()
                 try:
                     return _Prepared(connection, _results(connection, work, tasks))

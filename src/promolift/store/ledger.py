@@ -327,13 +327,17 @@ class Ledger:
         will prepare any more."""
         self._taken = True
         waiting, patience = 0, monotonic() + PATIENCE_S
-        while waiting < len(self._tasks) < min(usual, GROUP) and monotonic() < patience and not self._brief:
-            waiting = len(self._tasks)
+        while waiting < self._waiting() < min(usual, GROUP) and monotonic() < patience:
+            waiting = self._waiting()
             self._turn.wait(QUIET_S)
         if self._inline and not self._closed:
             return []
         brief, self._brief = self._brief[:GROUP], self._brief[GROUP:]
         return brief
+
+    def _waiting(self) -> int:
+        """How many wait for the writer; none may keep it from those that an event loop will prepare."""
+        return len(self._tasks) + len(self._brief) if not (self._inline and self._brief) else GROUP
 
     def _commit(self, prepared: _Prepared | None, brief: list[_Task]) -> list[_Outcome]:
         """Keep what is brief, and of the writer's own changes what there is time for."""
@@ -384,12 +388,22 @@ class Ledger:
         return self._ran(group, wait, beside=False)
 
     def _ran(self, group: list[_Task], wait: bool, beside: bool) -> _Prepared:
+        by_work, outcomes = _by_work(group), list[_Outcome]()
         connection = self._begun(wait, beside)
         try:
-            by_work = _by_work(group)
             if beside:
                 hold(connection, _wanted(connection, by_work.values()))
-            outcomes: list[_Outcome] = []
+            if len(by_work) == 1:  # then the transaction does for a savepoint, which would be waited for twice
+                ((work, tasks),) = by_work.items()
+                try:
+                    return _Prepared(connection, _results(connection, work, tasks))
+                except NotHeldError:
+                    raise
+                except BaseException:
+                    self._undo(connection)
+                connection = self._begun(wait, beside)
+                if beside:
+                    hold(connection, _wanted(connection, by_work.values()))
             for work, tasks in by_work.items():
                 outcomes.extend(_run(connection, work, tasks))
         except BaseException:
@@ -533,13 +547,18 @@ def _settle(outcomes: list[_Outcome]) -> None:
             task.future.set_exception(error)
 
 
+def _results(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
+    results = work(connection, [task.payload for task in tasks])
+    return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
+
+
 def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
     driver_sql(connection, "savepoint work")
     try:
-        results = work(connection, [task.payload for task in tasks])
+        outcomes = _results(connection, work, tasks)
         driver_sql(connection, "release savepoint work")
-        return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
+        return outcomes
     except NotHeldError:
         raise
     except BaseException as error:  # whatever it is, it is the caller's: the writer goes on

@@ -17,7 +17,7 @@ from promolift.learning.judge import JudgedEvidence
 from promolift.offer import MenuItem
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
-from promolift.results.job import Job, local_day, moments
+from promolift.results.job import Job, daily_sales, local_day, moments
 from promolift.results.learned import NextRelease, Ranged
 from promolift.results.plan import Plan
 from promolift.results.shop import Span
@@ -82,7 +82,7 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     if kept.is_empty():
         return None
     first = int(kept["ts_ms"].min())  # type: ignore[arg-type]
-    sales = job.clean.daily_sales(first, config.value.margin_rate)
+    sales = daily_sales(job, first, config.value.margin_rate)
     if served is not None:
         heard = served.outcomes.filter(pl.col("ts_ms") > (Span.load(store).last_ms or 0))
         sales = pl.concat([sales, heard_sales(heard, first).select(sales.columns)]).group_by("customer_id", "day").sum()
@@ -144,7 +144,7 @@ def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float)
 
 
 def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
-    """What a server heard after the work folder's log, as `Clean.daily_sales` counts it."""
+    """What a server heard after the work folder's log, as `daily_sales` counts it."""
     sign = pl.when(pl.col("kind") == "refund").then(-1).otherwise(1)
     sold = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
     each = sold.group_by("customer_id", ((pl.col("ts_ms") - first_ms) // DAY_MS).alias("day")).agg(

@@ -35,7 +35,7 @@ from promolift.learn.arms import (
     needed,
 )
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
-from promolift.results.job import Job, Moments
+from promolift.results.job import Job, Moments, daily_sales
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
 
@@ -98,7 +98,7 @@ def spans_of(job: Job) -> Spans:
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     """Groups and what they are expected to bring."""
-    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
     ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
     expected = ahead.expect(known)
     rows = known.select("customer_id", "group").with_columns(
@@ -314,14 +314,14 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
 
 def plan_arms(
     job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    shelf: PartShelf, may_test: bool = True,
+    shelf: PartShelf, may_test: bool = True, fair: Sequence[allocate.Limit] = (),
 ) -> ArmPlan:  # fmt: skip
     """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
     record."""
-    may_test = may_test and not job.config.plan.limits  # draws keep no limits
+    limits = [*map(allocate.Limit.read, job.config.plan.limits), *fair]
+    may_test = may_test and not limits  # draws keep no limits
     people = people_of(job, at, consent)
-    limits = (column for text in job.config.plan.limits for column in allocate.Limit.read(text).where)
-    asked = dict.fromkeys((*ASKED, *limits))
+    asked = dict.fromkeys((*ASKED, *(column for limit in limits for column in limit.where)))
     best = rows.together(
         lambda part: arms_of(part, people).select(name for name in asked if name in ("group", *part.columns))
     ).sort("customer_id", "menu_id")
@@ -331,7 +331,7 @@ def plan_arms(
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
-        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test, limits)
         if made.note.ceiling_cents <= budget or share == 0:
             return made if aimed else made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
@@ -341,6 +341,7 @@ def plan_arms(
 def _drawn(
     job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
     budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: PartShelf, may_test: bool,
+    limits: Sequence[allocate.Limit],
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
@@ -363,7 +364,6 @@ def _drawn(
     )
     arms = arms.join(unit, on="customer_id", maintain_order="left")
     arms = priced(arms)
-    limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
     dear = pl.col("arm_cost") > 0
     test = (pl.col("state") == "test") & ~(dear & pl.lit(part == 0)) & pl.lit(may_test)
     in_test = test & (pl.col("unit") < pl.col("share"))
@@ -491,7 +491,7 @@ def keep_aimed(job: Job, at: Moments, made: Recorded) -> None:
     Nothing is kept where nobody could get anything."""
     if not job.clean.has_events or job.clean.moneyless:
         return
-    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
     asked = ("customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "gain_se_cents", "prob")
     may = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
     offered = made.rows.together(lambda part: part.filter(may).select(asked)).sort("customer_id", "offer_id")

@@ -34,6 +34,7 @@ from promolift.learn.ahead import Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, detectable, effects
 from promolift.learning.arms import came_of, draws_of
 from promolift.results.arms import DrawNote, all_draws
+from promolift.results.plan import PlanNote
 from promolift.simulate.living import LivingMarket
 from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, MarketShop, draw_shop
 from promolift.store import Store
@@ -334,6 +335,7 @@ class Promolift(RealPath):
         super().__init__(folder)
         self.ceilings: list[float] = []
         self.tests: list[tuple[str, ...]] = []  # of every month the lines that were tested
+        self.given: list[int] = []  # and how many got an offer
         self.cpu: list[float] = []
         self.cells = Cells([], [], [], [], [])
 
@@ -347,16 +349,22 @@ class Promolift(RealPath):
             arm[number[who]] = ARMS.index(menu)
             if target is not None:
                 view.favourite_N[number[who]] = int(target.split()[-1])
+        self.given.append(chosen.height)
         self._look(run, view)
         return arm
 
     def _look(self, run: Run, view: View) -> None:
-        """What the plan stated, and the truth of what it had learned."""
+        """What the plan stated, and the truth of what it had learned. A plan that aims by predictions states its budget
+        alone, and what it learns is not of whole groups."""
         with Store(self.folder / "work") as store:
-            note, draws = DrawNote.load(store), all_draws(store)
-        self.ceilings.append(note.ceiling_cents)
+            drawn = PlanNote.load(store).drawn and DrawNote.has(store)
+            note, draws = DrawNote.load(store) if drawn else None, all_draws(store)
+        self.ceilings.append(view.budget if note is None else note.ceiling_cents)
+        if note is None:
+            self.tests.append(())
+            return
         self.tests.append(tuple(sorted({arm for group in note.tested for arm in group.arms})))
-        measured = [each for each in note.effects if each.evidence == "randomised"]
+        measured = [each for each in note.effects if each.evidence == "randomised" and not each.aimed]
         if draws is None or not measured:
             return
         now = draws.filter(pl.col("ts_ms") == draws["ts_ms"].max()).select("customer_id", "group")
@@ -538,6 +546,10 @@ def promised(found: Everything, data: str) -> None:
         unit="months a shop", peer="", peer_value=None, n=n, data=data,
         cost=round(float(np.mean([each.cost_M.sum() for each in lived])) / 100, 2),
         ceiling=round(float(np.mean([sum(made.ceilings) for made in found.made])) / 100, 2))  # fmt: skip
+    if "nothing pays" in data:
+        stops = [not any(made.given[2:]) for made in found.made]
+        say(figure="shops in which nobody gets an offer after two tests", value=float(np.mean(stops)), se=None,
+            unit="share", peer="", peer_value=None, n=n, data=data)  # fmt: skip
     drawn, drawn_se, net, net_se, true = (
         np.concatenate([getattr(made.cells, name) for made in found.made]) for name in Cells._fields
     )

@@ -8,4 +8,4 @@ def write_shards(store: Store, relation: Relation, name: str, shards: int, by: s
     """Every shard exists afterwards, if need be with no rows."""
     with store.split(relation, shards, by) as parts, store.sharded(name) as put:
         for shard, part in enumerate(parts):
-            put(shard, part())
+            put(shard, store.part(part))

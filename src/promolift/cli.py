@@ -285,6 +285,20 @@ def evaluate(
     return logged.evaluate_log(log, policy or [], reward, known, budget=within)
 
 
+@verb(app.command())
+def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
+    """What groups of customers are given and paid at equal baskets, and whether who they are decides it."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["plan"])
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.evaluate import compare_groups
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        found = compare_groups(Job(settings, store, tell))
+        return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
+
+
 @verb(effects.callback())
 def effect(context: typer.Context, config: Path, work: Path, again: bool) -> "StepSummary | None":
     """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""
@@ -487,6 +501,30 @@ def erase(
         f"erased: {rows} rows ({tables}). Delete them from the shop's logs too: else the next ingest reads them again."
     )
     return StepSummary(text, {"step": "erase", "rows": gone})
+
+
+@verb(app.command())
+def privacy(
+    config: Path,
+    language: str | None,
+    server: Given,
+    out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+) -> "StepSummary":
+    """Write the record of processing and the impact assessment, by the settings, for people to complete and sign."""
+    from promolift.pages.processing import processing_page
+    from promolift.pages.render import render_page
+    from promolift.privacy import KeptDays
+    from promolift.results.job import StepSummary
+
+    settings = settings_of(config, language)
+    keep = server_main.read_settings(server, Path(".promolift")).keep if server else None
+    kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
+    with speaking(settings.report_language):
+        page = processing_page(settings, kept)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(render_page(page), encoding="utf-8")
+    text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"
+    return StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
 
 
 @verb(app.command("next"))

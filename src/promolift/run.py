@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from importlib import import_module
 from importlib.resources import files
@@ -14,6 +15,7 @@ import polars as pl
 from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.effect import DiscountResponse
+from promolift.engine import opened
 from promolift.errors import StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.results import effects
@@ -37,7 +39,7 @@ READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
     "profile": ("shop", "plan.asof", "plan.window_days"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic"),
+    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic", "fairness"),
     "message": ("message", "llm"),
 }
 # Parts that a step reads and no later step depends on.
@@ -52,18 +54,20 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     wanted = [name for name in STEPS if name in steps]
     if "ingest" in wanted:
         pull(job)
-    for name in STEPS:
-        mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
-        if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
-            job.tell(name, 0.0)
-            job.store.undone(STEPS[STEPS.index(name) :])  # if it is interrupted, it is not done
-            import_module(f"promolift.steps.{name}").run(job)  # not before: a refusal waits for no model's library
-            job.store.done(name, mark)
-            job.tell(name, 1.0, "done")
-        elif name in wanted:
-            job.tell(name, 1.0, "nothing changed")
-        elif job.store.stale(name, mark) and any(STEPS.index(w) > STEPS.index(name) for w in wanted):
-            raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
+    with opened(job.config.engine) as engine:
+        for name in STEPS:
+            mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
+            if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
+                job.tell(name, 0.0)
+                job.store.undone(STEPS[STEPS.index(name) :])  # if it is interrupted, it is not done
+                step = import_module(f"promolift.steps.{name}")  # not before: a refusal waits for no model's library
+                step.run(replace(job, engine=engine))
+                job.store.done(name, mark)
+                job.tell(name, 1.0, "done")
+            elif name in wanted:
+                job.tell(name, 1.0, "nothing changed")
+            elif job.store.stale(name, mark) and any(STEPS.index(w) > STEPS.index(name) for w in wanted):
+                raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
 

@@ -193,7 +193,7 @@ def test_returns_are_told():
         3,a,6,2010-12-02 09:26:00,2.55,"""
     cleaned = data.clean_events(raw(text), guess(text), RULES)
     assert (cleaned.counts().counted, cleaned.counts().rejected) == ({"refund": 1}, {"missing customer": 1})
-    summary = data.summarise([cleaned.accepted()])
+    summary = data.summarise([data.shard_sums(cleaned.accepted())])
     assert "1 events are returns" in data.health([cleaned.counts()], summary).abilities[0].reason
 
 

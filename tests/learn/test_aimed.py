@@ -20,7 +20,7 @@ MENU = (
 
 
 def cell(arm: str, cost: float, prior: float = 200.0) -> tuple[object, ...]:
-    return arm, "active", prior, 100.0, 0.0, cost, 50, 400.0, True
+    return arm, "active", prior, 100.0, 0.0, cost, 50, 400.0, 0.0, True
 
 
 def test_what_the_supplier_pays_comes_back_and_what_no_receipt_says_is_paid() -> None:
@@ -40,7 +40,18 @@ def test_who_uses_a_third_of_what_was_predicted_is_believed_to_gain_a_third() ->
     seen = CellEstimate(10.0, 50.0, 40, 20), CellEstimate(0.0, None, 3, 1)
     found = [
         ArmValue(
-            ArmCell(arm, 0, 200.0, 100.0, 0.0, cost, 50, 400.0), each, 200.0, 100.0, 200.0, 100.0, now, 3.0, 0.0, None
+            ArmCell(arm, 0, 200.0, 100.0, 0.0, cost, 50, 400.0),
+            each,
+            200.0,
+            100.0,
+            200.0,
+            100.0,
+            now,
+            3.0,
+            0.0,
+            None,
+            1.0,
+            1.0,
         )
         for arm, (cost, now, each) in enumerate([(90.0, 30.0, seen[0]), (60.0, 60.0, seen[1])])
     ]

@@ -174,3 +174,9 @@ values = st.recursive(
 def test_redacting_twice_changes_nothing_more(value):
     once = redact(value)
     assert redact(once) == once
+
+
+def test_who_refused_personal_decisions_is_offered_nothing_chosen_for_them():
+    people = pl.DataFrame({"customer_id": ["a", "b", "c"], "consent": [True] * 3, "personal": ["No", "yes", None]})
+    found = may_send(people["customer_id"], people)
+    assert found["reason"].to_list() == ["the customer refused personal decisions", None, None]

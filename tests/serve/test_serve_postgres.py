@@ -9,6 +9,7 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from test_serve_decisions import batch, naming
 
 from promolift.config import Config
+from promolift.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books, ledger_url, open_ledger
@@ -68,3 +69,9 @@ def test_two_servers_share_releases_limits_and_keys(
         taken = [each("POST", "/v1/redemptions:reserve", claim(n), None)["status"]
                  for n, each in enumerate((api, other, api, other, api))]  # fmt: skip
         assert taken == ["reserved"] * 3 + [409] * 2
+
+
+def test_a_server_with_another_secret_is_refused(api: Api, shop: tuple[Path, Config], tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"secret\.key: differs"), serving(tmp_path / "new", shop[1], ledger=url):
+        pass
+    assert api.decide("u01")["offer_id"]

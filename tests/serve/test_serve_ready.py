@@ -1,9 +1,12 @@
 """`promolift serve` says where it listens once it does, in words or as JSON, and when a full disk keeps nothing."""
 
+import http.client
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -65,6 +68,35 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: P
             assert ready(url)[0] == 200
         finally:
             process.terminate()
+
+
+@pytest.mark.parametrize("impatient", [False, True])
+def test_a_server_that_is_to_end_says_so_first_and_answers_until_then(tmp_path: Path, impatient: bool) -> None:
+    (tmp_path / "serve.toml").write_text(f"drain_s = {60 if impatient else 1.5}", encoding="ascii")
+    port = free_port()
+    command = [sys.executable, "-m", "promolift.cli", "serve", "--port", str(port), "--work", str(tmp_path / "work")]
+    command += ["--config", str(tmp_path / "promolift.toml"), "--settings", str(tmp_path / "serve.toml")]
+    with subprocess.Popen([*command, "--no-console"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline(), process.stdout.readline()
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        kept.request("GET", "/health/live")
+        answer = kept.getresponse()
+        assert (answer.status, answer.getheader("connection")) == (200, None)
+        answer.read()
+        process.send_signal(signal.SIGTERM)
+        sleep(0.3)
+        assert ready(f"http://127.0.0.1:{port}") == (
+            503,
+            {"status": "not ready", "why": ["the server is about to end"]},
+        )
+        kept.request("GET", "/health/live")  # on the connection that was kept: answered, and told to come no more
+        answer = kept.getresponse()
+        assert (answer.status, answer.getheader("connection")) == (200, "close")
+        assert process.poll() is None
+        if impatient:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) in (0, -signal.SIGTERM)
 
 
 def test_a_ledger_whose_writer_ended_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_rows_are_parted_as_the_expression_says_and_stay_in_order(tmp_path, shar
         with store.split(rows, shards, "who") as parts:
             for shard, part in enumerate(parts):
                 wanted = rows.filter(f"{shard_expression('who', shards)} = {shard}").order("x").pl()
-                assert part().pl().equals(wanted)
+                assert store.part(part).pl().equals(wanted)
         assert not list((tmp_path / "tmp").rglob("*.arrow"))
 
 

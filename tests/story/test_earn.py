@@ -199,3 +199,41 @@ def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_s
     assert note.ceiling_cents <= note.budget_cents
     assert "most get it and a control does not" in " ".join(plan.note.why)
     assert "to tell the halves apart a group needs" in " ".join(plan.note.why)
+
+
+def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_path: Path) -> None:
+    """Who gets a letter buys nothing: after two tests nobody gets anything, and every door says how to begin anew."""
+    market = LivingShop(draw_shop(2, 400))
+    market.advance(40)
+    events = market.events
+    events.write_parquet(tmp_path / "events.parquet")
+    market.products.write_csv(tmp_path / "products.csv")
+    letter: dict[str, object] = {"id": "letter", "benefit": {"type": "reminder"}}
+    settings = config(tmp_path, letter)
+    for kind in ("test", "stop"):
+        with Shop.of(settings, tmp_path / "work") as shop:
+            given = shop.plan().chosen["customer_id"]
+        now, before = START_MS + market.week * WEEK_MS, events
+        market.advance(4)
+        kept = (pl.col("ts_ms") >= now) & ~pl.col("customer_id").is_in(given.implode())
+        events = pl.concat([before, market.events.filter(kept)])
+        events.write_parquet(tmp_path / "events.parquet")
+        with Shop.of(settings, tmp_path / "work") as shop:
+            shop.step("ingest")
+        request = Request(None, None, tmp_path / "work", tmp_path / "learned", settings, LearnSettings())
+        learned = run_learn(request, lambda *_: None).proposal
+        assert learned is not None
+        assert learned.kind == kind
+        approve(Where(settings, tmp_path / "work", tmp_path / "learned"))
+    assert learned.why == "after 2 tests nothing has been shown to pay: no offers are given any more"
+    with Shop.of(settings, tmp_path / "work") as shop:
+        stopped = shop.plan()
+        said, page = " ".join(stopped.note.why), shop.report(tmp_path / "page").read_text(encoding="utf-8")
+    where = stands(settings, tmp_path / "work", tmp_path / "learned")
+    assert stopped.note.treated == 0
+    assert where.figures["stage"] == "stopped"
+    for text in (said, where.text, page):
+        assert "After 2 tests (they would have shown a gain of" in text
+        assert "give plan.campaign a new name" in text
+    with Shop.of(config(tmp_path, letter, campaign="again"), tmp_path / "work") as shop:
+        assert shop.plan().note.treated > 0

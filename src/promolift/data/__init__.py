@@ -12,10 +12,12 @@ __all__ = [
     "Cleaned",
     "Counts",
     "HealthReport",
+    "JudgedShard",
     "Mapping",
     "MappingGuess",
     "RawTable",
     "RoleGuess",
+    "ShardSums",
     "Summary",
     "Tie",
     "clean_coupons",
@@ -41,12 +43,14 @@ __all__ = [
     "price_rows",
     "rejected_rows",
     "rules_text",
+    "shard_sums",
     "summarise",
 ]
 
 if TYPE_CHECKING:
     from promolift.data.clean import (
         Cleaned,
+        JudgedShard,
         clean_events,
         judged_events,
         key_rows,
@@ -72,6 +76,6 @@ if TYPE_CHECKING:
     from promolift.data.mapping import ROLES, Mapping, RawTable
     from promolift.data.names import home_of
     from promolift.data.rules import CleanRules, rules_text
-    from promolift.data.summary import Summary, summarise
+    from promolift.data.summary import ShardSums, Summary, shard_sums, summarise
 else:
     lazy(__name__)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -85,8 +85,21 @@ class Summary:
         return 0.0 if self.first_ms is None or self.last_ms is None else (self.last_ms - self.first_ms) / DAY_MS
 
 
+class ShardSums(NamedTuple):
+    """What one shard of events adds to the summary: a row of totals with its customers' `ids`, and one per product."""
+
+    totals: pl.DataFrame
+    products: pl.DataFrame
+
+
+def shard_sums(events: Relation) -> ShardSums:
+    """Two small queries on a shard, which holds whole customers."""
+    query = f"with per_customer as ({PER_CUSTOMER}) {SHARD}"
+    return ShardSums(sql.select(events, query).pl(), sql.select(events, PER_PRODUCT).pl())
+
+
 def summarise(
-    shards: Iterable[Relation],
+    shards: Iterable[ShardSums],
     *,
     customers: pl.DataFrame | None = None,
     products: pl.DataFrame | None = None,
@@ -94,7 +107,7 @@ def summarise(
     redemptions: pl.DataFrame | None = None,
     coupons: pl.DataFrame | None = None,
 ) -> Summary:
-    """The summary of all tables there are. Shards hold whole customers; two small queries run on each.
+    """The summary of all tables there are.
 
     `varied_products` are those bought at least 20 times of which 5 to 95 % were reduced: only they can show what a
     discount does. `known` and `described` count, per column, purchase rows whose product has a value there, and
@@ -103,12 +116,10 @@ def summarise(
     totals: dict[str, Any] = {}
     sold: list[pl.DataFrame] = []
     seen = [pl.Series("customer_id", [], pl.String)]
-    for events in shards:
-        query = f"with per_customer as ({PER_CUSTOMER}) {SHARD}"
-        found: pl.DataFrame = sql.select(events, query).pl()
+    for found, products_of in shards:
         seen.append(found["ids"].explode().alias("customer_id"))
         _add(totals, found.drop("ids").row(0, named=True))
-        sold.append(sql.select(events, PER_PRODUCT).pl())
+        sold.append(products_of)
     per_product = pl.concat(sold).group_by("product_id").sum() if sold else pl.DataFrame(schema=_PRODUCT_SCHEMA)
     return Summary(
         **totals,

@@ -28,7 +28,8 @@ LEAST = 8  # customers on either side of a comparison below which it says nothin
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-VISITS_DOUBT = 0.1  # s.d. of that
+VISITS_DOUBT = 0.15  # s.d. of that: that it does nothing, or harm, is not far from what is assumed
+FADES = 10.0  # days in which what a letter does by itself halves
 LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of horizon, window and visits in the prior: of letters, of discounts
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 CHANGE = 1 / 12  # of windows, the share that is the first of other effects, before any draw
@@ -47,7 +48,8 @@ class Draws:
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
     the window, offers' cost taken off, less what was expected; `cost_R` what offers cost; `visits_R` days with a
-    purchase in the window; `when_R` the window's number, 0 the oldest.
+    purchase in the window, and `soon_R` the same, sooner ones counted more (`soon`); `when_R` the window's number, 0
+    the oldest.
     """
 
     arm_R: Ints
@@ -59,13 +61,23 @@ class Draws:
     window_R: Floats
     cost_R: Floats
     visits_R: Floats
+    soon_R: Floats
     when_R: Ints
+
+
+def soon(days: int) -> Floats:
+    """What a visit counts by its day in a window of so many: what a letter does fades, so that who comes soon says most
+    of it. An effect that halves every FADES days counts as much as if all days counted alike, told by less noise."""
+    fades: Floats = 0.5 ** (np.arange(days) / FADES)
+    weights: Floats = fades * fades.sum() / (fades**2).sum()
+    return weights
 
 
 class ArmCell(NamedTuple):
     """An arm for a group: their numbers; what it was believed to add after its cost, per customer, with the s.d. of
     what its discount brings back and that of what being written to does by itself; what it was believed to cost; how
-    many customers the group has now, and the spread of one customer's value."""
+    many customers the group has now, and the spread of one customer's value; and `contact`, the part of what was
+    believed that is only assumed of being written to."""
 
     arm: int
     group: int
@@ -75,6 +87,7 @@ class ArmCell(NamedTuple):
     cost: float
     customers: int
     sd: float
+    contact: float = 0.0
 
 
 class CellEstimate(NamedTuple):
@@ -95,7 +108,9 @@ class Belief(NamedTuple):
 
 class ArmValue(NamedTuple):
     """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; what
-    it costs; and by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
+    it costs; by the draws alone how many more visits the window had (`visits_se` is None where too few drew); and the
+    probabilities that it is worth more than none, and that its arm is, all groups together: both by what has been
+    shown, without what is only assumed of letters."""
 
     cell: ArmCell
     found: CellEstimate
@@ -107,11 +122,8 @@ class ArmValue(NamedTuple):
     cost_se: float
     visits: float
     visits_se: float | None
-
-    @property
-    def pays(self) -> float:
-        """The probability that it is worth more than none."""
-        return float(scipy.stats.norm.cdf(self.net / self.net_se)) if self.net_se > 0 else float(self.net > 0)
+    pays: float
+    whole: float
 
     @property
     def measured(self) -> bool:
@@ -119,30 +131,32 @@ class ArmValue(NamedTuple):
         return self.found.se is not None and min(self.found.n_arm, self.found.n_none) >= MEASURED
 
 
-def prior_of(cells: Sequence[ArmCell], visits_I: Floats) -> Belief:
-    """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
+def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
+    """What is believed beside the draws: arms alike and groups alike err together, and what a letter does by itself is
     nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon, and a letter
-    works by visits: `visits_I` is their variance in each cell's group, of which a rise of the odds is a share."""
-    arm, group, sd, contact, mean = (
+    works by visits: of their variance, among those who drew none, a rise of the odds is a share."""
+    arm, group, sd, contact, mean, assumed = (
         np.array([getattr(cell, name) for cell in cells])
-        for name in ("arm", "group", "prior_se", "contact_se", "prior")
+        for name in ("arm", "group", "prior_se", "contact_se", "prior", "contact")
     )
+    none = [draws.soon_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
+    rise = VISITS_DOUBT * np.array([float(np.var(each)) if len(each) else 0.0 for each in none])
     own, same_group = np.eye(len(cells)), group[:, None] == group
     alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
     together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
-    rise = VISITS_DOUBT * visits_I
     letters, discounts = np.concatenate([contact, contact, rise]), np.concatenate([sd, sd, 0 * sd])
     lasts, lasts_discount = (part + (1 - part) * np.eye(3) for part in (LASTS, LASTS_DISCOUNT))
     cov = np.kron(lasts, together) * np.outer(letters, letters)
     cov += np.kron(lasts_discount, alike) * np.outer(discounts, discounts)
-    more = np.divide(mean * rise, contact, out=0 * mean, where=contact > 0)
+    more = np.divide(assumed * rise, contact, out=0 * rise, where=contact > 0)
     return Belief(np.concatenate([mean, mean, more]), cov)
 
 
-def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
-    """The same, the variance of visits taken from those who drew none."""
-    none = [draws.visits_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
-    return prior_of(cells, np.array([float(np.var(each)) if len(each) else 0.0 for each in none]))
+def _unassumed(prior: Belief, cells: Sequence[ArmCell]) -> Belief:
+    """The same, as doubtful, where letters are taken to do nothing by themselves."""
+    assumed = np.array([cell.contact for cell in cells])
+    mean = prior.mean_J - np.concatenate([assumed, assumed, prior.mean_J[2 * len(cells) :]])
+    return Belief(mean, prior.cov_JJ)
 
 
 class _Seen(NamedTuple):
@@ -187,7 +201,7 @@ def _compared(draws: Draws, cells: Sequence[ArmCell], outcomes: Sequence[Floats]
 def _shown(draws: Draws, cells: Sequence[ArmCell], *parts: Mask) -> _Seen:
     """What beliefs go by: every cell over J, part by part; visits alone of arms that take nothing off and are doubted
     for being letters, as visits that a discount brings may cost more than they are worth."""
-    seen = _compared(draws, cells, (draws.value_R, draws.window_R, draws.visits_R), *parts)
+    seen = _compared(draws, cells, (draws.value_R, draws.window_R, draws.soon_R), *parts)
     free = _free(cells)
     letters = [cell.arm in free and cell.contact_se > 0 for cell in cells]
     by_visits = np.tile(np.array([True] * 2 * len(cells) + letters, dtype=bool), len(parts))
@@ -267,17 +281,23 @@ def _twice(prior: Belief, tie: Floats) -> Belief:
     return Belief(np.tile(prior.mean_J, 2), np.kron(tie, prior.cov_JJ).astype(np.float64))
 
 
-def _mixed(beliefs: Sequence[Belief], probs: Sequence[float]) -> Belief:
-    """What is believed where any of several may hold: their mean, and their spread besides their own doubt."""
+def _mixed(prior: Belief, told: Sequence[tuple[float, _Seen]]) -> Belief:
+    """What is believed after comparisons any of which may be those of now, by their probability: the mean, and the
+    spread besides their own doubt."""
+    probs, beliefs = [prob for prob, _ in told], [_posterior(prior, seen) for _, seen in told]
     mean: Floats = np.sum([prob * each.mean_J for prob, each in zip(probs, beliefs, strict=True)], axis=0)
     doubts = [each.cov_JJ + np.outer(each.mean_J - mean, each.mean_J - mean) for each in beliefs]
     cov: Floats = np.sum([prob * doubt for prob, doubt in zip(probs, doubts, strict=True)], axis=0)
     return Belief(mean, cov)
 
 
-def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint] = ()) -> list[ArmValue]:
-    """Every cell after the draws. Without any draw that says something it is what was believed before.
+def effects(
+    draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint] = (), tests: int = 0
+) -> list[ArmValue]:
+    """Every cell after the draws of so many windows of tests. Without any draw that says something it is what was
+    believed before.
 
+    What is only assumed of letters shows nothing (`pays`, `whole`), and after PATIENCE windows is not believed either.
     `since` are the changes that may be (`changes`); without them all windows are pooled. What is said of the draws
     alone, costs among it, is of those after the likeliest.
     """
@@ -286,10 +306,11 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
     seen = _shown(draws, cells, rows_R)
     costs, visits = (_compared(draws, cells, (y,), rows_R) for y in (draws.cost_R, draws.visits_R))
     likely = [each for each in since[1:] if each.prob > RARE]
-    others = [_posterior(prior, _shown(draws, cells, each.rows_R)) for each in likely]
-    after = _mixed(
-        [_posterior(prior, seen), *others], [1 - sum(each.prob for each in likely), *(e.prob for e in likely)]
-    )
+    told = [(1 - sum(each.prob for each in likely), seen)]
+    told += [(each.prob, _shown(draws, cells, each.rows_R)) for each in likely]
+    by_draws = _mixed(_unassumed(prior, cells) if len(draws.arm_R) else prior, told)
+    after = by_draws if tests >= PATIENCE else _mixed(prior, told)
+    pays, whole = _pays(np.eye(len(cells)), by_draws), _whole(cells, by_draws)
     se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
     for i, cell in enumerate(cells):
         rows = rows_R & (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
@@ -304,8 +325,25 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
                 cell, each, float(after.mean_J[i]), float(se_J[i]),
                 float(after.mean_J[len(cells) + i]), float(se_J[len(cells) + i]), *cost,
                 float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None,
+                float(pays[i]), whole[cell.arm],
             )
         )  # fmt: skip
+    return found
+
+
+def _whole(cells: Sequence[ArmCell], after: Belief) -> dict[int, float]:
+    """By arm, the probability that it adds more than none, all its customers together."""
+    arms = sorted({cell.arm for cell in cells})
+    people = np.array([[cell.customers * (cell.arm == arm) for cell in cells] for arm in arms], dtype=np.float64)
+    return dict(zip(arms, _pays(people.reshape(len(arms), len(cells)), after).tolist(), strict=True))
+
+
+def _pays(weight_AI: Floats, after: Belief) -> Floats:
+    """The probability that sums of cells, weighted, are worth more than none."""
+    size = weight_AI.shape[1]
+    mean, cov = after.mean_J[:size], after.cov_JJ[:size, :size]
+    sd = np.maximum(np.einsum("ai,ij,aj->a", weight_AI, cov, weight_AI), 1e-12) ** 0.5
+    found: Floats = scipy.stats.norm.cdf(weight_AI @ mean / sd)
     return found
 
 
@@ -342,20 +380,20 @@ class ArmChoice(NamedTuple):
 class ArmRules(NamedTuple):
     """`sure` is the probability of paying that is asked for, `months` how long what is learned will be used, `held` the
     share of customers who get nothing anyway, `budget` what everything may cost together, `tests` how many windows
-    have tested before."""
+    have tested before, and `over` whether all was stopped after them."""
 
     sure: float
     months: float
     held: float
     budget: float
     tests: int = 0
+    over: bool = False
 
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
-LOSES = -1.0  # of an arm's draws, in standard errors: after that patience it is tested no further below it
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
-PATIENCE = 2  # windows of tests after which an arm whose draws speak against it is tested no further
-AGAINST = -3.0  # of money and visits together, in standard errors: after that patience everything is stopped below it
+PATIENCE = 2  # windows of tests after which only what is likely to pay is tested further
+LIKELY = 0.6  # probability that an arm pays, all its groups together, from which that is so
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -367,19 +405,19 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
-    After PATIENCE windows an arm that its own draws speak against is tested no further, whatever was assumed; and all
-    stops where all draws together speak against it. An arm that costs nothing and is believed to gain leads its
+    After PATIENCE windows an arm that by all draws is not LIKELY to pay is tested no further, and leads no test; where
+    that is so of every arm all stops. An arm that costs nothing and is believed to gain leads its
     group's test: all but those who are drawn get it, as many being drawn as is worth what they miss.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
-    if rules.tests >= PATIENCE and _spoken_against(found):
+    if rules.over:
         return chosen
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
     tests, dearer, first = [], [], not any(effect.found.n_arm for effect in found)
-    hoped_for, free = _hoped_for(found), _free(effect.cell for effect in found)
+    free = _free(effect.cell for effect in found)
     untold: list[list[int]] = []
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
@@ -400,7 +438,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             left -= price
     for mine in untold:
         most = min(left, FIRST * rules.budget) if first else left
-        mine = [i for i in mine if rules.tests < PATIENCE or hoped_for[found[i].cell.arm]]
+        mine = [i for i in mine if rules.tests < PATIENCE or found[i].whole >= LIKELY]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
         lead = next((i for i in surer if found[i].cell.arm in free and found[i].net > 0), None)
@@ -430,28 +468,6 @@ def _free(cells: Iterable[ArmCell]) -> set[int]:
     for cell in cells:
         dearest[cell.arm] = max(cell.cost, dearest.get(cell.arm, 0.0))
     return {arm for arm, cost in dearest.items() if cost <= 0}
-
-
-def _hoped_for(found: Sequence[ArmValue]) -> dict[int, bool]:
-    """By arm, whether its draws, all groups weighted by precision, leave room for a gain after their cost; of an arm
-    that never drew, whether those of all others do."""
-    drew = [effect for effect in found if effect.found.se]
-    arms = {effect.cell.arm: [each for each in drew if each.cell.arm == effect.cell.arm] for effect in found}
-    return {arm: _z(each.found for each in mine or drew) > LOSES for arm, mine in arms.items()}
-
-
-def _spoken_against(found: Sequence[ArmValue]) -> bool:
-    """Whether all that was drawn brought less money and fewer visits: money alone is too noisy to say soon that nothing
-    pays."""
-    visits = (effect.found._replace(value=effect.visits, se=effect.visits_se) for effect in found)
-    return _z(effect.found for effect in found) + _z(visits) < AGAINST
-
-
-def _z(some: Iterable[CellEstimate]) -> float:
-    """The mean weighted by precision, over its standard error; 0 of nothing."""
-    weight = [(each.value, 1 / each.se**2) for each in some if each.se]
-    precision = max(sum(w for _, w in weight), 1e-300)
-    return float(sum(value * w for value, w in weight) / precision**0.5)
 
 
 class _Dearer(NamedTuple):

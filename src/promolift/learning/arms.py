@@ -12,12 +12,12 @@ import polars as pl
 from promolift.config import Config
 from promolift.deliver import LineEffect
 from promolift.learn.ahead import EVERYBODY, Ahead, features, fit_ahead, value_between
-from promolift.learn.arms import ArmValue, Draws, changes, effects
+from promolift.learn.arms import ArmValue, Draws, changes, effects, soon
 from promolift.learning.judge import JudgedEvidence
 from promolift.offer import MenuItem
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
-from promolift.results.job import Job, local_day, moments
+from promolift.results.job import Job, daily_sales, local_day, moments
 from promolift.results.learned import NextRelease, Ranged
 from promolift.results.plan import Plan
 from promolift.results.shop import Span
@@ -42,7 +42,8 @@ class Changed(NamedTuple):
 @dataclass(frozen=True)
 class LearnedArms:
     """What the draws of `windows` campaign windows say, over `horizon_days`, and what following it is `expected` to add
-    per customer of the groups. `changed` where the draws before some window are likelier to say nothing of now."""
+    per customer of the groups. `changed` where the draws before some window are likelier to say nothing of now; `tests`
+    are the windows since then in which a line was drawn."""
 
     effects: tuple[LineEffect, ...]
     expected: Ranged
@@ -50,6 +51,7 @@ class LearnedArms:
     horizon_days: int
     customers: int
     changed: Changed | None = None
+    tests: int = 0
 
 
 class Served(NamedTuple):
@@ -80,7 +82,7 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     if kept.is_empty():
         return None
     first = int(kept["ts_ms"].min())  # type: ignore[arg-type]
-    sales = job.clean.daily_sales(first, config.value.margin_rate)
+    sales = daily_sales(job, first, config.value.margin_rate)
     if served is not None:
         heard = served.outcomes.filter(pl.col("ts_ms") > (Span.load(store).last_ms or 0))
         sales = pl.concat([sales, heard_sales(heard, first).select(sales.columns)]).group_by("customer_id", "day").sum()
@@ -93,18 +95,18 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
     draws, known = draws_of(rows, names["arm"], names["group"]), numbered(cells)
     since = changes(draws, known)
-    found = effects(draws, known, since)
-    if aimed:
-        found = effects(draws, numbered(as_used(cells, found)), since)
     plan, now = Plan.load(store).note, since[0].rows_R
     tests = len(np.unique(draws.when_R[now & (draws.prob_RK > 0).any(axis=1)]))
+    found = effects(draws, known, since, tests)
+    if aimed:
+        found = effects(draws, numbered(as_used(cells, found)), since, tests)
     rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
     began = known_rows(rows, names["group"])["ts_ms"].unique().sort()
     changed = Changed(local_day(began[since[0].since], config.shop.zone), since[0].prob) if since[0].since else None
     return LearnedArms(
         done, expected_of(done, cells, rules.held), kept["ts_ms"].n_unique(), ahead.spans.horizon,
-        kept["customer_id"].n_unique(), changed,
+        kept["customer_id"].n_unique(), changed, tests,
     )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float)
 
 
 def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
-    """What a server heard after the work folder's log, as `Clean.daily_sales` counts it."""
+    """What a server heard after the work folder's log, as `daily_sales` counts it."""
     sign = pl.when(pl.col("kind") == "refund").then(-1).otherwise(1)
     sold = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
     each = sold.group_by("customer_id", ((pl.col("ts_ms") - first_ms) // DAY_MS).alias("day")).agg(
@@ -174,8 +176,10 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     expected = ahead.expect(before)
     window = value_between(sales, people, day, end)
     rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.expect(later).rest_N})
+    weight = pl.Series(soon(end - day))
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
-        pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("visits")
+        pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("visits"),
+        pl.lit(weight).gather(pl.col("day") - day).sum().alias("soon"),
     )  # fmt: skip
     past = before.select("customer_id", *HABITS).with_columns(
         past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
@@ -183,7 +187,7 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     rows = mine.with_columns(window=pl.Series(window))
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col(*HABITS, "past_window", "past", "rest", "cost", "visits").fill_null(0.0))
+    rows = rows.with_columns(pl.col(*HABITS, "past_window", "past", "rest", "cost", "visits", "soon").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
 
 
@@ -223,6 +227,7 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
         cost_R=known["cost"].to_numpy(), visits_R=_steadied(known, "visits", "past_window", *HABITS),
+        soon_R=_steadied(known, "soon", "past_window", *HABITS),
         when_R=known["ts_ms"].rank("dense").cast(pl.Int64).to_numpy() - 1,
     )  # fmt: skip
 
@@ -250,7 +255,8 @@ def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[flo
     elif tested:
         what = "no menu line has been shown to pay yet; what may still pay is tested further"
     else:
-        what = "nothing pays and nothing more is worth learning: no offers are given any more"
+        tests = f"{learned.tests} test{'s' * (learned.tests > 1)}"
+        what = f"after {tests} nothing has been shown to pay: no offers are given any more"
     against = hindrances(judged)
     why = "; ".join(against) or what
     gains = given and learned.expected.value > 0

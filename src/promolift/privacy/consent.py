@@ -8,29 +8,42 @@ from promolift.errors import InputError
 from promolift.privacy.settings import OLDEST, ConsentSettings
 
 OUT = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
+REFUSED = "the customer refused personal decisions"
 BELOW = re.compile(r"under|below|less|younger|以下|未满|<|≤", re.IGNORECASE)
 
 
 def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: ConsentSettings | None = None) -> pl.DataFrame:
     """One row per distinct id, sorted: customer_id, may_send, reason (null where sending is allowed).
 
-    A stated yes or no beats the default. Age is checked after consent, and a band that reaches below the minimum counts
-    as below: `15-19` may be a child of 15. An age that is missing or unreadable bars nobody. Raises InputError if
-    `customers` lists someone twice, since two answers are no answer.
+    Who refused personal decisions, by a column `personal`, gets none; the shop's promotions for everybody are no such
+    decision. A stated yes or no beats the default. Age is checked after consent, and a band that reaches below the
+    minimum counts as below: `15-19` may be a child of 15. An age that is missing or unreadable bars nobody. Raises
+    InputError if `customers` lists someone twice, since two answers are no answer.
     """
     rules = settings or ConsentSettings()
     known = customers.select(
         "customer_id",
         consent=pl.col("consent") if "consent" in customers.columns else pl.lit(None, pl.Boolean),
         age=pl.col("age").cast(pl.String) if "age" in customers.columns else pl.lit(None, pl.String),
+        personal=personal(customers),
     )
     if known["customer_id"].is_duplicated().any():
         raise InputError("customers: a customer_id stands twice; merge the rows before asking for consent")
     asked = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique().drop_nulls().sort()})
     joined = asked.join(known, on="customer_id", how="left").sort("customer_id")
-    reasons = [_barred(consent, age, rules) for consent, age in joined.select("consent", "age").iter_rows()]
+    said = joined.select("consent", "age", "personal").iter_rows()
+    reasons = [_barred(consent, age, own, rules) for consent, age, own in said]
     flags = {"may_send": [reason is None for reason in reasons], "reason": reasons}
     return pl.DataFrame({"customer_id": joined["customer_id"], **flags}, schema=OUT)
+
+
+def personal(customers: pl.DataFrame) -> pl.Series:
+    """By row, false for who refused personal decisions; null where they said nothing or there is no such column."""
+    if "personal" not in customers.columns:
+        return pl.Series("personal", [None] * customers.height, pl.Boolean)
+    said = customers["personal"].cast(pl.String).str.to_lowercase().str.strip_chars()
+    no, yes = said.is_in(["no", "n", "false", "0", "否", "不"]), said.is_in(["yes", "y", "true", "1", "是"])
+    return pl.select(pl.when(no).then(False).when(yes).then(True).alias("personal")).to_series()
 
 
 def lowest_age(text: str | None) -> int | None:
@@ -41,9 +54,11 @@ def lowest_age(text: str | None) -> int | None:
     return 0 if len(numbers) == 1 and BELOW.search(text or "") else min(numbers)
 
 
-def _barred(consent: bool | None, age: str | None, rules: ConsentSettings) -> str | None:
+def _barred(consent: bool | None, age: str | None, personal: bool | None, rules: ConsentSettings) -> str | None:
     if consent is False:
         return "the customer said no"
+    if personal is False:
+        return REFUSED
     if consent is None and not rules.default:
         return "the customer was not asked, and the default is no"
     youngest = lowest_age(age)

@@ -1,4 +1,6 @@
-"""Who may be written to where nothing else is known: the settings of consent."""
+"""Who may be written to where nothing else is known, and what customers and authorities are told: settings."""
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -20,3 +22,36 @@ class ConsentSettings(Settings):
         description="Years below which nobody is sent one; an age band counts by its youngest. An unknown age bars "
         "nobody.",
     )
+
+
+class Processing(Settings):
+    """Why a source of personal data is used, and what allows it."""
+
+    purpose: str = Field(
+        default="",
+        description="What the data are used for, in the customers' language. Left out: to choose offers that fit.",
+        examples=["to choose offers that fit"],
+    )
+    basis: Literal["consent", "contract", "obligation", "interest"] = Field(
+        default="consent",
+        description="What allows it: the customer's consent, a contract with them, a legal obligation, or a legitimate "
+        "interest that was weighed against theirs.",
+    )
+
+
+class PrivacySettings(Settings):
+    """What customers are told of their data, and what the record of processing says."""
+
+    controller: str = Field(
+        default="",
+        description="Who answers for the data, as the law names them. Left out: the shop's name.",
+        examples=["Tea House Ltd, 1 Quay Street, London"],
+    )
+    contact: str = Field(
+        default="",
+        description="Where customers write about their data. Without it `promolift privacy` says that it is missing.",
+        examples=["privacy@example.com"],
+    )
+    events: Processing = Processing()
+    customers: Processing = Processing()
+    promotions: Processing = Processing()

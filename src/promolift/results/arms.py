@@ -37,7 +37,8 @@ class DrawNote(Note):
     is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
     `habit_flip` what those who use it bring after the window, discounts would be worth nothing. `halves` is how many
     customers a group would need to be halved by price sensitivity, where that was asked for and none is; 0 where
-    nobody's is known."""
+    nobody's is known. `tests` is how many windows of this campaign were tests before this plan,
+    and `shown_cents` the smallest gain per customer that they would have shown."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
@@ -53,6 +54,8 @@ class DrawNote(Note):
     assumed_visits: float | None = None
     visits_flip: float | None = None
     halves: int | None = None
+    tests: int = 0
+    shown_cents: float | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -90,7 +93,10 @@ def kept_cells(store: Store) -> pl.DataFrame | None:
     if not store.has("arms"):
         return None
     cells = store.frame("arms")
-    return cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
+    cells = cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
+    if "contact" not in cells.columns:  # kept by a version before
+        cells = cells.with_columns(contact=pl.lit(0.0))
+    return cells.select(pl.exclude("aimed"), "aimed")
 
 
 class AimedRatios(NamedTuple):
@@ -252,6 +258,24 @@ def group_name(group: str) -> str:
     return pick(group, "、".join(_GROUPS_ZH.get(part, part) for part in group.split(", ")))
 
 
+def stopped_words(note: DrawNote, currency: str) -> str:
+    """That tests are over without a menu line that pays, what they would have shown, and how to test again."""
+    tests, least = note.tests, note.shown_cents
+    would = "" if least is None else pick(
+        f" (they would have shown a gain of {money(least, currency)} per customer and more with 80 % power)",
+        f"（在80%功效下可以看出每位客户至少{money(least, currency)}的收益）",
+    )  # fmt: skip
+    return pick(
+        f"After {count(tests)} test{'s' * (tests > 1)}{would} nothing has been shown to pay: by all draws together no "
+        "menu line is likely enough to add more than none. Stopped: nothing is given or tested any more. To test "
+        "again, change the menu (or ask suppliers for a part of the discount) and give plan.campaign a new name in "
+        "promolift.toml.",
+        f"经过{count(tests)}次测试{would}，没有一种优惠显示能赚钱：合并全部抽样，没有一项优惠有足够大的可能带来收益。"
+        "已停止：不再发放，也不再测试。若要重新测试，请调整优惠清单（或请供应商分担折扣），"
+        "并在promolift.toml中给plan.campaign换一个新名称。",
+    )
+
+
 def _no_test(note: DrawNote, currency: str) -> str:
     """Why nothing is given and nothing drawn."""
     if note.largest < TOO_FEW:
@@ -263,6 +287,11 @@ def _no_test(note: DrawNote, currency: str) -> str:
             "下一步：等客户更多，或征得更多客户的同意。",
         )
     budget = money(note.budget_cents, currency)
+    if note.tests:
+        return pick(
+            f"{stopped_words(note, currency)} No offers are given, which is the best by what is known.",
+            f"{stopped_words(note, currency)}不发优惠，就目前所知这是最好的。",
+        )
     return pick(
         f"Nothing pays, and nothing more is worth learning within the budget of {budget}: no offers are given, which "
         "is the best by what is known. Next: change the menu, or ask suppliers for a part of the discount.",

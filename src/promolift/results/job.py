@@ -1,20 +1,36 @@
 """What every step works with: settings, store, a way to tell how far it is, and the moments all steps agree on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
-from promolift.config import Config
-from promolift.errors import SupportError
-from promolift.progress import Tell
-from promolift.results.shop import Span
-from promolift.results.tables import Clean, Effects, Profiled
-from promolift.sql import WEEK_MS
-from promolift.store import Store
+import polars as pl
 
+from promolift.config import Config
+from promolift.engine import Engine
+from promolift.errors import SupportError
+from promolift.progress import Tell, quiet
+from promolift.results.shop import Span
+from promolift.results.tables import EVERYBODY, Among, Clean, Effects, Profiled
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, run
+from promolift.store import Store, StorePlace
+
+Asked = ParamSpec("Asked")
+Found = TypeVar("Found")
+SALES = """
+select e.customer_id, floor((e.ts_ms - $asof) / $day_ms)::bigint as day,
+    sum(case when e.kind = 'refund' then -1 else 1 end * (abs(e.revenue_cents)
+        - coalesce(abs(e.quantity) * p.cost_cents, (1 - $rate) * abs(coalesce(e.list_cents, e.revenue_cents))))
+    )::double as value_cents,
+    sum(case when e.kind = 'refund' then -1 else 1 end * coalesce(e.coupon_cents, 0))::double as coupon_cents
+from events e left join products p using (product_id)
+where e.kind in ('purchase', 'refund') group by all having bool_or(e.kind = 'purchase') order by all
+"""
 CHECK_DAYS = 77  # predictions are checked on the last 11 weeks: long enough for 8 weeks of spend and a few campaigns
 
 
@@ -34,12 +50,16 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class Job:
-    """A run over one work folder. `out` is where the plan and the report go, None if nothing is written there."""
+    """A run over one work folder. `out` is where the plan and the report go, None if nothing is written there.
+
+    `engine` works on shards of customers, None where this process does.
+    """
 
     config: Config
     store: Store
     tell: Tell
     out: Path | None = None
+    engine: Engine | None = None
 
     @property
     def clean(self) -> Clean:
@@ -52,6 +72,48 @@ class Job:
     @property
     def effects(self) -> Effects:
         return Effects(self.store)
+
+
+def mapped(
+    job: Job, function: Callable[Concatenate[Job, int, Asked], Found], shards: Sequence[int], *more: Asked.args,
+    **named: Asked.kwargs,
+) -> Iterator[Found]:  # fmt: skip
+    """What a function finds for each of these shards, in their order, by the engine of the job.
+
+    It is one of a module, and so is what it is given and finds: values that travel to another process. There it sees
+    the same settings and work folder. It may run twice: what it writes is the table of a `TableDraft` or a `Scratch`.
+    """
+    if job.engine is None:
+        return (_alone(job, partial(function, job, shard, *more, **named)) for shard in shards)
+    return job.engine.map(partial(_on_worker, job.config, job.store.place, function, more, named), shards)
+
+
+def _alone(job: Job, work: Callable[[], Found]) -> Found:
+    with job.store.one_thread():
+        return work()
+
+
+def found_in(job: Job, shard: int, query: str, among: Among = EVERYBODY) -> pl.DataFrame:
+    """What a SELECT finds in a shard's `events` (of these customers), with all `products`."""
+    return fetch(run(query, events=among.rows(job.clean.events(shard)), products=job.clean.products))
+
+
+def daily_sales(job: Job, asof_ms: int, margin_rate: float) -> pl.DataFrame:
+    """customer_id, day (0 is the day that begins at `asof_ms`), value_cents, coupon_cents; a row per day with an
+    order.
+
+    A refund counts where something was bought on its day; the margin is by the products' cost, else `margin_rate`.
+    """
+    query = bind(SALES, asof=asof_ms, day_ms=DAY_MS, rate=margin_rate)
+    return pl.concat(mapped(job, found_in, job.clean.shards, query)).sort("customer_id", "day")
+
+
+def _on_worker(
+    config: Config, place: StorePlace, function: Callable[..., Found], more: Sequence[Any], named: Mapping[str, Any],
+    shard: int,
+) -> Found:  # fmt: skip
+    with Store.at(place, memory=config.data.memory) as store:
+        return function(Job(config, store, quiet), shard, *more, **named)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from promolift.config import Config
 from promolift.results.approved import approved
-from promolift.results.arms import DrawNote
+from promolift.results.arms import DrawNote, stopped_words
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
@@ -78,10 +78,11 @@ def standing(config: Config, store: Store, waiting: bool = False) -> Standing:
                 "就目前所知没有优惠赚钱。在promolift.toml中设置plan.trial = true，计划会进行测试。",
             )
         else:
-            what = pick(
+            drew = DrawNote.load(store) if DrawNote.has(store) else None
+            what = stopped_words(drew, config.shop.currency) if drew is not None and drew.tests else pick(
                 "Nothing pays and nothing more is worth a test; a longer log or another menu may change that.",
                 "没有优惠赚钱，也没有值得再测试的；更长的日志或另一份优惠清单可能改变这一点。",
-            )
+            )  # fmt: skip
         return Standing("stopped", what, "promolift run")
     if (Span.load(store).last_ms or 0) + DAY_MS > end_ms:
         what = pick(f"The days of the last plan were over on {end}.", f"上一个计划的有效期已于{end}结束。")

@@ -11,20 +11,11 @@ from typing import Any
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.sql import DAY_MS, bind, fetch, literal, run
+from promolift.privacy import personal
+from promolift.sql import fetch, literal, run
 from promolift.store import Store
 from promolift.tables import CUSTOMERS
 from promolift.terms import AND, covered
-
-SALES = """
-select e.customer_id, floor((e.ts_ms - $asof) / $day_ms)::bigint as day,
-    sum(case when e.kind = 'refund' then -1 else 1 end * (abs(e.revenue_cents)
-        - coalesce(abs(e.quantity) * p.cost_cents, (1 - $rate) * abs(coalesce(e.list_cents, e.revenue_cents))))
-    )::double as value_cents,
-    sum(case when e.kind = 'refund' then -1 else 1 end * coalesce(e.coupon_cents, 0))::double as coupon_cents
-from sold e left join products p using (product_id)
-where e.kind in ('purchase', 'refund') group by all having bool_or(e.kind = 'purchase') order by all
-"""
 
 
 @dataclass(frozen=True)
@@ -111,13 +102,7 @@ class Clean:
     @cached_property
     def personal(self) -> pl.DataFrame:
         """customer_id, personal: false for who refused personal decisions, by a column of that name; null: not said."""
-        if "personal" not in self.people.columns:
-            return self.people.select("customer_id", pl.lit(None, pl.Boolean).alias("personal"))
-        said = pl.col("personal").cast(pl.String).str.to_lowercase().str.strip_chars()
-        no, yes = said.is_in(["no", "n", "false", "0", "否", "不"]), said.is_in(["yes", "y", "true", "1", "是"])
-        return self.people.select(
-            "customer_id", pl.when(no).then(pl.lit(False)).when(yes).then(pl.lit(True)).alias("personal")
-        )
+        return self.people.select("customer_id", personal(self.people))
 
     def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
         """Names as printed, of the products that have one; of an offer on two, both names."""
@@ -136,16 +121,6 @@ class Clean:
         """Whether no purchase has an amount above 0."""
         paid = self.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
         return not paid.limit(1).fetchall()
-
-    def daily_sales(self, asof_ms: int, margin_rate: float) -> pl.DataFrame:
-        """customer_id, day (0 is the day that begins at `asof_ms`), value_cents, coupon_cents; a row per day with an
-        order.
-
-        A refund counts where something was bought on its day; the margin is by the products' cost, else `margin_rate`.
-        """
-        sql = bind(SALES, asof=asof_ms, day_ms=DAY_MS, rate=margin_rate)
-        parts = [fetch(run(sql, sold=self.events(shard), products=self.products)) for shard in self.shards]
-        return pl.concat(parts).sort("customer_id", "day")
 
     exposures = KeptRows("exposures", "EXPOSURES: who was sent what.")
     redemptions = KeptRows("redemptions", "REDEMPTIONS.")
@@ -196,6 +171,11 @@ class Profiled:
     def interests(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
         """INTERESTS as of one moment: what was looked at and not bought."""
         return self._at("interests", asof_ms, among=among)
+
+    def has_interests(self, asof_ms: int) -> bool:
+        """Whether anybody looked at something that such looks end in buying."""
+        rows = self.store.table("interests").filter(f"asof_ms = {asof_ms} and buy_rate > 0")
+        return bool(rows.limit(1).fetchall())
 
     outlook = Kept("outlook", "OUTLOOK: what the encoder expects of each customer; None where it was not asked for.")
 

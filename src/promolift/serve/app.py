@@ -5,12 +5,15 @@ import gc
 import json
 import logging
 import re
+import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from multiprocessing import current_process
+from time import monotonic
 from typing import Any, NamedTuple
 
 import uvicorn
@@ -30,7 +33,19 @@ from promolift.serve.door import Door
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import IdempotencyKey, admin, batch, cart, data, experiments, lists, money, notes, summary
+from promolift.serve.routes import (
+    IdempotencyKey,
+    admin,
+    batch,
+    cart,
+    data,
+    experiments,
+    lists,
+    money,
+    notes,
+    rights,
+    summary,
+)
 from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
@@ -83,7 +98,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for each in (money, lists, batch, cart, admin, data, summary, experiments, notes):
+    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes):
         app.include_router(each.router)
     _operations(app, server)
     describe(app, routes)
@@ -104,6 +119,7 @@ def serve(
     """
     observe.set_up_logs()
     app = create(settings, config)
+    draining = app.server.draining
     if key := app.server.first_key:
         print(json.dumps({"admin_key": key}) if as_json else f"admin key, shown once: {key}", flush=True)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -113,40 +129,64 @@ def serve(
         if dressed.first_path:
             link = f"{url}{dressed.first_path}"
             print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
-    run(app, host, port, json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}", settings.connections)
+    said = json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}"
+    run(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
 
 
-def run(app: Any, host: str, port: int, ready: str = "", connections: int = 2000) -> None:
+class Drain(NamedTuple):
+    """How long requests are still answered once the server is to end, and what says so meanwhile."""
+
+    seconds: float
+    begun: threading.Event
+
+
+def run(app: Any, host: str, port: int, ready: str = "", connections: int = 2000, drain: Drain | None = None) -> None:
     """Run an ASGI app as the server is run; `ready` is printed once requests are taken."""
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
     gc.set_threshold(GARBAGE, 20, 20)
-    server = Listener(configured(app, host, port, connections), ready)
+    server = Listener(configured(app, host, port, connections, drain and drain.begun), ready, drain)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         raise SystemExit(FAILED)
 
 
-def configured(app: Any, host: str, port: int, connections: int = 2000) -> uvicorn.Config:
+def configured(
+    app: Any, host: str, port: int, connections: int = 2000, draining: threading.Event | None = None
+) -> uvicorn.Config:
     """How uvicorn runs an app behind the door."""
     plain = uvicorn.Config(
         app, host=host, port=port, lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=False,
     )  # fmt: skip
     if plain.http == "auto":
-        plain.http = partial(Door, connections)  # type: ignore[assignment]
+        plain.http = partial(Door, connections, draining or threading.Event())  # type: ignore[assignment]
     return plain
 
 
 class Listener(uvicorn.Server):
-    """A server that prints a line as soon as it takes requests, and closes connections that are too slow."""
+    """A server that prints a line as soon as it takes requests, closes connections that are too slow, and drains."""
 
-    def __init__(self, config: uvicorn.Config, line: str = "") -> None:
+    def __init__(self, config: uvicorn.Config, line: str = "", drain: Drain | None = None) -> None:
         """Not started yet."""
         super().__init__(config)
-        self._line = line
+        self._line, self._drain = line, drain or Drain(0.0, threading.Event())
+        self._until_s: float | None = None
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM once: drain, then end. Again, or any other signal: end."""
+        if sig == signal.SIGTERM and self._drain.seconds and self.started and not self._drain.begun.is_set():
+            self._drain.begun.set()
+        else:
+            super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take what has connected already, then close: what the system has accepted for us would be reset."""
+        for _ in range(3):
+            await asyncio.sleep(0.001)
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
@@ -156,6 +196,10 @@ class Listener(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
+        if self._drain.begun.is_set() and not self.should_exit:
+            self._until_s = self._until_s or monotonic() + self._drain.seconds
+            if monotonic() >= self._until_s:
+                super().handle_exit(signal.SIGTERM, None)
         if counter % 10 == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
@@ -172,7 +216,11 @@ def _operations(app: FastAPI, server: Server) -> None:
 
     @app.get("/health/ready", tags=["operations"])
     def ready() -> JSONResponse:
-        """The ledger keeps changes, all work on the side is done, and the releases in use are loaded; else 503."""
+        """The ledger keeps changes, all work on the side is done, the releases in use are loaded, and the server is not
+        about to end; else 503.
+        """
+        if server.draining.is_set():
+            return JSONResponse({"status": "not ready", "why": ["the server is about to end"]}, 503)
         try:
             now_ms = server.clock.now_ms()
             server.ledger.write(lambda db, some: [put(db, "health", "ready", now_ms, now_ms) for _ in some], None, 5)

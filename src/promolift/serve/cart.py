@@ -37,8 +37,8 @@ from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS, MINUTE_MS
-from promolift.store.ledger_money import CODE, Claim, Row, reserve, unusable, used_up
-from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, driver_sql, members
+from promolift.store.ledger_money import CODE, Claim, Row, reserve, to_redeem, unusable, used_up
+from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, driver_sql, members, of_customer
 from promolift.terms import Benefit, Language, Words, covered
 
 MOST_DECISIONS = 20  # of a customer that are looked at where the request names none
@@ -336,6 +336,11 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
         driver_sql(db, "release savepoint cart")
         if len(redemptions) == len(found.applied):
             return HeldCart(found, redemptions, refused)
+
+
+def locks(body: CartIn, mine: Wallet, db: Connection) -> set[str]:
+    """What holding a cart must have to itself: its customer, and the campaigns of all that may apply."""
+    return to_redeem(db, {each.campaign_id for each in mine.held.values()}) | {of_customer(body.customer_id)}
 
 
 def shown(body: CartIn, mine: Wallet, found: HeldCart) -> CartAnswer:

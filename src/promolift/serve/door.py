@@ -5,6 +5,7 @@ The parser itself collects a header for as long as it comes. Here a head has a s
 
 import asyncio
 import json
+import threading
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -22,12 +23,14 @@ class _TooLargeError(Exception):
 
 
 class Door(HttpToolsProtocol):
-    """One connection. `most`: connections that are kept at the same time; one more is closed at once."""
+    """One connection. `most`: connections that are kept at the same time; one more is closed at once. Once it is
+    `draining`, each ends with the next answer, which says so.
+    """
 
-    def __init__(self, most: int, **given: Any) -> None:
+    def __init__(self, most: int, draining: threading.Event, **given: Any) -> None:
         """As uvicorn makes it."""
         super().__init__(**given)
-        self.most = most
+        self.most, self.draining = most, draining
         self._in_head, self._head_bytes, self._large = True, 0, False
         self._requests = 0  # that are there whole
         self._since: float | None = self.loop.time()
@@ -74,6 +77,8 @@ class Door(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A body begins."""
         super().on_headers_complete()
+        if self.draining.is_set() and self.cycle is not None:
+            self.cycle.keep_alive = False
         self._in_head, self._head_bytes, self._since = False, 0, self.loop.time()
 
     def on_message_complete(self) -> None:

@@ -20,7 +20,7 @@ from promolift.serve.answers import EventsTaken
 from promolift.settings import Zone
 from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_migrate import named_in
-from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query
+from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query, of_customer
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 NAMES = {
@@ -159,6 +159,13 @@ def parse(
             reject = {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
             parsed.rejects.append(reject | {"customer_id": named_in(body)})
     return parsed
+
+
+def locks(_: Connection, requests: Sequence[Parsed]) -> set[str]:
+    """The customers whom events are of or tell of, visitors who become one of them included."""
+    named = {row["customer_id"] for parsed in requests for rows in (parsed.events, parsed.traits) for row in rows}
+    joined = (who for parsed in requests for pair in parsed.joins.items() for who in pair)
+    return {of_customer(who) for who in (*named, *joined)}
 
 
 def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
 from promolift.serve.server import Server
 from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_schema import Refused
+from promolift.store.ledger_schema import Refused, nothing
 
 KEY, KEY_LENGTH = b"idempotency-key", 255
 TYPES = frozenset({b"application/json", b"text/plain", b""})
@@ -139,13 +140,15 @@ def _carts(server: Server) -> Endpoint:
             return HttpAnswer(200, cart.unheld(body, mine, now_ms))
         return server.change(
             lambda db, now_ms: HttpAnswer(200, cart.shown(body, mine, cart.hold(db, body, mine, now_ms, who))),
-            key, body.model_dump(mode="json"),
+            key, body.model_dump(mode="json"), partial(cart.locks, body, mine),
         )  # fmt: skip
 
     async def carts(request: Request) -> HotAnswer:
         body, key = cart.CartIn.model_validate(_read(_body(request))), _key(request)
-        if not body.hold and (found := await server.ledger.call(server.carts.work, body, brief=True)) is not None:
-            return _reply(found, 200)
+        if not body.hold:
+            found = await server.ledger.call(server.carts.work, body, brief=True, locks=nothing)
+            if found is not None:
+                return _reply(found, 200)
         if body.hold:
             server.check_clock()
         answer = await asyncio.to_thread(whole, body, request.scope["promolift"].key.key_id, key)
@@ -186,7 +189,7 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
                 release, asked.customer_id, answer.offer_id, ts_ms, asked.language, answer.lately, choice
             )
             if (said := words.logged(row, body)) is not None:
-                server.ledger.submit(events.keep, said)
+                server.ledger.submit(events.keep, said, events.locks)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
     if asked.explain and answer.terms:

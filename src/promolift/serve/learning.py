@@ -24,7 +24,7 @@ from promolift.results.shop import Span
 from promolift.results.tables import Clean
 from promolift.serve.events import lines
 from promolift.serve.record import whole
-from promolift.serve.release import load
+from promolift.serve.shared import load_from
 from promolift.serve.things import Annotation, Learned, Task
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
@@ -81,7 +81,7 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     names = [*CONTRACT.schema, "terms"]
     wanted = select(DECISIONS).where(DECISIONS.c.campaign_id == task.campaign_id, DECISIONS.c.unanswered == 0)
     schema = CONTRACT.schema | {"terms": pl.String}
-    parts, release, gone = [pl.DataFrame(schema=schema)], cache(partial(load, task.work)), 0
+    parts, release, gone = [pl.DataFrame(schema=schema)], cache(partial(load_from, task.releases, task.work)), 0
     for rows in _parts(db, wanted.order_by(DECISIONS.c.ts_ms, DECISIONS.c.decision_id)):
         kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
         known = [each for each in whole(kept, release) if each.terms is not None]

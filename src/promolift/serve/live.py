@@ -30,12 +30,13 @@ from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, Now, closed_now, facts, recent
 from promolift.serve.events import BY_PAGE, SAID_BY_PAGE
 from promolift.serve.record import Row
-from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate, load
+from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate
 from promolift.serve.settings import Policy
+from promolift.serve.shared import load_from, shared
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_schema import CODES, DECISIONS, STOCKED, THINGS, Query
+from promolift.store.ledger_schema import CODES, DECISIONS, STOCKED, THINGS, Query, need, of_campaign, of_customer
 from promolift.terms import covered
 
 LOG = logging.getLogger("promolift.serve")
@@ -168,24 +169,32 @@ class Round(NamedTuple):
 class Decider:
     """Releases in memory, and the work that decides. One per process."""
 
-    def __init__(self, root: Path, secret: str, clock: Clock) -> None:
-        """`secret` makes codes, `clock` the moments that decisions have."""
-        self.root, self.secret, self.clock = root, secret, clock
+    def __init__(self, root: Path, secret: str, clock: Clock, place: str | None = None) -> None:
+        """`secret` makes codes, `clock` the moments that decisions have; releases are shared at `place`."""
+        self.root, self.secret, self.clock, self.place = root, secret, clock, place
         self.releases: dict[str, LiveRelease] = {}
         self._campaigns: dict[str, tuple[str, Running | None]] = {}
         self._loading = threading.Lock()
         self._tried: dict[str, float] = {}  # when loading was begun last
         self._used: dict[str, float] = {}  # when each was asked for last, but by decisions
+        self._counting: set[str] = set()  # campaigns whose decisions share a pace or a stock of codes
 
     def ensure(self, release_id: str) -> LiveRelease:
         """The release, loaded if it is not yet; other requests go on meanwhile."""
         self._used[release_id] = monotonic()
         with self._loading:
             if release_id not in self.releases:
-                release = load(self.root, release_id)
+                release = load_from(self.place, self.root, release_id)
                 warm_up(release)
                 self.releases = self.releases | {release_id: release}
             return self.releases[release_id]
+
+    def ensure_everywhere(self, release_id: str) -> LiveRelease:
+        """The same, and it is where other servers find it. StepError if it cannot be sent there."""
+        release = self.ensure(release_id)
+        if self.place is not None:
+            shared(self.place).send(self.root / "serve" / "releases" / release_id)
+        return release
 
     def _load_soon(self, release_id: str) -> None:
         """Load a release that another process has activated, beside the requests; a failure is tried again later."""
@@ -207,6 +216,11 @@ class Decider:
         old = [name for name in self.releases if monotonic() - self._used.get(name, 0.0) > IDLE_S]
         with self._loading:
             self.releases = {name: one for name, one in self.releases.items() if name in needed or name not in old}
+
+    def locks(self, _: Connection, asks: Sequence[Ask]) -> set[str]:
+        """The customers, whose caps and codes count what came before, and campaigns whose decisions share something."""
+        named = {one for ask in asks for one in named_in(ask.campaign_id, self._counting)}
+        return {of_customer(ask.customer_id) for ask in asks} | {of_campaign(one) for one in named & self._counting}
 
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
         """Decide all of `asks` and record it. Two requests for one customer and the same campaigns share one decision;
@@ -302,6 +316,9 @@ class Decider:
         closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
+        if meter or known.stock:
+            self._counting.add(campaign.campaign_id)
+            need(db, of_campaign(campaign.campaign_id))
         slates = meter.close(release.rows, slates, together) if meter else slates
         terms, changed = campaign.terms(release)
         if meter:
@@ -493,10 +510,15 @@ class Meeting(NamedTuple):
     without: Answer
 
 
+def named_in(campaigns: str | Sequence[str] | None, every: Iterable[str]) -> Iterable[str]:
+    """The campaigns that a request names; `every` one where it names none."""
+    return (campaigns,) if isinstance(campaigns, str) else campaigns or every
+
+
 def _meeting(ask: Ask, running: dict[str, Running | None]) -> Meeting:
     if ask.given_up:
         return Meeting([], Answer(NONE, "timeout: nobody waits any more"))
-    named: Iterable[str] = (ask.campaign_id,) if isinstance(ask.campaign_id, str) else ask.campaign_id or running
+    named = named_in(ask.campaign_id, running)
     groups = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
     why = "release: still being loaded" if groups else "campaign: unknown, paused or without a release"
     return Meeting(groups, Answer(NONE, why))
@@ -512,7 +534,7 @@ def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list
 def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
     rows = []
     for who in people:
-        _, age, _, consent, _ = release.people.get(who, NOBODY)
+        _, age, _, consent, personal = release.people.get(who, NOBODY)
         said = known.said.get(who)
         if said is not None:
             if said["age"] and (age is None or not said["age"].endswith(SAID_BY_PAGE)):
@@ -520,8 +542,8 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
             if said["consent"] != BY_PAGE or consent is None:  # a page does not give back what was withdrawn
                 consent = bool(said["consent"]) if said["consent"] is not None else consent
             consent = False if said["erased"] else consent
-        rows.append((who, consent, age))
-    schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String}
+        rows.append((who, consent, age, personal))
+    schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String, "personal": pl.Boolean}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     allowed = may_send(frame["customer_id"], frame, release.plan.consent)
     return dict(allowed.select("customer_id", "reason").iter_rows())

@@ -1,6 +1,6 @@
 """Reservations, confirmations and cancellations of one commit in; what each came to, and who hears of it, out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from operator import itemgetter
 from secrets import token_hex
@@ -18,8 +18,8 @@ from promolift.serve.models import ConfirmIn, ReserveIn, RollbackIn
 from promolift.serve.things import Campaign
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger_audit import Answered, HttpAnswer, OnceAnswer, keep_answers, kept_answers, refusal_of
-from promolift.store.ledger_money import Books, Claim, Row, meant
-from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, members
+from promolift.store.ledger_money import SOME_CODES, SOME_REDEMPTIONS, Books, Claim, Row, meant, to_redeem
+from promolift.store.ledger_schema import DECISIONS, Members, Query, Refused, members, of_customer, of_key
 
 SHOWN = itemgetter(*REDEMPTION)
 DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
@@ -58,6 +58,18 @@ class Redeemer:
     def __init__(self, clock: Clock) -> None:
         """`clock` gives the moments of all steps."""
         self.clock = clock
+
+    def locks(self, db: Connection, some: Sequence[Wanted]) -> set[str]:
+        """The customers, keys and campaigns of these steps. Where there is one campaign it is that, unless it turns out
+        otherwise.
+        """
+        bodies = [each.body for each in some]
+        campaigns: Iterable[str] = Campaign.all(db)
+        if len([*campaigns]) > 1:
+            campaigns = _campaigns(db, bodies)
+        keys = {of_key(each.key) for each in some if each.key}
+        customers = {of_customer(body.customer_id) for body in bodies if isinstance(body, ReserveIn)}
+        return to_redeem(db, campaigns) | keys | customers
 
     def work(self, db: Connection, some: Sequence[Wanted]) -> list[OnceAnswer]:
         """All steps one after the other, or the answers that are kept for their keys.
@@ -168,6 +180,19 @@ STEPS = {
         RollbackIn, "The order is cancelled: give the money and the code back", "rolled_back", _Round.rollback
     ),
 }
+
+
+def _campaigns(db: Connection, bodies: Sequence[Any]) -> set[str]:
+    """The campaigns of some steps: of the decision, the code or the redemption that each names."""
+    wishes = [body for body in bodies if isinstance(body, ReserveIn)]
+    typed = {each for wish in wishes if wish.code for each in (wish.code, normalise(wish.code)) if each}
+    asked = (
+        (GIVEN, {wish.decision_id for wish in wishes if wish.decision_id}),
+        (SOME_CODES, typed),
+        (SOME_REDEMPTIONS, {body.redemption_id for body in bodies if body.redemption_id}),
+    )
+    found = (row["campaign_id"] for query, names in asked if names for row in query.dicts(db, names=members(names)))
+    return {*found, *(wish.campaign_id for wish in wishes if wish.campaign_id)}
 
 
 def decision(db: Connection, decision_id: str) -> Row:

@@ -146,8 +146,8 @@ class Scheduler:
         """What the process gets."""
         settings = self.server.settings
         return Task(
-            ledger=settings.ledger_url, work=settings.work.absolute(), campaign_id=campaign_id,
-            settings=settings.learn.settings, config=self.server.config,
+            ledger=settings.readers_url, work=settings.work.absolute(), campaign_id=campaign_id,
+            settings=settings.learn.settings, config=self.server.config, releases=settings.releases,
         )  # fmt: skip
 
     async def _child(self, campaign_id: str) -> Learned:

@@ -4,19 +4,20 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from promolift.config import Config
 from promolift.deliver.decide import NONE
-from promolift.errors import PromoError
+from promolift.errors import ConfigError, PromoError
 from promolift.hashing import sha256_of
 from promolift.serve import cart, duties, events, live, observe, outbox, redeem, security, uptake
 from promolift.serve.clock import Clock
@@ -26,10 +27,22 @@ from promolift.serve.settings import ServeSettings
 from promolift.serve.things import Campaign
 from promolift.sql import MINUTE_MS
 from promolift.store import Store
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import Answered, HttpAnswer, OnceAnswer, amend, keep_answers, kept_answers, once, put
-from promolift.store.ledger_money import expire
-from promolift.store.ledger_schema import Refused
+from promolift.store.ledger import Ledger, Locks, is_file
+from promolift.store.ledger_audit import (
+    Answered,
+    HttpAnswer,
+    OnceAnswer,
+    amend,
+    drop,
+    get,
+    keep_answers,
+    kept_answers,
+    once,
+    put,
+)
+from promolift.store.ledger_migrate import ALIVE_MS, SERVER, outdated, pulse
+from promolift.store.ledger_money import expire, late_now
+from promolift.store.ledger_schema import Refused, nothing, of_key
 
 LOG = logging.getLogger("promolift.serve")
 PULSE_S = 1.0
@@ -38,6 +51,7 @@ FEW = 20  # events that are kept in a millisecond
 KEY_USE = "key_use"  # things of the ledger: when a key came last
 GIVEN_UP = "timeout: no decision within the deadline"
 Change = Callable[[Connection, int], HttpAnswer]  # from the connection and now_ms
+ChangeLocks = Callable[[Connection], Iterable[str]]
 
 
 class Server:
@@ -46,16 +60,20 @@ class Server:
     def __init__(self, settings: ServeSettings, config: Config | None = None) -> None:
         """Open the ledger, load the releases in use; `config` is needed for making new releases."""
         self.settings, self.config = settings, config
+        self.name = f"srv_{token_hex(8)}"
+        self.draining = threading.Event()  # it is to end: whoever asks goes elsewhere
         _close_to_others(settings)
         with Store(settings.work) as store:
             self.secret = store.secret()
         self.ledger = Ledger(settings.ledger_url)
+        if not is_file(settings.ledger_url):
+            self._check_secret()
         with self.ledger.read() as db:
             self.clock = Clock(settings.clock_skew_ms, last_ms=live.last_moment(db))
             campaigns = Campaign.all(db)
         now_ms = self.clock.now_ms()
         self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
-        self.decider = live.Decider(settings.work, self.secret, self.clock)
+        self.decider = live.Decider(settings.work, self.secret, self.clock, settings.releases)
         self.redeemer = redeem.Redeemer(self.clock)
         self.carts = cart.Carts(self.decider)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
@@ -71,10 +89,13 @@ class Server:
             "releases": lambda: asyncio.to_thread(lambda: self.decider.tend(self.needed())),
             "keys": lambda: asyncio.to_thread(self.tend_keys),
             "texts": lambda: asyncio.to_thread(self.count_texts),
-            "expiry": lambda: self.ledger.call(lambda db, some: [expire(db, self.clock.now_ms()) for _ in some]),
+            "expiry": lambda: asyncio.to_thread(self.expire),
             "webhooks": self.outbox.look, "learning": self.scheduler.look,
         }  # fmt: skip
-        self.duties = duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+        self.duties = duties.Duties(
+            [duties.Duty(name, PULSE_S, each) for name, each in work.items()]
+            + [duties.Duty("pulse", ALIVE_MS / 5000, lambda: asyncio.to_thread(self.pulse))]
+        )
         self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of the readers
@@ -85,11 +106,37 @@ class Server:
             except PromoError as error:
                 LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
 
+    def pulse(self) -> None:
+        """Tell others of a shared ledger that this one is here; end where it has become too old for the ledger."""
+        if self.ledger.sqlite:
+            return
+
+        def told(db: Connection, some: list[None]) -> list[bool]:
+            pulse(db, self.name)
+            return [outdated(db) for _ in some]
+
+        if self.ledger.submit(told, None, nothing).result() and not self.draining.is_set():
+            LOG.critical("a later version has changed the ledger so that this one cannot go on; it ends")
+            self.draining.set()
+
+    def _check_secret(self) -> None:
+        """Codes and webhooks of one ledger are made with one secret. ConfigError if this is another server's."""
+        mine = sha256_of(f"promolift server {self.secret}")[:16]
+        kept = self.ledger.write(lambda db, some: [get(db, "secret", "mark") or put_new(db, mine) for _ in some])
+        if kept != mine:
+            self.ledger.close()
+            wrong = "differs from that of the servers of this ledger"
+            where = "copy theirs, or name its file by PROMOLIFT_SECRET_FILE"
+            raise ConfigError(f"{self.settings.work / 'secret.key'}: {wrong}; {where}")
+
     def close(self) -> None:
         """Keep what waits and close."""
         for each in self.closing:
             each()
         self._readers.shutdown(cancel_futures=True)
+        if not self.ledger.sqlite:
+            with suppress(PromoError):
+                self.ledger.write(lambda db, some: [drop(db, SERVER, self.name) for _ in some])
         self.ledger.close()
 
     def beside(self, work: Callable[..., Any], *given: Any) -> Any:
@@ -100,7 +147,7 @@ class Server:
         with self._gate:
             readers = self._readers
         try:
-            return readers.submit(work, self.settings.ledger_url, self.settings.work, *given).result()
+            return readers.submit(work, self.settings.readers_url, self.settings.work, *given).result()
         except BrokenProcessPool:
             with self._gate:
                 self._readers = _new_readers() if self._readers is readers else self._readers
@@ -142,14 +189,16 @@ class Server:
     async def decide(self, ask: live.Ask) -> live.Answer:
         """A decision, or "no offer" with the reason if it fails or takes longer than the deadline."""
         try:
-            answer: live.Answer = await self._in_time(ask, self.decider.work, ask, self._too_late)
+            answer: live.Answer = await self._in_time(ask, self.decider.work, ask, self._too_late, self.decider.locks)
         except Exception as error:
             return self._none(GIVEN_UP) if ask.given_up else self._failed(error)
         self.metrics.decided(answer)
         return answer
 
-    async def _in_time(self, ask: live.Ask, work: Any, payload: Any, late: Callable[[Any], object]) -> Any:
-        future = self.ledger.call(work, payload, brief=True, late=late)
+    async def _in_time(
+        self, ask: live.Ask, work: Any, payload: Any, late: Callable[[Any], object], locks: Locks
+    ) -> Any:
+        future = self.ledger.call(work, payload, brief=True, late=late, locks=locks)
         timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
         try:
             return await future
@@ -169,7 +218,7 @@ class Server:
 
     def _too_late(self, answer: object) -> None:
         if isinstance(answer, live.Answer) and answer.record:
-            self.ledger.submit(live.mark_unanswered, answer.record["decision_id"])
+            self.ledger.submit(live.mark_unanswered, answer.record["decision_id"], nothing)
 
     async def decide_once(
         self, ask: live.Ask, key: str, request: Any, body: Callable[[live.Answer], Any]
@@ -181,7 +230,8 @@ class Server:
         """
         wanted = _Keyed(ask, self._take_key(key), request, body)
         try:
-            found: _Found = await self._in_time(ask, self._decide_keyed, wanted, partial(self._missed, wanted))
+            late = partial(self._missed, wanted)
+            found: _Found = await self._in_time(ask, self._decide_keyed, wanted, late, self._locks_keyed)
         except Exception as error:
             if ask.given_up:  # the key is taken until what happens now is kept, too
                 return HttpAnswer(200, body(self._none(GIVEN_UP)))
@@ -204,6 +254,9 @@ class Server:
         keep_answers(db, [Answered(each.key, each.request, found[each.key].reply) for each in fresh], now_ms)
         return [found.get(each.key) or _Found(None, *kept[each.key]) for each in some]
 
+    def _locks_keyed(self, db: Connection, some: "list[_Keyed]") -> set[str]:
+        return self.decider.locks(db, [each.ask for each in some]) | {of_key(each.key) for each in some}
+
     def _missed(self, wanted: "_Keyed", found: object) -> None:
         """What came after the deadline counts for nothing; what is kept for a retry is what the caller got."""
         if not isinstance(found, _Found) or found.decided is None:
@@ -222,24 +275,35 @@ class Server:
         """Keep events durably; how many were new."""
         if not (parsed.events or parsed.rejects):
             return 0
-        new: int = await self.ledger.call(events.keep, parsed, brief=len(parsed.events) <= FEW)
+        new: int = await self.ledger.call(events.keep, parsed, brief=len(parsed.events) <= FEW, locks=events.locks)
         self.metrics.received(new, len(parsed.events) - new, len(parsed.rejected))
         return new
 
-    def change(self, do: Change, key: str | None = None, request: Any = None) -> HttpAnswer:
-        """Run a change in the ledger, once per Idempotency-Key. Blocking: for routes that run in a thread."""
+    def change(
+        self, do: Change, key: str | None = None, request: Any = None, locks: "ChangeLocks | None" = None
+    ) -> HttpAnswer:
+        """Run a change in the ledger, once per Idempotency-Key. Blocking: for routes that run in a thread.
+
+        `locks`: what it must have to itself; left out, everything.
+        """
+        held: Locks | None = None if locks is None else lambda db, _: locks(db)
         if key is None:
-            done: HttpAnswer = self.ledger.write(lambda db, some: [do(db, self.clock.now_ms()) for _ in some])
-            return done
+            done = self.ledger.submit(lambda db, some: [do(db, self.clock.now_ms()) for _ in some], None, held)
+            answer: HttpAnswer = done.result()
+            return answer
         with self._alone(key) as short:
-            return _said(self.ledger.write(self._changes, _Wanted(do, short, request)))
+            keyed: Locks | None = None if locks is None else lambda db, _: {*locks(db), of_key(short)}
+            return _said(self.ledger.submit(self._changes, _Wanted(do, short, request), keyed).result())
 
     async def settle(self, wanted: redeem.Wanted) -> HttpAnswer:
         """A step of a redemption, once per Idempotency-Key. Many share one commit with decisions."""
         if wanted.key is None:
-            return _said(await self.ledger.call(self.redeemer.work, wanted, brief=True))
+            return _said(await self._redeemed(wanted))
         with self._alone(wanted.key) as short:
-            return _said(await self.ledger.call(self.redeemer.work, wanted._replace(key=short), brief=True))
+            return _said(await self._redeemed(wanted._replace(key=short)))
+
+    def _redeemed(self, wanted: redeem.Wanted) -> Awaitable[OnceAnswer]:
+        return self.ledger.call(self.redeemer.work, wanted, brief=True, locks=self.redeemer.locks)
 
     def _changes(self, db: Connection, some: "list[_Wanted]") -> list[OnceAnswer]:
         now_ms = self.clock.now_ms()
@@ -266,6 +330,13 @@ class Server:
         with self._gate:
             self._running.discard(short)
 
+    def expire(self) -> None:
+        """Give back what was reserved for too long. Only where there is any: it has the whole ledger to itself."""
+        with self.ledger.read() as db:
+            late = late_now(db, self.clock.now_ms())
+        if late:
+            self.ledger.write(lambda db, some: [expire(db, self.clock.now_ms()) for _ in some])
+
     def count_texts(self, every_s: float = uptake.EVERY_S) -> bool:
         """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
         return self.texts.refresh(self.ledger, self.clock.now_ms(), every_s)
@@ -280,6 +351,12 @@ class Server:
         """The releases that campaigns decide from now."""
         with self.ledger.read() as db:
             return {name for each in Campaign.all(db).values() if not each.paused for name in each.releases}
+
+
+def put_new(db: Connection, mark: str) -> str:
+    """Keep what tells which secret the ledger's servers have."""
+    put(db, "secret", "mark", mark, 0)
+    return mark
 
 
 def _new_readers() -> ProcessPoolExecutor:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from promolift.learning.evidence import LearnSettings
 from promolift.settings import Settings
 
+DRAIN_S = 5.0
 Channel = Literal["site", "app", "email", "sms", "push"]
 
 
@@ -101,6 +102,19 @@ class ServeSettings(Settings):
         "before it. Left out: a SQLite file in the work folder.",
         examples=["postgresql+psycopg://user@host/promolift"],
     )
+    releases: str | None = Field(
+        default=None,
+        description="Where servers of one ledger find each other's releases: a URL (s3, gs, abfs, file) or a folder "
+        "that all of them see. A release is sent there when it is made or activated. Left out: each knows those of its "
+        "own work folder.",
+        examples=["s3://bucket/releases"],
+    )
+    ledger_readers: str | None = Field(
+        default=None,
+        description="A standby of the ledger's database, as an SQLAlchemy URL, for exports and learning, which read "
+        "much. Left out: the ledger itself, by connections apart from the writer's.",
+        examples=["postgresql+psycopg://user@standby/promolift"],
+    )
     deadline_ms: int = Field(
         default=1000, ge=10, le=60_000, description='Milliseconds after which a decision is answered with "no offer".'
     )
@@ -123,6 +137,12 @@ class ServeSettings(Settings):
     connections: int = Field(
         default=2000, ge=1, description="Connections that are kept at the same time; one more is refused at once."
     )
+    drain_s: float | None = Field(
+        default=None, ge=0, le=3600,
+        description="Seconds after SIGTERM in which requests are still answered, each with `connection: close`, while "
+        "`/health/ready` says 503, so that a proxy sends no more. Left out: 5 with a ledger on PostgreSQL, which other "
+        "servers may share, else 0.", examples=[10.0],
+    )  # fmt: skip
     clock_skew_ms: int = Field(
         default=5000,
         ge=100,
@@ -141,6 +161,17 @@ class ServeSettings(Settings):
     def ledger_url(self) -> str:
         """The ledger's URL."""
         return self.ledger or f"sqlite:///{(self.work / 'serve' / 'ledger.db').absolute()}"
+
+    @property
+    def readers_url(self) -> str:
+        """What exports and learning read."""
+        return self.ledger_readers or self.ledger_url
+
+    @property
+    def drained_s(self) -> float:
+        """How long it drains."""
+        alone = self.ledger is None or self.ledger.startswith("sqlite")
+        return self.drain_s if self.drain_s is not None else 0.0 if alone else DRAIN_S
 
 
 class FrequencyCap(Settings):

@@ -21,13 +21,16 @@ from promolift.store.ledger_schema import Refused, memo
 
 
 class Task(Settings):
-    """What to learn from, and where to write. `config` is that of promolift.toml, if there is one."""
+    """What to learn from, and where to write. `config` is that of promolift.toml, if there is one; `releases`: where
+    they are shared.
+    """
 
     ledger: str
     work: Path
     campaign_id: str
     settings: LearnSettings = LearnSettings()
     config: Config | None = None
+    releases: str | None = None
 
     @property
     def folder(self) -> Path:

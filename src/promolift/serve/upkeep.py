@@ -21,8 +21,8 @@ from promolift.errors import ConfigError, InputError
 from promolift.hashing import sha256_of_file
 from promolift.results.arms import purge_draws
 from promolift.results.job import StepSummary
-from promolift.serve.release import load
 from promolift.serve.settings import ServeSettings
+from promolift.serve.shared import load_from, shared
 from promolift.serve.things import Campaign
 from promolift.settings import Settings
 from promolift.sql import DAY_MS
@@ -120,7 +120,7 @@ def verify(settings: ServeSettings) -> StepSummary:
         referred = _referred(found)
     for release_id in sorted(referred):
         try:
-            load(settings.work, release_id)
+            load_from(settings.releases, settings.work, release_id)
         except Exception as error:
             faults.append(f"release {release_id}: {error}")
     figures = {"step": "ledger verify", "sound": not faults, "faults": faults, "releases": len(referred)}
@@ -147,6 +147,8 @@ def purge(settings: ServeSettings) -> StepSummary:
     for path in unused:
         shutil.rmtree(path)
     gone["releases"] = len(unused)
+    if keep.releases_days is not None and settings.releases is not None:
+        gone["shared releases"] = shared(settings.releases).remove(referred, old_ms / 1000)
     if keep.decisions_days is not None and settings.work.is_dir():
         with Store(settings.work) as store:
             gone["draws"] = purge_draws(store, now_ms - round(keep.decisions_days * DAY_MS))

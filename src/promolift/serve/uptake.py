@@ -102,9 +102,10 @@ class TextCounter:
             if not self._behind and now_ms / 1000 - self._last_s < every_s:
                 return False
             self._last_s = now_ms / 1000
+            last = ledger.settled(lambda db: _last(db, EVENTS.c.seq))
             with ledger.read() as db:
                 sums = TextSums.find(db, SUMS) or TextSums()
-                ends = _last(db, EVENTS.c.seq), _last(db, AUDIT.c.seq)
+                ends = last, _last(db, AUDIT.c.seq)
                 news = _since(db, sums, *ends, now_ms) if (sums.event, sums.note) != ends else None
             if news:
                 sums = ledger.write(_add, news)

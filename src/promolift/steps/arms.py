@@ -20,6 +20,8 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import (
     CEILING_Z,
     COST_DOUBT,
+    PATIENCE,
+    POWER,
     VISITS,
     VISITS_DOUBT,
     ArmCell,
@@ -33,7 +35,7 @@ from promolift.learn.arms import (
     needed,
 )
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
-from promolift.results.job import Job, Moments
+from promolift.results.job import Job, Moments, daily_sales
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
 from promolift.results.segments import members
 
@@ -53,7 +55,7 @@ ASKED = (
 )  # fmt: skip
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "contact_se": pl.Float64,
-    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64, "aimed": pl.Boolean,
+    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64, "contact": pl.Float64, "aimed": pl.Boolean,
 }  # fmt: skip
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
@@ -96,7 +98,7 @@ def spans_of(job: Job) -> Spans:
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     """Groups and what they are expected to bring."""
-    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
     ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
     expected = ahead.expect(known)
     rows = known.select("customer_id", "group").with_columns(
@@ -223,7 +225,8 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
         prior = row["added"] - row["cost"] + contact.mean
         prior_se = ((DOUBT * row["cost"]) ** 2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
         sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
-        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd, False))
+        size = (row["cost"], row["customers"], sd)
+        found.append((row["menu_id"], group, prior, prior_se, contact.se, *size, contact.mean, False))
     return pl.DataFrame(found, schema=CELLS, orient="row")
 
 
@@ -236,7 +239,8 @@ def aimed_cells(best: pl.DataFrame) -> pl.DataFrame:
         pl.col("menu_id").alias("arm"), "group", pl.col("gain_cents").alias("prior"),
         ((GAIN_DOUBT * pl.col("gain_cents")) ** 2 + pl.col("gain_se_cents").fill_null(0.0) ** 2 + 1e-6).sqrt()
         .alias("prior_se"), contact_se=pl.lit(0.0), cost=pl.col("cost_cents").clip(lower_bound=0.0),
-        customers=pl.col("customer_id").cast(pl.Int64), sd=pl.lit(0.0), aimed=pl.lit(True),
+        customers=pl.col("customer_id").cast(pl.Int64), sd=pl.lit(0.0), contact=pl.lit(0.0),
+        aimed=pl.lit(True),
     )  # fmt: skip
 
 
@@ -270,13 +274,15 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
     none = np.zeros(0)
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), none, none, none, none, none, nobody)
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), none, none, none, none, none, none, nobody)
     return effects(empty, numbered(cells))
 
 
 def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
-    """What choosing goes by after so many windows of tests."""
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests)
+    """What choosing goes by after so many windows of tests. Once all was closed after them nothing new is drawn: it
+    stays closed."""
+    over = tests >= PATIENCE and bool(terms.effects) and all(each.state == "closed" for each in terms.effects)
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests, over)
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
@@ -308,14 +314,14 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
 
 def plan_arms(
     job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    shelf: PartShelf, may_test: bool = True,
+    shelf: PartShelf, may_test: bool = True, fair: Sequence[allocate.Limit] = (),
 ) -> ArmPlan:  # fmt: skip
     """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
     record."""
-    may_test = may_test and not job.config.plan.limits  # draws keep no limits
+    limits = [*map(allocate.Limit.read, job.config.plan.limits), *fair]
+    may_test = may_test and not limits  # draws keep no limits
     people = people_of(job, at, consent)
-    limits = (column for text in job.config.plan.limits for column in allocate.Limit.read(text).where)
-    asked = dict.fromkeys((*ASKED, *limits))
+    asked = dict.fromkeys((*ASKED, *(column for limit in limits for column in limit.where)))
     best = rows.together(
         lambda part: arms_of(part, people).select(name for name in asked if name in ("group", *part.columns))
     ).sort("customer_id", "menu_id")
@@ -325,7 +331,7 @@ def plan_arms(
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
-        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test, limits)
         if made.note.ceiling_cents <= budget or share == 0:
             return made if aimed else made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
@@ -335,6 +341,7 @@ def plan_arms(
 def _drawn(
     job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
     budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: PartShelf, may_test: bool,
+    limits: Sequence[allocate.Limit],
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
@@ -357,7 +364,6 @@ def _drawn(
     )
     arms = arms.join(unit, on="customer_id", maintain_order="left")
     arms = priced(arms)
-    limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
     dear = pl.col("arm_cost") > 0
     test = (pl.col("state") == "test") & ~(dear & pl.lit(part == 0)) & pl.lit(may_test)
     in_test = test & (pl.col("unit") < pl.col("share"))
@@ -389,7 +395,7 @@ def _drawn(
     made = recorded(map(draw, rows), shelf, "given" if terms.effects else "test")
     arms = arms.with_columns(pl.when(test | (pl.col("state") != "test")).then("state").otherwise(pl.lit("closed")))
     draws = kept_draws(job, at, arms, paid, own_terms, people)
-    note = _note(job, arms, paid, made, budget, known, people)
+    note = _note(job, at, arms, paid, made, budget, known, people)
     cells = arms.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="semi")
     return ArmPlan(found, own_terms, made, note, aimed_cells(cells), draws.join(
         made.given.select("customer_id", "offer_id"), on="customer_id"
@@ -485,7 +491,7 @@ def keep_aimed(job: Job, at: Moments, made: Recorded) -> None:
     Nothing is kept where nobody could get anything."""
     if not job.clean.has_events or job.clean.moneyless:
         return
-    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
+    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
     asked = ("customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "gain_se_cents", "prob")
     may = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
     offered = made.rows.together(lambda part: part.filter(may).select(asked)).sort("customer_id", "offer_id")
@@ -508,7 +514,7 @@ def keep_aimed(job: Job, at: Moments, made: Recorded) -> None:
 
 
 def _note(
-    job: Job, arms: pl.DataFrame, paid: pl.DataFrame, made: Recorded, budget: int,
+    job: Job, at: Moments, arms: pl.DataFrame, paid: pl.DataFrame, made: Recorded, budget: int,
     known: tuple[LineEffect, ...], people: People,
 ) -> DrawNote:  # fmt: skip
     got = made.given
@@ -542,8 +548,27 @@ def _note(
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
         assumed_visits=None if any(each.n_arm for each in known) else VISITS, visits_flip=visits_flip(sent, people),
-        halves=people.halves,
+        halves=people.halves, tests=tests_before(job, at), shown_cents=shown_by(known),
     )  # fmt: skip
+
+
+def shown_by(effects: Sequence[LineEffect]) -> float | None:
+    """The smallest gain per customer, in minor units, that the draws of some menu line, its groups together, would have
+    shown with 80 % power at 5 %; None where nothing drew."""
+    drew: dict[str, list[tuple[int, float]]] = {}
+    for each in effects:
+        if each.drawn_se_cents:
+            drew.setdefault(each.arm, []).append((each.n_arm, each.drawn_se_cents))
+    errors = [np.sqrt(sum((n * se) ** 2 for n, se in mine)) / sum(n for n, _ in mine) for mine in drew.values()]
+    return float(POWER * min(errors)) if errors else None
+
+
+def tests_before(job: Job, at: Moments) -> int:
+    """Windows of this campaign before this moment in which a line was drawn."""
+    if (drawn := all_draws(job.store)) is None:
+        return 0
+    mine = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") < at.asof)
+    return drawn.filter(mine & (pl.col("arms").list.len() > 0))["ts_ms"].n_unique()
 
 
 def visits_flip(sent: pl.DataFrame, people: People) -> float | None:

@@ -1,20 +1,18 @@
 """Step 3: profiles and past prices in; the discount response and the redemption model kept."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import NamedTuple
-
 import polars as pl
 
 from promolift import effect
 from promolift.errors import SupportError
 from promolift.results import effects
-from promolift.results.job import Job, Moments, moments
+from promolift.results.job import Job, Moments, mapped, moments
 from promolift.results.shop import Span
-from promolift.sql import some
+from promolift.sql import fetch, some
 from promolift.store.local import shard_expression
 
 KEY = ["campaign_id", "customer_id"]
+WEEK_OF = ["target", "product_id", "week"]
+FEW = 8  # sums that wait to be added up at once
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
 
 
@@ -39,20 +37,38 @@ def run(job: Job) -> None:
 def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     """The panel of all shards; of a hash sample of customers where there are more than a response needs."""
     clean, settings = job.clean, job.config.panel.model_copy(update={"weeks": at.weeks})
-    shards, products = clean.shards, clean.products
-    job.store.save("depths", effect.depth_sums(clean.events(), products, at.asof).order("target, product_id, week"))
+    shards = clean.shards
+    sums: list[pl.DataFrame] = []
+    for part in mapped(job, depth_sums_of, shards, at.asof):
+        sums = [together([*sums, part])] if len(sums) == FEW else [*sums, part]
+    job.store.save("depths", together(sums).sort(WEEK_OF))
     depths = job.effects.depths
     if not depths.filter("depth_sum > 0").limit(1).fetchall():
         raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
     share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
-    for done, shard in enumerate(shards, 1):
-        events = clean.events(shard)
-        if share < 1:
-            events = some(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
-        parts.append(effect.panel(events, products, depths, at.asof, settings).pl())
+    for done, part in enumerate(mapped(job, panel_of, shards, share, at, settings), 1):
+        parts.append(part)
         job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
     return pl.concat(parts)
+
+
+def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Sums of `effect.depth_sums` added up."""
+    return pl.concat(parts).group_by(WEEK_OF).agg(pl.col("lines", "depth_sum", "list_cents").sum())
+
+
+def depth_sums_of(job: Job, shard: int, asof_ms: int) -> pl.DataFrame:
+    """What the depths of a shard's lines add up to."""
+    return fetch(effect.depth_sums(job.clean.events(shard), job.clean.products, asof_ms))
+
+
+def panel_of(job: Job, shard: int, share: float, at: Moments, settings: effect.PanelSettings) -> pl.DataFrame:
+    """The panel of a share of a shard's customers."""
+    events = job.clean.events(shard)
+    if share < 1:
+        events = some(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
+    return fetch(effect.panel(events, job.clean.products, job.effects.depths, at.asof, settings))
 
 
 def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
@@ -65,10 +81,8 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
         if store.has(name):
             store.remove(name)
     try:
-        features = pl.concat(
-            effect.exposure_features(past, past.exposures.filter(_mine(job, shard))) for shard, past in _parts(job)
-        ).sort(KEY)
-        whole = history(job)
+        whole, shards = history(job), job.clean.shards
+        features = pl.concat(mapped(job, features_of, shards)).sort(KEY)
         outcomes = effect.redemption_outcomes(whole.exposures, whole.redemptions, at.asof)
         model = effect.fit_redemption(features, outcomes)
     except SupportError as reason:
@@ -77,42 +91,30 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
     del features
     if targets and any(item.activation != "automatic" for item in job.config.menu):
         covers = effect.target_covers(job.clean.products, targets)
-        asked = (effect.offer_features(past, at.asof, covers) for _, past in _parts(job))
-        store.save("redemption_odds", (_odds(model, rows) for rows in asked))
+        store.save("redemption_odds", mapped(job, odds_of, shards, model, covers, at.asof))
     return None
 
 
-def _odds(model: effect.RedemptionModel, asked: pl.DataFrame) -> pl.DataFrame:
+def features_of(job: Job, shard: int) -> pl.DataFrame:
+    """What the model reads of each past exposure of a shard's customers, whether they have events or not."""
+    past, mine = history(job, shard), f"{shard_expression('customer_id', len(job.clean.shards))} = {shard}"
+    return effect.exposure_features(past, past.exposures.filter(mine))
+
+
+def odds_of(job: Job, shard: int, model: effect.RedemptionModel, covers: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
+    """The odds of a coupon for each customer of a shard and target."""
+    asked = effect.offer_features(history(job, shard), asof_ms, covers)
     odds = asked.select("customer_id", pl.col("campaign_id").alias("target"))
     return odds.with_columns(pl.Series("redeem_prob", model.predict(asked)))
 
 
-class PastOfShard(NamedTuple):
-    """A shard of customers and what is known of them and of all campaigns."""
-
-    shard: int
-    past: effect.History
-
-
-def _parts(job: Job) -> Iterator[PastOfShard]:
-    """Shard by shard: memory holds the lines of one."""
-    whole = history(job)
-    for shard in job.clean.shards:
-        yield PastOfShard(shard, replace(whole, events=job.clean.events(shard)))
-
-
-def _mine(job: Job, shard: int) -> str:
-    """SQL for customers of one shard, whether they have events or not."""
-    return f"{shard_expression('customer_id', len(job.clean.shards))} = {shard}"
-
-
-def history(job: Job) -> effect.History:
-    """The campaign tables as the redemption model reads them."""
+def history(job: Job, shard: int | None = None) -> effect.History:
+    """The campaign tables as the redemption model reads them, and everybody's events, or one shard's."""
     clean = job.clean
     exposures, redemptions = clean.exposures, clean.redemptions
     if exposures is None or redemptions is None:
         raise SupportError("no past campaigns: give a promotions file that says who was sent what and who redeemed")
     return effect.History(
-        clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers,
+        clean.events(shard), exposures, redemptions, clean.products, clean.coupons, clean.customers,
         Span.load(job.store).first_ms,
     )  # fmt: skip

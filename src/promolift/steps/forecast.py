@@ -32,9 +32,10 @@ from promolift.results.forecasts import (
     Ordered,
     Predicted,
 )
-from promolift.results.job import Job
+from promolift.results.job import Job, mapped
 from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
+from promolift.store.local import TableDraft
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
@@ -255,27 +256,34 @@ def ranged(value_N: np.ndarray) -> dict[str, float]:
 
 def forecast_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
     """Table `outlook`, shard by shard; returns in how many next baskets each item is expected."""
+    expected_I = np.zeros(len(models.encoder.items))
+    with job.store.sharded("outlook") as put:
+        for expected in mapped(job, forecast_shard, job.clean.shards, scene, models, put):
+            for each_I in expected:
+                expected_I += each_I
+    return expected_I
+
+
+def forecast_shard(job: Job, shard: int, scene: "Scene", models: Models, put: TableDraft) -> list[np.ndarray]:
+    """A shard of the table written; the expected next baskets of each item, by batch of customers."""
     from promolift.profile.encoder_forecast import item_probs, item_vectors, log_share, standing, tell
     from promolift.steps.forecast_scene import leanings, of_shard
 
     model, fitted, shared = models
-    vec_ID = item_vectors(model)
-    expected_I = np.zeros(len(model.items))
-    with job.store.sharded("outlook") as put:
-        for shard in job.clean.shards:
-            h = of_shard(job, scene, shard)
-            visits_C, parts = np.diff(h.start_C), [empty(2 * vec_ID.shape[1])]
-            everyone = np.arange(len(h.customers))
-            for said in model.forecast(h, shared, everyone, np.full(len(everyone), scene.day)):
-                expected_I += item_probs(fitted, h, said).sum(axis=0)
-                rows = tell(model, fitted, h, said, scene.voice).with_columns(
-                    pl.Series("visits", visits_C[said.points.customer_P], dtype=pl.Int64),
-                    pl.Series("leans_to", leanings(scene, np.exp(log_share(said.logit_PI)), shared), dtype=pl.String),
-                    pl.lit(round(scene.day * DAY_MS)).alias("asof_ms"),
-                )
-                parts.append(outlook_rows(rows, standing(said, shared, vec_ID)))
-            put(shard, job.store.connection.from_arrow(pl.concat(parts).to_arrow()))
-    return expected_I
+    vec_ID, h = item_vectors(model), of_shard(job, scene, shard)
+    visits_C, parts, expected = np.diff(h.start_C), [empty(2 * vec_ID.shape[1])], []
+    everyone = np.arange(len(h.customers))
+    with few_threads(job):
+        for said in model.forecast(h, shared, everyone, np.full(len(everyone), scene.day)):
+            expected.append(item_probs(fitted, h, said).sum(axis=0))
+            rows = tell(model, fitted, h, said, scene.voice).with_columns(
+                pl.Series("visits", visits_C[said.points.customer_P], dtype=pl.Int64),
+                pl.Series("leans_to", leanings(scene, np.exp(log_share(said.logit_PI)), shared), dtype=pl.String),
+                pl.lit(round(scene.day * DAY_MS)).alias("asof_ms"),
+            )
+            parts.append(outlook_rows(rows, standing(said, shared, vec_ID)))
+    put(shard, job.store.connection.from_arrow(pl.concat(parts).to_arrow()))
+    return expected
 
 
 def empty(width: int) -> pl.DataFrame:

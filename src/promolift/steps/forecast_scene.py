@@ -4,6 +4,7 @@ Legend: P customers, I items, G shelves.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from promolift.profile.encoder_data import (
     read_purchases,
 )
 from promolift.profile.encoder_forecast import Voice
-from promolift.results.job import Job, moments
+from promolift.results.job import Job, mapped, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
 from promolift.store.local import shard_expression
 from promolift.tables import LEVEL
@@ -95,7 +96,7 @@ def set_scene(job: Job) -> Scene:
         items=items,
         stated=stated_attributes(job),
         channels=tuple(channels),
-        voice=Voice(lambda cents: money(cents, job.config.shop.currency), names),
+        voice=Voice(partial(money, currency=job.config.shop.currency), names),
         shelves=shelves,
         shelf_IG=shelf_IG,
     )
@@ -104,11 +105,10 @@ def set_scene(job: Job) -> Scene:
 def drawn(job: Job, scene: Scene) -> Histories:
     """Histories of the customers drawn for the training. SupportError if nothing in them is in the catalogue."""
     asof, shards = round(scene.day * DAY_MS), job.clean.shards
-    people = pl.concat([known(job, shard, asof) for shard in shards])
+    people = pl.concat(mapped(job, known, shards, asof))
     share = job.config.encoder.customers / max(people.len(), 1)
     chosen = people.filter(pl.Series(hash_units("encoder", people.to_list())) < share)
-    mine = pl.col("customer_id").is_in(chosen.implode())
-    lines = pl.concat([purchases(job, shard, scene.goods, asof).filter(mine) for shard in shards])
+    lines = pl.concat(mapped(job, purchases, shards, scene.goods, asof, chosen))
     if lines.is_empty():
         raise SupportError("encoder: no purchase of anything in the catalogue; give the products a category")
     return histories(lines, scene.items, scene.stated, chosen.to_list(), scene.channels)
@@ -136,10 +136,11 @@ def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
     return fetch(sql.run(query, e=job.clean.events().filter(f"ts_ms < {asof_ms}"), products=job.clean.products))
 
 
-def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
-    """One shard's purchase lines before the moment."""
+def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int, of: pl.Series | None = None) -> pl.DataFrame:
+    """One shard's purchase lines before the moment, of all its customers or those `of`."""
     events = job.clean.events(shard).filter(f"ts_ms < {asof_ms}")
-    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type").lines
+    lines = read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type").lines
+    return lines if of is None else lines.filter(pl.col("customer_id").is_in(of.implode()))
 
 
 def known(job: Job, shard: int, asof_ms: int) -> pl.Series:

@@ -1,25 +1,25 @@
 """Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import time
 
 import polars as pl
-from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
 from promolift.config import RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
-from promolift.results.job import Job
+from promolift.results.job import Job, mapped
 from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.sql import ident, literal
 from promolift.store import Store, shards_for
+from promolift.store.local import TableDraft
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 
 CLEANERS = {
@@ -88,7 +88,7 @@ def joined_as_written(store: Store) -> Iterator[None]:
 class Aside:
     """Where rejected rows go, piece by piece: a file full of bad rows must not fill the memory."""
 
-    def __init__(self, store: Store, put: Callable[[int, Relation], None]) -> None:
+    def __init__(self, store: Store, put: TableDraft) -> None:
         """`put` writes one numbered piece of the table of rejected rows."""
         self.store, self.put, self.pieces = store, put, 0
         self.of_events: list[int] = []
@@ -210,15 +210,12 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
             by = "customer_id" if "customer_id" in read.columns else "_customer"
             parts.append(stack.enter_context(store.split(read, shards, by)))
         put = stack.enter_context(store.sharded("events"))
-        for shard in range(shards):
-            kept = []
-            for source, part, bad in zip(logs, parts, set_aside, strict=True):
-                judged = data.judged_events(part[shard](), source.mapping, rules)
-                kept.append(judged.accepted)
-                bad.append(judged.aside)
-                counts = counts + judged.counts
-            put(shard, [kept[0] if len(kept) == 1 else pl.concat(kept).sort(ORDER, nulls_last=True)])
-            job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
+        mappings = [source.mapping for source in logs]
+        for done, judged in enumerate(mapped(job, clean_shard, range(shards), parts, mappings, rules, put), 1):
+            for one, bad in zip(judged, set_aside, strict=True):
+                bad.append(one.aside)
+                counts = counts + one.counts
+            job.tell("ingest", 0.5 + 0.4 * done / shards, f"{counts.accepted:,} events taken")
     for source, bad in zip(logs, set_aside, strict=True):
         aside.again(source, bad)
         counts = aside.unreadable(counts, source)
@@ -229,11 +226,24 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     return counts
 
 
+def clean_shard(
+    job: Job, shard: int, parts: list[list[Path]], mappings: list[data.Mapping], rules: data.CleanRules, put: TableDraft
+) -> list[data.JudgedShard]:
+    """One shard of all logs written; of each log what was set aside, and the counts."""
+    judged = [
+        data.judged_events(job.store.part(of_log[shard]), mapping, rules)
+        for of_log, mapping in zip(parts, mappings, strict=True)
+    ]
+    kept = [each.accepted for each in judged]
+    put(shard, [kept[0] if len(kept) == 1 else pl.concat(kept).sort(ORDER, nulls_last=True)])
+    return [each._replace(accepted=each.accepted.clear()) for each in judged]
+
+
 def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> None:
     """The health report, and the span of the events that the other steps go by."""
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
-    summary = data.summarise((job.clean.events(shard) for shard in job.clean.shards), **tables)
+    summary = data.summarise(mapped(job, sums_of, job.clean.shards), **tables)
     notes = [note for source in raw.values() for note in source.mapping.notes]
     found = data.health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
@@ -242,6 +252,11 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
         store
     )
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)
+
+
+def sums_of(job: Job, shard: int) -> data.ShardSums:
+    """What the summary needs of one shard."""
+    return data.shard_sums(job.clean.events(shard))
 
 
 def unsaid_repeats(counts: data.Counts, raw: dict[str, Raw]) -> list[str]:

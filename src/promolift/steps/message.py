@@ -10,7 +10,7 @@ from promolift import deliver, message
 from promolift.config import Config
 from promolift.offer import make_offer
 from promolift.results import effects, reasons
-from promolift.results.job import Job, moments
+from promolift.results.job import Job, mapped, moments
 from promolift.results.messages import PoolWords, read_tallies
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
@@ -153,8 +153,13 @@ def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 def _lately(job: Job, asof: int, customer_ids: pl.Series) -> pl.DataFrame:
     mine = pl.DataFrame({"customer_id": customer_ids.unique()})
     sql = bind(MET, since=asof - MET_DAYS * DAY_MS, asof=asof)
-    met = pl.concat([fetch(query(sql, events=job.clean.events(shard), mine=mine)) for shard in job.clean.shards])
+    met = pl.concat(mapped(job, met_by, job.clean.shards, sql, mine))
     return met.join(job.clean.catalogue.select("product_id", "name", "category", "type"), on="product_id", how="left")
+
+
+def met_by(job: Job, shard: int, sql: str, mine: pl.DataFrame) -> pl.DataFrame:
+    """What those of a shard looked at and bought lately."""
+    return fetch(query(sql, events=job.clean.events(shard), mine=mine))
 
 
 def _met(met: pl.DataFrame) -> pl.DataFrame:

@@ -3,20 +3,24 @@
 What an encoder forecasts, where one is asked for, is kept beside them (forecast.py).
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from typing import NamedTuple
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile, sql
 from promolift.errors import StepError
-from promolift.results.job import Job, Moments, moments
+from promolift.profile.shared import Tables
+from promolift.results.job import Job, Moments, mapped, moments
 from promolift.results.shop import PurchaseMembers, Unknown
 from promolift.sql import DAY_MS, bind
 from promolift.steps import forecast
+from promolift.store.local import Scratch, TableDraft
 from promolift.tables import AFFINITIES
 
+Pass = Callable[[profile.Shard, profile.Shared, profile.ProfileSettings], Tables]
 KNOWN = """
 select customer_id, asof_ms from (
     select customer_id, min(ts_ms) as first_ms from events group by customer_id
@@ -37,25 +41,47 @@ def run(job: Job) -> None:
         total, done = len(shards) * (len(profile.STEPS) + 1) + 1, 0
         for step in profile.STEPS:
             parts = []
-            for shard in shards:
-                parts.append(step(open_shard(job, shard, kept.part(str(shard))), shared, settings))
+            for part in mapped(job, one_pass, shards, step, shared, settings, kept):
+                parts.append(part)
                 done += 1
                 job.tell("profile", done / total, "what customers have in common")
             shared = shared.plus(parts)
-        facts = []
+        facts, spoken_of = list[pl.DataFrame](), sorted({*planned, *earlier})
         with store.sharded("profiles") as put_p, store.sharded("interests") as put_i:
-            for shard in shards:
-                here = open_shard(job, shard, kept.part(str(shard)))
-                known = sql.kept(moments_of(here.events, asofs))
-                put_p(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
-                put_i(shard, [profile.interests(here, known, shared, settings)])
-                spoken_of = sql.kept(moments_of(here.events, sorted({*planned, *earlier})))
-                facts += count(here, spoken_of, shared, settings, at)
+            puts = ProfileDrafts(put_p, put_i)
+            for sums in mapped(job, write_profiles, shards, shared, settings, spoken_of, kept, puts):
+                facts += sums
                 done += 1
                 job.tell("profile", done / total, "one row per customer")
-        forecast_purchases(job, {shard: kept.part(str(shard)) for shard in shards}, facts, settings)
+        forecast_purchases(job, kept, facts, settings)
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     forecast.run(job)
+
+
+class ProfileDrafts(NamedTuple):
+    """The tables that are written customer by customer."""
+
+    profiles: TableDraft
+    interests: TableDraft
+
+
+def one_pass(
+    job: Job, shard: int, step: Pass, shared: profile.Shared, settings: profile.ProfileSettings, kept: Scratch
+) -> Tables:
+    """One of profile.STEPS on a shard."""
+    return step(open_shard(job, shard, kept.part(str(shard))), shared, settings)
+
+
+def write_profiles(
+    job: Job, shard: int, shared: profile.Shared, settings: profile.ProfileSettings, spoken_of: list[int],
+    kept: Scratch, put: ProfileDrafts,
+) -> list[pl.DataFrame]:  # fmt: skip
+    """A shard's profiles and interests written, and what `count` keeps and returns."""
+    here = open_shard(job, shard, kept.part(str(shard)))
+    known = sql.kept(moments_of(here.events, list(shared.asofs)))
+    put.profiles(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
+    put.interests(shard, [profile.interests(here, known, shared, settings)])
+    return count(here, sql.kept(moments_of(here.events, spoken_of)), shared, settings, moments(job))
 
 
 def count(
@@ -72,29 +98,31 @@ def count(
     return [each.facts for each in found]
 
 
-def forecast_purchases(
-    job: Job,
-    kept: Mapping[int, Mapping[str, pl.DataFrame]],
-    sums: list[pl.DataFrame],
-    settings: profile.ProfileSettings,
-) -> None:
+def forecast_purchases(job: Job, kept: Scratch, sums: list[pl.DataFrame], settings: profile.ProfileSettings) -> None:
     """Table `affinities` as of the plan's and the check's moment, by forecasters that learned from the windows before.
 
     `kept` is what `count` kept of each shard, and `sums` what it returned.
     """
-    at, facts = moments(job), profile.together(sums)
-    past = profile.PurchaseHistories(pl.concat(part["past"] for part in kept.values()), facts)
+    at, facts, shards = moments(job), profile.together(sums), job.clean.shards
+    past = profile.PurchaseHistories(pl.concat(kept.part(str(shard))["past"] for shard in shards), facts)
     earlier: dict[int, profile.MemberNote] = {}
     with suppress(StepError):  # there was no run, or one of another version
         notes = PurchaseMembers.load(job.store)
         earlier = {at.check: notes.at_check, at.asof: notes.at_plan}
     made = {asof: profile.forecast(past, asof, settings, earlier.get(asof)) for asof in (at.check, at.asof)}
     with job.store.sharded("affinities") as put:
-        for shard, part in kept.items():
-            counted = part["planned"]
-            now = ((each, counted.filter(pl.col("asof_ms") == asof)) for asof, each in made.items())
-            put(shard, [each.expect(profile.PurchaseHistories(rows, facts)) for each, rows in now])
+        for _ in mapped(job, write_affinities, shards, made, facts, kept, put):
+            pass
     PurchaseMembers(at_check=made[at.check].note, at_plan=made[at.asof].note).keep(job.store)
+
+
+def write_affinities(
+    job: Job, shard: int, made: dict[int, profile.Forecast], facts: pl.DataFrame, kept: Scratch, put: TableDraft
+) -> None:
+    """A shard's table by the forecaster of each moment."""
+    counted = kept.part(str(shard))["planned"]
+    now = ((each, counted.filter(pl.col("asof_ms") == asof)) for asof, each in made.items())
+    put(shard, [each.expect(profile.PurchaseHistories(rows, facts)) for each, rows in now])
 
 
 def profile_settings(job: Job) -> profile.ProfileSettings:

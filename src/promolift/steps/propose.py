@@ -22,8 +22,8 @@ from promolift.offer.proposals import (
 from promolift.offer.repair import repair, with_terms
 from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
-from promolift.results.job import Job, Moments
-from promolift.sql import bind, fetch, run
+from promolift.results.job import Job, Moments, found_in, mapped
+from promolift.sql import bind
 from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, evidence_floor
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
@@ -156,14 +156,8 @@ def drawn(
 
 def accepted(job: Job, at: Moments) -> pl.DataFrame:
     """What was bought with a coupon before the plan, as PROPOSALS."""
-    sql = bind(ACCEPTED, asof=at.asof)
-    parts = [_accepted(job, shard, sql) for shard in job.clean.shards]
-    rows = pl.concat(parts)
+    rows = pl.concat(mapped(job, found_in, job.clean.shards, bind(ACCEPTED, asof=at.asof)))
     if rows.is_empty():
         raise SupportError("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'")
     rest = {"scope": "category", "benefit": "percent_off", "amount_cents": 0, "min_spend_cents": 0}
     return PROPOSALS.conform(rows.with_columns(pl.lit(value).alias(name) for name, value in rest.items()))
-
-
-def _accepted(job: Job, shard: int, sql: str) -> pl.DataFrame:
-    return fetch(run(sql, events=job.clean.events(shard), products=job.clean.products))

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import polars as pl
 
 from promolift import sql
+from promolift.offer.menu import MenuItem
 from promolift.offer.proposals import OfferInputs
 from promolift.offer.replay import past_orders, replay
-from promolift.results.job import Job, Moments
-from promolift.results.segments import members
+from promolift.profile import as_list
+from promolift.results.job import Job, Moments, found_in, mapped
+from promolift.results.segments import fairness_groups, members
 from promolift.results.tables import EVERYBODY, Among
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
@@ -55,26 +58,55 @@ order by customer_id, order_id, product_id, category
 MOST_BASKETS, MOST_ORDERS, BASKET_DAYS = 8, 400_000, 364  # of one customer, of all, and how far back
 
 
+class SharedScene(NamedTuple):
+    """What the candidates of all shards are made from: see CandidateScene; None where none of them needs it."""
+
+    resting: pl.DataFrame
+    prices: pl.DataFrame | None
+    segments: pl.DataFrame | None
+
+
 @dataclass(frozen=True)
 class CandidateScene:
-    """What candidates are made from; what all of them share is read once, when it is first needed."""
+    """What candidates are made from; what all of them share is read once, when it is first needed, or was `known`."""
 
     job: Job
     at: Moments
+    known: SharedScene | None = None
+
+    def shared(self) -> SharedScene:
+        """What other processes need not read again."""
+        prices = self.prices if self.job.profiled.has_interests(self.at.asof) else None
+        return SharedScene(self.resting, prices, self.segments if self.job.config.segment else None)
 
     @cached_property
     def resting(self) -> pl.DataFrame:
         """What is not offered to whom again yet."""
-        return list_resting(self.job, self.at.asof)
+        return list_resting(self.job, self.at.asof) if self.known is None else self.known.resting
 
     @cached_property
     def prices(self) -> pl.DataFrame:
-        return product_prices(self.job, self.at.asof)
+        known = self.known and self.known.prices
+        return product_prices(self.job, self.at.asof) if known is None else known
 
     @cached_property
     def segments(self) -> pl.DataFrame:
         """Of everybody: some go by how all others spend."""
-        return members(self.job, self.job.profiled.profiles(self.at.asof))
+        known = self.known and self.known.segments
+        return members(self.job, self.job.profiled.profiles(self.at.asof)) if known is None else known
+
+    @cached_property
+    def groups(self) -> pl.DataFrame | None:
+        """customer_id and the groups that limits of fairness name; None where there are none."""
+        if not self.job.config.fairness.limited:
+            return None
+        return as_list(fairness_groups(self.job, self.job.profiled.profiles(self.at.asof)))
+
+    def grouped(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Candidates with their customers' groups, where limits of fairness need them."""
+        if self.groups is None:
+            return rows
+        return rows.join(self.groups, on="customer_id", how="left", maintain_order="left")
 
     def inputs(self, among: Among = EVERYBODY) -> OfferInputs:
         """The customers, and what an offer could be about for each."""
@@ -93,10 +125,14 @@ def list_replays(job: Job, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFra
         return None
     most = max(1, min(MOST_BASKETS, MOST_ORDERS // max(job.profiled.size, 1)))
     query = bind(BASKETS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms, most=most)
-    delivery, products = job.config.value.delivery_cost_cents, job.clean.products
     shards = job.clean.shards if among.shard is None else [among.shard]
-    orders = (fetch(sql.run(query, events=among.rows(job.clean.events(shard)), products=products)) for shard in shards)
-    return pl.concat(replay(past_orders(each), items, delivery) for each in orders)
+    return pl.concat(mapped(job, replayed, shards, query, among, items))
+
+
+def replayed(job: Job, shard: int, query: str, among: Among, items: list[MenuItem]) -> pl.DataFrame:
+    """The same of one shard."""
+    orders = past_orders(found_in(job, shard, query, among))
+    return replay(orders, items, job.config.value.delivery_cost_cents)
 
 
 def list_targets(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
@@ -128,8 +164,8 @@ def list_targets(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.D
 def product_prices(job: Job, asof_ms: int) -> pl.DataFrame:
     """product_id, price: in the catalogue, else the mean of what was paid before discounts."""
     query = bind(PRICES, asof=asof_ms)
-    sums = [fetch(sql.run(query, events=job.clean.events(shard))) for shard in job.clean.shards]
-    paid = pl.concat(sums).group_by("product_id").agg(pl.col("list_cents", "units").sum())
+    sums = pl.concat(mapped(job, found_in, job.clean.shards, query))
+    paid = sums.group_by("product_id").agg(pl.col("list_cents", "units").sum())
     listed = fetch(job.clean.products.project("product_id, price_cents"))
     return listed.join(paid, on="product_id", how="full", coalesce=True).select(
         "product_id", pl.coalesce(pl.col("price_cents"), pl.col("list_cents") / pl.col("units")).alias("price")

@@ -1,8 +1,10 @@
 """Changes from many threads and an event loop in; each kept durably, many in one commit, or refused whole, out.
 
 All that waits runs in one transaction and is answered after the commit (group commit): a disk that syncs 250 times a
-second still keeps thousands of changes. SQLite runs in WAL mode with synchronous=FULL; on PostgreSQL a lock per
-transaction makes the writers of several processes take turns, so that both run the same rules.
+second still keeps thousands of changes. SQLite runs in WAL mode with synchronous=FULL. On PostgreSQL the writers of
+several processes work beside each other: a change that says what it must have to itself (`locks`: names of customers,
+campaigns, keys) waits only for those who have the same; any other has the whole ledger, and waits for all. An earlier
+version, which knows but the one lock of the whole ledger, may run beside this one.
 
 Two threads that want Python's interpreter at once wait for each other at every statement. So brief changes that an
 event loop asks for run in its own thread where the database is a file, and only their commit, which waits for the disk,
@@ -14,7 +16,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,23 +24,36 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
-from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql, together
+from promolift.store.ledger_schema import (
+    HELD,
+    LEDGER_LOCK,
+    MEMO,
+    LedgerError,
+    NotHeldError,
+    driver_sql,
+    hold,
+    together,
+    volatile,
+)
 
 LOG = logging.getLogger("promolift.store")
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
+Locks = Callable[[Connection, list[Any]], Iterable[str]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
 SLICE_S = 0.002  # how long others run in a commit that brief changes wait for
 LOCKED_S = 30.0  # how long another process may hold the database
 STUCK_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
-WRITER_LOCK = 7_063_518  # any number of our own; PostgreSQL's advisory lock
+MOST_LOCKS = 1000  # names that one transaction holds; with more it takes the whole ledger, which is one lock
 # The writers' turns are counted once the lock is there, so that each knows whether another has written since its last.
-TURN = f"with mine as materialized (select pg_advisory_xact_lock({WRITER_LOCK})) select nextval('turns') from mine"
+TURN = "with mine as materialized (select pg_advisory_xact_lock{}({})) select nextval('turns') from mine"
+ALONE, BESIDE = (TURN.format(how, LEDGER_LOCK) for how in ("", "_shared"))
+TRIES, LOCK_TIMEOUT = 30, "55P03"  # to change a table that somebody reads, each a second at most
 MEMO_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
 
 
@@ -51,6 +66,7 @@ class _Task:
     future: Future[Any] | asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop | None = None
     late: Callable[[Any], object] | None = None
+    locks: Locks | None = None
 
 
 class _Outcome(NamedTuple):
@@ -133,33 +149,50 @@ class Ledger:
     def _start(self) -> None:
         """Make missing tables; where that fails, no connection stays open."""
         try:
-            with self._writer.begin() as connection:
-                if self.sqlite:
-                    driver_sql(connection, "begin immediate")
-                open_tables(connection)
+            for left in reversed(range(TRIES)):
+                try:
+                    self._open_tables()
+                    break
+                except OperationalError as error:  # a table is being read: nobody waits behind us for longer
+                    if not left or getattr(error.orig, "sqlstate", None) != LOCK_TIMEOUT:
+                        raise
+                    sleep(PATIENCE_S * (TRIES - left))
             if self.sqlite:  # the loop must not wait; the writer does, see `_open`
                 driver_sql(self._connection(), "pragma busy_timeout = 0")
         except BaseException:
             self._dispose()
             raise
 
+    def _open_tables(self) -> None:
+        with self._writer.begin() as connection:
+            if self.sqlite:
+                driver_sql(connection, "begin immediate")
+            else:  # two that open a new ledger at once take turns; none changes a table that others write to
+                driver_sql(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
+                driver_sql(connection, "set local lock_timeout = '1s'")
+            open_tables(connection)
+
     def _dispose(self) -> None:
         for engine in (self._writer, self._readers):
             engine.dispose()
 
-    def submit(self, work: Work, payload: Any = None) -> Future[Any]:
+    def submit(self, work: Work, payload: Any = None, locks: Locks | None = None) -> Future[Any]:
         """The future result of `work(connection, [payload])[0]`; it is there once the change is durable.
 
         Payloads of the same `work` that wait together are handed over in one call; if that raises, they are tried one
         by one, so that a bad one fails alone. `work` runs in the writer's thread and must not call the ledger.
+
+        `locks(connection, payloads)` names what the work must have to itself among processes on one PostgreSQL; left
+        out, it is everything. Where the work finds that it needs more (`need`), it is begun again with everything.
         """
         future: Future[Any] = Future()
-        self._put(_Task(work, payload, future))
+        self._put(_Task(work, payload, future, locks=locks))
         return future
 
     def call(
-        self, work: Work, payload: Any = None, brief: bool = False, late: Callable[[Any], object] | None = None
-    ) -> asyncio.Future[Any]:
+        self, work: Work, payload: Any = None, brief: bool = False, late: Callable[[Any], object] | None = None,
+        locks: Locks | None = None,
+    ) -> asyncio.Future[Any]:  # fmt: skip
         """Like `submit`, for the running event loop: results of one commit wake it once, not one by one.
 
         `brief`: `work` takes a millisecond or so and may run in the loop's own thread. `late` gets the result, or
@@ -167,7 +200,7 @@ class Ledger:
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        task = _Task(work, payload, future, loop, late)
+        task = _Task(work, payload, future, loop, late, locks)
         if not brief:
             self._put(task)
         elif self._put_brief(task):
@@ -177,6 +210,16 @@ class Ledger:
     def write(self, work: Work, payload: Any = None, timeout: float | None = None) -> Any:
         """Like `submit`, but waits for the result."""
         return self.submit(work, payload).result(timeout)
+
+    def settled(self, find: Callable[[Connection], int]) -> int:
+        """The latest number or moment below which nothing is kept any more: `find` looks for it when no other process
+        is in the middle of a change. Otherwise a row may come to light after another with a later number.
+        """
+        if not self.sqlite:
+            found: int = self.write(lambda db, some: [find(db) for _ in some])
+            return found
+        with self.read() as db:
+            return find(db)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -300,7 +343,8 @@ class Ledger:
         """Keep what is brief, and of the writer's own changes what there is time for."""
         try:
             prepared = prepared or self._open(brief, wait=True)
-            prepared.outcomes.extend(self._run_own(prepared.connection))
+            if HELD not in prepared.connection.info:  # beside others only what says beforehand what it must have
+                prepared.outcomes.extend(self._run_own(prepared.connection))
         except BaseException as error:
             if prepared:
                 with suppress(Exception):
@@ -333,16 +377,33 @@ class Ledger:
 
     def _open(self, group: list[_Task], wait: bool) -> _Prepared:
         """Run a group in a new transaction, still to be committed; `wait` while another process holds the database."""
+        if self.sqlite:
+            return self._ran(group, wait, beside=False)
+        with self._turn:
+            beside = all(task.locks for task in (*group, *self._tasks[:1]))
+            self._group = group = group + self._tasks[:1] if beside else group
+            self._tasks = self._tasks[1:] if beside else self._tasks
+        with suppress(NotHeldError):
+            return self._ran(group, wait, beside)
+        return self._ran(group, wait, beside=False)
+
+    def _ran(self, group: list[_Task], wait: bool, beside: bool) -> _Prepared:
         by_work, outcomes = _by_work(group), list[_Outcome]()
-        connection = self._begun(wait)
+        connection = self._begun(wait, beside)
         try:
+            if beside:
+                hold(connection, _wanted(connection, by_work.values()))
             if len(by_work) == 1:  # then the transaction does for a savepoint, which would be waited for twice
                 ((work, tasks),) = by_work.items()
                 try:
                     return _Prepared(connection, _results(connection, work, tasks))
+                except NotHeldError:
+                    raise
                 except BaseException:
                     self._undo(connection)
-                connection = self._begun(wait)
+                connection = self._begun(wait, beside)
+                if beside:
+                    hold(connection, _wanted(connection, by_work.values()))
             for work, tasks in by_work.items():
                 outcomes.extend(_run(connection, work, tasks))
         except BaseException:
@@ -352,6 +413,8 @@ class Ledger:
 
     def _finish(self, connection: Connection, outcomes: list[_Outcome]) -> list[_Outcome]:
         connection.info.pop(MEMO, None)
+        if connection.info.pop(HELD, None) is not None:
+            volatile(self._memo)
         try:
             driver_sql(connection, "commit")
         except Exception as error:
@@ -366,8 +429,9 @@ class Ledger:
             self._kept_open = self._writer.connect().execution_options(isolation_level="AUTOCOMMIT")
         return self._kept_open
 
-    def _begun(self, wait: bool) -> Connection:
-        """A connection in a new transaction; `wait` while another process holds the SQLite file.
+    def _begun(self, wait: bool, beside: bool) -> Connection:
+        """A connection in a new transaction, `beside` others or alone; `wait` while another process holds the SQLite
+        file.
 
         A server that was started anew ends the connection: nothing is done by then, and another one is taken.
         """
@@ -375,7 +439,9 @@ class Ledger:
         while True:
             connection = self._connection()
             try:
-                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite))
+                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite, beside))
+                if beside:
+                    volatile(self._memo)
                 return connection
             except BaseException as error:
                 self._undo(connection)
@@ -398,6 +464,7 @@ class Ledger:
         self._memo = {}
         try:
             connection.info.pop(MEMO, None)
+            connection.info.pop(HELD, None)
             if not self.sqlite or _driver(connection).in_transaction:  # a full disk may have ended it already
                 driver_sql(connection, "rollback")
         except Exception:
@@ -424,7 +491,7 @@ class Ledger:
                     loop.call_soon_threadsafe(self._after, mine)
 
 
-def _turn(connection: Connection, sqlite: bool) -> int:
+def _turn(connection: Connection, sqlite: bool, beside: bool) -> int:
     """Begin; a number that tells whether another connection has written since the last transaction."""
     driver = _driver(connection)
     if sqlite:
@@ -432,12 +499,26 @@ def _turn(connection: Connection, sqlite: bool) -> int:
         return int(driver.execute("pragma data_version").fetchone()[0])
     with together(connection):
         driver.execute("begin isolation level read committed")  # else it sees what was there before its turn
-        asked = driver.execute(TURN)
+        asked = driver.execute(BESIDE if beside else ALONE)
     return int(asked.fetchone()[0])
 
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
+
+
+def _wanted(connection: Connection, groups: Iterable[list[_Task]]) -> set[str]:
+    """What the works of a transaction must have to themselves. NotHeldError where that is so much as to be all."""
+    found = set[str]()
+    for tasks in groups:
+        by_locks: dict[Locks | None, list[Any]] = {}
+        for task in tasks:
+            by_locks.setdefault(task.locks, []).append(task.payload)
+        for locks, payloads in by_locks.items():
+            found.update(locks(connection, payloads) if locks else ())
+    if len(found) > MOST_LOCKS:
+        raise NotHeldError
+    return found
 
 
 def _lost(tasks: list[_Task], error: BaseException) -> list[_Outcome]:
@@ -478,6 +559,8 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcom
         outcomes = _results(connection, work, tasks)
         driver_sql(connection, "release savepoint work")
         return outcomes
+    except NotHeldError:
+        raise
     except BaseException as error:  # whatever it is, it is the caller's: the writer goes on
         try:
             driver_sql(connection, "rollback to savepoint work")

@@ -8,7 +8,19 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.hashing import sha256_of
-from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Members, Query, Refused, driver_sql, members, memo
+from promolift.store.ledger_schema import (
+    ANSWERS,
+    AUDIT,
+    CHAIN_LOCK,
+    THINGS,
+    Members,
+    Query,
+    Refused,
+    driver_sql,
+    held,
+    members,
+    memo,
+)
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
 CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
@@ -88,6 +100,8 @@ def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None
 def audit_all(db: Connection, notes: Sequence[AuditNote]) -> None:
     """Add rows to the chain."""
     kept = memo(db)
+    if held(db) is not None and "audit" not in kept:
+        driver_sql(db, f"select pg_advisory_xact_lock({CHAIN_LOCK})")
     seq, link = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))
     rows = []
     for ts_ms, (actor, action, subject), old, new in notes:

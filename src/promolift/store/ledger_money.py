@@ -7,7 +7,7 @@ checks come before all writes, so that a refusal changes nothing.
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
@@ -43,8 +43,11 @@ from promolift.store.ledger_schema import (
     Members,
     Query,
     Refused,
+    campaigns_held,
     members,
     memo,
+    need,
+    of_campaign,
     together,
 )
 
@@ -85,11 +88,9 @@ FOLDED_CODES = Query(
     )
     .limit(literal_column("2"))
 )
-LATE = Query(
-    select(REDEMPTIONS).where(
-        REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
-    )
-)
+OVER = REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
+LATE = Query(select(REDEMPTIONS).where(*OVER))
+LATE_OF = Query(select(REDEMPTIONS).where(*OVER, REDEMPTIONS.c.campaign_id.op("in")(NAMES)))
 KEEP = Query(
     insert(REDEMPTIONS).inline(),
     then=" on conflict (redemption_id) do update set status = excluded.status, final_cents = excluded.final_cents",
@@ -193,8 +194,10 @@ class Books:
         self.expired = 0
 
     def __enter__(self) -> Self:
-        """The books themselves, after all reservations whose time is over have given their money back."""
-        late = LATE.dicts(self.db, open="reserved", now_ms=self.now_ms)
+        """The books themselves, after all reservations whose time is over have given their money back: of those
+        campaigns that are held, where others work beside.
+        """
+        late = late_now(self.db, self.now_ms, campaigns_held(self.db))
         self._rows |= {row["redemption_id"]: row for row in late}
         for row in late:
             self._put({**row, "status": "expired"}, row, "issued")
@@ -313,6 +316,7 @@ class Books:
         offer = row["campaign_id"], row["offer_id"]
         found = self._limits.get(offer)
         if found is None:
+            need(self.db, of_campaign(offer[0]))
             found = self._limits[offer] = _limits(self.db, *offer)
         return found
 
@@ -401,6 +405,20 @@ def reserve(db: Connection, claim: Claim) -> Row:
     """One reservation: see `Books.reserve`."""
     with Books(db, claim.now_ms) as books:
         return books.reserve(claim)
+
+
+def late_now(db: Connection, now_ms: int, campaigns: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """The reservations whose time is over, of these campaigns or of all."""
+    over = {"open": "reserved", "now_ms": now_ms}
+    return LATE.dicts(db, **over) if campaigns is None else LATE_OF.dicts(db, **over, names=members(campaigns))
+
+
+def to_redeem(db: Connection, campaigns: Iterable[str]) -> set[str]:
+    """What those who move money of these campaigns must have to themselves: each, and what they all count in, if it is
+    limited.
+    """
+    shared = {ALL_CAMPAIGNS} if all_limits(db, ALL_CAMPAIGNS) else set()
+    return {of_campaign(each) for each in {*campaigns, *shared}}
 
 
 def expire(db: Connection, now_ms: int) -> int:
@@ -581,7 +599,10 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 
 
 def _limits(db: Connection, campaign: str, offer: str) -> list[dict[str, Any]]:
-    limits = [*all_limits(db, campaign), *all_limits(db, ALL_CAMPAIGNS)]
+    shared = all_limits(db, ALL_CAMPAIGNS)
+    if shared:
+        need(db, of_campaign(ALL_CAMPAIGNS))
+    limits = [*all_limits(db, campaign), *shared]
     return [each for each in limits if each["offer_id"] in ("", offer)]
 
 

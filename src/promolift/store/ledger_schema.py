@@ -32,6 +32,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex, DropIndex
 
 from promolift.errors import ConfigError, PromoError
+from promolift.hashing import hash_int
 
 META = MetaData()
 Big = BigInteger()
@@ -327,6 +328,77 @@ def together(db: Connection) -> AbstractContextManager[object]:
     and those that are asked for are there at its end."""
     driver: Any = db.connection.dbapi_connection
     return nullcontext() if db.dialect.name == "sqlite" else cast(AbstractContextManager[object], driver.pipeline())
+
+
+class NotHeldError(Exception):
+    """A change that runs beside others needs what it did not name: it is to be run again with everything."""
+
+
+def hold(db: Connection, names: Iterable[str]) -> None:
+    """Wait until nobody else has any of `names`, and have them until the transaction ends. Before its first change."""
+    mine = frozenset(names)
+    if mine:  # always in the same order, so that no two wait for each other
+        driver: Any = db.connection.dbapi_connection
+        driver.execute(TAKE_ALL, [sorted(map(_number, mine))])
+    db.info[HELD] = mine
+
+
+def need(db: Connection, name: str) -> None:
+    """Raises NotHeldError in a transaction that runs beside others and did not name this."""
+    held = db.info.get(HELD)
+    if held is not None and name not in held:
+        raise NotHeldError(name)
+
+
+def held(db: Connection) -> frozenset[str] | None:
+    """What this transaction has to itself; None for everything."""
+    found: frozenset[str] | None = db.info.get(HELD)
+    return found
+
+
+def campaigns_held(db: Connection) -> list[str] | None:
+    """The campaigns among what it has to itself; None for all of them."""
+    mine = held(db)
+    return (
+        None if mine is None else [each.removeprefix(CAMPAIGN_LOCK) for each in mine if each.startswith(CAMPAIGN_LOCK)]
+    )
+
+
+def nothing(_: Connection, __: list[Any]) -> frozenset[str]:
+    """The locks of what only reads, or touches but its own rows."""
+    return frozenset()
+
+
+def of_customer(customer_id: str) -> str:
+    """The name of the lock on what is given to a customer and said by them."""
+    return f"u:{customer_id}"
+
+
+def of_campaign(campaign_id: str) -> str:
+    """The name of the lock on a campaign's limits, pace and stock of codes."""
+    return f"{CAMPAIGN_LOCK}{campaign_id}"
+
+
+def of_key(key: str) -> str:
+    """The name of the lock on an Idempotency-Key."""
+    return f"k:{key}"
+
+
+def _number(name: str) -> int:
+    return hash_int(name) - 2**63  # as PostgreSQL has 64 bits with a sign
+
+
+def volatile(kept: dict[Any, Any]) -> None:
+    """Forget of a memo what those beside may change: all but the rules, which change in nobody's company."""
+    for name in [name for name in kept if not isinstance(name, tuple)]:
+        del kept[name]
+
+
+LEDGER_LOCK = 7_063_518  # any number of our own; PostgreSQL's advisory lock on everything, shared by those beside
+CHAIN_LOCK = LEDGER_LOCK + 1  # of the audit log, which is one chain: taken last, and for the shortest time
+TAKE_ALL = "select pg_advisory_xact_lock(each) from unnest(%s::bigint[]) each"
+HELD = "promolift locks"
+CAMPAIGN_LOCK = "c:"
 
 
 def memo(db: Connection) -> dict[Any, Any]:

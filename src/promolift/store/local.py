@@ -15,11 +15,11 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import chain
 from pathlib import Path
+from socket import gethostname
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.kept import KEPT
 from promolift.sql import ident, literal
-from promolift.store.remote import Remote, on_this_machine, url_of
+from promolift.store.remote import PARTS, Remote, on_this_machine, url_of
 
 try:
     import fcntl
@@ -44,6 +44,7 @@ Relation = duckdb.DuckDBPyRelation
 
 BATCH = 131_072  # rows parted at once
 ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
+SECRET_LENGTH = 32  # characters that a secret has at least
 
 
 def made_by(name: str) -> str:
@@ -70,20 +71,31 @@ class StoredModel(NamedTuple):
     manifest: Any
 
 
+class StorePlace(NamedTuple):
+    """Where a run's work folder lies, for its workers: `work` is what the run itself keeps there until it ends."""
+
+    root: Path
+    work: Path
+
+
 class Store:
     """One folder and one DuckDB connection. Use it in a `with`; a second writer on the same folder gets StepError.
 
     `memory` bounds DuckDB's own buffers; larger work spills to root/tmp. Reading never needs the writer's lock.
     """
 
-    def __init__(self, root: Path | str, *, memory: str = "1GB", threads: int = 2) -> None:
-        """Open the folder, made if need be, or the URL. Raises ConfigError if it cannot be."""
+    def __init__(self, root: Path | str, *, memory: str = "1GB", threads: int = 2, within: Path | None = None) -> None:
+        """Open the folder, made if need be, or the URL. Raises ConfigError if it cannot be.
+
+        Temporary files lie `within` a folder, which a worker shares with who asks; by itself in root/tmp.
+        """
         url = url_of(root)
         self._remote = Remote(url) if url else None
         self.root = self._remote.folder if self._remote else on_this_machine(root)
         self._lock: int | None = None
         self._closed = False
-        self._work = self.root / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
+        self._threads = threads
+        self._work = (within or self.root.absolute() / "tmp") / f"{os.getpid()}-{uuid4().hex[:8]}"
         try:
             self._work.mkdir(parents=True)
         except OSError as error:
@@ -100,6 +112,24 @@ class Store:
             "autoinstall_known_extensions = false",  # a data tool that stays offline
         ):
             self.connection.execute(f"set {setting}")
+
+    @classmethod
+    def at(cls, place: StorePlace, *, memory: str) -> Self:
+        """The same work folder for a worker, who writes tables by a `TableDraft` alone. StepError if it is not here."""
+        if not place.work.is_dir():
+            raise StepError(
+                f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
+                "as on a network file system (one at a URL is copied to the machine that runs promolift alone)"
+            )
+        return cls(place.root, memory=memory, threads=1, within=place.work)
+
+    @property
+    def place(self) -> StorePlace:
+        """What `at` takes. All that lies at a URL is brought first: workers see the copy on this machine."""
+        if self._remote:
+            for part in PARTS:
+                self._remote.bring(self.root / part)
+        return StorePlace(self.root.absolute(), self._work)
 
     def __enter__(self) -> Self:
         """The store itself."""
@@ -123,6 +153,15 @@ class Store:
             self.unlock()
             if self._remote:
                 self._remote.close()
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """Until the block ends queries use one thread: sums of fractions are then to the bit the same in every run."""
+        self.connection.execute("set threads = 1")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"set threads = {self._threads}")
 
     def unlock(self) -> None:
         """Let the next writer in; this store may write again when they are done."""
@@ -185,9 +224,9 @@ class Store:
         self._removed(self._folder(name))
 
     @contextmanager
-    def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Callable[[], Relation]]]:
-        """Rows parted into whole customers, by md5 of the column `by`, in one reading; each part is opened when it is
-        asked for, and read from disk. Their order within a customer stays.
+    def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Path]]:
+        """Rows parted into whole customers, by md5 of the column `by`, in one reading: a file for each, which `part`
+        reads. Their order within a customer stays.
         """
         import pyarrow as pa  # at first use, here as below: what only reads a table need not wait for it
 
@@ -209,15 +248,16 @@ class Store:
                     for file, start, end in zip(files, [0, *ends], ends, strict=False):
                         if end > start:
                             file.write(parted.slice(start, end - start))
-            yield [partial(self._opened, path) for path in paths]
+            yield paths
 
-    def _opened(self, path: Path) -> Relation:
+    def part(self, path: Path) -> Relation:
+        """The rows of one part of a `split`."""
         import pyarrow as pa
 
         return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
 
     @contextmanager
-    def sharded(self, name: str) -> Iterator[Callable[[int, Relation | Iterable[pl.DataFrame]], None]]:
+    def sharded(self, name: str) -> Iterator["TableDraft"]:
         """Write a table shard by shard: `with store.sharded("events") as put: put(shard, rows)`.
 
         Rows are a relation, or frames of equal columns, at least one, that are written one after another. The table
@@ -226,12 +266,10 @@ class Store:
         self._claim()
         draft = self._work / name
         draft.mkdir()
-
-        def put(shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
-            write_rows(rows, draft / f"shard={shard}.parquet")
-
         try:
-            yield put
+            yield TableDraft(draft)
+            for unfinished in draft.glob("*.part"):  # of a worker that was lost
+                unfinished.unlink()
             self._publish(draft, self._folder(name))
             self._removed(self._file(name))
         finally:
@@ -352,7 +390,12 @@ class Store:
         self._removed(self.root / "models" / name)
 
     def secret(self) -> str:
-        """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported."""
+        """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported.
+
+        Servers of one ledger have the same: PROMOLIFT_SECRET_FILE names a file that goes before the folder's.
+        """
+        if named := os.environ.get("PROMOLIFT_SECRET_FILE"):
+            return _given(Path(named))
         path = self._brought(self.root / "secret.key")
         if not path.is_file():
             self._claim()
@@ -450,6 +493,18 @@ class Store:
         self._lock = handle
 
 
+class TableDraft(NamedTuple):
+    """A table that is being written shard by shard, by this process or by workers."""
+
+    folder: Path
+
+    def __call__(self, shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
+        """Write one shard, all of it or nothing; what was written twice counts once."""
+        unfinished = self.folder / f"{shard}-{uuid4().hex}.part"
+        write_rows(rows, unfinished)
+        unfinished.replace(self.folder / f"shard={shard}.parquet")
+
+
 class Scratch(MutableMapping[str, pl.DataFrame]):
     """Frames by name, each in a file of one folder. Uncompressed: they are read back at once."""
 
@@ -469,8 +524,10 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
         return pl.read_ipc(self.folder / name)
 
     def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
-        """Write a frame, replacing what was there."""
-        frame.write_ipc(self.folder / name)
+        """Write a frame in one go, replacing what was there."""
+        unfinished = self.folder / f".{uuid4().hex}"
+        frame.write_ipc(unfinished)
+        unfinished.replace(self.folder / name)
 
     def __delitem__(self, name: str) -> None:
         """Forget a frame."""
@@ -482,7 +539,7 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
-        return (path.name for path in self.folder.iterdir() if path.is_file())
+        return (path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
 
     def __len__(self) -> int:
         """How many there are."""
@@ -525,6 +582,17 @@ def _said(what: str) -> Iterator[None]:
         raise InputError(
             f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
         ) from None
+
+
+def _given(path: Path) -> str:
+    """The secret in a file that somebody named."""
+    try:
+        found = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({type(error).__name__}); see PROMOLIFT_SECRET_FILE") from None
+    if len(found) < SECRET_LENGTH:
+        raise ConfigError(f"{path}: is too short for a secret; put 64 random hex digits into it")
+    return found
 
 
 def _remove(path: Path) -> None:

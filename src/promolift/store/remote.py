@@ -30,6 +30,7 @@ URL = re.compile(r"(s3a?|gs|abfss?|az|azure|adl):/+([^/].*)")  # a Path joins th
 PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.key")
 LEASE_S = 120.0  # a writer who was killed keeps others out so long
 KEPT_S = 3600  # files of before are there so long for those who read them
+GO_ON = "finished steps are kept, so run the same command again to go on"
 OVERTAKEN = "another run has written here since this one began, so this one was not; run it again"
 ORPHAN_S = 86_400  # contents that no manifest came to name
 AT_ONCE = 8  # files that travel at the same time
@@ -72,6 +73,67 @@ def exists(work: Path) -> bool:
     return url_of(work) is not None or on_this_machine(work).is_dir()
 
 
+class Bucket:
+    """Objects below a URL, in `store`, by the calls of `library`. Credentials are found as the storage's own tools find
+    them, and stand in no message.
+    """
+
+    def __init__(self, url: str, then: str = GO_ON) -> None:
+        """`then`: what to do after a failure. ConfigError where the library, the place or the right to it are missing,
+        and where the URL itself holds a secret.
+        """
+        self.url, self._then = url, then
+        if re.match(r"[a-z0-9]+://[^/@]*:[^/@]*@", url):
+            raise ConfigError("a URL of a storage holds no password; give it by the variables that its own tools read")
+        try:
+            import obstore
+        except ImportError:
+            raise ConfigError(f"{url}: needs obstore; `pip install 'promolift[cloud]'`") from None
+        self.library: Any = obstore
+        with self.said():
+            self.store = self._opened()
+
+    def _opened(self) -> Any:
+        from obstore.store import from_url
+
+        if self.url.startswith("file:"):
+            return from_url(self.url, mkdir=True)
+        http = os.environ.get("AWS_ENDPOINT_URL", os.environ.get("AWS_ENDPOINT", "")).startswith("http://")
+        more: dict[str, Any] = {"client_options": {"allow_http": True}} if http else {}
+        more["retry_config"] = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
+        if self.url.startswith("s3") and not any(map(os.environ.get, KEYS)):
+            with suppress(ImportError):  # profiles and the rest of Amazon's chain, where its library is there
+                from obstore.auth.boto3 import Boto3CredentialProvider
+
+                more["credential_provider"] = Boto3CredentialProvider()
+        return from_url(self.url, **more)
+
+    @contextmanager
+    def said(self) -> Iterator[None]:
+        """What goes wrong within, as an error for people."""
+        errors = self.library.exceptions
+        try:
+            yield
+        except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
+            raise ConfigError(f"{self.url}: no right to it ({_reason(error)}); check the credentials") from None
+        except FileNotFoundError as error:
+            raise ConfigError(f"{self.url}: there is no such place ({_reason(error)}); make the bucket first") from None
+        except (errors.BaseError, OSError, ValueError) as error:
+            wrong = f"the storage does not answer as it should ({_reason(error)})"
+            raise StepError(f"{self.url}: {wrong}; {self._then}") from None
+
+    def get(self, name: str, into: Path) -> None:
+        """An object's content into a file. FileNotFoundError if there is none."""
+        found = self.library.get(self.store, name)
+        with into.open("wb") as file:
+            for chunk in found.stream(min_chunk_size=CHUNK):
+                file.write(chunk)
+
+    def put(self, name: str, content: Path | bytes, **how: Any) -> Any:
+        """Keep an object; what the storage says of it."""
+        return self.library.put(self.store, name, content, chunk_size=CHUNK, **how)
+
+
 class Remote:
     """The files at a URL and their copy in `folder`, which is this object's own and goes with `close`.
 
@@ -89,13 +151,8 @@ class Remote:
         self._lock: dict[str, Any] | None = None
         self._stop = threading.Event()
         self._renewing: threading.Thread | None = None
-        try:
-            import obstore
-        except ImportError:
-            raise ConfigError(f"{url}: needs obstore; `pip install 'promolift[cloud]'`") from None
-        self._obstore: Any = obstore
-        with self._said():
-            self._place = self._opened()
+        self._bucket = Bucket(url)
+        self._obstore, self._place, self._said = self._bucket.library, self._bucket.store, self._bucket.said
         self._read()
         cache = Path(os.environ.get("PROMOLIFT_CACHE") or Path.home() / ".cache/promolift").expanduser()
         self._home = cache / sha256_of(url)[:16]
@@ -146,12 +203,9 @@ class Remote:
     def _fetched(self, name: str) -> Path:
         sha, draft = self._files[name].sha256, self.folder / f"{uuid4().hex}.part"
         try:
-            found = self._obstore.get(self._place, f"objects/{sha}")
+            self._bucket.get(f"objects/{sha}", draft)
         except FileNotFoundError:
             raise StepError(f"{self.url}: {name} was replaced while it was read; run the command again") from None
-        with draft.open("wb") as file:
-            for chunk in found.stream(min_chunk_size=CHUNK):
-                file.write(chunk)
         if sha256_of_file(draft) != sha:
             raise StepError(f"{self.url}: {name} is not what was written; run the step that makes it again")
         return draft
@@ -204,7 +258,7 @@ class Remote:
         kept = Content(sha256_of_file(path), state.st_size)
         content = self._home / "objects" / kept.sha256
         if kept not in self._files.values():
-            self._obstore.put(self._place, f"objects/{kept.sha256}", path, chunk_size=CHUNK)
+            self._bucket.put(f"objects/{kept.sha256}", path)
         with suppress(FileExistsError):
             os.link(path, content)
         self._know(name, kept)
@@ -315,36 +369,6 @@ class Remote:
             with suppress(OSError):
                 if content.name not in held and content.stat().st_nlink == 1:
                     content.unlink()
-
-    # the library
-
-    def _opened(self) -> Any:
-        from obstore.store import from_url
-
-        http = os.environ.get("AWS_ENDPOINT_URL", os.environ.get("AWS_ENDPOINT", "")).startswith("http://")
-        more: dict[str, Any] = {"client_options": {"allow_http": True}} if http else {}
-        more["retry_config"] = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
-        if self.url.startswith("s3") and not any(map(os.environ.get, KEYS)):
-            with suppress(ImportError):  # profiles and the rest of Amazon's chain, where its library is there
-                from obstore.auth.boto3 import Boto3CredentialProvider
-
-                more["credential_provider"] = Boto3CredentialProvider()
-        return from_url(self.url, **more)
-
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        errors = self._obstore.exceptions
-        try:
-            yield
-        except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
-            raise ConfigError(f"{self.url}: no right to it ({_reason(error)}); check the credentials") from None
-        except FileNotFoundError as error:
-            raise ConfigError(f"{self.url}: there is no such place ({_reason(error)}); make the bucket first") from None
-        except (errors.BaseError, OSError, ValueError) as error:
-            raise StepError(
-                f"{self.url}: the storage does not answer as it should ({_reason(error)}); finished steps are kept, so "
-                "run the same command again to go on"
-            ) from None
 
 
 def _version(meta: Any) -> dict[str, str]:

@@ -131,7 +131,7 @@ def save_draft(visit: PageVisit) -> str:
 
 def keep_draft(visit: PageVisit, release_id: str, by: str, note: str) -> str:
     """Mark a release as the draft of the person `by`, unless it decides, or is another's already."""
-    campaign, terms = visit.campaign(), visit.server.decider.ensure(release_id).terms
+    campaign, terms = visit.campaign(), visit.server.decider.ensure_everywhere(release_id).terms
 
     def do(db: Connection, now_ms: int) -> None:
         made = MadeRelease.find(db, release_id)

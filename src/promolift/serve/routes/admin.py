@@ -203,7 +203,7 @@ def make_release(asked: Keyed) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
     with Store(asked.server.settings.work) as store:
         release_id = release.build(store)
-    terms = asked.server.decider.ensure(release_id).terms
+    terms = asked.server.decider.ensure_everywhere(release_id).terms
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = MadeRelease.find(db, release_id)  # frozen before, perhaps as somebody's draft
@@ -223,7 +223,7 @@ def activate(asked: Keyed, release_id: Slug) -> Response:
 
 def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = lambda _: None) -> Response:
     """The same, if `may` does not object in the change itself."""
-    campaign_id = asked.server.decider.ensure(release_id).terms.campaign_id
+    campaign_id = asked.server.decider.ensure_everywhere(release_id).terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         may(db)
@@ -241,7 +241,7 @@ def roll_back(asked: Keyed, campaign_id: Slug) -> Response:
     with asked.read() as db:
         before = Campaign.known(db, campaign_id).previous
     if before:
-        asked.server.decider.ensure(before)
+        asked.server.decider.ensure_everywhere(before)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         schedule.roll_back(db, now_ms, asked.who, campaign_id)

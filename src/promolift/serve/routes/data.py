@@ -22,11 +22,13 @@ from promolift.deliver.decide import first_id
 from promolift.errors import PromoError
 from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
+from promolift.serve.clock import Clock
 from promolift.serve.events import lines
 from promolift.serve.learning import number
+from promolift.serve.live import last_moment
 from promolift.serve.models import Id
-from promolift.serve.release import load
 from promolift.serve.routes import Asked, Call, Keyed
+from promolift.serve.shared import load_from
 from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_money import rename_customer
@@ -58,6 +60,18 @@ KEPT = (DECISIONS, CODES, REDEMPTIONS)
 PART, LISTED = 2000, 100  # rows that go, or records that are written out, in one change
 
 
+class ExportAsked(NamedTuple):
+    """At most `limit` rows after one number or moment up to another; and where releases are shared."""
+
+    table: str
+    kind: str
+    after: int
+    until: int
+    limit: int
+    spreadsheet: bool
+    releases: str | None
+
+
 class ExportPage(NamedTuple):
     """A page as a file, and the `after` of the next one."""
 
@@ -81,16 +95,27 @@ def export(
 
     `purchases` has a line per product of every completed order, in columns that `promolift ingest` understands.
     """
-    page: ExportPage = asked.server.beside(exported, table, kind, after, limit, spreadsheet)
+    until = asked.server.ledger.settled(partial(_latest, table, asked.server.clock))
+    wanted = ExportAsked(table, kind, after, until, limit, spreadsheet, asked.server.settings.releases)
+    page: ExportPage = asked.server.beside(exported, wanted)
     return Response(page.content, headers={"x-next": page.next}, media_type=TYPES[kind])
 
 
-def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit: int, spreadsheet: bool) -> ExportPage:
+def _latest(table: str, clock: Clock, db: Connection) -> int:
+    """The number or moment of the last row there is."""
+    column = EXPORTED[table].c[COUNTED[EXPORTED[table]]]
+    if column.name == "ts_ms":  # has no index of its own
+        return max(clock.now_ms(), last_moment(db))
+    return db.execute(select(func.max(column))).scalar() or 0
+
+
+def exported(ledger: str, work: Folder, asked: ExportAsked) -> ExportPage:
     """A page of a table, as `export` answers it."""
+    table, kind, after, until, limit, spreadsheet, releases = asked
     source = EXPORTED[table]
     column = source.c[COUNTED[source]]
     order = source.c.decision_id if source is DECISIONS else column
-    wanted = select(source).where(*_counted(source, after + 1, 2**53)).order_by(order).limit(limit)
+    wanted = select(source).where(*_counted(source, after + 1, until)).order_by(order).limit(limit)
     if table == "purchases":
         wanted = wanted.where(EVENTS.c.name == "Order Completed")
     engine = create_engine(ledger)
@@ -107,7 +132,7 @@ def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit
         schema = {name: kind for name, kind in schema.items() if name not in record.OWN}
         schema |= {name: CONTRACT.schema[name] for name in record.LISTS}
         kept = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
-        whole = record.whole(kept, cache(partial(load, work)))
+        whole = record.whole(kept, cache(partial(load_from, releases, work)))
         rows = [tuple(map(each.columns(each.terms_text).__getitem__, schema)) for each in whole]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
@@ -171,7 +196,7 @@ def known(asked: Asked, subject: Id) -> Response:
             rows = [option._asdict() for option in release.rows.options(release.span(subject))]
             person = release.people.get(subject)
             more[f"release {name}"] = [{"name, age, language, consent": person, "candidates": rows}]
-    body: bytes = server.beside(all_of, subject, more)
+    body: bytes = server.beside(all_of, subject, more, server.settings.releases)
     alias = pseudonym(subject, server.secret)
 
     def note(db: Connection, now_ms: int) -> HttpAnswer:
@@ -182,7 +207,7 @@ def known(asked: Asked, subject: Id) -> Response:
     return Response(body, media_type="application/json")
 
 
-def all_of(ledger: str, work: Folder, subject: str, more: dict[str, Any]) -> bytes:
+def all_of(ledger: str, work: Folder, subject: str, more: dict[str, Any], releases: str | None) -> bytes:
     """JSON of all rows that name a customer, by table, and `more`."""
     engine = create_engine(ledger)
     with engine.connect() as db:
@@ -190,7 +215,7 @@ def all_of(ledger: str, work: Folder, subject: str, more: dict[str, Any]) -> byt
         wanted = {table.name: select(table).where(table.c.customer_id == subject) for table in tables}
         found = {name: [dict(row) for row in db.execute(mine).mappings()] for name, mine in wanted.items()}
     engine.dispose()
-    whole = record.whole(found[DECISIONS.name], cache(partial(load, work)))
+    whole = record.whole(found[DECISIONS.name], cache(partial(load_from, releases, work)))
     found[DECISIONS.name] = [each.columns(each.terms_shown) for each in whole]
     return to_json({"subject": subject, "tables": found | more})
 

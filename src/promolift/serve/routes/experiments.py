@@ -28,7 +28,7 @@ def put_experiment(asked: Asked, campaign_id: Slug, body: ExperimentIn) -> Respo
     if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
         raise ApiError(422, "arms_differ", "every arm needs a release", FieldError("/releases", f"differ: {unknown}"))
     for release_id in sorted(set(body.releases.values())):
-        if asked.server.decider.ensure(release_id).terms.campaign_id != campaign_id:
+        if asked.server.decider.ensure_everywhere(release_id).terms.campaign_id != campaign_id:
             wrong = FieldError("/releases", f"{release_id} is of another campaign")
             raise ApiError(422, "arms_differ", "wrong campaign", wrong)
     return _change(asked, campaign_id, body)

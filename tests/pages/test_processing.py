@@ -1,0 +1,39 @@
+"""Laws of the record of processing: it says what settings say, and asks for what they cannot."""
+
+from pathlib import Path
+
+import pytest
+
+from promolift.config import Config, load_config
+from promolift.pages.processing import processing_page
+from promolift.pages.render import render_page
+from promolift.privacy import KeptDays
+from promolift.words import speaking
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "promolift.toml"
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config(EXAMPLE)
+
+
+def test_it_says_what_the_settings_say(config: Config) -> None:
+    html = render_page(processing_page(config, KeptDays(730, None)))
+    for said in ("Tea House Ltd", "privacy@example.com", "age, consent, customer_id", "730 days", "no end is set"):
+        assert said in html
+
+
+def test_what_nobody_stated_is_asked_for(config: Config) -> None:
+    bare = config.model_copy(update={"privacy": type(config.privacy)()})
+    asked = [todo.what for todo in processing_page(bare, None).do]
+    assert any("privacy.controller" in each for each in asked)
+    assert any("privacy.contact" in each for each in asked)
+    assert "not known: give the server" in render_page(processing_page(bare, None))
+
+
+def test_in_chinese_no_sentence_stays_english(config: Config) -> None:
+    with speaking("zh"):
+        page = processing_page(config, None)
+    leads = [page.head.sentence, page.eyebrow, *(chapter.lead + chapter.title for chapter in page.chapters)]
+    assert not [each for each in leads if " the " in each or " of " in each]

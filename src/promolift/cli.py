@@ -285,6 +285,20 @@ def evaluate(
     return logged.evaluate_log(log, policy or [], reward, known, budget=within)
 
 
+@verb(app.command())
+def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
+    """What groups of customers are given and paid at equal baskets, and whether who they are decides it."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["plan"])
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.evaluate import compare_groups
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        found = compare_groups(Job(settings, store, tell))
+        return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
+
+
 @verb(effects.callback())
 def effect(context: typer.Context, config: Path, work: Path, again: bool) -> "StepSummary | None":
     """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from same_tables import assert_same, ran, settings
+from same_tables import assert_same, ran, settings, tables
 
 from promolift.engine import EngineSettings, opened
 from promolift.engine.processes import Processes
 from promolift.errors import StepError, SupportError
+from promolift.store import Store
 
 
 def once(folder: Path, shard: int) -> int:
@@ -49,6 +50,19 @@ def test_an_error_meant_for_people_comes_as_it_is() -> None:
 def test_one_worker_is_the_process_that_was_started() -> None:
     with opened(EngineSettings()) as engine:
         assert engine is None
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("s3")
+def test_workers_see_what_lies_at_a_url(own_files: Path, tmp_path: Path, s3_url: str) -> None:
+    config = settings(own_files, tmp_path)
+    one = ran(config, tmp_path / "one", steps=("ingest", "profile"))
+    ran(config, s3_url, steps=("ingest",))
+    ran(config, s3_url, EngineSettings(workers=2), ("profile",))
+    with Store(s3_url) as store:
+        assert store.shards("profiles") == [0, 1, 2, 3]
+        for shard in range(4):
+            assert store.table("profiles", shard).pl().equals(tables(one)[f"tables/profiles/shard={shard}.parquet"])
 
 
 @pytest.mark.slow

@@ -83,12 +83,7 @@ class Cluster:
         try:
             found = ray.get(result)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, ImportError | AttributeError):  # it has no such module or function
-                raise StepError(
-                    f"engine.address {self.settings.address}: a node cannot run this promolift ({error.cause}); "
-                    f"install promolift {__version__} there, with the same extras"
-                ) from None
-            raise
+            raise error.cause from error
         except ray.exceptions.RayError as error:
             why = str(error).strip().splitlines()[0]
             raise StepError(
@@ -150,12 +145,23 @@ def on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) -> A
                 "results would differ: install the same versions on every node"
             )
         )
+    try:
+        return work(token, lambda: _read(task[0]), shard)
+    except PromoError as error:
+        return TaskRefused(error)
+
+
+def _read(task: Any) -> Any:
     import ray
 
     try:
-        return work(token, lambda: ray.get(task[0]), shard)
-    except PromoError as error:
-        return TaskRefused(error)
+        return ray.get(task)
+    except ray.exceptions.RayError as error:
+        why = str(error).strip().splitlines()[0].removeprefix("System error: ")
+        raise StepError(
+            f"engine: node {socket.gethostname()} cannot read a task ({why}); install promolift {__version__} with "
+            "the same extras there"
+        ) from None
 
 
 @cache

@@ -20,6 +20,7 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import (
     CEILING_Z,
     COST_DOUBT,
+    PATIENCE,
     POWER,
     VISITS,
     VISITS_DOUBT,
@@ -278,8 +279,10 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
 
 
 def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
-    """What choosing goes by after so many windows of tests."""
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests)
+    """What choosing goes by after so many windows of tests. Once all was closed after them nothing new is drawn: it
+    stays closed."""
+    over = tests >= PATIENCE and bool(terms.effects) and all(each.state == "closed" for each in terms.effects)
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests, over)
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:

@@ -71,9 +71,9 @@ def purchases(job: Job) -> Predictions:
     some = Among(share=min(1.0, MOST_JUDGED / max(job.profiled.size, 1)))
     rows = job.profiled.affinities(at.check, among=some).filter(pl.col("buy_prob").is_not_null())
     truth = bought_in(job, at.check, at.check + days * DAY_MS, some)
-    rows = rows.join(truth.with_columns(hit=pl.lit(1)), on=["customer_id", "target"], how="left").with_columns(
-        pl.col("hit").fill_null(0)
-    )
+    key = ["customer_id", "target"]  # in order: sums of fractions are then the same in every run
+    rows = rows.join(truth.with_columns(hit=pl.lit(1)), on=key, how="left").sort(key)
+    rows = rows.with_columns(pl.col("hit").fill_null(0))
     known = rows.filter(pl.col("bought"))
     if known.height < 100 or known["hit"].sum() < 10:
         raise SupportError(

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.kept import KEPT
 from promolift.sql import ident, literal
-from promolift.store.remote import Remote, on_this_machine, url_of
+from promolift.store.remote import PARTS, Remote, on_this_machine, url_of
 
 try:
     import fcntl
@@ -84,15 +84,18 @@ class Store:
     `memory` bounds DuckDB's own buffers; larger work spills to root/tmp. Reading never needs the writer's lock.
     """
 
-    def __init__(self, root: Path | str, *, memory: str = "1GB", threads: int = 2) -> None:
-        """Open the folder, made if need be, or the URL. Raises ConfigError if it cannot be."""
+    def __init__(self, root: Path | str, *, memory: str = "1GB", threads: int = 2, within: Path | None = None) -> None:
+        """Open the folder, made if need be, or the URL. Raises ConfigError if it cannot be.
+
+        Temporary files lie `within` a folder, which a worker shares with who asks; by itself in root/tmp.
+        """
         url = url_of(root)
         self._remote = Remote(url) if url else None
         self.root = self._remote.folder if self._remote else on_this_machine(root)
         self._lock: int | None = None
         self._closed = False
         self._threads = threads
-        self._work = self.root.absolute() / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
+        self._work = (within or self.root.absolute() / "tmp") / f"{os.getpid()}-{uuid4().hex[:8]}"
         try:
             self._work.mkdir(parents=True)
         except OSError as error:
@@ -116,13 +119,16 @@ class Store:
         if not place.work.is_dir():
             raise StepError(
                 f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
-                "(a network file system)"
+                "as on a network file system (one at a URL is copied to the machine that runs promolift alone)"
             )
-        return cls(place.root, memory=memory, threads=1)
+        return cls(place.root, memory=memory, threads=1, within=place.work)
 
     @property
     def place(self) -> StorePlace:
-        """What `at` takes."""
+        """What `at` takes. All that lies at a URL is brought first: workers see the copy on this machine."""
+        if self._remote:
+            for part in PARTS:
+                self._remote.bring(self.root / part)
         return StorePlace(self.root.absolute(), self._work)
 
     def __enter__(self) -> Self:

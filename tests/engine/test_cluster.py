@@ -1,0 +1,141 @@
+"""A Ray cluster of two raylets on the loopback: the tables of one process, to the bit; what is said if that fails."""
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from same_tables import assert_same, ran, settings
+
+pytest.importorskip("ray")
+import ray
+from ray.cluster_utils import Cluster as Raylets
+
+import promolift
+from promolift.engine import EngineSettings, cluster
+from promolift.engine.cluster import Cluster
+from promolift.errors import ConfigError, StepError, SupportError
+from promolift.store import Store, StorePlace
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # sockets that Ray leaves open
+]
+NODE = {"num_cpus": 1, "memory": 2 * 10**9, "object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture
+def raylets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Raylets]:
+    others = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{others}")  # nodes know the functions of this module
+    found = Raylets(initialize_head=True, head_node_args=NODE)
+    try:
+        yield found
+    finally:
+        ray.shutdown()
+        found.shutdown()
+
+
+def engine_of(raylets: Raylets, **changes: Any) -> EngineSettings:
+    return EngineSettings(kind="ray", address=raylets.address, task_memory="1GB", **changes)
+
+
+def where(folder: Path, shard: int) -> str:
+    """The node that does it; where shard 2 is tried first, its worker is killed."""
+    if shard == 2 and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def refuses(shard: int) -> int:
+    raise SupportError(f"too few rows in shard {shard}")
+
+
+def opens(place: StorePlace, shard: int) -> None:
+    Store.at(place, memory="1GB")
+
+
+def test_both_nodes_work_and_an_error_meant_for_people_comes_as_it_is(raylets: Raylets, tmp_path: Path) -> None:
+    raylets.add_node(**NODE)
+    with Cluster(engine_of(raylets)) as engine:
+        nodes = [*engine.map(partial(where, tmp_path), range(6))]
+        assert (tmp_path / "killed").exists()
+        assert (len(nodes), len(set(nodes))) == (6, 2)
+        with pytest.raises(SupportError, match=r"^too few rows in shard 1$"):
+            [*engine.map(refuses, [1, 2])]
+        lost = StorePlace(tmp_path / "work", tmp_path / "work" / "tmp" / "of another machine")
+        with pytest.raises(StepError, match=r"the work folder .* does not lie here; every node must see it"):
+            [*engine.map(partial(opens, lost), [0])]
+
+
+def test_a_cluster_without_a_node_that_is_able_is_said_so(raylets: Raylets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "LOOK_S", 0.1)
+    with (
+        Cluster(engine_of(raylets, cpus=8)) as engine,
+        pytest.raises(StepError, match=r"no node is left that has 8 CPUs .* run the same command again to go on"),
+    ):
+        [*engine.map(refuses, [0])]
+
+
+def test_a_cluster_that_is_not_there_is_said_so_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    began = time.monotonic()
+    with (
+        Cluster(EngineSettings(kind="ray", address=address)) as engine,
+        pytest.raises(ConfigError, match=rf"engine.address {address}: no Ray cluster is reached there .*refused"),
+    ):
+        [*engine.map(refuses, [0])]
+    assert time.monotonic() < began + 10
+
+
+def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
+    shutil.copytree(Path(promolift.__file__).parent, tmp_path / "promolift")
+    init = tmp_path / "promolift" / "__init__.py"
+    init.write_text(init.read_text(encoding="utf-8").replace(promolift.__version__, "0.0.9"), encoding="utf-8")
+    others = os.environ.get("PYTHONPATH", "")
+    found = Raylets(initialize_head=True, head_node_args={**NODE, "env_vars": {"PYTHONPATH": f"{tmp_path}:{others}"}})
+    try:
+        with (
+            Cluster(engine_of(found)) as engine,
+            pytest.raises(
+                StepError, match=rf"has promolift 0.0.9, and this run {promolift.__version__}; .* every node"
+            ),
+        ):
+            [*engine.map(refuses, [0])]
+    finally:
+        ray.shutdown()
+        found.shutdown()
+
+
+def test_a_plan_though_a_node_is_lost_in_the_middle(raylets: Raylets, own_files: Path, tmp_path: Path) -> None:
+    config = settings(own_files, tmp_path)
+    one = ran(config, tmp_path / "one")
+    ran(config, tmp_path / "two", engine_of(raylets), ("ingest",))
+    lost = raylets.add_node(**NODE)
+    kept = tmp_path / "two" / "tmp"
+
+    def lose() -> None:
+        while not [*kept.glob("*/profiles/shard=*.parquet")]:  # the last pass of the profiles is under way
+            time.sleep(0.01)
+        raylets.remove_node(lost, allow_graceful=False)
+
+    losing = Thread(target=lose)
+    losing.start()
+    two = ran(config, tmp_path / "two", engine_of(raylets))
+    losing.join(timeout=60)
+    assert not losing.is_alive()
+    assert_same(one, two)
+    assert not [*kept.iterdir()], "nothing half-written is left"

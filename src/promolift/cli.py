@@ -488,6 +488,27 @@ def export(
 
 
 @verb(app.command())
+def evidence(
+    config: Path, work: Path,
+    campaign: Annotated[str | None, typer.Argument(help="The campaign; left out: that of promolift.toml.")] = None,
+    to: Annotated[Path, option("The archive to write.", "--out", "-o")] = Path("evidence.zip"),
+    file: Annotated[Given, option("An archive to replay, anywhere.", "--verify")] = None,
+    settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
+) -> "StepSummary":  # fmt: skip
+    """Write all that speaks of a campaign into one archive, customers under pseudonyms; or replay one with --verify."""
+    from promolift.serve import bundle
+
+    if file is not None:
+        return bundle.verify(file)
+    from promolift.run import Job
+
+    shop_of = settings_of(config)
+    with stores.Store(work) as store, showing() as tell:
+        job = Job(shop_of, store, tell)
+        return bundle.write(job, campaign or shop_of.plan.campaign, server_main.read_settings(settings, work), to)
+
+
+@verb(app.command())
 def erase(
     customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
 ) -> "StepSummary":

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from small_story import small_story
 
 from promolift.allocate import Limit
 from promolift.learn.fairness import GroupGap, Proxy
@@ -13,6 +12,7 @@ from promolift.results.fairness import FairnessNote, Swap
 from promolift.results.plan import FairPlan, FairUse
 from promolift.terms import Language
 from promolift.words import speaking
+from small_story import small_story
 
 LIMIT = Limit(name="fair", measure="count_share", at_least=0.3, at_most=0.5, slack=1.0, where={"groups": ("sex=F",)})
 PLANNED = FairPlan(
@@ -36,11 +36,13 @@ FOUND = FairnessNote(
 )  # fmt: skip
 SAID = {
     "en": [
-        "loyal customers (700) is worse off: price paid, the shop&#39;s usual one being 100 % +2.1", "Another sex alone",
+        "loyal customers (700) is worse off: price paid, the shop&#39;s usual one being 100 % +2.1",
+        "Another sex alone",
         "A gap runs through top_store", "They cost $45.00", "sex: F",
     ],
     "zh": [
-        "老客（700位）吃亏：同等购物篮下，成交价", "只改性别，决定不变（试了120位客户；至多3.1%）", "差距经由top_store产生",
+        "老客（700位）吃亏：同等购物篮下，成交价", "只改性别，决定不变（试了120位客户；至多3.1%）",
+        "差距经由top_store产生",
         "为此少赚$45.00", "性别：F", "不发个性化优惠的客群：minors",
     ],
 }  # fmt: skip

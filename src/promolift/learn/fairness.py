@@ -67,7 +67,7 @@ class Proxy(Settings):
     """A feature that stands for a group: how well it tells its customers from others (AUC with 95 % interval), and how
     much of the group's gap is left at equal values of it; `through`: a good part goes with it, beyond chance.
 
-    `feature` None: all features together, of which no gap is told.
+    `feature` None: all features together, of which no gap is known.
     """
 
     group: str
@@ -110,7 +110,7 @@ def group_gaps(
     """The gaps of all groups of at least `least` customers, the surest first.
 
     `rows` has a row per customer: columns of texts that name groups, measures (null: not known), numbers `alike`. Of
-    two groups of a column the smaller is told of; of two groups of the same customers the first.
+    two groups of a column the smaller counts; of two groups of the same customers the first.
     """
     found, t_T = [], []
     for measure in measures:
@@ -176,12 +176,12 @@ def find_proxies(
         mine = rows.drop_nulls(gap.measure)
         in_N = belongs(mine, gap.group)
         scores = {name: score_of(mine[name], in_N) for name in features}
-        told = {name: auc(in_N, score_N) for name, score_N in scores.items() if score_N is not None}
-        if told:
-            all_of = auc(in_N, together(mine, [*told], in_N))
+        scored = {name: auc(in_N, score_N) for name, score_N in scores.items() if score_N is not None}
+        if scored:
+            all_of = auc(in_N, together(mine, [*scored], in_N))
             found.append(Proxy(group=gap.group, feature=None, auc=all_of.value, low=all_of.low, high=all_of.high))
-        close = sorted((-each.value, name) for name, each in told.items() if each.low > CLOSE)[:LOOKED]
-        found += _through(mine, gap, in_N, {name: told[name] for _, name in close}, alike)
+        close = sorted((-each.value, name) for name, each in scored.items() if each.low > CLOSE)[:LOOKED]
+        found += _through(mine, gap, in_N, {name: scored[name] for _, name in close}, alike)
     return found
 
 
@@ -191,7 +191,7 @@ def _through(
     y_N, x_NF = rows[gap.measure].cast(pl.Float64).to_numpy(), numbers(rows, alike)
     z_NP = basis_of(x_NF).columns(x_NF)
     whole = gap_at(z_NP, y_N, in_N)
-    for name, told in close.items():
+    for name, scored in close.items():
         more_NF = encoder_of(rows.select(name)).encode(rows.select(name))
         rest = gap_at(np.hstack([z_NP, basis_of(more_NF).columns(more_NF)[:, 1:]]), y_N, in_N)
         through, left = False, None
@@ -201,7 +201,7 @@ def _through(
             sure = se > 0 and 2 * scipy.stats.norm.sf(abs(less) / se) * len(close) < ALPHA
             through = bool(gap.shown and sure and less * whole.gap >= SHARE * whole.gap**2)
         yield Proxy(
-            group=gap.group, feature=name, auc=told.value, low=told.low, high=told.high, measure=gap.measure,
+            group=gap.group, feature=name, auc=scored.value, low=scored.low, high=scored.high, measure=gap.measure,
             gap=None if whole is None else whole.gap, left=left, through=through,
         )  # fmt: skip
 

@@ -99,6 +99,6 @@ class FairnessNote(Note):
         """All of it, the surest gap first."""
         head = kept(f"Fairness: {self.customers:,} customers, {len(self.gaps)} comparisons at equal baskets.")
         none = kept("No gap between groups is beyond chance, all comparisons counted in.")
-        told = [self.sentence(each) for each in self.shown] or [none]
-        told += [self.swap_words(each) for each in self.swaps]
-        return "\n".join([head, *told, *self.proxy_words()])
+        said = [self.sentence(each) for each in self.shown] or [none]
+        said += [self.swap_words(each) for each in self.swaps]
+        return "\n".join([head, *said, *self.proxy_words()])

@@ -347,7 +347,7 @@ def test_many_messages_are_sent_again_part_by_part_each_once_and_none_made_later
         assert len(other.got) == 9
         assert len(parts) >= 5  # 16 messages, 3 at a time
         with open_api.server.ledger.read() as db:
-            assert not outbox.Replay.all(db)
+            assert not outbox.Resend.all(db)
 
 
 def test_a_duty_that_fails_is_told_and_the_others_go_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

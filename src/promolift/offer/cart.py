@@ -374,7 +374,10 @@ class _Basket:
         for bound, chosen in rest:
             if bound < best.worth:
                 break
-            best = min(best, self.tried(chosen, asks, tried), key=_order)
+            best = min(
+                (best, self.tried(chosen, asks, tried)),
+                key=lambda one: (-one.worth, -one.gifts, len(one.taken), [each.promotion.id for each in one.taken]),
+            )
         return best
 
     def most(self, ask: _Ask) -> int:
@@ -426,10 +429,6 @@ class _Basket:
         return Applied(
             id_, cents, {line.line_id: off for line, off in zip(self.lines, taken.parts, strict=True) if off}
         )
-
-
-def _order(one: _Tried) -> tuple[int, int, int, list[str]]:
-    return -one.worth, -one.gifts, len(one.taken), [each.promotion.id for each in one.taken]
 
 
 def _spread(cents: int, room: Sequence[int]) -> list[int]:

@@ -85,12 +85,12 @@ class Hook(Thing):
     secret: str
 
 
-class Replay(Thing):
+class Resend(Thing):
     """Messages of a webhook that are to be sent again: those made from `since_ms` to `until_ms`, of one `status` if it
     is named. `after` is the last message of the outbox that was looked at.
     """
 
-    KIND = "replay"
+    KIND = "resend"
     webhook_id: str
     since_ms: int
     until_ms: int
@@ -279,14 +279,14 @@ class Outbox:
 
     def _replays(self) -> list[str]:
         with self.ledger.read() as db:
-            return list(Replay.all(db))
+            return list(Resend.all(db))
 
     def _again(self, db: Connection, replays: Sequence[str]) -> list[bool]:
         """Let a part of what is to be sent again wait; whether more is left."""
         return [self._some_again(db, name) for name in replays]
 
     def _some_again(self, db: Connection, name: str) -> bool:
-        replay, now_ms, id_ = Replay.find(db, name), self.clock.now_ms(), OUTBOX.c.delivery_id
+        replay, now_ms, id_ = Resend.find(db, name), self.clock.now_ms(), OUTBOX.c.delivery_id
         if replay is None:
             return False
         part = select(id_).where(id_ > replay.after).order_by(id_).limit(PART)
@@ -294,7 +294,7 @@ class Outbox:
             again = update(OUTBOX).where(id_.between(ids[0], ids[-1]), *replay.meant)
             db.execute(again.values(status="waiting", attempts=0, next_ms=now_ms))
         if len(ids) < PART:
-            drop(db, Replay.KIND, name)
+            drop(db, Resend.KIND, name)
         else:
             replay.model_copy(update={"after": ids[-1]}).keep(db, name, now_ms)
         return len(ids) == PART

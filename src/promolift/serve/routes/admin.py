@@ -366,13 +366,13 @@ def replay_webhook(
     They wait again within a second or so, some at a time: `messages` is how many there are.
     """
     until_ms = asked.server.clock.now_ms()
-    replay = outbox.Replay(webhook_id=webhook_id, since_ms=since_ms, until_ms=until_ms, status=status)
+    replay = outbox.Resend(webhook_id=webhook_id, since_ms=since_ms, until_ms=until_ms, status=status)
     with asked.read() as db:
         count = db.execute(select(func.count()).select_from(OUTBOX).where(*replay.meant)).scalar_one()
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         outbox.Hook.known(db, webhook_id)
-        replay.keep(db, f"rpl_{token_hex(8)}", now_ms)
+        replay.keep(db, f"rsd_{token_hex(8)}", now_ms)
         return HttpAnswer(202, {"messages": count})
 
     return asked.changed(do, {"since_ms": since_ms, "status": status})

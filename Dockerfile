@@ -4,7 +4,7 @@ WORKDIR /build
 RUN python -m venv /opt/promolift
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
-RUN /opt/promolift/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,postgres]'
+RUN /opt/promolift/bin/pip install --no-cache-dir --constraint constraints.txt '.[serve,postgres,cloud]'
 
 FROM python:3.12-slim
 # libgomp1, as this Debian has it: LightGBM links to it, and the slim image lacks it

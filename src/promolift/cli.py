@@ -285,6 +285,20 @@ def evaluate(
     return logged.evaluate_log(log, policy or [], reward, known, budget=within)
 
 
+@verb(app.command())
+def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
+    """What groups of customers are given and paid at equal baskets, and whether who they are decides it."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["plan"])
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.evaluate import compare_groups
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        found = compare_groups(Job(settings, store, tell))
+        return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
+
+
 @verb(effects.callback())
 def effect(context: typer.Context, config: Path, work: Path, again: bool) -> "StepSummary | None":
     """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""
@@ -471,6 +485,27 @@ def export(
 
     with stores.Store(work) as store, showing() as tell:
         return write(Job(settings_of(config), store, tell), tables or [], learned)
+
+
+@verb(app.command())
+def evidence(
+    config: Path, work: Path,
+    campaign: Annotated[str | None, typer.Argument(help="The campaign; left out: that of promolift.toml.")] = None,
+    to: Annotated[Path, option("The archive to write.", "--out", "-o")] = Path("evidence.zip"),
+    file: Annotated[Given, option("An archive to replay, anywhere.", "--verify")] = None,
+    settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
+) -> "StepSummary":  # fmt: skip
+    """Write all that speaks of a campaign into one archive, customers under pseudonyms; or replay one with --verify."""
+    from promolift.serve import bundle
+
+    if file is not None:
+        return bundle.verify(file)
+    from promolift.run import Job
+
+    shop_of = settings_of(config)
+    with stores.Store(work) as store, showing() as tell:
+        job = Job(shop_of, store, tell)
+        return bundle.write(job, campaign or shop_of.plan.campaign, server_main.read_settings(settings, work), to)
 
 
 @verb(app.command())

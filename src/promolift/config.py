@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from promolift.allocate.settings import Limit, Risk, StrategicRule
+from promolift.allocate.settings import FairnessSettings, Limit, Risk, StrategicRule
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.engine import EngineSettings
@@ -331,6 +331,7 @@ class Config(Settings):
     offer: OfferProposalSettings = OfferProposalSettings()
     plan: PlanSettings = PlanSettings()
     strategic: tuple[StrategicRule, ...] = ()
+    fairness: FairnessSettings = FairnessSettings()
     message: MessageSettings = MessageSettings()
     llm: LlmSettings = LlmSettings()
     report: ReportSettings = ReportSettings()
@@ -371,9 +372,19 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _draws_keep_no_shares(self) -> Self:
+        if self.plan.trial is True and self.fairness.limited:
+            raise ValueError(
+                "a trial draws its offers at random and cannot keep fairness.band or fairness.loyal_never_worse; leave "
+                "one of the two out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _segments_are_known(self) -> Self:
         known = [each.name for each in self.segment]
         asked = [("rules.excluded_segments", self.rules.excluded_segments)]
+        asked += [("fairness.excluded", self.fairness.excluded)]
         asked += [("plan.groups", tuple(name for name in self.plan.groups if name != BY_PRICE))]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
         asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]

@@ -21,6 +21,7 @@ KEPT: dict[str, str] = {
     ),
     **dict.fromkeys(("messages", "offers", "wording"), "message"),
     **dict.fromkeys(("predictions", "policies", "unchecked", "believed"), "evaluate"),
+    "fairness": "fairness",
     "release": "learn approve",
     **dict.fromkeys(
         ("trial", "trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"

@@ -39,7 +39,7 @@ READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
     "profile": ("shop", "plan.asof", "plan.window_days"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic"),
+    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic", "fairness"),
     "message": ("message", "llm"),
 }
 # Parts that a step reads and no later step depends on.

@@ -51,6 +51,7 @@ def test_who_uses_a_third_of_what_was_predicted_is_believed_to_gain_a_third() ->
             0.0,
             None,
             1.0,
+            1.0,
         )
         for arm, (cost, now, each) in enumerate([(90.0, 30.0, seen[0]), (60.0, 60.0, seen[1])])
     ]

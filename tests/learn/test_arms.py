@@ -204,22 +204,32 @@ def test_where_nothing_pays_everything_stops_after_two_tests(
     letters = [ArmCell(0, group, 60.0, 1.0, 60.0, 0.0, 1500, 1500.0, contact=60.0) for group in range(2)]
     rules, went_on = ArmRules(0.8, 6, 0.1, 1e6, 2), 0
     for seed in range(60):
-        found = effects(month_of(visits, money, seed), letters)
+        found = effects(month_of(visits, money, seed), letters, tests=2)
         went_on += any(choice.state != "closed" for choice in choose_arms(found, rules))
     assert fewest <= went_on <= most
 
 
-def test_what_is_assumed_of_letters_decides_the_first_test_and_no_more() -> None:
-    """Where letters do next to nothing, what is believed holds the truth, in groups that hardly drew too."""
+def test_what_is_assumed_of_letters_pays_for_two_tests_and_shows_nothing() -> None:
+    """Where letters do next to nothing, what is believed after two tests holds the truth, in a group that never drew
+    too; before that nothing is given, as nothing was shown."""
     letters = [ArmCell(0, group, 60.0, 1e-6, 60.0, 0.0, 1500, 1500.0, contact=60.0) for group in range(3)]
     assert [e.net for e in undrawn(letters)] == [60.0] * 3
     inside, shown = 0, []
     for seed in range(60):
-        found = effects(month_of(-0.02, -20.0, seed), letters)  # the third group never drew
-        inside += sum(abs(e.net + 20.0) < 1.96 * e.net_se for e in found)
-        shown += [e.pays >= 0.8 for e in found]
+        some = month_of(-0.02, -20.0, seed)  # the third group never drew
+        once, twice = (effects(some, letters, tests=tests) for tests in (1, 2))
+        inside += sum(abs(e.net + 20.0) < 1.96 * e.net_se for e in twice)
+        assert [e.pays for e in once] == pytest.approx([e.pays for e in twice])
+        shown += [choice.state == "give" for choice in choose_arms(once, ArmRules(0.8, 6, 0.1, 1e6, 1))]
     assert inside / 180 > 0.92
     assert np.mean(shown) < 0.15
+
+
+def test_once_all_is_stopped_nothing_new_can_start_it_again() -> None:
+    found = effects(month_of(0.08, 80.0, 1), [ArmCell(0, g, 60.0, 1.0, 60.0, 0.0, 1500, 1500.0) for g in range(2)])
+    rules = ArmRules(0.8, 6, 0.1, 1e6, 2)
+    assert {choice.state for choice in choose_arms(found, rules)} != {"closed"}
+    assert {choice.state for choice in choose_arms(found, rules._replace(over=True))} == {"closed"}
 
 
 def test_an_effect_that_fades_is_told_by_sooner_visits_with_less_noise() -> None:

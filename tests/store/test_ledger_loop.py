@@ -5,6 +5,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -54,6 +58,63 @@ def test_brief_changes_share_a_commit_in_the_loops_thread_and_keep_their_own_res
     with open_ledger(tmp_path) as ledger:
         assert asyncio.run(ask()) == [2 * number for number in range(50)]
     assert calls == [(threading.get_ident(), 50)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_changes_join_the_commit_that_brief_ones_wait_for(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def listening(connection: Connection, text: str) -> None:
+        said.append(text)
+        driver_sql(connection, text)
+
+    with open_ledger(tmp_path, kind) as ledger:
+        other: list[Future[str]] = []
+
+        def brief(db: object, names: list[str]) -> list[str]:
+            other.append(ledger.submit(keep, "other"))  # before the commit, whichever thread this runs in
+            return keep(db, names)
+
+        async def ask() -> str:
+            return await asyncio.wait_for(ledger.call(brief, "brief", brief=True), 20)
+
+        monkeypatch.setattr("promolift.store.ledger.driver_sql", listening)
+        assert asyncio.run(ask()) == "brief"
+        assert other[0].result(20) == "other"
+        assert kept(ledger) == {"brief", "other"}
+    assert said.count("commit") == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_long_row_of_other_changes_lets_brief_ones_through_and_comes_to_its_end_beside_them(
+    tmp_path: Path, kind: str, alike: bool
+) -> None:
+    order: list[str] = []
+
+    def slow(_: object, some: list[None]) -> list[None]:
+        for _each in some:
+            time.sleep(0.002)
+            order.append("slow")
+        return some
+
+    def note(_: object, names: list[str]) -> list[str]:
+        order.extend(names)
+        return names
+
+    async def ask() -> None:
+        works = [slow if alike else partial(slow) for _ in range(100)]
+        others = [ledger.call(work) for work in works]
+        while not all(each.done() for each in others):
+            await asyncio.wait_for(ledger.call(note, "brief", brief=True), 20)
+
+    with open_ledger(tmp_path, kind) as ledger:
+        asyncio.run(ask())
+    runs = sorted(len(list(some)) for name, some in groupby(order) if name == "slow")
+    assert sum(runs) == 100
+    assert runs[len(runs) // 2] <= 4  # most: on a busy machine the loop itself comes late
 
 
 def test_a_bad_brief_change_fails_alone(tmp_path: Path) -> None:

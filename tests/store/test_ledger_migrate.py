@@ -8,10 +8,11 @@ from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledge
 from sqlalchemy import create_engine, inspect, select, text
 
 from promolift.errors import ConfigError
+from promolift.store import ledger_migrate
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_migrate import VERSION
-from promolift.store.ledger_schema import ANSWERS, EVENTS, META, OUTBOX, REJECTS, USAGE
+from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, VERSION, Step, alive, outdated, pulse
+from promolift.store.ledger_schema import ANSWERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
 
 OLD = """
 insert into events (message_id, customer_id, ts_ms, received_ms, name, decision_id, body) values
@@ -108,5 +109,58 @@ def test_a_later_versions_ledger_is_refused(tmp_path: Path) -> None:
     url = ledger_url(tmp_path, "sqlite")
     with Ledger(url) as ledger:
         do(ledger, put, "ledger", "schema", {"version": VERSION + 1}, NOW)
+    with pytest.raises(ConfigError, match="later version"):
+        Ledger(url)
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty ledger of this version."""
+    kind = request.param
+    url = own_schema("test_next", anew=True) if kind == "postgresql" and POSTGRES else ledger_url(tmp_path, kind)
+    Ledger(url).close()
+    return url
+
+
+def next_version(monkeypatch: pytest.MonkeyPatch, oldest: int, sql: str) -> None:
+    """As if this were the version after, with a step of its own."""
+    monkeypatch.setattr(ledger_migrate, "VERSION", VERSION + 1)
+    monkeypatch.setitem(STEPS, VERSION, Step(lambda db: db.execute(text(sql)) and None, oldest))
+
+
+def test_a_ledger_that_was_expanded_is_served_by_the_version_before_too(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Ledger(url) as before:
+        do(before, pulse, "srv")
+        with monkeypatch.context() as patched:
+            next_version(patched, VERSION, "alter table decisions add column more text")
+            with Ledger(url) as after:
+                do(after, put, "k", "after", 1, NOW)
+        do(before, put, "k", "before", 1, NOW)
+    with Ledger(url) as again, again.read() as db:  # the version before can be started anew
+        assert get(db, "ledger", "schema") == {"version": VERSION + 1, "oldest": VERSION}
+        assert (get(db, "k", "after"), get(db, "k", "before")) == (1, 1)
+        assert "more" in {column["name"] for column in inspect(db).get_columns("decisions")}
+        assert not outdated(db)
+
+
+def test_nothing_is_taken_away_while_a_server_needs_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger(url) as before:
+        do(before, pulse, "srv")
+        with monkeypatch.context() as patched:
+            next_version(patched, VERSION + 1, "alter table decisions drop column considered")
+            with pytest.raises(ConfigError, match=r"servers of an earlier version serve it: .*end them"):
+                Ledger(url)
+            with before.read() as db:
+                assert get(db, "ledger", "schema")["version"] == VERSION
+                (said,) = db.execute(select(THINGS.c.body).where(THINGS.c.kind == SERVER)).scalars()
+            late = json.loads(said)
+            do(before, put, SERVER, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
+            monkeypatch.setattr(ledger_migrate, "make_tables", lambda _: None)  # this one's still has the column
+            Ledger(url).close()
+        with before.read() as db:
+            assert outdated(db)
+            assert not alive(db)
     with pytest.raises(ConfigError, match="later version"):
         Ledger(url)

@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "AllocatedOffers", "Allocation", "Limit", "ShopLimits", "Use", "at_budgets", "charges", "choose", "frontier",
-    "kept", "plan", "solve", "trace",
+    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "Use", "at_budgets", "breaks", "charges",
+    "choose", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.allocate.core import Allocation, Use, choose
     from promolift.allocate.exact import trace
+    from promolift.allocate.fairness import FairLimit, fair_limits
     from promolift.allocate.settings import Limit
-    from promolift.allocate.solver import AllocatedOffers, ShopLimits, at_budgets, charges, frontier, kept, plan, solve
+    from promolift.allocate.solver import (
+        AllocatedOffers,
+        ShopLimits,
+        at_budgets,
+        breaks,
+        charges,
+        frontier,
+        kept,
+        plan,
+        solve,
+        used,
+    )
 else:
     lazy(__name__)

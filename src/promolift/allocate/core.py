@@ -407,11 +407,11 @@ def sides(limit: Limit) -> list[Side]:
     for bound, floor in ((limit.at_most, False), (limit.at_least, True)):
         if bound is not None:
             sign = -1.0 if floor else 1.0
-            value = bound if limit.measure in COLUMN else 0.0  # a ratio becomes a difference of sums
+            value = sign * bound if limit.measure in COLUMN else limit.slack  # a ratio becomes a difference of sums
             name = f"{limit.name} ({'at least' if floor else 'at most'})" if both else limit.name
             terms = _terms(limit.measure, bound)
             signed = tuple(LimitTerm(term.column, sign * term.weight, term.whole) for term in terms)
-            found.append(Side(name, floor, sign * value, signed))
+            found.append(Side(name, floor, value, signed))
     return found
 
 

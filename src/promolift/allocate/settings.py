@@ -1,4 +1,4 @@
-"""What a person states about a plan: limits as they write them, and how the errors of gains enter the choice."""
+"""What a person states about a plan: limits as they write them, fairness, how the errors of gains enter the choice."""
 
 import re
 from typing import Literal, Self
@@ -20,13 +20,15 @@ class Limit(Settings):
     `count` is the number of offers given, `cost` and `gain` their expected sums, `units` a further amount per pair
     (such as expected redemptions), `return` gain divided by cost; `count_share` and `cost_share` are the part of all
     offers or of all cost that falls on these customers and offers. On arrays customers are named by `labels` and
-    offers by `offers` (numbers); on a table `where` gives the values a column may have. Empty means all.
+    offers by `offers` (numbers); on a table `where` gives the values a column may have. Empty means all. Offers are
+    whole: a `count_share` may miss its bounds by `slack` of them.
     """
 
     name: str = Field(min_length=1)
     measure: Measure
     at_most: float | None = None
     at_least: float | None = None
+    slack: float = Field(default=0.0, ge=0)
     labels: tuple[int, ...] = ()
     offers: tuple[int | str, ...] = ()
     where: dict[str, tuple[str | int | float | bool, ...]] = Field(default_factory=dict)
@@ -37,6 +39,8 @@ class Limit(Settings):
             raise ValueError("give at_most, at_least or both")
         if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}")
+        if self.slack and self.measure != "count_share":
+            raise ValueError("slack is a number of offers: it belongs to a count_share")
         if self.measure == "return" and self.at_most is not None:
             raise ValueError("a return has at_least only")
         return self
@@ -107,3 +111,54 @@ class Risk(Settings):
         examples=["lower"],
     )
     z: float = Field(default=1.0, ge=0, le=5, description="For `lower` alone: standard errors that are taken off.")
+
+
+class FairnessSettings(Settings):
+    """Groups of customers whose treatment is compared ([trust.md](trust.md)), how far it may differ, and who gets no
+    personal offer at all.
+    """
+
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description="Columns of customers or of [profiles](tables.md#profiles) whose values are the groups; a number "
+        "is cut into bands. Left out: age, sex, income and region, as far as the shop knows them.",
+        examples=[["age", "sex"]],
+    )
+    band: float | None = Field(
+        default=None,
+        ge=0.01,
+        lt=1,
+        description="How far a group's share of all offers may be from its share of the customers who can be offered "
+        "something, as a part of the latter: with 0.2 a group of 40 % of them gets 32 to 48 % of the offers, to "
+        "one offer. Left out: groups are compared, not limited.",
+        examples=[0.2],
+    )
+    of: tuple[Literal["offers", "value"], ...] = Field(
+        default=("offers",),
+        min_length=1,
+        description="What `band` and `loyal_never_worse` hold for: how many offers, or their `value` by what they are "
+        "expected to cost the shop.",
+        examples=[["offers", "value"]],
+    )
+    least_customers: int = Field(
+        default=50, ge=1, description="Smaller groups are neither limited nor shown: too few to tell anything of."
+    )
+    loyal_never_worse: bool = Field(
+        default=False,
+        description="Whether loyal customers must get at least as many offers each, on average, as new ones.",
+        examples=[True],
+    )
+    new_days: int = Field(
+        default=90, ge=1, description="A customer whose first order is less than so many days ago is new; else loyal."
+    )
+    excluded: tuple[str, ...] = Field(
+        default=(),
+        description="[Segments](#segment) of vulnerable customers, who get no personal offer whatever it earns; a "
+        "release that holds one for them is refused.",
+        examples=[["minors"]],
+    )
+
+    @property
+    def limited(self) -> bool:
+        """Whether allocation is bound by any of it."""
+        return self.band is not None or self.loyal_never_worse

@@ -34,6 +34,7 @@ from promolift.allocate.core import (
 )
 from promolift.allocate.dual import SALT, STAGES, Dual, Whole, counted, finish, price
 from promolift.allocate.exact import solve_budget, trace
+from promolift.allocate.fairness import COLUMN
 from promolift.allocate.settings import Limit
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int
@@ -379,14 +380,35 @@ def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation
 
 def kept(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
     """Whether rows that were given keep every limit that says at most."""
-    measures = _measures(chosen)
+    return not any(each.over for each in breaks(chosen, limits))
+
+
+class Break(NamedTuple):
+    """A limit that what was given does not keep: what it comes to, and whether that is too much or too little."""
+
+    limit: Limit
+    used: float
+    over: bool
+
+
+def breaks(chosen: pl.DataFrame, limits: Sequence[Limit]) -> list[Break]:
+    """The limits that rows that were given do not keep; a share of nothing keeps any."""
+    measures, found = _measures(chosen), list[Break]()
     for limit in limits:
         within = {True: chosen, False: chosen.filter(_named(limit, chosen.schema))}
         for side in sides(limit):
             parts = [w * float(within[whole].select(measures[at].sum()).item()) for at, w, whole in side.parts]
-            if not side.floor and sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
-                return False
-    return True
+            if sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
+                found.append(Break(limit, used(chosen, limit) or 0.0, not side.floor))
+    return found
+
+
+def used(chosen: pl.DataFrame, limit: Limit) -> float | None:
+    """What rows that were given come to by the measure of a limit; None for a share of nothing."""
+    measures, mine = _measures(chosen), chosen.filter(_named(limit, chosen.schema))
+    columns = [(chosen if whole else mine).select(measures[at].sum()).item() for at, _, whole in sides(limit)[0].parts]
+    first, *rest = map(float, columns)
+    return first if not rest else first / rest[0] if rest[0] else None
 
 
 def _measures(rows: pl.DataFrame) -> list[pl.Expr]:
@@ -542,6 +564,8 @@ class ShopLimits(NamedTuple):
         if (self.category_share >= 1 and not self.stated and not boosted) or top <= 0:
             return whole.select(list(FRONTIER))
         steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
+        if any(COLUMN in limit.where for limit in self.stated):
+            steps = steps[1:]  # a few offers cannot be shared out among groups, and the search for how is long
         budgets = sorted({*(top * steps).round().astype(int).tolist(), min(round(budget_cents), round(top))})
         solved = at_budgets(candidates, budgets, lambda budget: self.at(candidates, budget), seed=seed)
         rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]

@@ -28,7 +28,7 @@ LEAST = 8  # customers on either side of a comparison below which it says nothin
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-VISITS_DOUBT = 0.1  # s.d. of that
+VISITS_DOUBT = 0.15  # s.d. of that: that it does nothing, or harm, is not far from what is assumed
 FADES = 10.0  # days in which what a letter does by itself halves
 LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of horizon, window and visits in the prior: of letters, of discounts
 COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
@@ -109,7 +109,8 @@ class Belief(NamedTuple):
 class ArmValue(NamedTuple):
     """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; what
     it costs; by the draws alone how many more visits the window had (`visits_se` is None where too few drew); and the
-    probability that the arm adds more than none over all its groups together."""
+    probabilities that it is worth more than none, and that its arm is, all groups together: both by what has been
+    shown, without what is only assumed of letters."""
 
     cell: ArmCell
     found: CellEstimate
@@ -121,12 +122,8 @@ class ArmValue(NamedTuple):
     cost_se: float
     visits: float
     visits_se: float | None
+    pays: float
     whole: float
-
-    @property
-    def pays(self) -> float:
-        """The probability that it is worth more than none."""
-        return float(scipy.stats.norm.cdf(self.net / self.net_se)) if self.net_se > 0 else float(self.net > 0)
 
     @property
     def measured(self) -> bool:
@@ -137,16 +134,11 @@ class ArmValue(NamedTuple):
 def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
     """What is believed beside the draws: arms alike and groups alike err together, and what a letter does by itself is
     nearly the same for every arm of a group. What is added in the window mostly lasts over the horizon, and a letter
-    works by visits: of their variance, among those who drew none, a rise of the odds is a share.
-
-    What is only assumed of letters decides the first test and no more: beside draws they are believed to do nothing by
-    themselves, as doubtfully as before.
-    """
+    works by visits: of their variance, among those who drew none, a rise of the odds is a share."""
     arm, group, sd, contact, mean, assumed = (
         np.array([getattr(cell, name) for cell in cells])
         for name in ("arm", "group", "prior_se", "contact_se", "prior", "contact")
     )
-    mean = mean - assumed if len(draws.arm_R) else mean
     none = [draws.soon_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
     rise = VISITS_DOUBT * np.array([float(np.var(each)) if len(each) else 0.0 for each in none])
     own, same_group = np.eye(len(cells)), group[:, None] == group
@@ -156,7 +148,15 @@ def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
     lasts, lasts_discount = (part + (1 - part) * np.eye(3) for part in (LASTS, LASTS_DISCOUNT))
     cov = np.kron(lasts, together) * np.outer(letters, letters)
     cov += np.kron(lasts_discount, alike) * np.outer(discounts, discounts)
-    return Belief(np.concatenate([mean, mean, 0 * mean]), cov)
+    more = np.divide(assumed * rise, contact, out=0 * rise, where=contact > 0)
+    return Belief(np.concatenate([mean, mean, more]), cov)
+
+
+def _unassumed(prior: Belief, cells: Sequence[ArmCell]) -> Belief:
+    """The same, as doubtful, where letters are taken to do nothing by themselves."""
+    assumed = np.array([cell.contact for cell in cells])
+    mean = prior.mean_J - np.concatenate([assumed, assumed, prior.mean_J[2 * len(cells) :]])
+    return Belief(mean, prior.cov_JJ)
 
 
 class _Seen(NamedTuple):
@@ -281,17 +281,30 @@ def _twice(prior: Belief, tie: Floats) -> Belief:
     return Belief(np.tile(prior.mean_J, 2), np.kron(tie, prior.cov_JJ).astype(np.float64))
 
 
-def _mixed(beliefs: Sequence[Belief], probs: Sequence[float]) -> Belief:
-    """What is believed where any of several may hold: their mean, and their spread besides their own doubt."""
+class _Told(NamedTuple):
+    """Comparisons, and how likely it is that they are those of now."""
+
+    prob: float
+    seen: _Seen
+
+
+def _mixed(prior: Belief, told: Sequence[_Told]) -> Belief:
+    """What is believed after comparisons any of which may be those of now: the mean, and the spread besides their own
+    doubt."""
+    probs, beliefs = [each.prob for each in told], [_posterior(prior, each.seen) for each in told]
     mean: Floats = np.sum([prob * each.mean_J for prob, each in zip(probs, beliefs, strict=True)], axis=0)
     doubts = [each.cov_JJ + np.outer(each.mean_J - mean, each.mean_J - mean) for each in beliefs]
     cov: Floats = np.sum([prob * doubt for prob, doubt in zip(probs, doubts, strict=True)], axis=0)
     return Belief(mean, cov)
 
 
-def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint] = ()) -> list[ArmValue]:
-    """Every cell after the draws. Without any draw that says something it is what was believed before.
+def effects(
+    draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint] = (), tests: int = 0
+) -> list[ArmValue]:
+    """Every cell after the draws of so many windows of tests. Without any draw that says something it is what was
+    believed before.
 
+    What is only assumed of letters shows nothing (`pays`, `whole`), and after PATIENCE windows is not believed either.
     `since` are the changes that may be (`changes`); without them all windows are pooled. What is said of the draws
     alone, costs among it, is of those after the likeliest.
     """
@@ -300,11 +313,12 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
     seen = _shown(draws, cells, rows_R)
     costs, visits = (_compared(draws, cells, (y,), rows_R) for y in (draws.cost_R, draws.visits_R))
     likely = [each for each in since[1:] if each.prob > RARE]
-    others = [_posterior(prior, _shown(draws, cells, each.rows_R)) for each in likely]
-    after = _mixed(
-        [_posterior(prior, seen), *others], [1 - sum(each.prob for each in likely), *(e.prob for e in likely)]
-    )
-    se_J, whole, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, _whole(cells, after), []
+    told = [_Told(1 - sum(each.prob for each in likely), seen)]
+    told += [_Told(each.prob, _shown(draws, cells, each.rows_R)) for each in likely]
+    by_draws = _mixed(_unassumed(prior, cells) if len(draws.arm_R) else prior, told)
+    after = by_draws if tests >= PATIENCE else _mixed(prior, told)
+    pays, whole = _pays(np.eye(len(cells)), by_draws), _whole(cells, by_draws)
+    se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
     for i, cell in enumerate(cells):
         rows = rows_R & (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
@@ -317,7 +331,8 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
             ArmValue(
                 cell, each, float(after.mean_J[i]), float(se_J[i]),
                 float(after.mean_J[len(cells) + i]), float(se_J[len(cells) + i]), *cost,
-                float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None, whole[cell.arm],
+                float(visits.value_J[i]), float(visits.cov_JJ[i, i] ** 0.5) if known else None,
+                float(pays[i]), whole[cell.arm],
             )
         )  # fmt: skip
     return found
@@ -325,11 +340,17 @@ def effects(draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint]
 
 def _whole(cells: Sequence[ArmCell], after: Belief) -> dict[int, float]:
     """By arm, the probability that it adds more than none, all its customers together."""
-    found = {}
-    for arm in {cell.arm for cell in cells}:
-        people = np.array([cell.customers * (cell.arm == arm) for cell in cells], dtype=float)
-        mean, var = people @ after.mean_J[: len(cells)], people @ after.cov_JJ[: len(cells), : len(cells)] @ people
-        found[arm] = float(scipy.stats.norm.cdf(mean / max(float(var), 1e-12) ** 0.5))
+    arms = sorted({cell.arm for cell in cells})
+    people = np.array([[cell.customers * (cell.arm == arm) for cell in cells] for arm in arms], dtype=np.float64)
+    return dict(zip(arms, _pays(people.reshape(len(arms), len(cells)), after).tolist(), strict=True))
+
+
+def _pays(weight_AI: Floats, after: Belief) -> Floats:
+    """The probability that sums of cells, weighted, are worth more than none."""
+    size = weight_AI.shape[1]
+    mean, cov = after.mean_J[:size], after.cov_JJ[:size, :size]
+    sd = np.maximum(np.einsum("ai,ij,aj->a", weight_AI, cov, weight_AI), 1e-12) ** 0.5
+    found: Floats = scipy.stats.norm.cdf(weight_AI @ mean / sd)
     return found
 
 
@@ -366,13 +387,14 @@ class ArmChoice(NamedTuple):
 class ArmRules(NamedTuple):
     """`sure` is the probability of paying that is asked for, `months` how long what is learned will be used, `held` the
     share of customers who get nothing anyway, `budget` what everything may cost together, `tests` how many windows
-    have tested before."""
+    have tested before, and `over` whether all was stopped after them."""
 
     sure: float
     months: float
     held: float
     budget: float
     tests: int = 0
+    over: bool = False
 
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
@@ -395,6 +417,8 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     group's test: all but those who are drawn get it, as many being drawn as is worth what they miss.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
+    if rules.over:
+        return chosen
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):

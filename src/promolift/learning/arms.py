@@ -95,11 +95,11 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
     draws, known = draws_of(rows, names["arm"], names["group"]), numbered(cells)
     since = changes(draws, known)
-    found = effects(draws, known, since)
-    if aimed:
-        found = effects(draws, numbered(as_used(cells, found)), since)
     plan, now = Plan.load(store).note, since[0].rows_R
     tests = len(np.unique(draws.when_R[now & (draws.prob_RK > 0).any(axis=1)]))
+    found = effects(draws, known, since, tests)
+    if aimed:
+        found = effects(draws, numbered(as_used(cells, found)), since, tests)
     rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
     began = known_rows(rows, names["group"])["ts_ms"].unique().sort()

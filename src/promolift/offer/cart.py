@@ -173,13 +173,10 @@ def price_cart(
             refused[promotion.id] = no
         else:
             can.append(promotion)
-    sets = _sets(can) if choose == "best" else [_by_priority(can)]
-    asks = [basket.asks(promotion) for promotion in can]
-    tried: dict[tuple[int, ...], _Tried] = {(): basket.untouched}
-    best = min(
-        (basket.tried(chosen, asks, tried) for chosen in sets),
-        key=lambda each: (-each.worth, -each.gifts, len(each.taken), [one.promotion.id for one in each.taken]),
-    )
+    groups = _groups(can)
+    every = choose == "priority" or prod(len(group.alone) + 2 ** len(group.joint) for group in groups) <= MOST_SETS
+    sets = _sets(groups, every) if choose == "best" else [_by_priority(can)]
+    best = basket.best(sets, [basket.asks(promotion) for promotion in can])
     applied = tuple(map(basket.applied, best.taken))
     used = {each.promotion_id for each in applied}
     for promotion in can:
@@ -194,7 +191,7 @@ def price_cart(
         line_cents={line.line_id: cents for line, cents in zip(lines, best.left, strict=True)},
         applied=applied,
         refused=tuple(refused[key] for key in sorted(refused)),
-        compared_all=choose == "priority" or _count(can) <= MOST_SETS,
+        compared_all=every,
     )
 
 
@@ -256,18 +253,13 @@ def _groups(can: Sequence[Promotion]) -> list[_Group]:
     return list(found.values())
 
 
-def _count(can: Sequence[Promotion]) -> int:
-    return prod(len(group.alone) + 2 ** len(group.joint) for group in _groups(can))
-
-
-def _sets(can: Sequence[Promotion]) -> Iterator[tuple[int, ...]]:
-    """All sets that stacking allows, by place; of more than MOST_SETS those with all joint ones of a category or none.
+def _sets(groups: Sequence[_Group], every: bool) -> Iterator[tuple[int, ...]]:
+    """All sets that stacking allows, by place; if not `every` one those with all joint ones of a category or none.
 
     Joint promotions hardly ever lower one another's worth by more than they add, so leaving one out hardly ever pays.
     """
-    every = _count(can) <= MOST_SETS
     ways: list[list[tuple[int, ...]]] = []
-    for alone, joint in _groups(can):
+    for alone, joint in groups:
         sizes = range(len(joint) + 1) if every else (0, len(joint))
         ways.append([(at,) for at in alone])
         ways[-1].extend(chain.from_iterable(combinations(joint, size) for size in sizes))
@@ -369,6 +361,32 @@ class _Basket:
         budget = sum(self.full) + self.shipping_cents if self.most_off_cents is None else self.most_off_cents
         return _Tried((), 0, 0, self.full, self.shipping_cents, budget)
 
+    def best(self, sets: Iterable[tuple[int, ...]], asks: Sequence[_Ask]) -> _Tried:
+        """The set with the most money off, then the most gifts, then the fewest promotions.
+
+        None takes off more than its promotions would one by one: those that could the most are tried first, and the
+        rest not at all.
+        """
+        tried: dict[tuple[int, ...], _Tried] = {(): self.untouched}
+        most = [self.most(ask) for ask in asks]
+        (_, first), *rest = sorted(((sum(most[at] for at in chosen), chosen) for chosen in sets), reverse=True)
+        best = self.tried(first, asks, tried)
+        for bound, chosen in rest:
+            if bound < best.worth:
+                break
+            best = min(best, self.tried(chosen, asks, tried), key=_order)
+        return best
+
+    def most(self, ask: _Ask) -> int:
+        """What a promotion can be worth at most, whatever comes before it: as the first one, without a cap."""
+        benefit = ask.promotion.benefit
+        if benefit.type in ("gift", "points"):
+            return benefit.worth_cents
+        if benefit.type == "free_shipping":
+            return self.shipping_cents
+        whole = sum(ask.room)
+        return min(whole, (whole * ask.percent + 50) // 100 if ask.percent else ask.cents)
+
     def tried(self, chosen: tuple[int, ...], asks: Sequence[_Ask], known: dict[tuple[int, ...], _Tried]) -> _Tried:
         """A set, by places in `asks`, applied in its order: what `known` has of its first ones is not tried again."""
         if (found := known.get(chosen)) is None:
@@ -408,6 +426,10 @@ class _Basket:
         return Applied(
             id_, cents, {line.line_id: off for line, off in zip(self.lines, taken.parts, strict=True) if off}
         )
+
+
+def _order(one: _Tried) -> tuple[int, int, int, list[str]]:
+    return -one.worth, -one.gifts, len(one.taken), [each.promotion.id for each in one.taken]
 
 
 def _spread(cents: int, room: Sequence[int]) -> list[int]:

@@ -14,6 +14,7 @@ from promolift.results import effects
 from promolift.results.chinese import kept
 from promolift.results.customers import Customers, Given, Person, Tastes
 from promolift.results.evaluation import Evaluation, Worth
+from promolift.results.fairness import FairnessNote
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
@@ -113,6 +114,7 @@ def _tell_story(job: Job) -> Story:
         silent=said.silent,
         cards=cards(job, at),
         segments=segment_table(job, plan.chosen),
+        fairness=FairnessNote.load(store) if FairnessNote.has(store) else None,
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),

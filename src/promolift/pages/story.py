@@ -12,6 +12,7 @@ import polars as pl
 from promolift.results.customers import Customers, Given, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
+from promolift.results.fairness import FairnessNote
 from promolift.results.forecasts import Checked
 from promolift.results.messages import MotiveCount, PoolWords, Written
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
@@ -92,6 +93,7 @@ class Story:
     wording: PoolWords | None = None
     cards: Sequence[Card] = ()
     segments: pl.DataFrame = field(default_factory=pl.DataFrame)
+    fairness: FairnessNote | None = None
     unknowns: Sequence[OpenQuestion] = ()
     attributes: Sequence[OpenQuestion] = ()
     members: PurchaseMembers | None = None

@@ -16,9 +16,11 @@ __all__ = [
     "Shard",
     "Shared",
     "affinities",
+    "as_list",
     "attributes",
     "counted",
     "describe",
+    "find_groups",
     "find_segments",
     "forecast",
     "interests",
@@ -33,6 +35,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from promolift.profile.affinity import affinities, counted, interests, target_facts
+    from promolift.profile.groups import as_list, find_groups
     from promolift.profile.meanings import describe, sentence
     from promolift.profile.passes import STEPS
     from promolift.profile.profiles import attributes, profile, reasons

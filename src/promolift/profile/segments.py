@@ -95,7 +95,7 @@ def find_segments(profiles: pl.DataFrame, customers: pl.DataFrame, segments: Seq
     names the segment whose rule asks for a column that is not there, or compares what cannot be compared.
     """
     more = [name for name in customers.columns if name not in profiles.columns]
-    own = customers.select("customer_id", *(_typed(customers[name]) for name in more))
+    own = customers.select("customer_id", *(as_numbers(customers[name]) for name in more))
     people = profiles.join(own, on="customer_id", how="left", maintain_order="left").with_columns(
         _decile().alias("value_decile")
     )
@@ -130,7 +130,7 @@ def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[
         raise ConfigError(f"promolift.toml: {where}: {said}") from None
 
 
-def _typed(column: pl.Series) -> pl.Series:
+def as_numbers(column: pl.Series) -> pl.Series:
     """A column of texts as numbers, where every text in it is one."""
     if column.dtype != pl.String:
         return column

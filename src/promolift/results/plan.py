@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 import numpy as np
 import polars as pl
 
+from promolift.allocate import FairLimit, Limit, breaks
 from promolift.config import ShopSettings
 from promolift.currency import currency_digits
 from promolift.deliver import ReleaseTerms
@@ -19,13 +20,14 @@ from promolift.hashing import sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
-from promolift.results.chinese import kept
+from promolift.results.chinese import group_words, kept
 from promolift.results.tables import Among
 from promolift.settings import Settings
 from promolift.sql import fetch
+from promolift.sql import run as query
 from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
-from promolift.words import Cash, as_html, bracket, interval, pick, spoken
+from promolift.words import Cash, as_html, bracket, interval, money, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
 CURVE = "What the best plan earns with each budget, in minor units:"
@@ -86,6 +88,48 @@ class RuleCost(Settings):
     price: float = 0.0
 
 
+class FairUse(Settings):
+    """A limit of fairness on a group (`sex=F`), which has the share `people` of the customers who can be offered
+    something: the share of offers or value that it got (`used`; None where nothing was given), and what one percentage
+    point of it would bring, in minor units.
+    """
+
+    limit: Limit
+    group: str
+    people: float
+    used: float | None
+    price: float = 0.0
+
+
+class FairPlan(Settings):
+    """How the plan keeps the limits of fairness, and what they cost together: expected gain without them less with,
+    None where that is not known. Customers of the segments `excluded` get nothing.
+    """
+
+    uses: tuple[FairUse, ...] = ()
+    excluded: tuple[str, ...] = ()
+    cost_cents: float | None = None
+
+    @property
+    def limits(self) -> tuple[FairLimit, ...]:
+        return tuple(FairLimit(each.limit, each.group, each.people) for each in self.uses)
+
+    def broken(self, chosen: pl.DataFrame) -> list[str]:
+        """What the offers that were decided for break of it, a sentence each."""
+        given = chosen.filter(pl.col("offer_id") != "none")
+        found = [
+            f"{each.limit.name}: {each.used:.2%} of all, {'at most' if each.over else 'at least'} "
+            f"{each.limit.at_most if each.over else each.limit.at_least:.2%} are allowed"
+            for each in breaks(given, [each.limit for each in self.uses])
+        ]
+        if self.excluded:
+            names = pl.lit(list(self.excluded), pl.List(pl.String))
+            barred = given.filter((pl.col("segments").list.set_intersection(names).list.len() > 0).fill_null(False))
+            if barred.height:
+                found.append(f"fairness.excluded: {barred.height} of the segments {', '.join(self.excluded)} get one")
+        return found
+
+
 class WhatIf(Settings):
     """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
     not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
@@ -140,6 +184,7 @@ class PlanNote(Note):
     explain: str
     limits: tuple[str, ...] = ()
     strategic: tuple[RuleCost, ...] = ()
+    fairness: FairPlan | None = None
     why: tuple[str, ...] = ()
     why_zh: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
@@ -244,6 +289,7 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
     lines = [
         _head(plan, luck),
         *(rule_text(each, plan.shop.currency) for each in plan.strategic),
+        *([fair_text(plan.fairness, plan.shop.currency)] if plan.fairness else []),
         *why,
         *(pick(each.text, each.text_zh or each.text) for each in believed),
     ]
@@ -269,6 +315,27 @@ def rule_text(found: RuleCost, currency: str) -> str:
     if found.price:
         text += kept(f" One percentage point more would cost {point}.")
     return text
+
+
+def fair_text(found: FairPlan, currency: str) -> str:
+    """What limits of fairness ask and cost, in a sentence or two."""
+    said = []
+    if found.uses:
+        text = kept(f"Fairness: {len(found.uses)} limits on groups' shares are kept.")
+        if found.cost_cents is not None:
+            text += kept(f" They cost {money(found.cost_cents, currency)} of expected gain.")
+        said.append(text)
+    dear = max(found.uses, key=lambda each: each.price, default=None)
+    if dear is not None and dear.price > 0:
+        point = money(dear.price, currency)
+        said.append(
+            kept(
+                f"The dearest is that on {group_words(dear.group)}: one percentage point less strict would add {point}."
+            )
+        )
+    if found.excluded:
+        said.append(kept(f"No personal offer for: {', '.join(found.excluded)}."))
+    return pick(" ", "").join(said)
 
 
 RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}
@@ -373,6 +440,7 @@ class Plan:
             "offers",
             "unchecked",
             HeadlineAssumptions.NAME,
+            "fairness",
         ):  # printed and judged was the plan before
             store.remove_json(name)
         store.save("candidates", map(PLANNED.conform, tables.candidates))
@@ -393,6 +461,12 @@ class Plan:
     def open_to(self, among: Among) -> pl.DataFrame:
         """Candidates of some customers that may be given, those for nothing left out."""
         return fetch(among.rows(self.store.table("candidates").filter("eligible and offer_id <> 'none'")))
+
+    def charges(self, customer_ids: pl.Series) -> pl.DataFrame:
+        """customer_id, offer_id and charge_cents of all candidates of some customers."""
+        mine, rows = pl.DataFrame({"customer_id": customer_ids.unique()}), self.store.table("candidates")
+        text = "select customer_id, offer_id, charge_cents from rows semi join mine using (customer_id)"
+        return fetch(query(text, rows=rows, mine=mine))
 
     @cached_property
     def targets(self) -> pl.DataFrame:

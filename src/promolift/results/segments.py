@@ -1,8 +1,11 @@
-"""Profiles and the segments of promolift.toml in; who belongs to which, and what a plan gives each, out."""
+"""Profiles and the segments of promolift.toml in; who belongs to which, and what a plan gives each, out.
+
+So too the groups whose treatment is compared.
+"""
 
 import polars as pl
 
-from promolift.profile import find_segments, segment_counts
+from promolift.profile import find_groups, find_segments, segment_counts
 from promolift.results.chinese import kept
 from promolift.results.job import Job, moments
 from promolift.words import count, pick
@@ -11,6 +14,12 @@ from promolift.words import count, pick
 def members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
     """customer_id and segments of everybody in PROFILES of one moment."""
     return find_segments(profiles, job.clean.people, job.config.segment)
+
+
+def fairness_groups(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
+    """customer_id and a column of texts for each column of [fairness], and loyalty, of PROFILES of one moment."""
+    asked = job.config.fairness
+    return find_groups(profiles, job.clean.people, asked.columns, asked.new_days)
 
 
 def segment_table(job: Job, chosen: pl.DataFrame | None = None) -> pl.DataFrame:

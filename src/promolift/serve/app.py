@@ -179,7 +179,6 @@ class Listener(uvicorn.Server):
         """SIGTERM once: drain, then end. Again, or any other signal: end."""
         if sig == signal.SIGTERM and self._drain.seconds and self.started and not self._drain.begun.is_set():
             self._drain.begun.set()
-            self._until_s = monotonic() + self._drain.seconds
         else:
             super().handle_exit(sig, frame)
 
@@ -197,9 +196,10 @@ class Listener(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        if self._until_s is not None and monotonic() > self._until_s:
-            self._until_s = None
-            super().handle_exit(signal.SIGTERM, None)
+        if self._drain.begun.is_set() and not self.should_exit:
+            self._until_s = self._until_s or monotonic() + self._drain.seconds
+            if monotonic() >= self._until_s:
+                super().handle_exit(signal.SIGTERM, None)
         if counter % 10 == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):

@@ -241,8 +241,12 @@ class LiveRelease:
 
 
 def build(store: Store) -> str:
-    """Freeze the work folder's plan as a release; its id. Raises StepError if there is no finished plan."""
+    """Freeze the work folder's plan as a release; its id. Raises StepError if there is no finished plan, or it breaks a
+    limit of fairness.
+    """
     plan, offers, clean, said = Plan.load(store), Offers.load(store), Clean(store), Messages.load(store).rows
+    if plan.note.fairness and (broken := plan.note.fairness.broken(plan.chosen)):
+        raise StepError(f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again")
     spoken = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
     frames = {
         "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER)

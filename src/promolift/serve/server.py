@@ -7,9 +7,10 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -32,12 +33,14 @@ from promolift.store.ledger_audit import (
     HttpAnswer,
     OnceAnswer,
     amend,
+    drop,
     get,
     keep_answers,
     kept_answers,
     once,
     put,
 )
+from promolift.store.ledger_migrate import ALIVE_MS, SERVER, outdated, pulse
 from promolift.store.ledger_money import expire, late_now
 from promolift.store.ledger_schema import Refused, nothing, of_key
 
@@ -57,6 +60,7 @@ class Server:
     def __init__(self, settings: ServeSettings, config: Config | None = None) -> None:
         """Open the ledger, load the releases in use; `config` is needed for making new releases."""
         self.settings, self.config = settings, config
+        self.name = f"srv_{token_hex(8)}"
         self.draining = threading.Event()  # it is to end: whoever asks goes elsewhere
         _close_to_others(settings)
         with Store(settings.work) as store:
@@ -88,7 +92,10 @@ class Server:
             "expiry": lambda: asyncio.to_thread(self.expire),
             "webhooks": self.outbox.look, "learning": self.scheduler.look,
         }  # fmt: skip
-        self.duties = duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+        self.duties = duties.Duties(
+            [duties.Duty(name, PULSE_S, each) for name, each in work.items()]
+            + [duties.Duty("pulse", ALIVE_MS / 5000, lambda: asyncio.to_thread(self.pulse))]
+        )
         self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of the readers
@@ -98,6 +105,19 @@ class Server:
                 self.decider.ensure(release_id)
             except PromoError as error:
                 LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
+
+    def pulse(self) -> None:
+        """Tell others of a shared ledger that this one is here; end where it has become too old for the ledger."""
+        if self.ledger.sqlite:
+            return
+
+        def told(db: Connection, some: list[None]) -> list[bool]:
+            pulse(db, self.name)
+            return [outdated(db) for _ in some]
+
+        if self.ledger.submit(told, None, nothing).result() and not self.draining.is_set():
+            LOG.critical("a later version has changed the ledger so that this one cannot go on; it ends")
+            self.draining.set()
 
     def _check_secret(self) -> None:
         """Codes and webhooks of one ledger are made with one secret. ConfigError if this is another server's."""
@@ -114,6 +134,9 @@ class Server:
         for each in self.closing:
             each()
         self._readers.shutdown(cancel_futures=True)
+        if not self.ledger.sqlite:
+            with suppress(PromoError):
+                self.ledger.write(lambda db, some: [drop(db, SERVER, self.name) for _ in some])
         self.ledger.close()
 
     def beside(self, work: Callable[..., Any], *given: Any) -> Any:

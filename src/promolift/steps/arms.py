@@ -20,6 +20,7 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import (
     CEILING_Z,
     COST_DOUBT,
+    PATIENCE,
     POWER,
     VISITS,
     VISITS_DOUBT,
@@ -278,8 +279,10 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
 
 
 def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
-    """What choosing goes by after so many windows of tests."""
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests)
+    """What choosing goes by after so many windows of tests. Once all was closed after them nothing new is drawn: it
+    stays closed."""
+    over = tests >= PATIENCE and bool(terms.effects) and all(each.state == "closed" for each in terms.effects)
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests, over)
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
@@ -311,14 +314,14 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
 
 def plan_arms(
     job: Job, at: Moments, rows: CustomerParts, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    shelf: PartShelf, may_test: bool = True,
+    shelf: PartShelf, may_test: bool = True, fair: Sequence[allocate.Limit] = (),
 ) -> ArmPlan:  # fmt: skip
     """What is known to pay is given, what may pay is drawn where that is allowed, within the budget; everybody's
     record."""
-    may_test = may_test and not job.config.plan.limits  # draws keep no limits
+    limits = [*map(allocate.Limit.read, job.config.plan.limits), *fair]
+    may_test = may_test and not limits  # draws keep no limits
     people = people_of(job, at, consent)
-    limits = (column for text in job.config.plan.limits for column in allocate.Limit.read(text).where)
-    asked = dict.fromkeys((*ASKED, *limits))
+    asked = dict.fromkeys((*ASKED, *(column for limit in limits for column in limit.where)))
     best = rows.together(
         lambda part: arms_of(part, people).select(name for name in asked if name in ("group", *part.columns))
     ).sort("customer_id", "menu_id")
@@ -328,7 +331,7 @@ def plan_arms(
     known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
     share = 1.0
     while True:
-        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test)
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share, shelf, may_test, limits)
         if made.note.ceiling_cents <= budget or share == 0:
             return made if aimed else made._replace(cells=cells)
         share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
@@ -338,6 +341,7 @@ def plan_arms(
 def _drawn(
     job: Job, at: Moments, rows: CustomerParts, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
     budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: PartShelf, may_test: bool,
+    limits: Sequence[allocate.Limit],
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
@@ -360,7 +364,6 @@ def _drawn(
     )
     arms = arms.join(unit, on="customer_id", maintain_order="left")
     arms = priced(arms)
-    limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
     dear = pl.col("arm_cost") > 0
     test = (pl.col("state") == "test") & ~(dear & pl.lit(part == 0)) & pl.lit(may_test)
     in_test = test & (pl.col("unit") < pl.col("share"))

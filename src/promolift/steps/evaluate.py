@@ -5,17 +5,22 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, effect, learn
+from promolift.allocate import strategic
 from promolift.errors import PromoError, SupportError
 from promolift.results import effects
 from promolift.results.assumed import assumptions
-from promolift.results.job import Job, found_in, mapped, moments
+from promolift.results.fairness import FairnessNote
+from promolift.results.job import Job, Moments, found_in, mapped, moments
 from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored
 from promolift.results.shop import Unchecked
 from promolift.results.tables import EVERYBODY, Among
 from promolift.sql import DAY_MS, bind
 from promolift.steps.effect import KEY, history
-from promolift.steps.plan import free_candidates, limits_of
+from promolift.steps.fairness import fairness
+from promolift.steps.plan import candidates, consents, free_candidates, limits_of
+from promolift.steps.plan_rules import close_small, close_weak
+from promolift.steps.targets import CandidateScene
 from promolift.tables import LEVEL, TARGET
 
 BOUGHT = f"""
@@ -48,6 +53,11 @@ def run(job: Job) -> None:
     except PromoError as reason:
         missing["policies"] = str(reason)
         job.store.remove("policies")
+    try:
+        compare_groups(job)
+    except PromoError as reason:
+        missing["fairness"] = str(reason)
+        job.store.remove_json(FairnessNote.NAME)
     Unchecked(reasons=missing).keep(job.store)
     believed(job).keep(job.store)
 
@@ -138,7 +148,8 @@ def policies(job: Job) -> pl.DataFrame:
         budget = max(budget, float(plan["cost_cents"].sum()))  # those drawn may be dearer than the others
         return of_all(learn.compare(free, plan, budget, profiles), share)
     rows = cross_fitted(job, free, halves) if halves else free
-    limits = limits_of(job).at(rows, budget)
+    fair = kept.note.fairness.limits if kept.note.fairness else ()
+    limits = limits_of(job, fair=fair).at(rows, budget)
     plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
     return of_all(learn.compare(rows, plan, budget, profiles), share)
 
@@ -171,3 +182,33 @@ def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountRespo
     pick = [pl.when(first).then(two[n]).otherwise(one[n]).alias(n) for n in names]
     check = pl.when(first).then(one["gain_cents"]).otherwise(two["gain_cents"])
     return one.drop(names).with_columns(*pick, check.alias("gain_check_cents"))
+
+
+def compare_groups(job: Job) -> FairnessNote:
+    """What groups of customers are given and paid, and whether who they are decides it."""
+    return fairness(job, decided_anew)
+
+
+def decided_anew(job: Job, at: Moments, plan: Plan, some: Among) -> pl.DataFrame:
+    """customer_id and the offer of the menu that pays most at the plan's price and charges, none where none does or
+    nothing may be sent.
+    """
+    rows = close_weak(candidates(CandidateScene(job, at), some).rows, plan.note.evidence)
+    rows = strategic.with_rules(close_small(rows, job.config.rules.least_gain_cents), job.config.strategic)
+    charges = plan.charges(rows["customer_id"])
+    rows = rows.join(charges, on=["customer_id", "offer_id"], how="left")
+    worth = pl.col("gain_cents") - pl.col("charge_cents").fill_null(0.0)
+    worth -= plan.note.terms.price * pl.col("cost_cents")
+    barred = consents(job, rows["customer_id"].unique()).filter(~pl.col("may_send"))["customer_id"]
+    open_ = pl.col("eligible") & (pl.col("offer_id") != "none") & ~pl.col("customer_id").is_in(barred.implode())
+    best = (
+        rows.filter(open_).with_columns(worth=worth).filter(pl.col("worth") > 0)
+        .sort(["customer_id", "worth", "offer_id"], descending=[False, True, False])
+        .unique("customer_id", keep="first")
+    )  # fmt: skip
+    return (
+        rows.select("customer_id")
+        .unique()
+        .join(best.select("customer_id", "offer_id"), on="customer_id", how="left")
+        .with_columns(pl.col("offer_id").fill_null("none"))
+    )

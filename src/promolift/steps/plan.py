@@ -12,13 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
-from promolift.allocate import strategic
+from promolift.allocate import FairLimit, strategic
+from promolift.allocate.core import sides
+from promolift.allocate.fairness import same_for_all_offers
 from promolift.allocate.settings import StrategicRule
 from promolift.deliver import ReleaseTerms
 from promolift.deliver.settle import STEP, Settled, Spending, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
 from promolift.hashing import hash_units
 from promolift.message import is_couponable, is_sensitive
+from promolift.offer.menu import belongs
 from promolift.offer.proposals import MenuCandidates, NewLines
 from promolift.offer.replay import per_order
 from promolift.privacy import may_send
@@ -28,7 +31,7 @@ from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, mapped, moments
 from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
-from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
+from promolift.results.plan import FairPlan, FairUse, Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
@@ -69,7 +72,8 @@ class Offered(NamedTuple):
 
 
 class Audience(NamedTuple):
-    """Who may be given what: everybody's consent, those who get nothing whatever pays, and what is open to the rest.
+    """Who may be given what: everybody's consent, those who get nothing whatever pays, what is open to the rest, and
+    the limits on how it may be shared among their groups.
 
     `free` has the columns that the choice weighs and no more; where no limit or rule prefers one offer to another, only
     the rows that some price makes a customer's best.
@@ -79,6 +83,7 @@ class Audience(NamedTuple):
     barred: pl.Series
     held: pl.Series
     free: pl.DataFrame
+    fair: tuple[FairLimit, ...] = ()
 
 
 class PlanDecisions(NamedTuple):
@@ -117,7 +122,7 @@ def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     made = made._replace(rows=made.rows.clear())
     found = [*parts]
     size, seen = sum(each.size for each in found), [each.levels for each in found]
-    floor, every = evidence_floor(job, *seen), shelf.parts("candidates")
+    floor, every = evidence_floor(job, *seen), shelf.parts("candidates").then(scene.grouped)
     job.tell("plan", 0.6, f"effect of {size:,} candidates")
     known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
     if job.config.plan.trial is not True and not (known and known.effects):
@@ -155,7 +160,9 @@ def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines 
     asked = people.targets.select("target", "kind")
     asked = pl.concat([asked, pl.DataFrame(stated, asked.schema, orient="row")])
     rules = job.config.rules
-    rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, asked)}))})
+    nothing_for = (*rules.excluded_segments, *job.config.fairness.excluded)
+    barred = {"excluded": tuple(sorted({*rules.excluded, *private(job, asked)})), "excluded_segments": nothing_for}
+    rules = rules.model_copy(update=barred)
     listed = offer.list_candidates(people.profiles, people.targets, job.config.menu, rules, people.resting)
     if (replays := list_replays(job, at.asof, among)) is not None:
         listed = listed.join(with_costs(job, replays), on=["customer_id", "menu_id"], how="left", maintain_order="left")
@@ -213,17 +220,20 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
     terms = taken_over(own, approved(job.store, plan.campaign))
     free_of_rules, some = some, some._replace(rows=ruled(some.rows, job.config.strategic))
     audience = audience_of(job, some.rows, terms)
+    limited = bool(plan.limits or audience.fair)
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
         may_test = plan.trial is not False
-        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf, may_test)
-        if plan.trial == "auto" and not (arms.note.given or arms.note.tested) and terms.effects[0].aimed:
+        fair = [each.limit for each in audience.fair]
+        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf, may_test, fair)
+        untried = not (arms.note.given or arms.note.tested) and not limited
+        if plan.trial == "auto" and untried and terms.effects[0].aimed:
             anew = terms.model_copy(update={"effects": ()})
             arms = first_test(job, at, some, audience, anew, budget, shelf) or arms
     else:
         made = planned(job, at, some, audience, terms, budget, shelf)
         nobody = made.records.chosen.is_empty()
-        if plan.trial == "auto" and nobody and not (job.clean.moneyless or plan.limits):
+        if plan.trial == "auto" and nobody and not (job.clean.moneyless or limited):
             arms = first_test(job, at, some, audience, terms, budget, shelf)
     if arms is not None:
         made = PlanDecisions(arms.found, arms.terms, arms.records)
@@ -232,8 +242,10 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
     if arms is None:
         costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
         note = note.model_copy(update={"strategic": costs})
-    frontier = limits_of(job).curve(strategic.careful(audience.free), budget, job.config.plan.seed)
-    if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
+    if audience.fair or job.config.fairness.excluded:
+        note = note.model_copy(update={"fairness": fairness(job, audience, budget, made)})
+    frontier = limits_of(job, fair=audience.fair).curve(strategic.careful(audience.free), budget, job.config.plan.seed)
+    if arms is None and note.why and not (plan.trial or job.clean.moneyless or limited):
         proposed = proposed_test(job, at, some, audience, terms, budget, shelf)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
     if arms is None:
@@ -307,13 +319,52 @@ def audience_of(job: Job, rows: CustomerParts, terms: ReleaseTerms) -> Audience:
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
     held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
     audience = Audience(consent, barred, held, pl.DataFrame())
-    return audience._replace(free=weighed(rows, audience, limits_of(job)))
+    audience = audience._replace(fair=fair_to(job, rows, audience))
+    return audience._replace(free=weighed(rows, audience, limits_of(job, fair=audience.fair)))
+
+
+def fair_to(job: Job, rows: CustomerParts, audience: Audience) -> tuple[FairLimit, ...]:
+    """The limits of fairness among those who may be written to, are not held out and not barred as a segment."""
+    asked = job.config.fairness
+    if not asked.limited:
+        return ()
+    nothing_for = [*job.config.rules.excluded_segments, *asked.excluded]
+
+    def able(part: pl.DataFrame) -> pl.DataFrame:
+        mine = part.unique("customer_id", maintain_order=True)
+        if nothing_for:
+            mine = mine.filter(~belongs(nothing_for).fill_null(False))
+        kept = pl.col("customer_id").is_in(pl.concat([audience.barred, audience.held]).implode())
+        return mine.filter(~kept).select("customer_id", "groups")
+
+    return allocate.fair_limits(rows.together(able), asked)
+
+
+def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> FairPlan:
+    """How the decisions keep the limits of fairness, and what these cost: expected gain of the best plan without them,
+    less with; not known where offers were drawn or approved by what was learned.
+    """
+    chosen, prices = made.records.chosen, made.found.allocation.multipliers
+    chosen = chosen.filter(pl.col("offer_id") != "none")
+    cost = None
+    if audience.fair and made.terms.policy_id != "trial":
+        rest = limits_of(job).at(audience.free, budget)
+        best = allocate.plan(strategic.preferred(audience.free), budget, rest, seed=job.config.plan.seed)
+        cost = max(gain_of(best) - gain_of(made.found), 0.0)
+    uses = tuple(
+        FairUse(
+            limit=each.limit, group=each.group, people=each.people, used=allocate.used(chosen, each.limit),
+            price=sum(prices.get(side.name, 0.0) for side in sides(each.limit)) / 100,
+        )
+        for each in audience.fair
+    )  # fmt: skip
+    return FairPlan(uses=uses, excluded=job.config.fairness.excluded, cost_cents=cost)
 
 
 def weighed(rows: CustomerParts, audience: Audience, limits: allocate.ShopLimits) -> pl.DataFrame:
     """What is open to those who may be given an offer, as `Audience.free`."""
     columns = dict.fromkeys((*WEIGHED, *(column for limit in limits.stated for column in limit.where), "units"))
-    plain = not limits.stated and limits.category_share >= 1
+    plain = same_for_all_offers(limits.stated) and limits.category_share >= 1
 
     def slim(part: pl.DataFrame) -> pl.DataFrame:
         free = open_to(part.select(name for name in columns if name in part.columns), part["eligible"], audience)
@@ -339,7 +390,7 @@ def rule_costs(
     with_all = gain_of(found)
     for rule in rules:
         others = tuple(each for each in rules if each != rule)
-        stated = limits_of(job, others)
+        stated = limits_of(job, others, audience.fair)
         free = weighed(ruled(rows, others), audience, stated)
         limits = stated.at(free, budget)
         best = allocate.plan(strategic.preferred(free), budget, limits, seed=job.config.plan.seed)
@@ -363,13 +414,14 @@ def gain_of(found: allocate.AllocatedOffers) -> float:
     return found.gain_cents - found.added_cents
 
 
-def worth_of(job: Job, free: pl.DataFrame, budget: int, found: allocate.AllocatedOffers) -> NextCent:
+def worth_of(job: Job, audience: Audience, budget: int, found: allocate.AllocatedOffers) -> NextCent:
     """What one more cent of budget adds to the gain. Where strategic rules add to gains, prices hold that, too: then
     it is measured between plans of a little more and a little less.
     """
-    limits = limits_of(job)
+    limits = limits_of(job, fair=audience.fair)
     if not found.added_cents:
         return NextCent(found.allocation.price, limits.worth(found.allocation))
+    free = audience.free
     offers, seed, near = strategic.preferred(free), job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
     some = allocate.at_budgets(offers, near, lambda cents: limits.at(free, cents), seed=seed)
     less, more = (gain_of(each or found) for each in some)
@@ -390,7 +442,7 @@ def planned(
     even = sum(map(even_cost, opened)) if terms.explore else 0.0
 
     def spent(mine: Spending) -> PlanDecisions:
-        limits = limits_of(job).at(audience.free, mine.budget_cents)
+        limits = limits_of(job, fair=audience.fair).at(audience.free, mine.budget_cents)
         found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
         picked = found.chosen.select(KEY)
@@ -404,22 +456,29 @@ def planned(
     for part in (STEP**k for k in range(TRIES if terms.explore else 0)):
         with suppress(BudgetError):  # a limit that says at least may need the whole budget
             made = spent(spending(part * budget, part * terms.explore, even))
-            if keeps(job, audience.free, made.records.chosen, budget):
+            if keeps(job, audience, made.records.chosen, budget):
                 return made
     return spent(Spending(float(budget), 0.0))
 
 
-def keeps(job: Job, free: pl.DataFrame, chosen: pl.DataFrame, budget: int) -> bool:
-    """Whether what was decided for, draws included, keeps the budget and every limit that says at most."""
+def keeps(job: Job, audience: Audience, chosen: pl.DataFrame, budget: int) -> bool:
+    """Whether what was decided for, draws included, keeps the budget, every limit that says at most, and fairness."""
     offers = chosen.filter(pl.col("offer_id") != "none")
-    return float(offers["cost_cents"].sum()) <= budget and allocate.kept(offers, limits_of(job).at(free, budget))
+    fair = not allocate.breaks(offers, [each.limit for each in audience.fair])
+    within = float(offers["cost_cents"].sum()) <= budget and fair
+    return within and allocate.kept(offers, limits_of(job).at(audience.free, budget))
 
 
-def limits_of(job: Job, rules: Sequence[StrategicRule] | None = None) -> allocate.ShopLimits:
-    """The limit per category, the stated ones, and the shares that strategic `rules`, or the shop's own, ask for."""
+def limits_of(
+    job: Job, rules: Sequence[StrategicRule] | None = None, fair: Sequence[FairLimit] = ()
+) -> allocate.ShopLimits:
+    """The limit per category, the stated ones, the shares that strategic `rules`, or the shop's own, ask for, and those
+    of `fair`.
+    """
     plan = job.config.plan
     floors = strategic.floors(job.config.strategic if rules is None else rules)
-    return allocate.ShopLimits(plan.category_share, (*map(allocate.Limit.read, plan.limits), *floors))
+    shares = [each.limit for each in fair]
+    return allocate.ShopLimits(plan.category_share, (*map(allocate.Limit.read, plan.limits), *floors, *shares))
 
 
 def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.AllocatedOffers) -> pl.DataFrame:
@@ -466,7 +525,7 @@ def summary(job: Job, some: Offered, audience: Audience, budget: int, made: Plan
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=audience.barred.len(), **worth_of(job, audience.free, budget, made.found)._asdict(),
+        barred=audience.barred.len(), **worth_of(job, audience, budget, made.found)._asdict(),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),

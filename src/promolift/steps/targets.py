@@ -11,8 +11,9 @@ from promolift import sql
 from promolift.offer.menu import MenuItem
 from promolift.offer.proposals import OfferInputs
 from promolift.offer.replay import past_orders, replay
+from promolift.profile import as_list
 from promolift.results.job import Job, Moments, found_in, mapped
-from promolift.results.segments import members
+from promolift.results.segments import fairness_groups, members
 from promolift.results.tables import EVERYBODY, Among
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
@@ -93,6 +94,19 @@ class CandidateScene:
         """Of everybody: some go by how all others spend."""
         known = self.known and self.known.segments
         return members(self.job, self.job.profiled.profiles(self.at.asof)) if known is None else known
+
+    @cached_property
+    def groups(self) -> pl.DataFrame | None:
+        """customer_id and the groups that limits of fairness name; None where there are none."""
+        if not self.job.config.fairness.limited:
+            return None
+        return as_list(fairness_groups(self.job, self.job.profiled.profiles(self.at.asof)))
+
+    def grouped(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Candidates with their customers' groups, where limits of fairness need them."""
+        if self.groups is None:
+            return rows
+        return rows.join(self.groups, on="customer_id", how="left", maintain_order="left")
 
     def inputs(self, among: Among = EVERYBODY) -> OfferInputs:
         """The customers, and what an offer could be about for each."""

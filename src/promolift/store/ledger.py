@@ -7,8 +7,9 @@ campaigns, keys) waits only for those who have the same; any other has the whole
 version, which knows but the one lock of the whole ledger, may run beside this one.
 
 Two threads that want Python's interpreter at once wait for each other at every statement. So brief changes that an
-event loop asks for run in its own thread, and only their commit, which waits for the disk, runs in the writer's; the
-loop goes on meanwhile. All else runs in the writer's thread whole. They take turns: one transaction at a time.
+event loop asks for run in its own thread where the database is a file, and only their commit, which waits for the disk,
+runs in the writer's; the loop goes on meanwhile. All else runs in the writer's thread and joins that commit: brief
+changes first, then others for a short while, so that none of them costs those a turn of the disk.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
@@ -45,12 +46,20 @@ Work = Callable[[Connection, list[Any]], Sequence[Any]]
 Locks = Callable[[Connection, list[Any]], Iterable[str]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
+SLICE_S = 0.002  # how long others run in a commit that brief changes wait for
 LOCKED_S = 30.0  # how long another process may hold the database
 STUCK_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
 MOST_LOCKS = 1000  # names that one transaction holds; with more it takes the whole ledger, which is one lock
-# The writers' turns are counted once the lock is there, so that each knows whether another has written since its last.
-TURN = "with mine as materialized (select pg_advisory_xact_lock{}({})) select nextval('turns') from mine"
-ALONE, BESIDE = (TURN.format(how, LEDGER_LOCK) for how in ("", "_shared"))
+# Turns are counted once the lock is there: of those alone for all, so that each knows whether a rule may have changed
+# since its last; of everybody for an earlier version, which remembers more.
+TURN = f"""
+    with mine as materialized (select pg_advisory_xact_lock{{}}({LEDGER_LOCK})),
+         turn as materialized (select nextval('turns') as number from mine)
+    select {{}} from turn where number > 0
+"""
+ALONE = TURN.format("", "nextval('rules')")
+BESIDE = TURN.format("_shared", "coalesce(pg_sequence_last_value('rules'::regclass), 0)")
+TRIES, LOCK_TIMEOUT = 30, "55P03"  # to change a table that somebody reads, each a second at most
 MEMO_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
 
 
@@ -108,7 +117,7 @@ class Ledger:
         self._reading = 0  # how many read now; none of them loses its connection when the ledger closes
         self._tasks: list[_Task] = []
         self._brief: list[_Task] = []
-        self._taken = self._kept = False  # a transaction is under way; the next one is the writer's own
+        self._taken = False  # a transaction is under way
         self._closed = self._ended = False  # closed by its owner; its writer ended by a fault
         self._prepared: _Prepared | None = None
         self._group: list[_Task] = []  # what the writer is at
@@ -146,17 +155,28 @@ class Ledger:
     def _start(self) -> None:
         """Make missing tables; where that fails, no connection stays open."""
         try:
-            with self._writer.begin() as connection:
-                if self.sqlite:
-                    driver_sql(connection, "begin immediate")
-                else:  # two that open a new ledger at once take turns; none changes a table that others write to
-                    driver_sql(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
-                open_tables(connection)
+            for left in reversed(range(TRIES)):
+                try:
+                    self._open_tables()
+                    break
+                except OperationalError as error:  # a table is being read: nobody waits behind us for longer
+                    if not left or getattr(error.orig, "sqlstate", None) != LOCK_TIMEOUT:
+                        raise
+                    sleep(PATIENCE_S * (TRIES - left))
             if self.sqlite:  # the loop must not wait; the writer does, see `_open`
                 driver_sql(self._connection(), "pragma busy_timeout = 0")
         except BaseException:
             self._dispose()
             raise
+
+    def _open_tables(self) -> None:
+        with self._writer.begin() as connection:
+            if self.sqlite:
+                driver_sql(connection, "begin immediate")
+            else:  # two that open a new ledger at once take turns; none changes a table that others write to
+                driver_sql(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
+                driver_sql(connection, "set local lock_timeout = '1s'")
+            open_tables(connection)
 
     def _dispose(self) -> None:
         for engine in (self._writer, self._readers):
@@ -187,7 +207,7 @@ class Ledger:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         task = _Task(work, payload, future, loop, late, locks)
-        if not (brief and self._inline):
+        if not brief:
             self._put(task)
         elif self._put_brief(task):
             loop.call_soon(self._prepare)
@@ -246,9 +266,12 @@ class Ledger:
     # an event loop's thread
 
     def _prepare(self) -> None:
-        """Run what is brief, up to the commit; the writer does that."""
+        """Run what is brief, up to the commit; the writer does that. On a server it does all, and is told here once."""
         with self._turn:
             if self._taken or not self._brief:
+                return
+            if not self._inline:
+                self._turn.notify_all()
                 return
             self._taken = True
             group, self._brief = self._brief[:GROUP], self._brief[GROUP:]
@@ -280,63 +303,113 @@ class Ledger:
                 self._ended = True
                 waiting, self._tasks, self._brief = self._group + self._tasks + self._brief, [], []
                 self._turn.notify_all()
-            self._pass_on(_lost(waiting, error), keep=False)
+            self._pass_on(_lost(waiting, error))
 
     def _loop(self) -> None:
         usual = 1
         while True:
             with self._turn:
-                if self._brief and not self._kept:
+                if self._brief and self._inline:
                     self._turn.wait_for(lambda: self._prepared or self._closed, STUCK_S)
                 self._turn.wait_for(self._something)
                 prepared, self._prepared = self._prepared, None
-                group = [] if prepared else self._take(usual)
-                self._group = [outcome.task for outcome in prepared.outcomes] if prepared else group
-            if not (prepared or group):
-                return  # closed, and all is kept
-            usual = len(group) or usual
-            outcomes = self._finish(*prepared) if prepared else self._commit(group)
+                if not (prepared or self._tasks or self._brief):
+                    return  # closed, and all is kept
+                brief = [outcome.task for outcome in prepared.outcomes] if prepared else self._take(usual)
+                self._group = brief
+            outcomes = self._commit(prepared, brief)
+            usual = len(outcomes)
             if self._checkpoints:
                 self._checkpoints.between()
-            self._pass_on(outcomes, keep=prepared is not None)
+            self._pass_on(outcomes)
 
     def _something(self) -> bool:
         """Something is to be done by the writer: a prepared group, its own changes, or closing."""
-        mine = self._kept or (not self._taken and (self._closed or bool(self._tasks)))
-        return mine or self._prepared is not None
+        mine = self._closed or bool(self._tasks) or (bool(self._brief) and not self._inline)
+        return self._prepared is not None or (mine and not self._taken)
 
     def _take(self, usual: int) -> list[_Task]:
-        """The next group, when no more come; when closing also what no event loop will prepare any more."""
-        self._taken, self._kept = True, False
+        """Take the turn, when no more come; the brief changes that run in it. Of a file those alone that no event loop
+        will prepare any more."""
+        self._taken = True
         waiting, patience = 0, monotonic() + PATIENCE_S
-        while waiting < len(self._tasks) < min(usual, GROUP) and monotonic() < patience and not self._brief:
-            waiting = len(self._tasks)
+        while waiting < self._waiting() < min(usual, GROUP) and monotonic() < patience:
+            waiting = self._waiting()
             self._turn.wait(QUIET_S)
-        if self._closed:
-            self._tasks, self._brief = self._tasks + self._brief, []
-        group, self._tasks = self._tasks[:GROUP], self._tasks[GROUP:]
-        return group
+        if self._inline and not self._closed:
+            return []
+        brief, self._brief = self._brief[:GROUP], self._brief[GROUP:]
+        return brief
 
-    def _commit(self, group: list[_Task]) -> list[_Outcome]:
+    def _waiting(self) -> int:
+        """How many wait for the writer; none may keep it from those that an event loop will prepare."""
+        return len(self._tasks) + len(self._brief) if not (self._inline and self._brief) else GROUP
+
+    def _commit(self, prepared: _Prepared | None, brief: list[_Task]) -> list[_Outcome]:
+        """Keep what is brief, and of the writer's own changes what there is time for."""
         try:
-            return self._finish(*self._open(group, wait=True))
+            prepared = prepared or self._open(brief, wait=True)
+            if HELD not in prepared.connection.info:  # beside others only what says beforehand what it must have
+                prepared.outcomes.extend(self._run_own(prepared.connection))
         except BaseException as error:
-            return _lost(group, error)
+            if prepared:
+                with suppress(Exception):
+                    self._undo(prepared.connection)
+            return _lost(self._group, error)
+        return self._finish(*prepared)
+
+    def _run_own(self, connection: Connection) -> Iterator[_Outcome]:
+        """Run the writer's own changes in the order in which they came: all, or for a slice while brief ones wait.
+
+        As many of one work go together as are quick: nobody knows before how long one takes.
+        """
+        hurried, began, many = bool(self._group), monotonic(), 1
+        until = began + SLICE_S
+        while mine := self._next_own(many):
+            yield from _run(connection, mine[0].work, mine)
+            now = monotonic()
+            many = 2 * many if now - began < SLICE_S / 4 else 1
+            if (hurried or self._brief) and now > until:
+                return
+            began = now
+
+    def _next_own(self, most: int) -> list[_Task]:
+        with self._turn:
+            mine = [task for task in self._tasks if task.work == self._tasks[0].work][:most]
+            taken = set(mine)
+            self._tasks = [task for task in self._tasks if task not in taken]
+            self._group = self._group + mine
+            return mine
 
     def _open(self, group: list[_Task], wait: bool) -> _Prepared:
         """Run a group in a new transaction, still to be committed; `wait` while another process holds the database."""
-        if not self.sqlite and all(task.locks for task in group):
-            with suppress(NotHeldError):
-                return self._ran(group, wait, beside=True)
+        if self.sqlite:
+            return self._ran(group, wait, beside=False)
+        with self._turn:
+            beside = all(task.locks for task in (*group, *self._tasks[:1]))
+            self._group = group = group + self._tasks[:1] if beside else group
+            self._tasks = self._tasks[1:] if beside else self._tasks
+        with suppress(NotHeldError):
+            return self._ran(group, wait, beside)
         return self._ran(group, wait, beside=False)
 
     def _ran(self, group: list[_Task], wait: bool, beside: bool) -> _Prepared:
+        by_work, outcomes = _by_work(group), list[_Outcome]()
         connection = self._begun(wait, beside)
         try:
-            by_work = _by_work(group)
             if beside:
                 hold(connection, _wanted(connection, by_work.values()))
-            outcomes: list[_Outcome] = []
+            if len(by_work) == 1:  # then the transaction does for a savepoint, which would be waited for twice
+                ((work, tasks),) = by_work.items()
+                try:
+                    return _Prepared(connection, _results(connection, work, tasks))
+                except NotHeldError:
+                    raise
+                except BaseException:
+                    self._undo(connection)
+                connection = self._begun(wait, beside)
+                if beside:
+                    hold(connection, _wanted(connection, by_work.values()))
             for work, tasks in by_work.items():
                 outcomes.extend(_run(connection, work, tasks))
         except BaseException:
@@ -372,7 +445,7 @@ class Ledger:
         while True:
             connection = self._connection()
             try:
-                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite, beside))
+                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite, beside), beside)
                 if beside:
                     volatile(self._memo)
                 return connection
@@ -384,10 +457,10 @@ class Ledger:
                 again = False
             sleep(QUIET_S)
 
-    def _remembered(self, seen: int) -> dict[Any, Any]:
-        """What earlier transactions of this writer read, while no other connection has written since; by its turn."""
-        mine = 0 if self.sqlite else 1
-        if seen != self._seen + mine or (mine and monotonic() - self._read_s > MEMO_S):
+    def _remembered(self, seen: int, beside: bool) -> dict[Any, Any]:
+        """What earlier transactions of this writer read, while no other connection was alone since; by its turn."""
+        mine = 0 if self.sqlite or beside else 1
+        if seen != self._seen + mine or not (self.sqlite or monotonic() - self._read_s < MEMO_S):
             self._memo, self._read_s = {}, monotonic()
         self._seen = seen
         return self._memo
@@ -407,14 +480,14 @@ class Ledger:
             connection.invalidate()
             connection.close()
 
-    def _pass_on(self, outcomes: list[_Outcome], keep: bool) -> None:
-        """Tell each its result and let the next one begin; `keep` the turn if the writer's own changes wait."""
+    def _pass_on(self, outcomes: list[_Outcome]) -> None:
+        """Tell each its result and let the next turn begin."""
         by_loop: dict[asyncio.AbstractEventLoop | None, list[_Outcome]] = {}
         for outcome in outcomes:
             by_loop.setdefault(outcome.task.loop, []).append(outcome)
         with self._turn:
-            self._taken = self._kept = keep and bool(self._tasks)
-            if self._brief and not self._kept:
+            self._taken = False
+            if self._brief and self._inline:
                 by_loop.setdefault(self._brief[0].loop, [])
         for loop, mine in by_loop.items():
             if loop is None:
@@ -480,13 +553,18 @@ def _settle(outcomes: list[_Outcome]) -> None:
             task.future.set_exception(error)
 
 
+def _results(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
+    results = work(connection, [task.payload for task in tasks])
+    return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
+
+
 def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
     driver_sql(connection, "savepoint work")
     try:
-        results = work(connection, [task.payload for task in tasks])
+        outcomes = _results(connection, work, tasks)
         driver_sql(connection, "release savepoint work")
-        return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
+        return outcomes
     except NotHeldError:
         raise
     except BaseException as error:  # whatever it is, it is the caller's: the writer goes on

@@ -1,13 +1,14 @@
 """Who changed what in; a chain of hashes that shows any later edit, answers kept for retries, and small JSON things."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.hashing import sha256_of
+from promolift.store.chain import chain_break, link
 from promolift.store.ledger_schema import (
     ANSWERS,
     AUDIT,
@@ -25,7 +26,6 @@ from promolift.store.ledger_schema import (
 KEEP_ANSWERS_MS = 24 * 3_600_000
 CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
 FLAT = frozenset({str, int, bool, type(None)})
-HASHED = ("action", "actor", "new", "old", "seq", "subject", "ts_ms")  # texts and numbers, in canonical order
 REFUSED = 0  # in the place of a status: the kept answer is a refusal
 LAST = Query(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1))
 NOTE = Query(insert(AUDIT).inline())
@@ -102,29 +102,26 @@ def audit_all(db: Connection, notes: Sequence[AuditNote]) -> None:
     kept = memo(db)
     if held(db) is not None and "audit" not in kept:
         driver_sql(db, f"select pg_advisory_xact_lock({CHAIN_LOCK})")
-    seq, link = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))
+    seq, last = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))
     rows = []
     for ts_ms, (actor, action, subject), old, new in notes:
         seq += 1
         row = {"action": action, "actor": actor, "new": canonical(new), "old": canonical(old), "seq": seq,
                "subject": subject, "ts_ms": ts_ms}  # fmt: skip
-        link = row["hash"] = _link(link, row)
+        last = row["hash"] = link(last, row)
         rows.append(row)
     NOTE.many(db, rows)
-    kept["audit"] = seq, link
+    kept["audit"] = seq, last
+
+
+def audit_rows(db: Connection) -> Iterator[dict[str, Any]]:
+    """The chain, from its first row on."""
+    return (dict(row) for row in db.execute(select(AUDIT).order_by(AUDIT.c.seq)).mappings())
 
 
 def first_break(db: Connection) -> int | None:
-    """The number of the first audit row that was changed, or that a row before it is missing of; None if all hold.
-
-    Rows cut off at the end cannot be seen from the chain alone: keep its last hash elsewhere.
-    """
-    before = ""
-    for expected, row in enumerate(db.execute(select(AUDIT).order_by(AUDIT.c.seq)).mappings(), start=1):
-        if row["seq"] != expected or row["hash"] != _link(before, {name: row[name] for name in HASHED}):
-            return expected
-        before = row["hash"]
-    return None
+    """`chain_break` of the whole log."""
+    return chain_break(audit_rows(db))
 
 
 def once(db: Connection, key: str | None, request: Any, ts_ms: int, do: Callable[[], HttpAnswer]) -> OnceAnswer:
@@ -222,8 +219,3 @@ def drop(db: Connection, kind: str, id_: str) -> Any:
 
 def _text(body: Any) -> str:
     return to_json(body, fallback=str).decode()
-
-
-def _link(before: str, row: dict[str, Any]) -> str:
-    """The hash of a row, whose columns stand in the order of HASHED, and of the one before."""
-    return sha256_of(before.encode() + to_json(row))

@@ -1,20 +1,29 @@
 """A ledger of an earlier version in; the same with all its data in the present tables, or refused, out.
 
 The steps run in the transaction that opens the ledger, on SQLite and PostgreSQL alike: a kill in the middle leaves it
-as it was. There is no way down: an earlier version refuses a later ledger, so keep the backup from before.
+as it was. There is no way down, so keep the backup from before.
+
+Servers of two versions may share a ledger while one follows the other. So a step expands or contracts, never both. One
+that expands adds tables, indexes, and columns that may be null: code of the form before goes on beside it, and is
+opened on such a ledger, too. One that contracts, or changes what a column means, comes a version later, when no code
+that is still in use needs what goes: it says which form that is (`oldest`), and is refused while a server of an
+earlier one is alive. A server that finds itself older than that drains and ends.
 """
 
 import json
+import os
 import re
+import socket
 from collections.abc import Callable
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, Table, insert, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
+from promolift import __version__
 from promolift.errors import ConfigError
-from promolift.store.ledger_audit import get, put
+from promolift.store.ledger_audit import drop, every, get, put
 from promolift.store.ledger_money import recount
 from promolift.store.ledger_schema import (
     ANSWERS,
@@ -30,25 +39,66 @@ from promolift.store.ledger_schema import (
 )
 
 VERSION = 3
+ALIVE_MS = 20_000  # since a server was heard of last
+SERVER = "server"  # things of the ledger: who serves it
 UNKEPT = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
 PART = 5000  # rows that are read at a time
 
 
 def open_tables(db: Connection) -> None:
-    """Make a new ledger's tables, or bring an older one's up to the present. ConfigError for a later one's."""
+    """Make a new ledger's tables, or bring an older one's up to the present.
+
+    ConfigError for a later one's that this version cannot work on, and while servers run that could not go on.
+    """
     found = inspect(db)
     marked = get(db, "ledger", "schema") if found.has_table(THINGS.name) else None
     version = marked["version"] if marked else VERSION
     if marked is None and found.has_table("redemptions"):  # the first version left no mark
         version = 1 if "cells" in {column["name"] for column in found.get_columns("redemptions")} else 2
     if version > VERSION:
-        fault = f"a later version of promolift made it (form {version}, this one knows {VERSION})"
-        raise ConfigError(f"ledger: {fault}; use that version, or the backup from before")
-    for step in range(version, VERSION):
-        STEPS[step](db)
+        if outdated(db):
+            fault = f"a later version of promolift made it (form {version}, this one knows {VERSION})"
+            raise ConfigError(f"ledger: {fault}; use that version, or the backup from before")
+        return
+    for step in (STEPS[form] for form in range(version, VERSION)):
+        if late := [who for who, form in alive(db).items() if form < step.oldest]:
+            fault = f"servers of an earlier version serve it: {', '.join(sorted(late))}"
+            raise ConfigError(f"ledger: {fault}; end them, or bring them to the version before this one first")
+        step.work(db)
     make_tables(db)
-    if marked != {"version": VERSION}:
-        put(db, "ledger", "schema", {"version": VERSION}, round(time() * 1000))
+    mark = {"version": VERSION, "oldest": max(step.oldest for step in STEPS.values())}
+    if marked != mark:
+        put(db, "ledger", "schema", mark, round(time() * 1000))
+
+
+def outdated(db: Connection) -> bool:
+    """Whether the ledger has a form that this version cannot work on."""
+    marked = get(db, "ledger", "schema") or {"version": VERSION}
+    return int(marked.get("oldest", marked["version"])) > VERSION
+
+
+def pulse(db: Connection, name: str) -> None:
+    """Note that a server is alive, and of which form it is."""
+    here = {"form": VERSION, "code": __version__, "host": socket.gethostname(), "pid": os.getpid()}
+    put(db, SERVER, name, here | {"seen_ms": _now_ms(db)}, 0)
+
+
+def alive(db: Connection) -> dict[str, int]:
+    """The servers that were heard of lately, by host and process, and of which form each is; others are forgotten."""
+    found, now_ms = {}, _now_ms(db)
+    for name, said in every(db, SERVER).items():
+        if now_ms - said["seen_ms"] < ALIVE_MS:
+            found[f"{said['host']}:{said['pid']}"] = int(said["form"])
+        else:
+            drop(db, SERVER, name)
+    return found
+
+
+def _now_ms(db: Connection) -> int:
+    """By the clock that all servers of the ledger share."""
+    if db.dialect.name == "sqlite":
+        return round(time() * 1000)
+    return int(db.execute(text("select (extract(epoch from clock_timestamp()) * 1000)::bigint")).scalar_one())
 
 
 def _from_1(db: Connection) -> None:
@@ -108,5 +158,12 @@ def named_in(body: str) -> str | None:
     return None
 
 
-STEPS: dict[int, Callable[[Connection], None]] = {1: _from_1, 2: _from_2}
+class Step(NamedTuple):
+    """A step up from one form: its work, and the oldest form whose code can work on what it leaves."""
+
+    work: Callable[[Connection], None]
+    oldest: int
+
+
+STEPS = {1: Step(_from_1, oldest=2), 2: Step(_from_2, oldest=2)}
 assert set(STEPS) == set(range(1, VERSION)), "every version but the present needs a step up"

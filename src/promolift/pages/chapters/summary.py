@@ -1,7 +1,7 @@
 """The story in, the shop's page out, and on its first screen the headline, what to do now, and what it stands on."""
 
 from promolift.pages.blocks import Big, Page, Stand, Todo
-from promolift.pages.chapters import budget, customers, discount, forecast, health, models, people
+from promolift.pages.chapters import budget, customers, discount, fairness, forecast, health, models, people
 from promolift.pages.figures import headline
 from promolift.pages.render import render_page
 from promolift.pages.story import Story
@@ -13,7 +13,7 @@ from promolift.sql import DAY_MS
 from promolift.words import bracket, clip, count, date, days, ends, listed, number, pick, share, speaking, upper_first
 
 TELLERS = (
-    people.tell, people.tell_messages, budget.tell, budget.tell_policies, health.tell_unknowns,
+    people.tell, people.tell_messages, budget.tell, budget.tell_policies, fairness.tell, health.tell_unknowns,
     customers.tell, discount.tell, models.tell, health.tell,
     models.tell_figures, discount.tell_method, budget.tell_method, forecast.tell,
 )  # fmt: skip

@@ -1,0 +1,65 @@
+"""The page's chapter on fairness: limits with their price, gaps, swaps and proxies, in both languages."""
+
+import re
+
+import pytest
+
+from promolift.allocate import Limit
+from promolift.learn.fairness import GroupGap, Proxy
+from promolift.pages.chapters.fairness import tell
+from promolift.pages.chapters.summary import render
+from promolift.results.fairness import FairnessNote, Swap
+from promolift.results.plan import FairPlan, FairUse
+from promolift.terms import Language
+from promolift.words import speaking
+from small_story import small_story
+
+LIMIT = Limit(name="fair", measure="count_share", at_least=0.3, at_most=0.5, slack=1.0, where={"groups": ("sex=F",)})
+PLANNED = FairPlan(
+    uses=(FairUse(limit=LIMIT, group="sex=F", people=0.4, used=0.302, price=120.0),), excluded=("minors",),
+    cost_cents=4500.0,
+)  # fmt: skip
+FOUND = FairnessNote(
+    campaign="c", currency="USD", customers=900, columns=("sex", "loyalty"),
+    gaps=(
+        GroupGap(measure="price", group="loyalty=loyal", n=700, others=200, mean=1.02, others_mean=1.0, gap=0.021,
+                 low=0.01, high=0.032, p=0.001),
+        GroupGap(measure="value", group="sex=F", n=400, others=500, mean=30.0, others_mean=31.0, gap=-1.0, low=-9.0,
+                 high=7.0, p=0.9),
+    ),
+    swaps=(Swap(column="sex", customers=120, changed=0, low=0.0, high=0.031),),
+    proxies=(
+        Proxy(group="sex=F", feature=None, auc=0.9, low=0.88, high=0.92),
+        Proxy(group="sex=F", feature="top_store", auc=0.85, low=0.8, high=0.9, measure="value", gap=-1.0, left=-0.2,
+              through=True),
+    ),
+)  # fmt: skip
+SAID = {
+    "en": [
+        "loyal customers (700) is worse off: price paid, the shop&#39;s usual one being 100 % +2.1",
+        "Another sex alone",
+        "A gap runs through top_store", "They cost $45.00", "sex: F",
+    ],
+    "zh": [
+        "老客（700位）吃亏：同等购物篮下，成交价", "只改性别，决定不变（试了120位客户；至多3.1%）",
+        "差距经由top_store产生",
+        "为此少赚$45.00", "性别：F", "不发个性化优惠的客群：minors",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_says_who_is_treated_otherwise_and_what_limits_cost(language: Language) -> None:
+    page = render(small_story(note={"fairness": PLANNED}, fairness=FOUND, language=language))
+    text = page.replace("\N{NO-BREAK SPACE}", " ")
+    for said in SAID[language]:
+        assert said in text
+    if language == "zh":
+        (chapter,) = re.findall(r"各群体是否得到同等对待(.*?)</section>", page, re.S)
+        words = set(re.findall(r"[A-Za-z_]{3,}", re.sub(r"<[^>]+>", " ", chapter)))
+        assert words <= {"AUC", "top_store", "minors", "nbsp", "USD"}
+
+
+def test_no_chapter_where_nothing_was_compared() -> None:
+    with speaking("en"):
+        assert tell(small_story()) is None

@@ -1,0 +1,150 @@
+"""The archive of evidence: the same bytes twice, replayed elsewhere, and what was changed is named."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from serve_helpers import CAMPAIGN, PEOPLE, Api
+
+from promolift.config import Config
+from promolift.errors import InputError
+from promolift.hashing import sha256_of
+from promolift.results.job import Job
+from promolift.serve import bundle
+from promolift.serve.bundle import Archive
+from promolift.serve.settings import ServeSettings
+from promolift.store import Store
+
+POLICY = f"/v1/campaigns/{CAMPAIGN}"
+
+
+def write(folder: Path, config: Config, to: Path, served: bool = True) -> Path:
+    server = ServeSettings.parse({"work": folder}, "test") if served else None
+    with Store(folder) as store:
+        bundle.write(Job(config, store, lambda *_: None), CAMPAIGN, server, to)
+    return to
+
+
+@pytest.fixture
+def archive(shop: tuple[Path, Config], folder: Path, tmp_path: Path) -> Path:
+    """Of the plan alone."""
+    return write(folder, shop[1], tmp_path / "there" / "evidence.zip", served=False)
+
+
+def forged(archive: Path, name: str, content: bytes) -> Path:
+    """The archive with another file and the hash that belongs to it, as somebody who knows the form would make it."""
+    found = bundle.read(archive)
+    manifest = found.manifest.model_copy(update={"files": {**found.manifest.files, name: sha256_of(content)}})
+    archive.write_bytes(bundle.packed(Archive(manifest, {**found.files, name: content})))
+    return archive
+
+
+def table(archive: Path, name: str) -> pl.DataFrame:
+    return bundle.frame(bundle.read(archive), name)
+
+
+def test_the_same_state_gives_the_same_bytes_and_they_are_replayed(
+    shop: tuple[Path, Config], folder: Path, archive: Path, tmp_path: Path
+) -> None:
+    again = write(folder, shop[1], tmp_path / "again.zip", served=False)
+    assert again.read_bytes() == archive.read_bytes()
+    done = bundle.verify(archive)
+    assert done.figures["sound"] is True
+    assert str(done.figures["mark"]) in done.text
+    certificate = json.loads(bundle.read(archive).files["certificate.json"])
+    assert certificate["gain_cents"] <= certificate["bound_cents"] <= certificate["gain_cents"] * 1.05
+    for name in ("candidates.parquet", "decisions.parquet"):
+        assert not set(table(archive, name)["customer_id"]) & set(PEOPLE)
+    assert (folder / "evidence.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_changed_byte_or_another_packing_is_refused(archive: Path) -> None:
+    raw = archive.read_bytes()
+    place = raw.index(b"{", raw.index(b"certificate.json"))
+    archive.write_bytes(raw[:place] + b" " + raw[place + 1 :])
+    with pytest.raises(InputError, match=r"CRC|certificate\.json was changed"):
+        bundle.verify(archive)
+    archive.write_bytes(raw + b"x")
+    with pytest.raises(InputError, match="was packed anew"):
+        bundle.verify(archive)
+    archive.write_bytes(b"none")
+    with pytest.raises(InputError, match="no archive of evidence"):
+        bundle.verify(archive)
+
+
+def test_a_file_that_was_left_out_or_put_in_is_named(archive: Path) -> None:
+    found = bundle.read(archive)
+    less = {name: content for name, content in found.files.items() if name != "health.json"}
+    more = {**less, "words.json": b"{}"}
+    archive.write_bytes(bundle.packed(Archive(found.manifest, more)))
+    with pytest.raises(InputError, match=r"words\.json is not in the manifest"):
+        bundle.verify(archive)
+
+
+def test_a_decision_that_does_not_follow_is_named_though_all_hashes_fit(archive: Path) -> None:
+    rows = table(archive, "decisions.parquet")
+    at = int(rows.select((pl.col("holdout").eq(False) & (pl.col("offer_id") != "none")).arg_max()).item())
+    other = rows.with_columns(offer_id=pl.when(pl.int_range(pl.len()) == at).then(pl.lit("none")).otherwise("offer_id"))
+    forged(archive, "decisions.parquet", bundle.parquet(other))
+    with pytest.raises(InputError, match=rf"decisions\.parquet: {rows['decision_id'][at]}: 'none' was decided, its"):
+        bundle.verify(archive)
+    likelier = rows.with_columns(propensity=pl.when(pl.int_range(pl.len()) == at).then(0.123).otherwise("propensity"))
+    forged(archive, "decisions.parquet", bundle.parquet(likelier))
+    with pytest.raises(InputError, match=r"propensity 0\.123, by its terms 0\.8"):
+        bundle.verify(archive)
+
+
+def test_a_certificate_or_a_gain_that_was_made_prettier_is_named(archive: Path) -> None:
+    raw = archive.read_bytes()
+    told = json.loads(bundle.read(archive).files["certificate.json"])
+    forged(archive, "certificate.json", bundle.as_json(told | {"bound_cents": told["bound_cents"] * 0.999}))
+    with pytest.raises(InputError, match=r"certificate\.json: bound_cents is"):
+        bundle.verify(archive)
+    archive.write_bytes(raw)
+    rows = table(archive, "candidates.parquet")
+    better = rows.with_columns(gain_cents=pl.col("gain_cents") * 1.01)
+    forged(archive, "candidates.parquet", bundle.parquet(better))
+    with pytest.raises(InputError, match=r"certificate\.json: .*gain_cents is"):
+        bundle.verify(archive)
+
+
+def test_tests_are_judged_again_and_who_was_erased_is_not_in(
+    api: Api, shop: tuple[Path, Config], folder: Path, tmp_path: Path
+) -> None:
+    release = api("GET", POLICY)["release"]
+    design = {"name": "try", "arms": {"a": 0.5, "b": 0.5}, "control": "a", "primary": "value_cents",
+              "planned_customers": 60}  # fmt: skip
+    api("PUT", f"{POLICY}/experiment", {"design": design, "releases": {"a": release, "b": release}})
+    for number, who in enumerate(PEOPLE):
+        made = api.decide(who)
+        said = {"customer_id": who, "decision_id": made["decision_id"], "value_cents": 100 + 7 * (number % 9)}
+        api("POST", "/v1/feedback", {"events": [{"kind": "purchase", "message_id": f"m{number}", **said}]}, None)
+    api("POST", f"/v1/privacy/{PEOPLE[3]}:erase", {})
+    to = write(folder, shop[1], tmp_path / "served.zip")
+    done = bundle.verify(to)
+    assert done.figures["tests"] == 1
+    found = bundle.read(to)
+    assert found.manifest.left_out == 1
+    assert found.manifest.audit_rows > 3
+    served, name = table(to, "served.parquet"), next(n for n in found.files if n.startswith("tests/") and "json" in n)
+    assert served["customer_id"].n_unique() == table(to, name.replace("json", "parquet")).height < len(PEOPLE)
+    test = json.loads(found.files[name])
+    assert test["registered_ms"] <= test["first_ms"]
+    assert test["verdicts"]
+    raw = to.read_bytes()
+    test["verdicts"][0]["answer"] = "higher"
+    forged(to, name, bundle.as_json(test))
+    with pytest.raises(InputError, match=r"tests/.*json: verdicts: \[0\]\.answer is 'higher', computed again"):
+        bundle.verify(to)
+    to.write_bytes(raw)
+    late = json.loads(found.files[name]) | {"registered_ms": test["first_ms"] + 1}
+    forged(to, name, bundle.as_json(late))
+    with pytest.raises(InputError, match="registered after its first decision"):
+        bundle.verify(to)
+    to.write_bytes(raw)
+    lines = found.files["audit.jsonl"].decode().splitlines()
+    lines[1] = lines[1].replace('"actor": "', '"actor": "x', 1)
+    forged(to, "audit.jsonl", ("\n".join(lines) + "\n").encode())
+    with pytest.raises(InputError, match=r"audit\.jsonl: row 2 does not follow"):
+        bundle.verify(to)

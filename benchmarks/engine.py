@@ -5,8 +5,8 @@
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The log is that of events.py. Each run is
 ingest, profile, effect and plan as `promolift run` does them, in a process of its own with an empty work folder: by two
 worker processes, or on a Ray cluster of two raylets of a core each, started for it on the loopback. CPU is user and
-system seconds of that process and of all its children to the last, the raylets and the cluster's own services among
-them. Of the run by processes also what each step takes in the process that was started, which no further machine takes
+system seconds of that process and of all below it, the raylets and the cluster's own services among
+them (those as last seen, twice a second). Of the run by processes also what each step takes in the process that was started, which no further machine takes
 off it, and in the workers. Tables are compared to the bit.
 """
 
@@ -54,7 +54,7 @@ def arm(kind: str, folder: Path, root: Path) -> None:
     config = Config.parse({"data": json.loads((folder / "data.json").read_text())}, str(folder))
     config = config.model_copy(update={"engine": engine})
     found: dict[str, dict[str, float]] = {}
-    peak = Peak(root / "tmp")
+    peak = Watch(root / "tmp")
     start = time.perf_counter()
     with Store(root, memory=config.data.memory, threads=config.data.threads) as store:
         for name in STEPS:
@@ -66,46 +66,57 @@ def arm(kind: str, folder: Path, root: Path) -> None:
                 "seconds": time.perf_counter() - began,
             }
     seconds = time.perf_counter() - start
+    most, seen = peak.end()
     if cluster:
         cluster.shutdown()
-    last = time.perf_counter()
-    with suppress(ChildProcessError):
-        while (
-            time.perf_counter() < last + 5
-        ):  # one child lives as long as this process: Python's own, which does nothing
-            if os.waitpid(-1, os.WNOHANG)[0]:
-                last = time.perf_counter()
-            time.sleep(0.01)
     tables = sum(path.stat().st_size for path in (root / "tables").rglob("*.parquet"))
-    whole = used(resource.RUSAGE_SELF) + used(resource.RUSAGE_CHILDREN)
+    whole = used(resource.RUSAGE_SELF) + (seen if cluster else used(resource.RUSAGE_CHILDREN))
     memory = {
         name: resource.getrusage(who).ru_maxrss / 1024
         for name, who in (("driver", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN))
     }
-    line = {"cpu": whole, "seconds": seconds, "steps": found, "tables": tables, "scratch": peak.end(), "peak": memory}
+    line = {"cpu": whole, "seconds": seconds, "steps": found, "tables": tables, "scratch": most, "peak": memory}
     print(json.dumps(line))
 
 
-class Peak:
-    """The most bytes that lay in a folder, as seen twice a second."""
+class Watch:
+    """Twice a second: the most bytes that lay in a folder, and the CPU seconds of every process below this one as last
+    seen. The kernel tells none of workers that a raylet, which does not wait for them, has started.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.most, self.stop = 0, threading.Event()
-        self.thread = threading.Thread(target=self._look, args=(folder,))
+        self.folder, self.most, self.seen, self.stop = folder, 0, dict[int, float](), threading.Event()
+        self.thread = threading.Thread(target=self._go_on, daemon=True)
         self.thread.start()
 
-    def _look(self, folder: Path) -> None:
+    def _go_on(self) -> None:
         while not self.stop.wait(0.5):
-            size = 0
-            for path in folder.rglob("*"):
-                with suppress(OSError):
-                    size += path.stat().st_size
-            self.most = max(self.most, size)
+            self.look()
 
-    def end(self) -> int:
+    def look(self) -> None:
+        size, parents, spent = 0, dict[int, int](), dict[int, float]()
+        for path in self.folder.rglob("*"):
+            with suppress(OSError):
+                size += path.stat().st_size
+        self.most = max(self.most, size)
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                parents[int(path.parent.name)] = int(fields[1])
+                spent[int(path.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        for pid in spent:
+            above = parents[pid]
+            while above in parents and above != os.getpid():
+                above = parents[above]
+            if above == os.getpid():
+                self.seen[pid] = spent[pid]
+
+    def end(self) -> tuple[int, float]:
+        """Bytes, and CPU seconds of all that ran below this process."""
         self.stop.set()
         self.thread.join()
-        return self.most
+        self.look()
+        return self.most, sum(self.seen.values())
 
 
 def used(who: int) -> float:
@@ -197,5 +208,4 @@ def show(
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # beside this script lie others whose names are modules of the standard library
     main()

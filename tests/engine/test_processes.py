@@ -38,7 +38,7 @@ def test_results_come_in_the_order_of_shards_though_a_worker_is_killed(tmp_path:
 
 
 def test_a_task_that_kills_every_worker_ends_in_one_line() -> None:
-    with Processes(2) as engine, pytest.raises(StepError, match=r"workers were killed 4 times.*engine.workers"):
+    with Processes(2) as engine, pytest.raises(StepError, match=r"workers ended 4 times .*engine.workers"):
         [*engine.map(always, range(3))]
 
 

@@ -41,7 +41,7 @@ class EngineSettings(Settings):
     task_memory: str = Field(
         default="3GB",
         pattern=r"^\d+(\.\d+)?(MB|GB)$",
-        description="Memory of a node that the cluster keeps for a task: about three times `data.memory`.",
+        description="Memory of a node that the cluster keeps for a task: twice `data.memory`, and 1 GB.",
         examples=["6GB"],
     )
 

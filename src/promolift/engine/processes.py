@@ -58,8 +58,9 @@ class Processes:
                     lost, self._pool = lost + 1, None
                     if lost > RETRIES:
                         raise StepError(
-                            f"engine: workers were killed {lost} times, the last at shard {shard}, as when memory runs "
-                            "out; set a smaller engine.workers or data.memory, or more data.shards, and run the same "
+                            f"engine: workers ended {lost} times before they answered, the last at shard {shard}; "
+                            "killed, as when memory runs out (set a smaller engine.workers or data.memory, or more "
+                            "data.shards), or begun by a program that lacks `if __name__ == '__main__':`; run the same "
                             "command again to go on"
                         ) from None
                     waiting = {k: each for k, each in waiting.items() if each.done() and not each.exception()}

@@ -251,7 +251,7 @@ class Shop:
 
     def __init__(self, folder: Path, key: str = "") -> None:
         self.folder, self.port, self.key = folder, free_port(), key
-        told = "rate_per_second = 1e9\nburst = 1000000000\ndeadline_ms = 60000\nprivate_webhooks = true\n"
+        told = "rate_per_second = 1e9\nburst = 1000000000\ndeadline_ms = 60000\nprivate_webhooks = true\ndrain_s = 0\n"
         told += f"ledger = {json.dumps(SHARED[0])}\n" if SHARED else ""
         (folder / "serve.toml").write_text(told, encoding="ascii")
         self.process = start(serve_shop, self.port, folder)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +20,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from promolift.config import Config
+from promolift.serve import outbox
 from promolift.serve.outbox import Hook, UnsafeTargetError, safe_address
 from promolift.store.ledger_schema import OUTBOX
 
@@ -315,6 +317,37 @@ def test_what_was_given_up_is_listed_and_sent_again(open_api: Api) -> None:
         send_all(open_api)
         assert len(receiver.got) == 3
         assert open_api("GET", f"{hook}/messages") == {"data": [], "next": None}
+
+
+def test_many_messages_are_sent_again_part_by_part_each_once_and_none_made_later(
+    open_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PART", 3)
+    parts: list[int] = []
+    work = outbox.Outbox._again
+
+    def counted(self: outbox.Outbox, db: Any, some: list[str]) -> list[bool]:
+        parts.append(len(some))
+        return work(self, db, some)
+
+    monkeypatch.setattr(outbox.Outbox, "_again", counted)
+    with receiving([]) as receiver, receiving([]) as other:
+        made = open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
+        open_api("POST", "/v1/webhooks", {"url": other.url, "events": ["redemption.reserved"]}, 201)
+        for number in range(1, 8):
+            redeem(open_api, number)
+        send_all(open_api)
+        replay = f"/v1/webhooks/{made['webhook_id']}:replay"
+        for number in (8, 9):  # the same request: it is answered, and nothing more is sent
+            assert open_api("POST", replay, status=202, idempotency_key="again")["messages"] == 7
+            redeem(open_api, number)
+            send_all(open_api)
+        got = Counter(headers["webhook-id"] for headers, _ in receiver.got)
+        assert sorted(got.values()) == [1, 1] + [2] * 7
+        assert len(other.got) == 9
+        assert len(parts) >= 5  # 16 messages, 3 at a time
+        with open_api.server.ledger.read() as db:
+            assert not outbox.Replay.all(db)
 
 
 def test_a_duty_that_fails_is_told_and_the_others_go_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,14 @@ import pytest
 from ledger_helpers import LIMITS, NOW, POSTGRES, add, check_books, claim, ledger_url, limit, open_ledger
 from sqlalchemy import Connection, create_engine, select, text
 
-from promolift.store.ledger import ALONE, MOST_LOCKS, Ledger
+from promolift.store.ledger import MOST_LOCKS, Ledger
 from promolift.store.ledger_audit import Act, audit, first_break
 from promolift.store.ledger_money import ALL_CAMPAIGNS, all_limits, reserve, set_limits, to_redeem
-from promolift.store.ledger_schema import AUDIT, EVENTS, Refused, need, nothing, of_campaign, of_customer
+from promolift.store.ledger_schema import AUDIT, EVENTS, LEDGER_LOCK, Refused, need, nothing, of_campaign, of_customer
 
 pytestmark = pytest.mark.skipif(not POSTGRES, reason="PostgreSQL: set PROMOLIFT_TEST_POSTGRES (.ci/run does)")
 SOON_S, LONG_S = 0.3, 20.0
+EARLIER = f"with mine as materialized (select pg_advisory_xact_lock({LEDGER_LOCK})) select nextval('turns') from mine"
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_an_earlier_version_waits_for_all_and_all_for_it(two: tuple[Ledger, Ledg
 
     def earlier() -> None:
         with engine.begin() as db:
-            db.execute(text(ALONE))
+            db.execute(text(EARLIER))
             taken.set()
             assert over.wait(LONG_S)
 

@@ -202,7 +202,8 @@ def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_s
 
 
 def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_path: Path) -> None:
-    """Who gets a letter buys nothing: after two tests nobody gets anything, and every door says how to begin anew."""
+    """Who gets a letter buys nothing: after two tests at most nobody gets anything, and every door says how to begin
+    anew."""
     market = LivingShop(draw_shop(2, 400))
     market.advance(40)
     events = market.events
@@ -210,7 +211,9 @@ def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_
     market.products.write_csv(tmp_path / "products.csv")
     letter: dict[str, object] = {"id": "letter", "benefit": {"type": "reminder"}}
     settings = config(tmp_path, letter)
-    for kind in ("test", "stop"):
+    kinds: list[str] = []
+    while "stop" not in kinds:
+        assert len(kinds) < 2
         with Shop.of(settings, tmp_path / "work") as shop:
             given = shop.plan().chosen["customer_id"]
         now, before = START_MS + market.week * WEEK_MS, events
@@ -223,9 +226,10 @@ def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_
         request = Request(None, None, tmp_path / "work", tmp_path / "learned", settings, LearnSettings())
         learned = run_learn(request, lambda *_: None).proposal
         assert learned is not None
-        assert learned.kind == kind
+        kinds.append(learned.kind)
         approve(Where(settings, tmp_path / "work", tmp_path / "learned"))
-    assert learned.why == "after 2 tests nothing has been shown to pay: no offers are given any more"
+    tests = "1 test" if len(kinds) == 1 else "2 tests"
+    assert learned.why == f"after {tests} nothing has been shown to pay: no offers are given any more"
     with Shop.of(settings, tmp_path / "work") as shop:
         stopped = shop.plan()
         said, page = " ".join(stopped.note.why), shop.report(tmp_path / "page").read_text(encoding="utf-8")
@@ -233,7 +237,7 @@ def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_
     assert stopped.note.treated == 0
     assert where.figures["stage"] == "stopped"
     for text in (said, where.text, page):
-        assert "After 2 tests (they would have shown a gain of" in text
+        assert f"After {tests} (they would have shown a gain of" in text
         assert "give plan.campaign a new name" in text
     with Shop.of(config(tmp_path, letter, campaign="again"), tmp_path / "work") as shop:
         assert shop.plan().note.treated > 0

@@ -281,10 +281,17 @@ def _twice(prior: Belief, tie: Floats) -> Belief:
     return Belief(np.tile(prior.mean_J, 2), np.kron(tie, prior.cov_JJ).astype(np.float64))
 
 
-def _mixed(prior: Belief, told: Sequence[tuple[float, _Seen]]) -> Belief:
-    """What is believed after comparisons any of which may be those of now, by their probability: the mean, and the
-    spread besides their own doubt."""
-    probs, beliefs = [prob for prob, _ in told], [_posterior(prior, seen) for _, seen in told]
+class _Told(NamedTuple):
+    """Comparisons, and how likely it is that they are those of now."""
+
+    prob: float
+    seen: _Seen
+
+
+def _mixed(prior: Belief, told: Sequence[_Told]) -> Belief:
+    """What is believed after comparisons any of which may be those of now: the mean, and the spread besides their own
+    doubt."""
+    probs, beliefs = [each.prob for each in told], [_posterior(prior, each.seen) for each in told]
     mean: Floats = np.sum([prob * each.mean_J for prob, each in zip(probs, beliefs, strict=True)], axis=0)
     doubts = [each.cov_JJ + np.outer(each.mean_J - mean, each.mean_J - mean) for each in beliefs]
     cov: Floats = np.sum([prob * doubt for prob, doubt in zip(probs, doubts, strict=True)], axis=0)
@@ -306,8 +313,8 @@ def effects(
     seen = _shown(draws, cells, rows_R)
     costs, visits = (_compared(draws, cells, (y,), rows_R) for y in (draws.cost_R, draws.visits_R))
     likely = [each for each in since[1:] if each.prob > RARE]
-    told = [(1 - sum(each.prob for each in likely), seen)]
-    told += [(each.prob, _shown(draws, cells, each.rows_R)) for each in likely]
+    told = [_Told(1 - sum(each.prob for each in likely), seen)]
+    told += [_Told(each.prob, _shown(draws, cells, each.rows_R)) for each in likely]
     by_draws = _mixed(_unassumed(prior, cells) if len(draws.arm_R) else prior, told)
     after = by_draws if tests >= PATIENCE else _mixed(prior, told)
     pays, whole = _pays(np.eye(len(cells)), by_draws), _whole(cells, by_draws)

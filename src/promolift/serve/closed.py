@@ -21,7 +21,7 @@ from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Live, Policy, Sending
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import used_up
-from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, Members, Query
+from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, Members, Query, memo
 from promolift.terms import covered
 
 PAIR = "\x1f"
@@ -125,12 +125,16 @@ class Facts:
 
 
 def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
-    """Three queries for all of `people`."""
-    named = to_json(people).decode()
+    """Three queries for all of `people`. That a campaign has no stock of codes is remembered: few have."""
+    named, kept = to_json(people).decode(), memo(db)
+    empty = ("stock", campaign_id)
+    stock = {} if empty in kept else {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)}
+    if not stock:
+        kept[empty] = True
     return Facts(
         {row["customer_id"]: row for row in SAID.dicts(db, people=named)},
         {(row["customer_id"], row["offer_id"]): row for row in ISSUED.dicts(db, people=named, campaign=campaign_id)},
-        {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)},
+        stock,
     )
 
 

@@ -36,12 +36,13 @@ from promolift.serve.shared import load_from, shared
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_schema import CODES, DECISIONS, STOCKED, THINGS, Query, need, of_campaign, of_customer
+from promolift.store.ledger_schema import CODES, DECISIONS, STOCKED, THINGS, Query, memo, need, of_campaign, of_customer
 from promolift.terms import covered
 
 LOG = logging.getLogger("promolift.serve")
 AGAIN_S = 10.0  # between two tries to load a release
 IDLE_S = 600.0  # a release that no campaign needs is kept so long for those who look at it
+ALL = (Campaign, "as kept")
 CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
 KEEP = Query(insert(DECISIONS).inline())
 ISSUE = Query(insert(CODES).inline())
@@ -291,8 +292,9 @@ class Decider:
 
     def _running(self, db: Connection) -> dict[str, Running | None]:
         """All campaigns as they stand, None for those that do not decide; read anew where they were changed."""
-        found = {}
-        for id_, body in CAMPAIGNS.rows(db):
+        found, kept = {}, memo(db)
+        rows = kept[ALL] = kept[ALL] if ALL in kept else CAMPAIGNS.rows(db)
+        for id_, body in rows:
             known = self._campaigns.get(id_)
             if known is None or known[0] != body:
                 state = Campaign.model_validate_json(body)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import httpcore
-from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, text, update
 from standardwebhooks import Webhook
 
 from promolift.serve.clock import Clock
@@ -30,6 +30,7 @@ from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger import Ledger
+from promolift.store.ledger_audit import drop
 from promolift.store.ledger_schema import MAILS, OUTBOX, Members, Query
 
 LOG = logging.getLogger("promolift.serve")
@@ -39,6 +40,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given to anybody; IPv4 behind NAT64 comes beside it
 SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))  # of the network itself
 BATCH = 200  # messages to one receiver between two changes of the ledger
+PART, PARTS = 500, 20  # messages that one change lets wait again, and such changes in a look
 AT_ONCE = 16  # requests under way to one receiver
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
 SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
@@ -81,6 +83,26 @@ class Hook(Thing):
     url: str
     events: tuple[str, ...]
     secret: str
+
+
+class Replay(Thing):
+    """Messages of a webhook that are to be sent again: those made from `since_ms` to `until_ms`, of one `status` if it
+    is named. `after` is the last message of the outbox that was looked at.
+    """
+
+    KIND = "replay"
+    webhook_id: str
+    since_ms: int
+    until_ms: int
+    status: str | None
+    after: str = ""
+
+    @property
+    def meant(self) -> list[ColumnElement[bool]]:
+        """Which messages it is about."""
+        mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == self.webhook_id
+        made = OUTBOX.c.ts_ms.between(self.since_ms, self.until_ms)
+        return [*mine, made, *([OUTBOX.c.status == self.status] if self.status else [])]
 
 
 class Mail(NamedTuple):
@@ -230,6 +252,10 @@ class Outbox:
 
     async def look(self) -> None:
         """Begin to send to every receiver something is due for, unless that goes on already."""
+        for replay in await asyncio.to_thread(self._replays):
+            parts = iter(range(PARTS))  # the rest at the next look: others wait for this one
+            while await self.ledger.call(self._again, replay) and next(parts, None) is not None:
+                pass
         for lane in await asyncio.to_thread(self._due):
             if lane not in self._lanes:
                 self._lanes[lane] = task = asyncio.create_task(self._empty(lane))
@@ -250,6 +276,28 @@ class Outbox:
         self._lanes.pop(lane, None)
         if not done.cancelled() and (error := done.exception()):
             LOG.error("sending failed", exc_info=error, extra={"channel": lane.channel})
+
+    def _replays(self) -> list[str]:
+        with self.ledger.read() as db:
+            return list(Replay.all(db))
+
+    def _again(self, db: Connection, replays: Sequence[str]) -> list[bool]:
+        """Let a part of what is to be sent again wait; whether more is left."""
+        return [self._some_again(db, name) for name in replays]
+
+    def _some_again(self, db: Connection, name: str) -> bool:
+        replay, now_ms, id_ = Replay.find(db, name), self.clock.now_ms(), OUTBOX.c.delivery_id
+        if replay is None:
+            return False
+        part = select(id_).where(id_ > replay.after).order_by(id_).limit(PART)
+        if ids := db.execute(part).scalars().all():
+            again = update(OUTBOX).where(id_.between(ids[0], ids[-1]), *replay.meant)
+            db.execute(again.values(status="waiting", attempts=0, next_ms=now_ms))
+        if len(ids) < PART:
+            drop(db, Replay.KIND, name)
+        else:
+            replay.model_copy(update={"after": ids[-1]}).keep(db, name, now_ms)
+        return len(ids) == PART
 
     def _due(self) -> list[Lane]:
         with self.ledger.read() as db:

@@ -50,9 +50,15 @@ SLICE_S = 0.002  # how long others run in a commit that brief changes wait for
 LOCKED_S = 30.0  # how long another process may hold the database
 STUCK_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
 MOST_LOCKS = 1000  # names that one transaction holds; with more it takes the whole ledger, which is one lock
-# The writers' turns are counted once the lock is there, so that each knows whether another has written since its last.
-TURN = "with mine as materialized (select pg_advisory_xact_lock{}({})) select nextval('turns') from mine"
-ALONE, BESIDE = (TURN.format(how, LEDGER_LOCK) for how in ("", "_shared"))
+# Turns are counted once the lock is there: of those alone for all, so that each knows whether a rule may have changed
+# since its last; of everybody for an earlier version, which remembers more.
+TURN = f"""
+    with mine as materialized (select pg_advisory_xact_lock{{}}({LEDGER_LOCK})),
+         turn as materialized (select nextval('turns') as number from mine)
+    select {{}} from turn where number > 0
+"""
+ALONE = TURN.format("", "nextval('rules')")
+BESIDE = TURN.format("_shared", "coalesce(pg_sequence_last_value('rules'::regclass), 0)")
 TRIES, LOCK_TIMEOUT = 30, "55P03"  # to change a table that somebody reads, each a second at most
 MEMO_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
 
@@ -439,7 +445,7 @@ class Ledger:
         while True:
             connection = self._connection()
             try:
-                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite, beside))
+                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite, beside), beside)
                 if beside:
                     volatile(self._memo)
                 return connection
@@ -451,10 +457,10 @@ class Ledger:
                 again = False
             sleep(QUIET_S)
 
-    def _remembered(self, seen: int) -> dict[Any, Any]:
-        """What earlier transactions of this writer read, while no other connection has written since; by its turn."""
-        mine = 0 if self.sqlite else 1
-        if seen != self._seen + mine or (mine and monotonic() - self._read_s > MEMO_S):
+    def _remembered(self, seen: int, beside: bool) -> dict[Any, Any]:
+        """What earlier transactions of this writer read, while no other connection was alone since; by its turn."""
+        mine = 0 if self.sqlite or beside else 1
+        if seen != self._seen + mine or not (self.sqlite or monotonic() - self._read_s < MEMO_S):
             self._memo, self._read_s = {}, monotonic()
         self._seen = seen
         return self._memo

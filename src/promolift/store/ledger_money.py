@@ -488,6 +488,7 @@ def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[s
     new = [{"code": code, **offer} for code in sorted(set(codes) - known)]
     if new:
         db.execute(insert(CODES), new)
+        memo(db).clear()
     return len(new)
 
 

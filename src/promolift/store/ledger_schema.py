@@ -36,7 +36,8 @@ from promolift.hashing import hash_int
 
 META = MetaData()
 Big = BigInteger()
-TURNS = DatabaseSequence("turns", metadata=META)  # of PostgreSQL's writers, see `Ledger`; SQLite has none
+# Of PostgreSQL's writers, see `Ledger`: of all, and of those that have it alone. SQLite has none.
+TURNS, RULES = (DatabaseSequence(name, metadata=META) for name in ("turns", "rules"))
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column of type INTEGER
 
 

@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from promolift.hashing import sha256_of
 from promolift.serve import outbox, release, schedule
@@ -361,14 +361,19 @@ def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
 def replay_webhook(
     asked: Keyed, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
 ) -> Response:
-    """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone."""
+    """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone.
+
+    They wait again within a second or so, some at a time: `messages` is how many there are.
+    """
+    until_ms = asked.server.clock.now_ms()
+    replay = outbox.Replay(webhook_id=webhook_id, since_ms=since_ms, until_ms=until_ms, status=status)
+    with asked.read() as db:
+        count = db.execute(select(func.count()).select_from(OUTBOX).where(*replay.meant)).scalar_one()
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         outbox.Hook.known(db, webhook_id)
-        mine = [OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms]
-        mine += [OUTBOX.c.status == status] if status else []
-        again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
-        return HttpAnswer(202, {"messages": again.rowcount})
+        replay.keep(db, f"rpl_{token_hex(8)}", now_ms)
+        return HttpAnswer(202, {"messages": count})
 
     return asked.changed(do, {"since_ms": since_ms, "status": status})
 

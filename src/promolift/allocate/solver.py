@@ -565,7 +565,7 @@ class ShopLimits(NamedTuple):
             return whole.select(list(FRONTIER))
         steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
         if any(COLUMN in limit.where for limit in self.stated):
-            steps = steps[1:]  # a few offers cannot be shared out among groups, and the search for how is long
+            steps = steps[1::2]  # a point takes longer, and a few offers cannot be shared out among groups at all
         budgets = sorted({*(top * steps).round().astype(int).tolist(), min(round(budget_cents), round(top))})
         solved = at_budgets(candidates, budgets, lambda budget: self.at(candidates, budget), seed=seed)
         rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]

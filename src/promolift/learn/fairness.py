@@ -89,10 +89,15 @@ class GapFit(NamedTuple):
     influence_N: Floats
 
 
-def gap_at(z_NP: Floats, y_N: Floats, group_N: NDArray[np.bool_]) -> GapFit | None:
-    """The gap of a group at equal columns; None where these settle who is in it."""
+def orthonormal(z_NP: Floats) -> Floats:
+    """Columns that span the same as z_NP; one of the flags of a text always follows from the others."""
     q_NP, scale_P, _ = np.linalg.svd(z_NP, full_matrices=False)
-    q_NP = q_NP[:, scale_P > ROUNDING * scale_P[0]]  # one of the flags of a text always follows from the others
+    kept: Floats = q_NP[:, scale_P > ROUNDING * scale_P[0]]
+    return kept
+
+
+def gap_at(q_NP: Floats, y_N: Floats, group_N: NDArray[np.bool_]) -> GapFit | None:
+    """The gap of a group at equal values of `orthonormal` columns; None where these settle who is in it."""
     g_N = group_N - q_NP @ (q_NP.T @ group_N)
     y_N = y_N - q_NP @ (q_NP.T @ y_N)
     size = float(g_N @ g_N)
@@ -118,10 +123,10 @@ def group_gaps(
         if mine.height < 2 * least:
             continue
         y_N, x_NF = mine[measure].cast(pl.Float64).to_numpy(), numbers(mine, alike)
-        z_NP, seen = basis_of(x_NF).columns(x_NF), set[bytes]()
+        q_NP, seen = orthonormal(basis_of(x_NF).columns(x_NF)), set[bytes]()
         for group in groups_of(mine, columns, least):
             in_N = belongs(mine, group)
-            fit = None if in_N.tobytes() in seen else gap_at(z_NP, y_N, in_N)
+            fit = None if in_N.tobytes() in seen else gap_at(q_NP, y_N, in_N)
             seen.add(in_N.tobytes())
             if fit is None or fit.se == 0:
                 continue
@@ -190,10 +195,10 @@ def _through(
 ) -> Iterator[Proxy]:
     y_N, x_NF = rows[gap.measure].cast(pl.Float64).to_numpy(), numbers(rows, alike)
     z_NP = basis_of(x_NF).columns(x_NF)
-    whole = gap_at(z_NP, y_N, in_N)
+    whole = gap_at(orthonormal(z_NP), y_N, in_N)
     for name, scored in close.items():
         more_NF = encoder_of(rows.select(name)).encode(rows.select(name))
-        rest = gap_at(np.hstack([z_NP, basis_of(more_NF).columns(more_NF)[:, 1:]]), y_N, in_N)
+        rest = gap_at(orthonormal(np.hstack([z_NP, basis_of(more_NF).columns(more_NF)[:, 1:]])), y_N, in_N)
         through, left = False, None
         if whole is not None and rest is not None:
             left, less = rest.gap, whole.gap - rest.gap

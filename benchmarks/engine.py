@@ -22,7 +22,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -66,17 +66,31 @@ def arm(kind: str, folder: Path, root: Path) -> None:
                 "seconds": time.perf_counter() - began,
             }
     seconds = time.perf_counter() - start
-    most, seen = peak.end()
+    seen = peak.end()
     if cluster:
         cluster.shutdown()
     tables = sum(path.stat().st_size for path in (root / "tables").rglob("*.parquet"))
-    whole = used(resource.RUSAGE_SELF) + (seen if cluster else used(resource.RUSAGE_CHILDREN))
+    whole = used(resource.RUSAGE_SELF) + (seen.cpu_s if cluster else used(resource.RUSAGE_CHILDREN))
     memory = {
         name: resource.getrusage(who).ru_maxrss / 1024
         for name, who in (("driver", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN))
     }
-    line = {"cpu": whole, "seconds": seconds, "steps": found, "tables": tables, "scratch": most, "peak": memory}
+    line = {
+        "cpu": whole,
+        "seconds": seconds,
+        "steps": found,
+        "tables": tables,
+        "scratch": seen.most_bytes,
+        "peak": memory,
+    }
     print(json.dumps(line))
+
+
+class Seen(NamedTuple):
+    """The most bytes that lay in the folder, and CPU seconds of all that ran below this process."""
+
+    most_bytes: int
+    cpu_s: float
 
 
 class Watch:
@@ -111,12 +125,11 @@ class Watch:
             if above == os.getpid():
                 self.seen[pid] = spent[pid]
 
-    def end(self) -> tuple[int, float]:
-        """Bytes, and CPU seconds of all that ran below this process."""
+    def end(self) -> "Seen":
         self.stop.set()
         self.thread.join()
         self.look()
-        return self.most, sum(self.seen.values())
+        return Seen(self.most, sum(self.seen.values()))
 
 
 def used(who: int) -> float:

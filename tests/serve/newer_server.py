@@ -16,6 +16,6 @@ def expand(db: Connection) -> None:
 
 if __name__ == "__main__":
     DECISIONS.append_column(Column("basket", Text))
-    ledger_migrate.STEPS[ledger_migrate.VERSION] = ledger_migrate.Step(expand, ledger_migrate.VERSION)
+    ledger_migrate.STEPS[ledger_migrate.VERSION] = ledger_migrate.StepUp(expand, ledger_migrate.VERSION)
     ledger_migrate.VERSION += 1
     app()

@@ -11,7 +11,7 @@ from promolift.errors import ConfigError
 from promolift.store import ledger_migrate
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, VERSION, Step, alive, outdated, pulse
+from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, VERSION, StepUp, alive, outdated, pulse
 from promolift.store.ledger_schema import ANSWERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
 
 OLD = """
@@ -125,7 +125,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def next_version(monkeypatch: pytest.MonkeyPatch, oldest: int, sql: str) -> None:
     """As if this were the version after, with a step of its own."""
     monkeypatch.setattr(ledger_migrate, "VERSION", VERSION + 1)
-    monkeypatch.setitem(STEPS, VERSION, Step(lambda db: db.execute(text(sql)) and None, oldest))
+    monkeypatch.setitem(STEPS, VERSION, StepUp(lambda db: db.execute(text(sql)) and None, oldest))
 
 
 def test_a_ledger_that_was_expanded_is_served_by_the_version_before_too(

@@ -400,7 +400,7 @@ class ArmRules(NamedTuple):
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 PATIENCE = 2  # windows of tests after which only what is likely to pay is tested further
-LIKELY = 0.6  # probability that an arm pays, all its groups together, from which that is so
+LIKELY = 0.5  # probability that an arm pays, all its groups together, from which that is so
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 

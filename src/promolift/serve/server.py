@@ -111,11 +111,11 @@ class Server:
         if self.ledger.sqlite:
             return
 
-        def told(db: Connection, some: list[None]) -> list[bool]:
+        def noted(db: Connection, some: list[None]) -> list[bool]:
             pulse(db, self.name)
             return [outdated(db) for _ in some]
 
-        if self.ledger.submit(told, None, nothing).result() and not self.draining.is_set():
+        if self.ledger.submit(noted, None, nothing).result() and not self.draining.is_set():
             LOG.critical("a later version has changed the ledger so that this one cannot go on; it ends")
             self.draining.set()
 

@@ -158,12 +158,12 @@ def named_in(body: str) -> str | None:
     return None
 
 
-class Step(NamedTuple):
+class StepUp(NamedTuple):
     """A step up from one form: its work, and the oldest form whose code can work on what it leaves."""
 
     work: Callable[[Connection], None]
     oldest: int
 
 
-STEPS = {1: Step(_from_1, oldest=2), 2: Step(_from_2, oldest=2)}
+STEPS = {1: StepUp(_from_1, oldest=2), 2: StepUp(_from_2, oldest=2)}
 assert set(STEPS) == set(range(1, VERSION)), "every version but the present needs a step up"

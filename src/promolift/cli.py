@@ -528,7 +528,7 @@ def erase(
 def privacy(
     config: Path,
     language: str | None,
-    server: Given,
+    settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
 ) -> "StepSummary":
     """Write the record of processing and the impact assessment, by the settings, for people to complete and sign."""
@@ -537,11 +537,11 @@ def privacy(
     from promolift.privacy import KeptDays
     from promolift.results.job import StepSummary
 
-    settings = settings_of(config, language)
-    keep = server_main.read_settings(server, Path(".promolift")).keep if server else None
+    shop_of = settings_of(config, language)
+    keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
-    with speaking(settings.report_language):
-        page = processing_page(settings, kept)
+    with speaking(shop_of.report_language):
+        page = processing_page(shop_of, kept)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render_page(page), encoding="utf-8")
     text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from promolift.cli import app
 from promolift.config import Config, load_config
 from promolift.pages.processing import processing_page
 from promolift.pages.render import render_page
@@ -37,3 +39,12 @@ def test_in_chinese_no_sentence_stays_english(config: Config) -> None:
         page = processing_page(config, None)
     leads = [page.head.sentence, page.eyebrow, *(chapter.lead + chapter.title for chapter in page.chapters)]
     assert not [each for each in leads if " the " in each or " of " in each]
+
+
+def test_the_verb_reads_both_files(tmp_path: Path) -> None:
+    server = tmp_path / "serve.toml"
+    server.write_text("[keep]\nevents_days = 77\n", encoding="utf-8")
+    out = tmp_path / "privacy.html"
+    asked = ["privacy", "--config", str(EXAMPLE), "--settings", str(server), "--language", "en", "--out", str(out)]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert "77 days" in out.read_text(encoding="utf-8")

@@ -106,7 +106,7 @@ def _periods(kept: KeptDays | None) -> list[list[str]]:
     work = [pick("tables of the work folder", "工作文件夹中的表"), pick("the next run, or `promolift erase`",
                                                                 "下次运行，或promolift erase")]  # fmt: skip
     if kept is None:
-        unknown = pick("not known: give the server's settings by --server", "未知：请用--server给出服务器设置")
+        unknown = pick("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
         return [work, [pick("the server's ledger", "服务器账本"), unknown]]
 
     def said(days: float | None) -> str:

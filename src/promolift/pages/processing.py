@@ -173,7 +173,8 @@ def _risks(config: Config) -> Chapter:
         [pick("pressure by too many messages", "消息过多"),
          pick("days of rest, caps by channel, quiet hours", "间隔天数、渠道上限、免打扰时段")],
         [pick("loyal customers worse off than new ones", "老客户待遇差于新客户"),
-         pick("to be judged by a person: question 3", "由人工判断：见问题3")],
+         pick("compared by `promolift fairness`, judged by people: question 3",
+              "由promolift fairness比较，再由人工判断：见问题3")],
         [pick("a wrong decision nobody can explain", "无法解释的错误决策"),
          pick("every decision is kept with its candidates and can be made again", "每个决策连同候选项保存，可重现")],
     ]  # fmt: skip

@@ -28,8 +28,9 @@ from ledger_helpers import (
 from sqlalchemy import Connection, create_engine, func, insert, select, text, update
 
 from promolift.errors import ConfigError
+from promolift.store.chain import HASHED, link
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import HASHED, Act, HttpAnswer, _link, audit, drop, every, first_break, get, once, put
+from promolift.store.ledger_audit import Act, HttpAnswer, audit, drop, every, first_break, get, once, put
 from promolift.store.ledger_money import Books
 from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
 
@@ -311,7 +312,7 @@ def test_a_row_forged_together_with_its_own_hash_breaks_the_next(ledger: Ledger)
     def forge(db: object) -> None:
         first, second = db.execute(select(AUDIT).order_by(AUDIT.c.seq).limit(2)).mappings()  # type: ignore[attr-defined]
         plain = {name: second[name] for name in HASHED} | {"actor": "you"}
-        forged = update(AUDIT).where(AUDIT.c.seq == 2).values(actor="you", hash=_link(first["hash"], plain))
+        forged = update(AUDIT).where(AUDIT.c.seq == 2).values(actor="you", hash=link(first["hash"], plain))
         db.execute(forged)  # type: ignore[attr-defined]
 
     call(ledger, forge)

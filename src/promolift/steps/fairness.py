@@ -64,14 +64,15 @@ def fairness(job: Job, decide: Decide) -> FairnessNote:
     rows = profiles.select("customer_id", *features).join(groups, on="customer_id", maintain_order="left")
     rows = rows.join(measured(job, at, plan), on="customer_id", how="left", maintain_order="left").sort("customer_id")
     rows = rows.with_columns(discount=pl.col("discount_share"))
-    gaps = group_gaps(rows, columns, MEASURES, ALIKE, asked.least_customers)
+    alike = tuple(name for name in ALIKE if name in features)
+    gaps = group_gaps(rows, columns, MEASURES, alike, asked.least_customers)
     own = [gap for gap in gaps if not gap.group.startswith(LOYALTY)]
     job.tell("fairness", 0.5, "swaps")
     swappable = [name for name in columns if name in job.clean.people.columns]
     return FairnessNote(
         campaign=plan.note.terms.campaign_id, currency=plan.note.shop.currency, customers=rows.height,
         columns=tuple(columns), gaps=tuple(gaps), swaps=tuple(swaps(job, at, plan, swappable, decide)),
-        proxies=tuple(find_proxies(rows, own, [name for name in features if name != "discount_share"], ALIKE)),
+        proxies=tuple(find_proxies(rows, own, [name for name in features if name != "discount_share"], alike)),
     ).keep(job.store)  # fmt: skip
 
 

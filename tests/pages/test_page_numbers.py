@@ -16,6 +16,7 @@ from promolift.pages import render
 from promolift.pages.chapters.summary import page_of
 from promolift.pages.shop import tell_story
 from promolift.pages.story import Story
+from promolift.results.chinese import group_words
 from promolift.results.customers import Given, Person
 from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
@@ -94,11 +95,25 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
             [fact.said for card in story.typical for fact in card.read],
             len(wording.texts), wording.pool.funnel(), len(wording.pool.usable(wording.approve).texts), by_person,
         ],
+        "fairness": fair(story),
         "unknowns": [
             offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,
             {"holdout_share": config.plan.holdout_share},
         ],
     }  # fmt: skip
+
+
+def fair(story: Story) -> list[Any]:
+    """What groups are given and paid, with amounts and shares as such."""
+    found, limited = story.fairness, story.plan.fairness
+    gaps = list(found.gaps) if found else []
+    shares = [
+        {f"{name}_{'cents' if gap.measure == 'value' else 'share'}": getattr(gap, name)
+         for name in ("mean", "others_mean", "gap", "low", "high")}
+        for gap in gaps
+    ]  # fmt: skip
+    names = [group_words(each.group) for each in (*gaps, *(found.proxies if found else ()))]
+    return [found, limited, shares, names, *((len(found.gaps), len(found.shown)) if found else ())]
 
 
 def said_line(item: MenuItem) -> str:

@@ -128,7 +128,7 @@ class Client:
                 if isinstance(error, ConnectionRefusedError):
                     sleep(0.005)  # nothing was sent: nobody is there
                 else:
-                    self.broken[type(error).__name__] += 1
+                    self.broken[f"{port} {type(error).__name__}"] += 1
                 continue
             if reply.will_close:
                 call.close()
@@ -136,7 +136,7 @@ class Client:
                 self._kept[port] = call
             if reply.status < 500 and (said := json.loads(text)).get("code") != "running":
                 return said
-            self.broken[str(reply.status)] += 1
+            self.broken[f"{port} {reply.status}"] += 1
             sleep(0.02)
         raise AssertionError("no server answers")
 

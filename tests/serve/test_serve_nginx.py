@@ -90,6 +90,10 @@ class Visitors:
 
 @pytest.mark.slow
 @needs_nginx
+@pytest.mark.skipif(
+    not os.environ.get("PROMOLIFT_TEST_RESTART"),
+    reason="a restart in seconds: set PROMOLIFT_TEST_RESTART where nothing else is busy",
+)
 @pytest.mark.skipif(not POSTGRES, reason="PostgreSQL: set PROMOLIFT_TEST_POSTGRES (.ci/run does)")
 def test_a_rolling_restart_loses_no_request_and_a_kill_none_with_a_key(
     shop: tuple[Path, Config], tmp_path: Path
@@ -106,6 +110,7 @@ def test_a_rolling_restart_loses_no_request_and_a_kill_none_with_a_key(
                     sleep(0.5)
                     servers.drain(each)
                     servers.start(each, port=servers.ports[each])
+                    servers.wait()
                     sleep(2)  # nginx leaves one that did not answer alone for a second
             assert (seen.broken, {"failure", "timeout", "release"} & set(seen.answers)) == (Counter(), set())
             assert seen.answers.total() > 200

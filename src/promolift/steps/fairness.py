@@ -15,14 +15,14 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import Plan
 from promolift.results.segments import fairness_groups
 from promolift.results.tables import Among, Clean
-from promolift.sql import DAY_MS, bind, fetch
+from promolift.sql import WEEK_MS, bind, fetch
 
 ALIKE = ("basket_mean_cents", "basket_sd_cents", "basket_lines_mean", "orders_16w", "category_count")
 MEASURES: tuple[Measured, ...] = ("offers", "value", "refused", "price", "discount")
 # what was paid, over what everybody paid for the same products in the same four weeks
 PRICES = """
 with sold as (
-    select customer_id, product_id, ts_ms // (28 * 86400000::bigint) as weeks, sum(quantity)::double as quantity,
+    select customer_id, product_id, ts_ms // $month as weeks, sum(quantity)::double as quantity,
         sum(revenue_cents)::double as cents
     from events where kind = 'purchase' and quantity > 0 and revenue_cents >= 0 and product_id is not null
         and ts_ms >= $since and ts_ms < $asof group by all
@@ -88,7 +88,7 @@ def measured(job: Job, at: Moments, plan: Plan) -> pl.DataFrame:
         pl.when(pl.col("offer_id") != "none").then(pl.col("value")).otherwise(0.0).fill_null(0.0).alias("value"),
         (pl.col("reason") == NOTHING_OPEN).cast(pl.Float64).alias("refused"),
     )
-    query = bind(PRICES, since=at.asof - 364 * DAY_MS, asof=at.asof)
+    query = bind(PRICES, since=at.asof - 52 * WEEK_MS, asof=at.asof, month=4 * WEEK_MS)
     paid = fetch(sql.run(query, events=job.clean.events()))
     return rows.join(paid, on="customer_id", how="full", coalesce=True)
 

@@ -2,12 +2,15 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("sqlalchemy")
-from sqlalchemy import Connection, Table, create_engine, delete, insert, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, delete, insert, make_url, select, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from promolift.store.ledger import Ledger
@@ -33,17 +36,28 @@ def ledger_url(folder: Path, kind: str) -> str:
 
 
 def own_schema(name: str, anew: bool) -> str:
-    """The URL of a schema of PostgreSQL that no other worker of this run of the tests reads or drops."""
-    schema = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    engine = create_engine(str(POSTGRES))
+    """The URL of a schema of PostgreSQL that no other worker of this run of the tests reads, drops or waits for.
+
+    Each worker has a database of its own: the ledger's locks hold in all schemas of one.
+    """
+    url, worker = make_url(str(POSTGRES)), os.environ.get("PYTEST_XDIST_WORKER", "main")
+    own = url.set(database=f"{url.database}_{worker}")
+    with suppress(ProgrammingError), _engine(url, isolation_level="AUTOCOMMIT") as engine, engine.connect() as db:
+        db.execute(text(f'create database "{own.database}" template template0'))  # an error where it is there
+    with _engine(own) as engine, engine.begin() as db:
+        if anew:
+            db.execute(DropSchema(name, cascade=True, if_exists=True))
+        db.execute(CreateSchema(name, if_not_exists=True))
+    return own.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(False)
+
+
+@contextmanager
+def _engine(url: URL, **options: str) -> Iterator[Engine]:
+    engine = create_engine(url, **options)
     try:
-        with engine.begin() as db:
-            if anew:
-                db.execute(DropSchema(schema, cascade=True, if_exists=True))
-            db.execute(CreateSchema(schema, if_not_exists=True))
+        yield engine
     finally:
         engine.dispose()
-    return make_url(str(POSTGRES)).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
 
 
 def open_ledger(folder: Path, kind: str = "sqlite", empty: bool = True) -> Ledger:

@@ -52,6 +52,29 @@ class PrivacySettings(Settings):
         description="Where customers write about their data. Without it `promolift privacy` says that it is missing.",
         examples=["privacy@example.com"],
     )
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="The most that all runs on one work folder together may tell anybody else of a customer "
+        "(differential privacy, the unit is a customer): what is learned from all customers comes from noisy sums, and "
+        "what cannot is left out ([how](privacy.md)). Left out: no such promise.",
+        examples=[3.0],
+    )
+    delta: float = Field(
+        default=1e-6,
+        gt=0,
+        lt=1e-2,
+        description="Probability with which more may be told; well below 1 / number of customers.",
+        examples=[1e-6],
+    )
+    runs: int = Field(
+        default=1,
+        ge=1,
+        description="For how many runs on new data `epsilon` is to last: each may spend an equal part. State it before "
+        "the first one.",
+        examples=[12],
+    )
     events: Processing = Processing()
     customers: Processing = Processing()
     promotions: Processing = Processing()

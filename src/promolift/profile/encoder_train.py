@@ -242,6 +242,18 @@ def evaluate(model: Encoder, job: Training, day: float, until: float) -> Judged:
     return Judged(total, float(np.mean(gains)) if gains else 0.0)
 
 
+@torch.no_grad()
+def losses_of(model: LearnedEncoder, h: Histories, shared: Popularity, until: float, draws: int = 2) -> np.ndarray:
+    """The mean loss of each customer at moments of theirs before `until`, the same moments for every model."""
+    job = Training(h, model.settings, shared, until, until, torch.device("cpu"))
+    found = np.zeros(len(h.customers))
+    for customer in range(len(h.customers)):
+        for seed in range(draws):
+            points = draw_points(job, np.array([customer]), hash_int("losses", customer, seed))
+            found[customer] += float(model.model(*job.example(points, until))["total"]) / draws
+    return found
+
+
 def _start(job: Training) -> Encoder:
     """A model with the catalogue and the scales of the counters in its buffers, its set head started from EASE."""
     h, S, items = job.h, job.settings, job.h.catalogue

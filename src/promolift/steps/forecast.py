@@ -42,6 +42,7 @@ from promolift.store.local import TableDraft
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
+    from promolift.profile.encoder import EncoderSettings
     from promolift.profile.encoder_data import Histories, Popularity
     from promolift.profile.encoder_forecast import FittedForecast, LearnedEncoder, Lookback
     from promolift.steps.forecast_scene import Scene
@@ -156,13 +157,10 @@ def enough(h: "Histories", start: float) -> None:
 
 def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder of these histories and settings: kept from an earlier run, or trained, going on from a checkpoint."""
-    from promolift.profile.encoder import EncoderSettings
     from promolift.profile.encoder_forecast import LearnedEncoder
     from promolift.profile.encoder_train import Hooks, fit_encoder
 
-    choice, store = job.config.encoder, job.store
-    same = {name: getattr(choice, name) for name in ("depth", "epochs", "seed", "device", "memory_gb")}
-    settings = EncoderSettings(horizon_days=WINDOW, **same)
+    store, settings = job.store, settings_of(job)
     mark = digest(h, settings.model_dump_json() + repr(day)).encode()
     kept = store.load_files(MODEL)
     if kept.pop("made_from", None) == mark:
@@ -187,15 +185,35 @@ def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     return model
 
 
+def settings_of(job: Job) -> "EncoderSettings":
+    """The encoder's settings as the shop states them."""
+    from promolift.profile.encoder import EncoderSettings
+
+    names = ("depth", "epochs", "seed", "device", "memory_gb")
+    return EncoderSettings(horizon_days=WINDOW, **{name: getattr(job.config.encoder, name) for name in names})
+
+
+class StepNoise(NamedTuple):
+    """How many steps a private training has, and the noise of each."""
+
+    steps: int
+    noise: float
+
+
+def private_steps(job: Job) -> StepNoise:
+    """What the budget allows."""
+    from promolift.profile.encoder_private import RATE, steps_of
+
+    steps = steps_of(job.config.encoder.epochs)
+    return StepNoise(steps, stated(job).step_noise(RATE, steps))
+
+
 def learned_privately(job: Job, h: "Histories", made_up: "Histories", day: float) -> "LearnedEncoder":
     """The encoder whose every step on these customers is in the ledger: kept from an earlier run, or trained anew."""
-    from promolift.profile.encoder import EncoderSettings
     from promolift.profile.encoder_forecast import LearnedEncoder
-    from promolift.profile.encoder_private import RATE, PrivateSteps, fit_private, steps_of
+    from promolift.profile.encoder_private import RATE, PrivateSteps, fit_private
 
-    choice, store, budget = job.config.encoder, job.store, stated(job)
-    same = {name: getattr(choice, name) for name in ("depth", "epochs", "seed", "device", "memory_gb")}
-    settings, steps = EncoderSettings(horizon_days=WINDOW, **same), steps_of(choice.epochs)
+    choice, store, budget, settings = job.config.encoder, job.store, stated(job), settings_of(job)
     about = known_sums(store).customers
     more = f"{settings.model_dump_json()}{day!r}{budget!r}{about!r}"
     mark = digest(h, digest(made_up, more)).encode()
@@ -204,7 +222,7 @@ def learned_privately(job: Job, h: "Histories", made_up: "Histories", day: float
         job.tell("encoder", 0.8, "nothing changed")
         return LearnedEncoder.from_files(kept)
     job.tell("encoder", 0.1, PRIVATE)
-    noise = budget.step_noise(RATE, steps)
+    steps, noise = private_steps(job)
     spends = [Spend(purpose="encoder", at_ms=time_ns() // 1_000_000, noise=noise, rate=RATE, steps=steps)]
     budget.check(PrivacyLedger.kept(store).spends, spends)
     how = PrivateSteps(steps, noise, min(about, choice.customers))

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path as Folder
-from secrets import token_hex
 from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
 from fastapi import APIRouter, Path, Query, Response
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, create_engine, func, select
 
 from promolift.deliver.decide import first_id
 from promolift.errors import PromoError
@@ -29,21 +28,10 @@ from promolift.serve.live import last_moment
 from promolift.serve.models import Id
 from promolift.serve.routes import Asked, Call, Keyed
 from promolift.serve.shared import load_from
-from promolift.store import Store
+from promolift.store import Store, ledger_forget
 from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_money import rename_customer
-from promolift.store.ledger_schema import (
-    ALIASES,
-    ANSWERS,
-    BOUGHT,
-    CODES,
-    CUSTOMERS,
-    DECISIONS,
-    EVENTS,
-    OUTBOX,
-    REDEMPTIONS,
-    REJECTS,
-)  # fmt: skip
+from promolift.store.ledger_forget import FORGOTTEN, WITH_CUSTOMER, count_rows, forget_part
+from promolift.store.ledger_schema import DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
@@ -54,9 +42,6 @@ MOST = 200_000
 TYPES = {
     "csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
-WITH_CUSTOMER = (ALIASES, EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
-FORGOTTEN = (EVENTS, BOUGHT)
-KEPT = (DECISIONS, CODES, REDEMPTIONS)
 PART, LISTED = 2000, 100  # rows that go, or records that are written out, in one change
 
 
@@ -227,9 +212,14 @@ def erase(asked: Keyed, subject: Id) -> Response:
     Only the mark that they must not be written to stays under their id.
     """
     counts = _counts(asked, subject)
-    asked.server.change(lambda db, now_ms: _mark(db, subject, now_ms))  # from here on nothing new is kept of them
+
+    def mark(db: Connection, now_ms: int) -> HttpAnswer:
+        ledger_forget.mark_erased(db, subject, now_ms)
+        return HttpAnswer(200, None)
+
+    asked.server.change(mark)  # from here on nothing new is kept of them
     for table in FORGOTTEN:
-        _in_parts(asked, delete(table).where(_some_of(table, subject)), PART)
+        _in_parts(asked, partial(forget_part, table=table, subject=subject, alias=None, most=PART), PART)
     return _leave(asked, subject, counts | _forgotten(asked.server.settings.work, subject), erased=True)
 
 
@@ -249,20 +239,15 @@ def anonymise(asked: Keyed, subject: Id) -> Response:
     """Keep all rows under a pseudonym; what they do later starts anew."""
     counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)
     for table in FORGOTTEN:
-        nameless = {"customer_id": alias} | ({"body": "{}"} if "body" in table.c else {})  # bodies may name them
-        _in_parts(asked, update(table).where(_some_of(table, subject)).values(**nameless), PART)
+        _in_parts(asked, partial(forget_part, table=table, subject=subject, alias=alias, most=PART), PART)
     return _leave(asked, subject, counts, erased=False)
 
 
-def _some_of(table: Table, subject: str) -> ColumnElement[bool]:
-    return table.c.seq.in_(select(table.c.seq).where(table.c.customer_id == subject).limit(PART))
-
-
-def _in_parts(asked: Call, work: Executable | Callable[[Connection], int], most: int) -> None:
+def _in_parts(asked: Call, work: Callable[[Connection], int], most: int) -> None:
     """Work on `most` rows at a time, in a change of its own, until none are left: decisions go on between them."""
 
     def do(db: Connection, _: int) -> HttpAnswer:
-        return HttpAnswer(200, work(db) if callable(work) else db.execute(work).rowcount)
+        return HttpAnswer(200, work(db))
 
     while asked.server.change(do).body >= most:  # a change waits for the disk: none only to find nothing
         pass
@@ -270,15 +255,7 @@ def _in_parts(asked: Call, work: Executable | Callable[[Connection], int], most:
 
 def _counts(asked: Call, subject: str) -> dict[str, int]:
     with asked.read() as db:
-        mine = {table: select(func.count()).where(table.c.customer_id == subject) for table in WITH_CUSTOMER}
-        return {table.name: db.execute(count).scalar_one() for table, count in mine.items()}
-
-
-def _mark(db: Connection, subject: str, now_ms: int) -> HttpAnswer:
-    """They must not be written to, and nothing more is kept under their id; what they said of themselves goes."""
-    db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
-    db.execute(insert(CUSTOMERS).values(customer_id=subject, consent=0, erased=1, updated_ms=now_ms))
-    return HttpAnswer(200, None)
+        return count_rows(db, subject)
 
 
 def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> Response:
@@ -288,40 +265,11 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
     _in_parts(asked, lambda db: record.spell_out(db, subject, server.decider.ensure, LISTED), LISTED)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        mail = select(DECISIONS.c.decision_id).where(DECISIONS.c.customer_id == subject)
-        db.execute(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(mail)))
-        _recode(db, subject)
         record.spell_out(db, subject, server.decider.ensure)  # what came meanwhile
-        for table in (DECISIONS, CODES):
-            db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
-        rename_customer(db, subject, alias)
-        _rename(db, subject, alias)
-        db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
+        ledger_forget.rename(db, subject, alias, erased)
         if erased:
             outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
-        else:
-            db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
         asked.note(db, now_ms, action, alias, new=counts)
         return HttpAnswer(200, {"pseudonym": alias, "rows": counts, "erased": erased})
 
     return asked.changed(do)
-
-
-def _recode(db: Connection, subject: str) -> None:
-    """Codes made from the customer's id get other names: they lead to them, and may be given to them anew."""
-    made = select(CODES.c.code).where(CODES.c.customer_id == subject, CODES.c.stocked == 0)
-    for old in db.execute(made).scalars().all():
-        new = f"cod_{token_hex(8)}"
-        for table in KEPT:
-            mine = table.c.customer_id == subject, table.c.code == old
-            db.execute(update(table).where(*mine).values(code=new))
-
-
-def _rename(db: Connection, subject: str, alias: str) -> None:
-    """JSON that names the customer: stored answers and webhooks get the pseudonym, rejected events go."""
-    for table in (ANSWERS, OUTBOX):
-        body: Any = table.c.body
-        for form in sorted({json.dumps(subject), json.dumps(subject, ensure_ascii=False)}):  # however it is written
-            body = func.replace(body, form, json.dumps(alias))
-        db.execute(update(table).where(table.c.customer_id == subject).values(body=body, customer_id=alias))
-    db.execute(delete(REJECTS).where(REJECTS.c.customer_id == subject))

@@ -6,7 +6,7 @@ What reads many rows runs in a process of its own, and what forgets in parts: no
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path as Folder
@@ -28,9 +28,9 @@ from promolift.serve.live import last_moment
 from promolift.serve.models import Id
 from promolift.serve.routes import Asked, Call, Keyed
 from promolift.serve.shared import load_from
-from promolift.store import Store, ledger_forget
+from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_forget import FORGOTTEN, WITH_CUSTOMER, count_rows, forget_part
+from promolift.store.ledger_forget import FORGOTTEN, WITH_CUSTOMER, count_rows, forget_part, mark_erased, rename
 from promolift.store.ledger_schema import DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS
 from promolift.tables import DECISIONS as CONTRACT
 
@@ -211,45 +211,63 @@ def erase(asked: Keyed, subject: Id) -> Response:
 
     Only the mark that they must not be written to stays under their id.
     """
-    counts = _counts(asked, subject)
-
-    def mark(db: Connection, now_ms: int) -> HttpAnswer:
-        ledger_forget.mark_erased(db, subject, now_ms)
-        return HttpAnswer(200, None)
-
-    asked.server.change(mark)  # from here on nothing new is kept of them
-    for table in FORGOTTEN:
-        _in_parts(asked, partial(forget_part, table=table, subject=subject, alias=None, most=PART), PART)
-    return _leave(asked, subject, counts | _forgotten(asked.server.settings.work, subject), erased=True)
+    counts, now_ms = _counts(asked, subject), asked.server.clock.now_ms()
+    mark = _Part(partial(mark_erased, subject=subject, now_ms=now_ms), 1)  # from here on nothing new is kept of them
+    _in_parts(asked, [mark, *_forget(subject, None), _spell_out(asked, subject)])
+    return _leave(asked, subject, counts | _forgotten(asked, subject), erased=True)
 
 
-def _forgotten(work: Folder, subject: str) -> dict[str, int]:
+def _forgotten(asked: Call, subject: str) -> dict[str, int]:
     """Their rows in the work folder, kept decisions and draws among them, are deleted; how many, by table. -1 of `work`
     where a step is writing there: `promolift erase` does it when that is over."""
     try:
-        with Store(work) as store:
-            return {f"work.{name}": count for name, count in store.forget(subject).items()}
+        found: dict[str, int] = asked.server.beside(forget_in, subject)  # tables of millions are read through
     except PromoError as error:
         LOG.warning("the work folder was not rid of an erased customer", extra={"detail": str(error)})
         return {"work": -1}
+    return {f"work.{name}": count for name, count in found.items()}
+
+
+def forget_in(_: str, work: Folder, subject: str) -> dict[str, int]:
+    """`Store.forget`, in a process of its own."""
+    with Store(work) as store:
+        return store.forget(subject)
 
 
 @router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])
 def anonymise(asked: Keyed, subject: Id) -> Response:
     """Keep all rows under a pseudonym; what they do later starts anew."""
     counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)
-    for table in FORGOTTEN:
-        _in_parts(asked, partial(forget_part, table=table, subject=subject, alias=alias, most=PART), PART)
+    _in_parts(asked, [*_forget(subject, alias), _spell_out(asked, subject)])
     return _leave(asked, subject, counts, erased=False)
 
 
-def _in_parts(asked: Call, work: Callable[[Connection], int], most: int) -> None:
-    """Work on `most` rows at a time, in a change of its own, until none are left: decisions go on between them."""
+class _Part(NamedTuple):
+    """Works on `most` rows at a time; says how many it found."""
+
+    work: Callable[[Connection], int]
+    most: int
+
+
+def _forget(subject: str, alias: str | None) -> list[_Part]:
+    return [
+        _Part(partial(forget_part, table=table, subject=subject, alias=alias, most=PART), PART) for table in FORGOTTEN
+    ]
+
+
+def _spell_out(asked: Call, subject: str) -> _Part:
+    return _Part(lambda db: record.spell_out(db, subject, asked.server.decider.ensure, LISTED), LISTED)
+
+
+def _in_parts(asked: Call, parts: Sequence[_Part]) -> None:
+    """One part after the other until none finds as many as it takes, each of that size in a change of its own:
+    decisions go on between them, and one who has few rows waits for the disk once.
+    """
 
     def do(db: Connection, _: int) -> HttpAnswer:
-        return HttpAnswer(200, work(db))
+        return HttpAnswer(200, any(part.work(db) >= part.most for part in parts))
 
-    while asked.server.change(do).body >= most:  # a change waits for the disk: none only to find nothing
+    while asked.server.change(do).body:
         pass
 
 
@@ -262,11 +280,10 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
     """What stays gets the pseudonym in place of the id."""
     server = asked.server
     alias, action = pseudonym(subject, server.secret), "privacy.erase" if erased else "privacy.anonymise"
-    _in_parts(asked, lambda db: record.spell_out(db, subject, server.decider.ensure, LISTED), LISTED)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         record.spell_out(db, subject, server.decider.ensure)  # what came meanwhile
-        ledger_forget.rename(db, subject, alias, erased)
+        rename(db, subject, alias, erased)
         if erased:
             outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
         asked.note(db, now_ms, action, alias, new=counts)

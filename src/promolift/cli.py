@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from promolift.errors import ConfigError, PromoError
+from promolift.errors import ConfigError, InputError, PromoError
 from promolift.lazy import Later
 from promolift.progress import Tell, showing
 from promolift.words import speaking
@@ -510,12 +510,26 @@ def evidence(
 
 @verb(app.command())
 def erase(
-    customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
-) -> "StepSummary":
-    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept."""
+    config: Path, work: Path,
+    customer: Annotated[str | None, typer.Argument(help="The customer's id.")] = None,
+    old: Annotated[bool, option("What is older than `privacy.*.keep_days` instead.", "--old")] = False,
+) -> "StepSummary":  # fmt: skip
+    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept. With --old:
+    rows of all customers that are older than [privacy] keeps them.
+    """
     from promolift.results.job import StepSummary
 
+    if old == (customer is not None):
+        raise InputError("promolift erase: name a customer, or give --old: one of the two")
     with stores.Store(work) as store:
+        if customer is None:
+            from promolift.run import Job
+            from promolift.steps.ingest import purge
+
+            gone = purge(Job(settings_of(config), store, tell_person))
+            said = ", ".join(f"{rows:,} of {name}" for name, rows in gone.items()) or "nothing is older than it is kept"
+            more = ". Profiles and plan still rest on them: run `promolift run --again`" if gone else ""
+            return StepSummary(f"erased: {said}{more}", {"step": "erase", "rows": gone})
         gone = store.forget(customer)
     rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
     text = (

@@ -545,6 +545,9 @@ def privacy(
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+    attack: Annotated[bool, option("Attack the models instead: who were they learned from?", "--attack")] = False,
+    customers: Annotated[int, option("Customers that an attack draws from.", min=40)] = 400,
+    shadows: Annotated[int, option("Shadow models of an attack.", min=2)] = 7,
 ) -> "StepSummary":
     """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
     what was released under privacy.epsilon."""
@@ -556,6 +559,12 @@ def privacy(
     from promolift.store import exists
 
     shop_of, spent = settings_of(config, language), None
+    if attack:
+        from promolift.results.job import Job
+        from promolift.steps.audit import AuditSize, audit
+
+        with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
+            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows))
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):

@@ -541,25 +541,36 @@ def erase(
 @verb(app.command())
 def privacy(
     config: Path,
+    work: Path,
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
 ) -> "StepSummary":
-    """Write the record of processing and the impact assessment, by the settings, for people to complete and sign."""
+    """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
+    what was released under privacy.epsilon."""
     from promolift.pages.processing import processing_page
     from promolift.pages.render import render_page
     from promolift.privacy import KeptDays
     from promolift.results.job import StepSummary
+    from promolift.results.privacy import privacy_spent
+    from promolift.store import exists
 
-    shop_of = settings_of(config, language)
+    shop_of, spent = settings_of(config, language), None
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):
-        page = processing_page(shop_of, kept)
+        if exists(work):
+            with stores.Store(work) as store:
+                spent = privacy_spent(shop_of, store)
+        page = processing_page(shop_of, kept, spent)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render_page(page), encoding="utf-8")
     text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"
-    return StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+    found = StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+    if spent is None:
+        return found
+    by = {"epsilon": spent.spent, "epsilon_left": spent.left, "epsilon_by_purpose": spent.purposes}
+    return found.adding(spent.text, **by)
 
 
 @verb(app.command("next"))

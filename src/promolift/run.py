@@ -38,7 +38,7 @@ FORM = 5  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data", "privacy.sensitive_allowed", *(f"privacy.{name}.keep_days" for name in SOURCES)),
-    "profile": ("shop", "plan.asof", "plan.window_days"),
+    "profile": ("shop", "plan.asof", "plan.window_days", "privacy.epsilon", "privacy.delta", "privacy.runs"),
     "effect": ("panel", "discount", "menu"),
     "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic", "fairness"),
     "message": ("message", "llm"),

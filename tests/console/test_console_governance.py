@@ -11,7 +11,9 @@ from console_helpers import Shop
 from sqlalchemy import update
 
 from promolift.learn.fairness import GroupGap
+from promolift.privacy.budget import Spend
 from promolift.results.fairness import FairnessNote
+from promolift.results.privacy import PrivacyLedger
 from promolift.store import Store
 from promolift.store.ledger_schema import AUDIT
 
@@ -78,6 +80,21 @@ def test_every_row_is_verified_and_a_changed_one_is_found(shop: Shop) -> None:
     shop.server.ledger.write(change)
     viewer.post("/governance/verify")
     assert "Row 1 does not follow" in viewer.get("/governance")
+
+
+def test_a_privacy_budget_says_what_is_left(shop: Shop, folder: Path) -> None:
+    viewer = shop.person("viewer")
+    assert "Privacy budget" not in viewer.get("/governance")
+    config = shop.server.config
+    shop.server.config = config.model_copy(
+        update={"privacy": config.privacy.model_copy(update={"epsilon": 3.0, "delta": 1e-6})}
+    )
+    with Store(folder) as store:
+        PrivacyLedger(spends=(Spend(purpose="effect", at_ms=1, noise=20.0),)).keep(store)
+    page = viewer.get("/governance")
+    assert "Privacy budget" in page
+    assert "of 3 spent" in page
+    assert viewer.json("/governance")["spent"]["purposes"][0][0] == "the effect of a plan"
 
 
 def test_the_record_is_a_page_to_sign(shop: Shop) -> None:

@@ -15,8 +15,6 @@ from promolift.results.plan import Plan
 from promolift.shop import Shop
 from promolift.words import speaking
 
-pytestmark = pytest.mark.xdist_group("groups")
-
 SEGMENTS = [
     {"name": "frequent", "name_zh": "高频客户", "where": "top_weekday <= 3"},
     {"name": "staff", "where": "occupation = 'teacher' or value_decile = 10"},

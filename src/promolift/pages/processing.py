@@ -9,7 +9,8 @@ from promolift.config import Config
 from promolift.pages.blocks import Big, Block, Chapter, Figure, Page, Todo, note, sentences, table
 from promolift.privacy import MATTER_WORDS
 from promolift.privacy.rights import BASES, USED_FOR, KeptDays
-from promolift.words import count, listed, pick
+from promolift.results.privacy import LEFT_OUT, NOT_PRIVATE, PURPOSES, PrivacySpent
+from promolift.words import count, date, listed, pick
 from promolift.words import days as whole_days
 
 SOURCES = {
@@ -20,8 +21,10 @@ SOURCES = {
 GUARDED = ("sex", "age", "income", "occupation")  # roles that the law of many places protects
 
 
-def processing_page(config: Config, kept: KeptDays | None) -> Page:
-    """The page, in the language that is spoken; `kept` is None where no settings of a server were given."""
+def processing_page(config: Config, kept: KeptDays | None, spent: PrivacySpent | None = None) -> Page:
+    """The page, in the language that is spoken; `kept` is None where no settings of a server were given, `spent` where
+    no privacy budget is stated.
+    """
     privacy = config.privacy
     missing = [
         what for what, said in (
@@ -49,7 +52,7 @@ def processing_page(config: Config, kept: KeptDays | None) -> Page:
             pick("Generated from promolift.toml: a draft for people to complete, no legal advice.",
                  "由promolift.toml生成：供人工补全的草稿，不构成法律意见。"),
         ),
-        chapters=[_record(config, kept), _decisions(config), _risks(config), _open()],
+        chapters=[_record(config, kept), _decisions(config), _risks(config), *_private(config, spent), _open()],
         do=todo,
     )  # fmt: skip
 
@@ -200,6 +203,35 @@ def _risks(config: Config) -> Chapter:
     title = pick("What could go wrong for a customer?", "客户可能受到什么影响？")
     lead = pick("What the software does against it; the rest is for people.", "软件已采取的措施；其余由人工负责。")
     return Chapter("risks", pick("Risks", "风险"), title, lead, blocks)
+
+
+def _private(config: Config, spent: PrivacySpent | None) -> list[Chapter]:
+    if spent is None:
+        return []
+    zone = config.shop.zone
+    rows = [[pick(*PURPOSES[purpose]), f"{epsilon:.2f}"] for purpose, epsilon in spent.purposes.items()]
+    rows.append([pick("together", "合计"), f"{spent.spent:.2f}"])
+    when = [
+        [date(each.at_ms, zone), pick(*PURPOSES[each.purpose]), f"{each.noise:.2f}", count(each.steps)]
+        for each in spent.spends
+    ]
+    heads = [pick("day", "日期"), pick("what for", "用途"), pick("noise over clip", "噪声与截断之比"),
+             pick("steps", "步数")]  # fmt: skip
+    title = pick("What can anybody else learn of a customer?", "他人能从结果中得知某位客户的什么？")
+    lead = pick(
+        "With or without any one customer, what others get is as good as the same: no odds move by more than e to the "
+        f"epsilon, but for a probability of {config.privacy.delta:g}.",
+        f"无论有无某一位客户，其他人得到的结果几乎相同：除{config.privacy.delta:g}的概率外，任何胜算变化不超过e的epsilon次方。",
+    )
+    return [Chapter("private", pick("Privacy budget", "隐私预算"), title, lead, [
+        note(spent.text),
+        table(pick("Epsilon by purpose", "各用途的epsilon"), [pick("what for", "用途"), "epsilon"], rows),
+        table(pick("Releases", "发布记录"), heads, when, words=(1,)),
+        sentences(pick("Not private", "不受此保护"), [pick(*each) for each in NOT_PRIVATE]),
+        sentences(
+            pick("Left out, for there is no private form", "因无私密形式而不使用"), [pick(*each) for each in LEFT_OUT]
+        ),
+    ])]  # fmt: skip
 
 
 def _questions() -> Sequence[str]:

@@ -1,5 +1,5 @@
-"""Names of products and of customer columns in; which of them tell of health, religion, sex life, union, politics or
-children, out.
+"""Names of products and of customer columns in; which of them tell of health, religion, sex life, union, politics or,
+of columns, children, out.
 
 By words in English and Chinese (sensitive.toml). A list finds what is called by its name, and no more.
 """
@@ -40,7 +40,8 @@ def _pattern(parts: Collection[str]) -> str:
 def _matter(texts: pl.Expr, part: Literal["products", "columns"]) -> pl.Expr:
     plain = texts.str.replace_all("_", " ").str.replace_all(r"([a-z])([A-Z])", "$1 $2")
     plain = plain.str.replace_all(_pattern(_lists()["harmless"]["words"]), " ")
-    found = [pl.when(plain.str.contains(_pattern(_lists()[part][each]))).then(pl.lit(each)) for each in MATTERS]
+    lists = _lists()[part]
+    found = [pl.when(plain.str.contains(_pattern(lists[each]))).then(pl.lit(each)) for each in MATTERS if each in lists]
     return pl.coalesce(*found)
 
 

@@ -65,9 +65,9 @@ class PrivacySettings(Settings):
     sensitive_allowed: tuple[Matter, ...] = Field(
         default=(),
         description="Matters that profiles may know of: `health`, `religion`, `sex_life`, `union`, `politics`, "
-        "`children`. Of all others `promolift ingest` keeps no customer column, and purchases and views without their "
-        "product; messages and offers name none of them in any case.",
-        examples=[["children"]],
+        "`children` (columns alone). Of all others `promolift ingest` keeps no customer column, and purchases and "
+        "views without their product; messages and offers name none of them in any case.",
+        examples=[["health"]],
     )
     least_cell: int = Field(
         default=LEAST,
@@ -81,6 +81,29 @@ class PrivacySettings(Settings):
         description="Days after an ingest that rows which were set aside are kept, whole as they came; `promolift "
         "erase --old` deletes them then. Left out: until the next ingest.",
         examples=[30],
+    )
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="The most that all runs on one work folder together may tell anybody else of a customer "
+        "(differential privacy, the unit is a customer): what is learned from all customers comes from noisy sums, and "
+        "what cannot is left out ([how](privacy.md)). Left out: no such promise.",
+        examples=[3.0],
+    )
+    delta: float = Field(
+        default=1e-6,
+        gt=0,
+        lt=1e-2,
+        description="Probability with which more may be told; well below 1 / number of customers.",
+        examples=[1e-6],
+    )
+    runs: int = Field(
+        default=1,
+        ge=1,
+        description="For how many runs on new data `epsilon` is to last: each may spend an equal part. State it before "
+        "the first one.",
+        examples=[12],
     )
     events: Processing = Processing()
     customers: Processing = Processing()

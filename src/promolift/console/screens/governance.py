@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple, get_args
 
-import polars as pl
 from sqlalchemy import func, select
 
 from promolift.console.visit import Download, PageVisit, Reply, Screen, form, once, page, say
+from promolift.errors import ConfigError
 from promolift.message.angles import Known
 from promolift.message.channels import SOURCES, Pack, notices
 from promolift.pages.blocks import Big, Block, Figure
@@ -22,6 +22,7 @@ from promolift.results.chinese import kept
 from promolift.results.fairness import FairnessNote
 from promolift.results.job import Job, moments
 from promolift.results.plan import PlanNote
+from promolift.results.privacy import PURPOSES, privacy_spent
 from promolift.results.shop import Health
 from promolift.serve.routes.admin import last_link
 from promolift.serve.worded import refused, worded
@@ -207,13 +208,15 @@ def notice_of(visit: PageVisit, pack: Pack) -> Notice:
     return Notice(pack, pack in asked.packs, text, SOURCES[pack])
 
 
-def spent(visit: PageVisit) -> list[dict[str, Any]]:
-    """What was released under a privacy budget; nothing where there is none."""
-    if not visit.store.has_json("privacy_ledger"):
-        return []
-    found = visit.store.load_json("privacy_ledger")["spends"]
-    rows = pl.DataFrame(found).group_by("purpose", maintain_order=True).agg(pl.len(), pl.col("at_ms").max())
-    return rows.rename({"len": "releases"}).to_dicts()
+def spent(visit: PageVisit) -> dict[str, Any]:
+    """What was spent of the privacy budget, in a sentence and by purpose; empty where none is stated."""
+    try:
+        found = privacy_spent(visit.job().config, visit.store)
+    except ConfigError as error:  # the extra that counts is not installed
+        return {"text": str(error), "purposes": []}
+    if found is None:
+        return {}
+    return {"text": found.text, "purposes": [(pick(*PURPOSES[of]), f"{e:.2f}") for of, e in found.purposes.items()]}
 
 
 @form("/governance/verify", "viewer", "/governance")
@@ -250,5 +253,6 @@ def evidence(visit: PageVisit) -> Reply:
 @page("/governance/record.html")
 def record(visit: PageVisit) -> Reply:
     """The record of processing and the impact assessment, as a page to complete and sign."""
-    text = render_page(processing_page(visit.job().config, kept_days(visit)))
+    config = visit.job().config
+    text = render_page(processing_page(config, kept_days(visit), privacy_spent(config, visit.store)))
     return Download(text.encode(), "privacy.html", "text/html; charset=utf-8")

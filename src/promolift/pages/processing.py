@@ -34,6 +34,9 @@ def processing_page(config: Config, kept: KeptDays | None, spent: PrivacySpent |
         ) if not said
     ]  # fmt: skip
     todo = [Todo(pick(f"State {what} in promolift.toml.", f"在promolift.toml中写明{what}。")) for what in missing]
+    if not any(getattr(privacy, name).keep_days for name in SOURCES):
+        todo.append(Todo(pick("Say how long the work folder keeps rows (privacy.events.keep_days and its like).",
+                              "写明工作文件夹中数据的保存期限（privacy.events.keep_days等）。")))  # fmt: skip
     todo.append(Todo(pick("Answer the questions of the last chapter, sign, and keep the page with the release.",
                           "回答最后一章的问题，签字，并与发布一同保存。")))  # fmt: skip
     return Page(
@@ -115,7 +118,7 @@ def _periods(config: Config, kept: KeptDays | None) -> list[list[str]]:
     set_aside = pick("rows that could not be read", "未能读取的行")
     work.append([title + set_aside, said(config.privacy.rejected_days)])
     work.append([title + pick("what was computed from them", "由其计算所得"),
-                 pick("the next run, or `promolift erase`", "下次运行，或promolift erase")])  # fmt: skip
+                 pick("the next run, or promolift erase", "下次运行，或promolift erase")])  # fmt: skip
     if kept is None:
         unknown = pick("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
         return [*work, [pick("the server's ledger", "服务器账本"), unknown]]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from promolift.errors import ConfigError, PromoError
+from promolift import __version__
+from promolift.errors import ConfigError, InputError, PromoError
 from promolift.lazy import Later
 from promolift.progress import Tell, showing
 from promolift.words import speaking
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from promolift.results.job import StepSummary
     from promolift.serve import main as server_main
     from promolift.serve import upkeep
+    from promolift.setup import doctor as installed
     from promolift.setup import init as setup
     from promolift.setup import migrate as migration
     from promolift.setup import words as pool
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 else:
     shop_settings, shop, stores = Later("promolift.config"), Later("promolift.shop"), Later("promolift.store.local")
     setup, migration, pool = (Later(f"promolift.setup.{name}") for name in ("init", "migrate", "words"))
+    installed = Later("promolift.setup.doctor")
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
     closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
@@ -82,8 +85,8 @@ def group(**more: Any) -> typer.Typer:
 
 
 app = group(
-    cls=Verbs, help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    cls=Verbs,
+    no_args_is_help=True, pretty_exceptions_enable=False,
 )  # fmt: skip
 effects, learning = group(invoke_without_command=True), group(invoke_without_command=True)
 words, ledger = group(no_args_is_help=True), group(no_args_is_help=True)
@@ -190,6 +193,19 @@ def telling(config: "Config", language: str | None) -> "Config":
     return config.model_copy(update={"report": report})
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def promolift(
+    version: Annotated[bool, option("Say the version.", "--version", callback=_say_version, is_eager=True)] = False,
+) -> None:
+    """Personalised promotions that pay: from raw logs to who gets which offer, in which words."""
+
+
 @verb(app.command())
 def init(
     events: Annotated[
@@ -221,6 +237,16 @@ def init(
 def migrate(config: Path) -> "StepSummary":
     """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
     return migration.migrate(config)
+
+
+@verb(app.command())
+def doctor(config: Path, json_: bool) -> None:
+    """What is installed, what is missing and what it would take; exit code 2 where the core or what promolift.toml asks
+    for is not there."""
+    found = installed.examine(config)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
 
 
 @verb(app.command())
@@ -510,12 +536,26 @@ def evidence(
 
 @verb(app.command())
 def erase(
-    customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
-) -> "StepSummary":
-    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept."""
+    config: Path, work: Path,
+    customer: Annotated[str | None, typer.Argument(help="The customer's id.")] = None,
+    old: Annotated[bool, option("What is older than `privacy.*.keep_days` instead.", "--old")] = False,
+) -> "StepSummary":  # fmt: skip
+    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept. With --old:
+    rows of all customers that are older than [privacy] keeps them.
+    """
     from promolift.results.job import StepSummary
 
+    if old == (customer is not None):
+        raise InputError("promolift erase: name a customer, or give --old: one of the two")
     with stores.Store(work) as store:
+        if customer is None:
+            from promolift.run import Job
+            from promolift.steps.ingest import purge
+
+            gone = purge(Job(settings_of(config), store, tell_person))
+            said = ", ".join(f"{rows:,} of {name}" for name, rows in gone.items()) or "nothing is older than it is kept"
+            more = ". Profiles and plan still rest on them: run `promolift run --again`" if gone else ""
+            return StepSummary(f"erased: {said}{more}", {"step": "erase", "rows": gone})
         gone = store.forget(customer)
     rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
     text = (
@@ -735,7 +775,7 @@ def ledger_purge(work: Path, server: Given) -> "StepSummary":
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted."""
+    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted (docs/command-line.md)."""
     try:
         app(arguments)
     except PromoError as error:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from promolift.config import Config
 from promolift.pages.blocks import Big, Block, Chapter, Figure, Page, Todo, note, sentences, table
+from promolift.privacy import MATTER_WORDS
 from promolift.privacy.rights import BASES, USED_FOR, KeptDays
 from promolift.results.privacy import LEFT_OUT, NOT_PRIVATE, PURPOSES, PrivacySpent
-from promolift.words import count, date, pick
+from promolift.words import count, date, listed, pick
 from promolift.words import days as whole_days
 
 SOURCES = {
@@ -33,6 +34,9 @@ def processing_page(config: Config, kept: KeptDays | None, spent: PrivacySpent |
         ) if not said
     ]  # fmt: skip
     todo = [Todo(pick(f"State {what} in promolift.toml.", f"在promolift.toml中写明{what}。")) for what in missing]
+    if not any(getattr(privacy, name).keep_days for name in SOURCES):
+        todo.append(Todo(pick("Say how long the work folder keeps rows (privacy.events.keep_days and its like).",
+                              "写明工作文件夹中数据的保存期限（privacy.events.keep_days等）。")))  # fmt: skip
     todo.append(Todo(pick("Answer the questions of the last chapter, sign, and keep the page with the release.",
                           "回答最后一章的问题，签字，并与发布一同保存。")))  # fmt: skip
     return Page(
@@ -78,8 +82,8 @@ def _record(config: Config, kept: KeptDays | None) -> Chapter:
             words=(1,),
         ),
         table(
-            pick("How long they are kept", "保存期限"), [pick("what", "内容"), pick("until", "期限")], _periods(kept),
-            words=(1,),
+            pick("How long they are kept", "保存期限"), [pick("what", "内容"), pick("until", "期限")],
+            _periods(config, kept), words=(1,),
         ),
         sentences(pick("How they are protected", "安全措施"), _measures()),
     ]  # fmt: skip
@@ -105,18 +109,21 @@ def _receivers(config: Config) -> list[list[str]]:
     return rows
 
 
-def _periods(kept: KeptDays | None) -> list[list[str]]:
-    work = [pick("tables of the work folder", "工作文件夹中的表"), pick("the next run, or `promolift erase`",
-                                                                "下次运行，或promolift erase")]  # fmt: skip
-    if kept is None:
-        unknown = pick("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
-        return [work, [pick("the server's ledger", "服务器账本"), unknown]]
-
+def _periods(config: Config, kept: KeptDays | None) -> list[list[str]]:
     def said(days: float | None) -> str:
         return pick("no end is set", "未设期限") if days is None else whole_days(days)
 
+    title = pick("work folder: ", "工作文件夹：")
+    work = [[title + pick(*SOURCES[name]), said(getattr(config.privacy, name).keep_days)] for name in SOURCES]
+    set_aside = pick("rows that could not be read", "未能读取的行")
+    work.append([title + set_aside, said(config.privacy.rejected_days)])
+    work.append([title + pick("what was computed from them", "由其计算所得"),
+                 pick("the next run, or promolift erase", "下次运行，或promolift erase")])  # fmt: skip
+    if kept is None:
+        unknown = pick("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
+        return [*work, [pick("the server's ledger", "服务器账本"), unknown]]
     return [
-        work, [pick("events of the server", "服务器事件"), said(kept.events)],
+        *work, [pick("events of the server", "服务器事件"), said(kept.events)],
         [pick("decisions of the server", "服务器决策记录"), said(kept.decisions)],
     ]  # fmt: skip
 
@@ -167,9 +174,19 @@ def _risks(config: Config) -> Chapter:
             f"Read and usable in segments and models: {names}. Say below why they are needed, or take them out of the "
             "mapping.",
             f"以下列被读取，可用于分群与模型：{names}。请在下文说明必要性，或从映射中去掉。"), "warn"))  # fmt: skip
+    named = [pick(words.en, words.zh) for matter, words in MATTER_WORDS.items()
+             if matter not in config.privacy.sensitive_allowed]  # fmt: skip
+    closed = listed(named) or pick("nothing: all are allowed by settings", "无：设置已全部允许")
+    least = count(config.privacy.least_cell)
     rows = [
         [pick("offers on a private matter (health, alcohol)", "涉及隐私的商品（健康、酒类）"),
          pick("left out of menus and messages by a list", "按清单排除在菜单与消息之外")],
+        [pick("profiles that tell of a sensitive matter", "画像透露敏感信息"),
+         pick(f"products and columns that tell of these are left out by a list of words: {closed}",
+              f"按词表排除涉及以下内容的商品与列：{closed}")],
+        [pick("a printed group so small that it tells of somebody", "统计分组过小而暴露个人"),
+         pick(f"groups below {least} are not printed, nor what would give them away",
+              f"少于{least}人的分组及可推算出它的数字不予显示")],
         [pick("a message that tells what somebody did", "消息透露他人行为"),
          pick("facts are filled by code and read again before sending", "内容由程序填写，发送前再次核对")],
         [pick("minors", "未成年人"), pick("nobody known to be below the least age", "已知低于最低年龄者不发放")],

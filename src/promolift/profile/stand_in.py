@@ -201,7 +201,7 @@ def made_up_log(sums: ShopSums, targets: CatalogueTargets, span: LogSpan, seed: 
     parts = []
     for c in range(many):
         ends = span.first_ms + part_ms * np.sort(np.array([first_C[c], last_C[c]]) + rng.random(2))
-        between = rng.uniform(*ends, orders_C[c] - 2) if orders_C[c] > 2 else []
+        between = rng.uniform(ends[0], ends[1], orders_C[c] - 2) if orders_C[c] > 2 else []
         days = np.sort(np.r_[ends[: orders_C[c]], between])
         order_L = np.repeat(np.arange(orders_C[c]), 1 + rng.poisson(max(size_C[c] - 1, 0), orders_C[c]))
         lines = len(order_L)

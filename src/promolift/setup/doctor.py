@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "warehouse": ("a warehouse as source and sink", 27),
     "cloud": ("work folders in object storage", 16),
     "cluster": ("many machines, by Ray", 250),
+    "privacy": ("what a private encoder tells of a customer, counted", 40),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
 

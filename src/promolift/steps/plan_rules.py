@@ -12,7 +12,7 @@ from promolift.results.privacy import known_sums, released, stated
 from promolift.sql import DAY_MS
 
 PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
-NOISY = 0.05
+NOISY, SAFE = 0.05, 2.0
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
@@ -52,7 +52,7 @@ def most_cents(job: Job, budget: int) -> float:
 
 
 def private_price(job: Job, free: pl.DataFrame, budget: int) -> float:
-    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, one noise off it to be sure.
+    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, SAFE noises off it to be sure.
 
     What a customer costs falls with the price: their parts between one price and the next are at most what one offer
     may cost, all together.
@@ -62,7 +62,7 @@ def private_price(job: Job, free: pl.DataFrame, budget: int) -> float:
     part_NP[:, :-1] -= part_NP[:, 1:]
     found = released(job, "price", "costs", clipped(part_NP, most).sum(axis=0), most)
     above = np.arange(len(PRICES), 0, -1)  # sums that the noise of a price adds up from
-    cost_P = np.cumsum(found.values[::-1])[::-1] + found.sd * np.sqrt(above)
+    cost_P = np.cumsum(found.values[::-1])[::-1] + SAFE * found.sd * np.sqrt(above)
     within = np.flatnonzero(cost_P <= budget)
     return PRICES[int(within[0])] if len(within) else PRICES[-1]
 

@@ -18,6 +18,7 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "serve": ("the server, its ledger, the console", 50),
     "postgres": ("the ledger on PostgreSQL", 15),
     "warehouse": ("a warehouse as source and sink", 27),
+    "agents": ("agents may ask, by the Model Context Protocol", 15),
     "cloud": ("work folders in object storage", 16),
     "cluster": ("many machines, by Ray", 250),
 }

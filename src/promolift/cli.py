@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from promolift import __version__
-from promolift.errors import ConfigError, PromoError
+from promolift.errors import ConfigError, InputError, PromoError
 from promolift.lazy import Later
 from promolift.progress import Tell, showing
 from promolift.words import speaking
@@ -536,12 +536,26 @@ def evidence(
 
 @verb(app.command())
 def erase(
-    customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
-) -> "StepSummary":
-    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept."""
+    config: Path, work: Path,
+    customer: Annotated[str | None, typer.Argument(help="The customer's id.")] = None,
+    old: Annotated[bool, option("What is older than `privacy.*.keep_days` instead.", "--old")] = False,
+) -> "StepSummary":  # fmt: skip
+    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept. With --old:
+    rows of all customers that are older than [privacy] keeps them.
+    """
     from promolift.results.job import StepSummary
 
+    if old == (customer is not None):
+        raise InputError("promolift erase: name a customer, or give --old: one of the two")
     with stores.Store(work) as store:
+        if customer is None:
+            from promolift.run import Job
+            from promolift.steps.ingest import purge
+
+            gone = purge(Job(settings_of(config), store, tell_person))
+            said = ", ".join(f"{rows:,} of {name}" for name, rows in gone.items()) or "nothing is older than it is kept"
+            more = ". Profiles and plan still rest on them: run `promolift run --again`" if gone else ""
+            return StepSummary(f"erased: {said}{more}", {"step": "erase", "rows": gone})
         gone = store.forget(customer)
     rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
     text = (
@@ -553,25 +567,45 @@ def erase(
 @verb(app.command())
 def privacy(
     config: Path,
+    work: Path,
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+    attack: Annotated[bool, option("Attack the models instead: who were they learned from?", "--attack")] = False,
+    customers: Annotated[int, option("Customers that an attack draws from.", min=40)] = 400,
+    shadows: Annotated[int, option("Shadow models of an attack.", min=2)] = 7,
 ) -> "StepSummary":
-    """Write the record of processing and the impact assessment, by the settings, for people to complete and sign."""
+    """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
+    what was released under privacy.epsilon."""
     from promolift.pages.processing import processing_page
     from promolift.pages.render import render_page
     from promolift.privacy import KeptDays
     from promolift.results.job import StepSummary
+    from promolift.results.privacy import privacy_spent
+    from promolift.store import exists
 
-    shop_of = settings_of(config, language)
+    shop_of, spent = settings_of(config, language), None
+    if attack:
+        from promolift.results.job import Job
+        from promolift.steps.audit import AuditSize, audit
+
+        with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
+            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows))
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):
-        page = processing_page(shop_of, kept)
+        if exists(work):
+            with stores.Store(work) as store:
+                spent = privacy_spent(shop_of, store)
+        page = processing_page(shop_of, kept, spent)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render_page(page), encoding="utf-8")
     text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"
-    return StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+    found = StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+    if spent is None:
+        return found
+    by = {"epsilon": spent.spent, "epsilon_left": spent.left, "epsilon_by_purpose": spent.purposes}
+    return found.adding(spent.text, **by)
 
 
 @verb(app.command("next"))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from promolift import __version__
 from promolift.errors import ConfigError, InputError, PromoError
 from promolift.lazy import Later
 from promolift.progress import Tell, showing
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from promolift.results.job import StepSummary
     from promolift.serve import main as server_main
     from promolift.serve import upkeep
+    from promolift.setup import doctor as installed
     from promolift.setup import init as setup
     from promolift.setup import migrate as migration
     from promolift.setup import words as pool
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 else:
     shop_settings, shop, stores = Later("promolift.config"), Later("promolift.shop"), Later("promolift.store.local")
     setup, migration, pool = (Later(f"promolift.setup.{name}") for name in ("init", "migrate", "words"))
+    installed = Later("promolift.setup.doctor")
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
     closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
@@ -82,8 +85,8 @@ def group(**more: Any) -> typer.Typer:
 
 
 app = group(
-    cls=Verbs, help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    cls=Verbs,
+    no_args_is_help=True, pretty_exceptions_enable=False,
 )  # fmt: skip
 effects, learning = group(invoke_without_command=True), group(invoke_without_command=True)
 words, ledger = group(no_args_is_help=True), group(no_args_is_help=True)
@@ -190,6 +193,19 @@ def telling(config: "Config", language: str | None) -> "Config":
     return config.model_copy(update={"report": report})
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def promolift(
+    version: Annotated[bool, option("Say the version.", "--version", callback=_say_version, is_eager=True)] = False,
+) -> None:
+    """Personalised promotions that pay: from raw logs to who gets which offer, in which words."""
+
+
 @verb(app.command())
 def init(
     events: Annotated[
@@ -221,6 +237,16 @@ def init(
 def migrate(config: Path) -> "StepSummary":
     """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
     return migration.migrate(config)
+
+
+@verb(app.command())
+def doctor(config: Path, json_: bool) -> None:
+    """What is installed, what is missing and what it would take; exit code 2 where the core or what promolift.toml asks
+    for is not there."""
+    found = installed.examine(config)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
 
 
 @verb(app.command())
@@ -545,6 +571,9 @@ def privacy(
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+    attack: Annotated[bool, option("Attack the models instead: who were they learned from?", "--attack")] = False,
+    customers: Annotated[int, option("Customers that an attack draws from.", min=40)] = 400,
+    shadows: Annotated[int, option("Shadow models of an attack.", min=2)] = 7,
 ) -> "StepSummary":
     """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
     what was released under privacy.epsilon."""
@@ -556,6 +585,12 @@ def privacy(
     from promolift.store import exists
 
     shop_of, spent = settings_of(config, language), None
+    if attack:
+        from promolift.results.job import Job
+        from promolift.steps.audit import AuditSize, audit
+
+        with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
+            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows))
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):
@@ -740,7 +775,7 @@ def ledger_purge(work: Path, server: Given) -> "StepSummary":
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted."""
+    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted (docs/command-line.md)."""
     try:
         app(arguments)
     except PromoError as error:

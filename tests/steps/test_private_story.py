@@ -8,16 +8,18 @@ import polars as pl
 import pytest
 
 from own_shop import write_shop
-from promolift.errors import BudgetError, ConfigError
+from promolift.errors import BudgetError, ConfigError, SupportError
 from promolift.learn.experiment import HOLDOUT
 from promolift.learning.private import private_effect
 from promolift.pages.processing import processing_page
 from promolift.pages.render import render_page
 from promolift.results.effects import response
+from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.privacy import PrivacyLedger, privacy_spent
 from promolift.shop import Shop
+from promolift.steps.audit import AuditSize, audit
 from promolift.words import speaking
 
 STORY = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")
@@ -120,3 +122,43 @@ def test_a_shop_without_a_catalogue(tmp_path: Path) -> None:
     with Shop(folder / "events.csv", work=folder / "work") as made:
         made.with_settings(privacy=PRIVATE).step("ingest", "profile", "effect", "plan")
         assert made.store.frame("affinities").filter("bought")["buy_prob"].is_finite().all()
+
+
+def test_an_encoder_s_steps_are_in_the_ledger_and_kept(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("opacus")
+    folder = write_shop(tmp_path, customers=130, weeks=40)
+    with Shop(folder / "events.csv", products=folder / "products.csv", work=folder / "work") as made:
+        private = made.with_settings(privacy=PRIVATE, encoder={"depth": 1, "epochs": 1})
+        private.step("ingest", "profile")
+        note = ForecastNote.load(private.store)
+        assert note.missing is None
+        spends = PrivacyLedger.load(private.store).spends
+        assert [each.purpose for each in spends] == ["profiles", "profiles", "encoder"]
+        assert spends[-1].steps == 16
+        private.step("profile", again=True)
+        assert PrivacyLedger.load(private.store).spends == spends
+        assert private.store.frame("outlook").height == 130
+        found = audit(Job(private.config, private.store, lambda *_: None), AuditSize(80, 2))
+        assert set(found.figures["attacks"]) == {"sums", "encoder_loss", "encoder_lira"}  # type: ignore[call-overload]
+        assert PrivacyLedger.load(private.store).spends == spends  # an attack releases nothing
+
+
+def test_without_opacus_the_reason_is_kept(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from promolift.steps import forecast
+
+    monkeypatch.setattr(forecast, "find_spec", lambda name: None if name == "opacus" else name)
+    with_one = shop.with_settings(encoder={"depth": 1})
+    assert "promolift[privacy]" in (forecast.unable(Job(with_one.config, shop.store, lambda *_: None)) or "")
+
+
+def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: Shop) -> None:
+    found = audit(Job(shop.config, shop.store, lambda *_: None), AuditSize(240, 2))
+    sums = found.figures["attacks"]["sums"]  # type: ignore[index]
+    assert sums["n"] == 240
+    assert sums["epsilon_low"] <= privacy_spent(shop.config, shop.store).spent  # type: ignore[union-attr]
+    assert "noisy sums: members are known with AUC" in found.text
+    plain = shop.with_settings(privacy={"epsilon": None})
+    with pytest.raises(SupportError, match="nothing here"):
+        audit(Job(plain.config, plain.store, lambda *_: None), AuditSize(240, 2))

@@ -200,8 +200,9 @@ def made_up_log(sums: ShopSums, targets: CatalogueTargets, span: LogSpan, seed: 
     deals, depth = sums.deals, float(np.clip(sums.first[-1] * 2**0.5 / max(sums.customers, 1), 0, 0.9))
     parts = []
     for c in range(many):
-        ends = span.first_ms + part_ms * (np.array([first_C[c], last_C[c]]) + np.sort(rng.random(2)))
-        days = np.sort(np.r_[ends[0], rng.uniform(ends[0], max(ends), orders_C[c] - 1)])
+        ends = span.first_ms + part_ms * np.sort(np.array([first_C[c], last_C[c]]) + rng.random(2))
+        between = rng.uniform(ends[0], ends[1], orders_C[c] - 2) if orders_C[c] > 2 else []
+        days = np.sort(np.r_[ends[: orders_C[c]], between])
         order_L = np.repeat(np.arange(orders_C[c]), 1 + rng.poisson(max(size_C[c] - 1, 0), orders_C[c]))
         lines = len(order_L)
         target_L = _urn(rng.choice(len(share), lines, p=share), theta_C[c], rng)
@@ -209,6 +210,7 @@ def made_up_log(sums: ShopSums, targets: CatalogueTargets, span: LogSpan, seed: 
     for target in np.setdiff1d(np.arange(len(share)), np.concatenate([part[-1] for part in parts])):
         parts.append((np.array([target % many]), np.array([-1]), np.array([span.first_ms]), np.array([target])))
     who_L, order_L, ts_L, target_L = (np.concatenate(column) for column in zip(*parts, strict=True))
+    ts_L[ts_L == ts_L.max()] = span.asof_ms - 1  # the log reaches to the plan's moment
     list_L = np.maximum(np.rint(np.exp(price[target_L] + 0.3 * rng.standard_normal(len(who_L)))), 1).astype(np.int64)
     shelf_L = np.rint(list_L * depth / max(deals, 1e-9) * (rng.random(len(who_L)) < deals)).astype(np.int64)
     shelf_L = np.minimum(shelf_L, list_L)

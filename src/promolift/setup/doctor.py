@@ -22,7 +22,6 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "cloud": ("work folders in object storage", 16),
     "privacy": ("a private encoder: counts what its steps tell; with torch, which it needs", 660),
     "cluster": ("many machines, by Ray", 250),
-    "privacy": ("what a private encoder tells of a customer, counted", 40),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
 

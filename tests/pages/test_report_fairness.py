@@ -1,7 +1,9 @@
 """The page's chapter on fairness: limits with their price, gaps, swaps and proxies, in both languages."""
 
 import re
+from collections.abc import Callable
 
+import polars as pl
 import pytest
 
 from promolift.allocate import Limit
@@ -9,7 +11,10 @@ from promolift.learn.fairness import GroupGap, Proxy
 from promolift.pages.chapters.fairness import tell
 from promolift.pages.chapters.summary import render
 from promolift.results.fairness import FairnessNote, Swap
-from promolift.results.plan import FairPlan, FairUse
+from promolift.results.job import Job
+from promolift.results.messages import Messages
+from promolift.results.plan import FairPlan, FairUse, Plan
+from promolift.steps.fairness import angles
 from promolift.terms import Language
 from promolift.words import speaking
 from small_story import small_story
@@ -26,6 +31,8 @@ FOUND = FairnessNote(
                  low=0.01, high=0.032, p=0.001),
         GroupGap(measure="value", group="sex=F", n=400, others=500, mean=30.0, others_mean=31.0, gap=-1.0, low=-9.0,
                  high=7.0, p=0.9),
+        GroupGap(measure="angle:favourite", group="sex=F", n=400, others=500, mean=0.5, others_mean=0.3, gap=0.2,
+                 low=0.1, high=0.3, p=0.002),
     ),
     swaps=(Swap(column="sex", customers=120, changed=0, low=0.0, high=0.031),),
     proxies=(
@@ -38,11 +45,12 @@ SAID = {
     "en": [
         "loyal customers (700) is worse off: price paid, the shop&#39;s usual one being 100 % +2.1",
         "Another sex alone",
+        "sex: F (400) is written to otherwise: messages with the reason",
         "A gap runs through top_store", "They cost $45.00", "sex: F",
     ],
     "zh": [
         "老客（700位）吃亏：同等购物篮下，成交价", "只改性别，决定不变（试了120位客户；至多3.1%）",
-        "差距经由top_store产生",
+        "差距经由top_store产生", "性别：F（400位）收到的理由不同",
         "为此少赚$45.00", "性别：F", "不发个性化优惠的客群：minors",
     ],
 }  # fmt: skip
@@ -58,6 +66,19 @@ def test_the_page_says_who_is_treated_otherwise_and_what_limits_cost(language: L
         (chapter,) = re.findall(r"各群体是否得到同等对待(.*?)</section>", page, re.S)
         words = set(re.findall(r"[A-Za-z_]{3,}", re.sub(r"<[^>]+>", " ", chapter)))
         assert words <= {"AUC", "top_store", "minors", "nbsp", "USD"}
+
+
+def test_reasons_of_messages_are_compared_among_those_who_read_one(job_of: Callable[[str], Job]) -> None:
+    job = job_of("dollars")
+    found, told = angles(job, Plan.load(job.store)), Messages.load(job.store).rows
+    names = found.columns[1:]
+    assert 0 < len(names) <= 3
+    assert all(name.startswith("angle:") and name != "angle:generic" for name in names)
+    assert set(found["customer_id"]) <= set(told["customer_id"])
+    for name in names:
+        mine = found.filter(pl.col(name) == 1.0)["customer_id"].sort().to_list()
+        those = told.filter(pl.col("angle") == name.removeprefix("angle:"))["customer_id"].sort().to_list()
+        assert mine == [each for each in those if each in set(found["customer_id"])]
 
 
 def test_no_chapter_where_nothing_was_compared() -> None:

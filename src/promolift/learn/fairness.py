@@ -21,6 +21,7 @@ from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
 Measured = Literal["offers", "value", "refused", "price", "discount"]
+ANGLE = "angle:"  # before the name of an angle, in a measure
 ALPHA = 0.05
 ROUNDING = 1e-10
 INSIDE = 1e-3  # of a group's own variance that baskets must leave, or nobody else is like them
@@ -38,10 +39,11 @@ class GroupGap(Settings):
 
     `mean` and `others_mean` are as they stand, `gap` is the difference at equal baskets; its interval holds for all
     gaps of the report at once in 95 % of such reports (Sidak), `p` is adjusted for all of them (Holm). In minor units
-    for `value`, else a share; `price` is what was paid over what all paid for the same products in the same weeks.
+    for `value`, else a share; `price` is what was paid over what all paid for the same products in the same weeks, and
+    `angle:NAME` the share of messages with this angle, of which none is better than another.
     """
 
-    measure: Measured
+    measure: Measured | str
     group: str
     n: int
     others: int
@@ -60,6 +62,8 @@ class GroupGap(Settings):
     @property
     def worse(self) -> bool:
         """Whether the group is worse off."""
+        if self.measure.startswith(ANGLE):
+            return False
         return self.gap > 0 if self.measure in ("price", "refused") else self.gap < 0
 
 
@@ -75,7 +79,7 @@ class Proxy(Settings):
     auc: float
     low: float
     high: float
-    measure: Measured | None = None
+    measure: Measured | str | None = None
     gap: float | None = None
     left: float | None = None
     through: bool = False
@@ -110,7 +114,7 @@ def gap_at(q_NP: Floats, y_N: Floats, group_N: NDArray[np.bool_]) -> GapFit | No
 
 
 def group_gaps(
-    rows: pl.DataFrame, columns: Sequence[str], measures: Sequence[Measured], alike: Sequence[str], least: int = 50
+    rows: pl.DataFrame, columns: Sequence[str], measures: Sequence[str], alike: Sequence[str], least: int = 50
 ) -> list[GroupGap]:
     """The gaps of all groups of at least `least` customers, the surest first.
 

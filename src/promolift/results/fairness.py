@@ -2,11 +2,12 @@
 
 from typing import ClassVar
 
-from promolift.learn.fairness import GroupGap, Measured, Proxy
+from promolift.learn.fairness import ANGLE, GroupGap, Measured, Proxy
+from promolift.message.angles import RULES
 from promolift.results.base import Note
 from promolift.results.chinese import COLUMNS_ZH, group_words, kept
 from promolift.settings import Settings
-from promolift.words import Cash, count, number, pick, share
+from promolift.words import Cash, count, number, pick, share, spoken
 
 MEASURES: dict[Measured, str] = {
     "offers": "customers with an offer",
@@ -15,6 +16,15 @@ MEASURES: dict[Measured, str] = {
     "price": "price paid, the shop's usual one being 100 %",
     "discount": "discount on what was bought",
 }
+
+
+def measure_words(measure: str) -> str:
+    """What is compared, as people read it."""
+    if not measure.startswith(ANGLE):
+        return kept(MEASURES[measure])  # type: ignore[index]
+    name = measure.removeprefix(ANGLE)
+    label = next((rule.label.in_(spoken()) for angle, rule in RULES.items() if angle == name), name)
+    return pick(f"messages with the reason “{label}”", f"以“{label}”为由的消息")
 
 
 class Swap(Settings):
@@ -47,7 +57,7 @@ class FairnessNote(Note):
     def shown(self) -> tuple[GroupGap, ...]:
         return tuple(each for each in self.gaps if each.shown)
 
-    def amount(self, measure: Measured, value: float, sign: bool = False) -> str:
+    def amount(self, measure: str, value: float, sign: bool = False) -> str:
         """A value of a measure as people read it."""
         if measure == "value":
             return Cash(self.currency)(value, sign=sign)
@@ -56,9 +66,11 @@ class FairnessNote(Note):
 
     def sentence(self, gap: GroupGap) -> str:
         """One gap beyond chance."""
-        group, what = group_words(gap.group), kept(MEASURES[gap.measure])
+        group, what = group_words(gap.group), measure_words(gap.measure)
         size, low, high = (self.amount(gap.measure, each, sign=True) for each in (gap.gap, gap.low, gap.high))
         side = kept("worse off") if gap.worse else kept("better off")
+        if gap.measure.startswith(ANGLE):
+            side = pick("written to otherwise", "收到的理由不同")
         return pick(
             f"{group} ({count(gap.n)}) is {side}: {what} {size} against all others at equal baskets ({low} to {high}).",
             f"{group}（{count(gap.n)}位）{side}：同等购物篮下，{what}比其他人{size}（{low}至{high}）。",
@@ -80,7 +92,7 @@ class FairnessNote(Note):
 
     def through_words(self, found: Proxy) -> str:
         """A gap that runs through a feature."""
-        what = kept(MEASURES[found.measure or "offers"])
+        what = measure_words(found.measure or "offers")
         gap, left = (self.amount(found.measure or "offers", each or 0.0, sign=True) for each in (found.gap, found.left))
         return kept(f"A gap runs through {found.feature}: {what} {gap}, at equal {found.feature} {left}.")
 

@@ -7,17 +7,19 @@ import polars as pl
 
 from promolift import sql
 from promolift.deliver.decide import NOTHING_OPEN
-from promolift.learn.fairness import Measured, find_proxies, group_gaps
+from promolift.learn.fairness import ANGLE, Measured, find_proxies, group_gaps
 from promolift.learn.metrics import wilson
 from promolift.profile.groups import LOYALTY
 from promolift.results.fairness import FairnessNote, Swap
 from promolift.results.job import Job, Moments, moments
+from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.segments import fairness_groups
 from promolift.results.tables import Among, Clean
 from promolift.sql import WEEK_MS, bind, fetch
 
 ALIKE = ("basket_mean_cents", "basket_sd_cents", "basket_lines_mean", "orders_16w", "category_count")
+LOOKED_AT = 3  # angles: each more is a comparison more, and hides others
 MEASURES: tuple[Measured, ...] = ("offers", "value", "refused", "price", "discount")
 # what was paid, over what everybody paid for the same products in the same four weeks
 PRICES = """
@@ -65,7 +67,9 @@ def fairness(job: Job, decide: Decide) -> FairnessNote:
     rows = rows.join(measured(job, at, plan), on="customer_id", how="left", maintain_order="left").sort("customer_id")
     rows = rows.with_columns(discount=pl.col("discount_share"))
     alike = tuple(name for name in ALIKE if name in features)
-    gaps = group_gaps(rows, columns, MEASURES, alike, asked.least_customers)
+    reasons = angles(job, plan)
+    rows = rows.join(reasons, on="customer_id", how="left", maintain_order="left")
+    gaps = group_gaps(rows, columns, (*MEASURES, *reasons.columns[1:]), alike, asked.least_customers)
     own = [gap for gap in gaps if not gap.group.startswith(LOYALTY)]
     job.tell("fairness", 0.5, "swaps")
     swappable = [name for name in columns if name in job.clean.people.columns]
@@ -91,6 +95,25 @@ def measured(job: Job, at: Moments, plan: Plan) -> pl.DataFrame:
     query = bind(PRICES, since=at.asof - 52 * WEEK_MS, asof=at.asof, month=4 * WEEK_MS)
     paid = fetch(sql.run(query, events=job.clean.events()))
     return rows.join(paid, on="customer_id", how="full", coalesce=True)
+
+
+def angles(job: Job, plan: Plan) -> pl.DataFrame:
+    """customer_id, and a column for each of the angles that most messages have: 1 for who reads it, 0 for who reads
+    another, null for who reads none.
+    """
+    sent = Messages.load(job.store).rows if Messages.has(job.store) else pl.DataFrame()
+    if "angle" not in sent.columns:
+        return pl.DataFrame(schema={"customer_id": pl.String})
+    mine = plan.chosen.select("customer_id", "offer_id")  # messages may be of a plan before
+    rows = (
+        sent.drop_nulls("angle")
+        .join(mine, on=["customer_id", "offer_id"], how="semi")
+        .unique("customer_id", maintain_order=True)
+    )
+    counts = rows.filter(pl.col("angle") != "generic")["angle"].value_counts()
+    often = counts.sort("count", "angle", descending=[True, False])["angle"][:LOOKED_AT]
+    columns = ((pl.col("angle") == name).cast(pl.Float64).alias(f"{ANGLE}{name}") for name in often)
+    return rows.select("customer_id", *columns)
 
 
 def swaps(job: Job, at: Moments, plan: Plan, columns: Sequence[str], decide: Decide) -> list[Swap]:

@@ -3,7 +3,7 @@
 from promolift.pages.blocks import Block, Chapter, Figure, sentences, table
 from promolift.pages.story import Story
 from promolift.results.chinese import group_words, kept
-from promolift.results.fairness import MEASURES, FairnessNote
+from promolift.results.fairness import FairnessNote, measure_words
 from promolift.results.plan import FairPlan, fair_text
 from promolift.words import count, ends, share
 
@@ -52,7 +52,7 @@ def _gaps(found: FairnessNote) -> list[Block]:
     rows = [
         [
             group_words(each.group),
-            kept(MEASURES[each.measure]),
+            measure_words(each.measure),
             count(each.n),
             found.amount(each.measure, each.mean),
             found.amount(each.measure, each.others_mean),

@@ -8,10 +8,13 @@ EXTRAS_demo := demo,deep
 EXTRAS_dev := dev
 DEMO := .venv/.ready-$(if $(filter 1,$(LIGHT)),light,demo)
 DEV := .venv/.ready-dev
-# A thread for each worker, since more of them wait for one another.
-PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+# A thread for each worker, since more of them wait for one another. A file is one worker's, so that fixtures of a module
+# are made once (pytest 9.2 leaves `xdist_group` without effect). What Python compiles is kept, even where the
+# environment says otherwise: else each worker, and each process that a test starts, compiles all it imports once more.
+PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled \
+    $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-all test-slow check bench docs clean
+.PHONY: demo test test-all test-slow check bench docs release clean
 
 demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report/report.html; LIGHT=1: without torch
 	$(BIN)/promolift demo
@@ -39,6 +42,9 @@ bench: $(DEV)  ## every benchmark in full; add QUICK=--quick for under a minute 
 
 docs: $(DEV)  ## write the generated pages again
 	$(BIN)/python docs/generate.py
+
+release: $(DEV)  ## into dist/: the wheel, built twice and equal to the bit, its SBOM (CycloneDX), licences, checksums
+	.ci/release
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "promolift needs Python 3.11 or newer; try make PYTHON=python3.12")'

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "SolvedRows", "Use", "at_budgets", "breaks",
-    "charges", "choose", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
+    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "SolvedRows", "Use", "at_budgets", "at_price",
+    "breaks", "charges", "choose", "cost_at", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from promolift.allocate.fairness import FairLimit, fair_limits
     from promolift.allocate.offers import breaks, charges, kept, used
     from promolift.allocate.settings import Limit
-    from promolift.allocate.solver import AllocatedOffers, ShopLimits, SolvedRows, at_budgets, frontier, plan, solve
+    from promolift.allocate.solver import (
+        AllocatedOffers,
+        ShopLimits,
+        SolvedRows,
+        at_budgets,
+        at_price,
+        cost_at,
+        frontier,
+        plan,
+        solve,
+    )
 else:
     lazy(__name__)

@@ -400,6 +400,47 @@ def plan_of(offers: OpenOffers, budget_cents: float, limits: Sequence[Limit], *,
     return AllocatedOffers(offers, solve_parts(offers.rounds, rules, seed))
 
 
+def at_price(offers: OpenOffers, price: float, budget_cents: float) -> AllocatedOffers:
+    """The best offer of each customer at a price of the budget that was found otherwise, whatever they cost together.
+
+    `bound` is what no plan within the budget can gain more than, by weak duality at this price.
+    """
+    prices, nobody = Prices.of(price, offers.codes), np.empty(0, np.int64)
+    customers, treated, gain, cost = (sum(each) for each in zip(*offers.rounds.each(taken_at, prices), strict=True))
+    bound = max(price * budget_cents + gain - price * cost, gain)
+    choice = SlotChoice(prices, nobody, nobody, nobody.astype(np.int32))
+    return AllocatedOffers(
+        offers, Allocation(choice, int(customers), gain, cost, bound, price, budget_cents, int(treated))
+    )
+
+
+class TakenAt(NamedTuple):
+    """Of a part: its customers, those who get an offer, and what these gain and cost."""
+
+    customers: int
+    treated: int
+    gain: float
+    cost: float
+
+
+def taken_at(rows: ChoiceRows, prices: Prices) -> TakenAt:
+    """What the best slot of each row at `prices` comes to."""
+    choice_N = rows.choose(prices)
+    took = np.flatnonzero(choice_N >= 0)
+    gain_T, cost_T = (each[took, choice_N[took]] for each in (rows.gain_NK, rows.cost_NK))
+    return TakenAt(len(rows), len(took), float(gain_T.sum()), float(cost_T.sum()))
+
+
+def cost_at(rows: ChoiceRows, codes: int, price_P: Sequence[float]) -> Floats:
+    """Customers x prices: what the best offer of each costs at each of these prices; never more at a higher one."""
+    cost_NP = np.zeros((len(rows), len(price_P)))
+    for p, each in enumerate(price_P):
+        choice_N = rows.choose(Prices.of(each, codes))
+        took = np.flatnonzero(choice_N >= 0)
+        cost_NP[took, p] = rows.cost_NK[took, choice_N[took]]
+    return cost_NP
+
+
 def at_budgets(
     offers: OpenOffers, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
 ) -> list[AllocatedOffers | None]:

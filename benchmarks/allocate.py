@@ -16,12 +16,14 @@ making and laying out the instance. Beside it, up to a million, the same in memo
 
 import argparse
 import json
+import pickle
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -297,16 +299,33 @@ def missed(sums, budget, limits):
     return float(worst) if worst > 1e-12 else 0.0
 
 
-class Counted:
-    """Rounds that are counted, with the seconds that each took."""
+class Clocked(NamedTuple):
+    """What a task found, its CPU seconds, and the most memory that its process has had, in MiB."""
+
+    found: Any
+    cpu_s: float
+    peak_mb: float
+
+
+def clocked(rows, task, given, named):
+    start = time.process_time()
+    found = task(rows, *given, **named)
+    return Clocked(found, time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+class ClockedRounds:
+    """Rounds with the CPU seconds of each task and the bytes that came back of it."""
 
     def __init__(self, rounds):
-        self.rounds, self.seconds = rounds, []
+        self.rounds, self.tasks, self.peak_mb = rounds, [], 0.0
 
     def each(self, task, *given, **named):
-        start = time.perf_counter()
-        yield from self.rounds.each(task, *given, **named)
-        self.seconds.append(time.perf_counter() - start)
+        mine = []
+        for found in self.rounds.each(clocked, task, given, named):
+            mine.append((found.cpu_s, len(pickle.dumps(found.found))))
+            self.peak_mb = max(self.peak_mb, found.peak_mb)
+            yield found.found
+        self.tasks.append(mine)
 
 
 def spent():
@@ -314,7 +333,7 @@ def spent():
     return sum(each.ru_utime + each.ru_stime for each in both)
 
 
-def by_rounds(family, n, workers, many, folder, part=0.2):
+def by_rounds(family, n, workers, many, folder, times=None, part=0.2):
     """One plan by rounds over parts on disk."""
     from promolift.allocate.rules import compile_rules
     from promolift.allocate.solver import solve_parts
@@ -334,17 +353,21 @@ def by_rounds(family, n, workers, many, folder, part=0.2):
         rules = compile_rules(budget, limits, CLASSES, OFFERS)
         cpu, wall = spent(), time.perf_counter()
         with opened(EngineSettings(workers=workers)) as engine:
-            rounds = Counted(ShelvedRounds(Job(config, store, lambda *_: None, engine=engine), shelf, "made", parts))
+            rounds = ClockedRounds(
+                ShelvedRounds(Job(config, store, lambda *_: None, engine=engine), shelf, "made", parts)
+            )
             plan = solve_parts(rounds, rules)
         cpu, wall = spent() - cpu, time.perf_counter() - wall
         sums = sum(shelf.each(Job(config, store, lambda *_: None), parts, used_up, shelf, plan.choice, OFFERS))
         size = sum(path.stat().st_size for path in disk.folder.rglob("*.npy"))
-    worker = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    every = [each for mine in rounds.tasks for each in mine]
+    if times:
+        times.write_text(json.dumps({"customers": n, "part": PART, "tasks": rounds.tasks}))
     figure = f"allocation by rounds, {family}, {part:.0%} of all spend, {len(limits)} limits, {workers} processes"
     say(
         figure, cpu, n, wall_s=wall, gap=plan.gap, broken=missed(sums, budget, limits), gain=plan.gain,
-        bound=plan.bound, moved=plan.moved, rounds=len(rounds.seconds), parts=parts, disk_mb=size / 1e6,
-        worker_peak_mb=worker,
+        bound=plan.bound, moved=plan.moved, rounds=len(rounds.tasks), parts=parts, disk_mb=size / 1e6,
+        worker_peak_mb=rounds.peak_mb, tasks_cpu_s=sum(cpu for cpu, _ in every), back_mb=sum(b for _, b in every) / 1e6,
     )  # fmt: skip
 
 
@@ -354,7 +377,7 @@ def engine(args):
         for n in [500_000] if args.quick else args.sizes:
             for many in (False, True):
                 with tempfile.TemporaryDirectory() as folder:
-                    by_rounds(family, n, args.workers, many, folder)
+                    by_rounds(family, n, args.workers, many, folder, args.times)
                 if n <= 1_000_000:
                     ours(family, n, 0.2, many)
 
@@ -381,6 +404,7 @@ def main():
     asked.add_argument("--extras", action="store_true")
     asked.add_argument("--engine", action="store_true", help="by rounds over parts on disk")
     asked.add_argument("--workers", type=int, default=2)
+    asked.add_argument("--times", type=Path, help="where the tasks' times of the last plan are kept, for stragglers.py")
     asked.add_argument("--peers", type=Path)
     asked.add_argument("--peer")
     asked.add_argument("--problem")

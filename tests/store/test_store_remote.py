@@ -5,7 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -219,6 +224,86 @@ def test_a_place_that_cannot_be_reached_is_one_clear_line(
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(ConfigError, match=r"promolift\[cloud\]"):
         Store(url)
+
+
+class Gate(BaseHTTPRequestHandler):
+    """Hands requests on to the storage until the token has expired; then answers as Amazon's does."""
+
+    behind, expired = "", False
+    SAYS = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, said, headers = 400, self.SAYS, {"Content-Type": "application/xml"}
+        if not Gate.expired:
+            behind = HTTPConnection(Gate.behind.removeprefix("http://"), timeout=30)
+            behind.request(self.command, self.path, body, dict(self.headers))
+            found = behind.getresponse()
+            status, said, headers = found.status, found.read(), dict(found.getheaders())
+            behind.close()
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                self.send_header(name, value)
+        size = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(said))
+        self.send_header("Content-Length", size)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def gate(behind: str) -> Iterator[str]:
+    Gate.behind, Gate.expired = behind, False
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_token_that_expires_in_the_middle_is_one_clear_line_and_leaves_all_of_before(
+    url: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "streng-geheim")
+    with gate(s3_server) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with Store(url) as store:
+            store.save("customers", ROWS)
+            store.done("ingest", "1")
+        store = Store(url)
+        store.save("customers", MORE)
+        Gate.expired = True
+        for work in (
+            lambda: store.done("ingest", "2"),
+            lambda: store.table("products"),
+            store.close,
+            lambda: Store(url),
+        ):
+            with pytest.raises((ConfigError, StepError)) as found:
+                work()
+            if work is not store.close:
+                assert "no table" in str(found.value) or "has expired; renew it" in str(found.value)
+            assert "\n" not in str(found.value)
+            assert "geheim" not in str(found.value)
+        Gate.expired = False
+        lock = from_url(url, client_options={"allow_http": True})
+        held = json.loads(bytes(obstore.get(lock, "lock.json").bytes()))
+        obstore.put(lock, "lock.json", json.dumps(held | {"until_ms": 0}).encode())  # as its writer has ended
+        with Store(url) as again:
+            assert again.frame("customers").equals(ROWS)
+            assert not again.stale("ingest", "1")
+            again.save("customers", MORE)
+            again.done("ingest", "2")
+        with Store(url) as again:
+            assert again.frame("customers").equals(MORE)
 
 
 def test_a_file_url_is_a_folder(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ LEASE_S = 120.0  # a writer who was killed keeps others out so long
 KEPT_S = 3600  # files of before are there so long for those who read them
 GO_ON = "finished steps are kept, so run the same command again to go on"
 OVERTAKEN = "another run has written here since this one began, so this one was not; run it again"
+EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|RequestExpired|token\S* (has |is )?expired", re.IGNORECASE)
+SPENT = "the token, or another part of the credentials, has expired; renew it"
 ORPHAN_S = 86_400  # contents that no manifest came to name
 AT_ONCE = 8  # files that travel at the same time
 CHUNK = 8 << 20
@@ -115,10 +117,14 @@ class Bucket:
         try:
             yield
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
+            if EXPIRED.search(str(error)):
+                raise ConfigError(f"{self.url}: {SPENT}; {self._then}") from None
             raise ConfigError(f"{self.url}: no right to it ({_reason(error)}); check the credentials") from None
         except FileNotFoundError as error:
             raise ConfigError(f"{self.url}: there is no such place ({_reason(error)}); make the bucket first") from None
         except (errors.BaseError, OSError, ValueError) as error:
+            if EXPIRED.search(str(error)):
+                raise ConfigError(f"{self.url}: {SPENT}; {self._then}") from None
             wrong = f"the storage does not answer as it should ({_reason(error)})"
             raise StepError(f"{self.url}: {wrong}; {self._then}") from None
 

@@ -270,17 +270,17 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
     """Replace the app's `openapi` by one that says what the app does, routes outside FastAPI included."""
-    routes = [
-        APIRoute(
-            each.path, _stub(each), methods=["POST"], response_model=each.answer, status_code=each.status,
-            summary=each.text, description=each.text, tags=[each.tag], responses=app.router.responses,
-            operation_id=each.path.strip("/").replace("/", "_").replace(":", "_"),
-        )
-        for each in plain
-    ]  # fmt: skip
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
+        if app.openapi_schema is None:  # the routes, too, are made when somebody asks: a start does not wait for them
+            routes = [
+                APIRoute(
+                    each.path, _stub(each), methods=["POST"], response_model=each.answer, status_code=each.status,
+                    summary=each.text, description=each.text, tags=[each.tag], responses=app.router.responses,
+                    operation_id=each.path.strip("/").replace("/", "_").replace(":", "_"),
+                )
+                for each in plain
+            ]  # fmt: skip
             document = get_openapi(title=app.title, version=app.version, routes=[*app.routes, *routes])
             problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
             for operations in document["paths"].values():

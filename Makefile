@@ -8,8 +8,11 @@ EXTRAS_demo := demo,deep
 EXTRAS_dev := dev
 DEMO := .venv/.ready-$(if $(filter 1,$(LIGHT)),light,demo)
 DEV := .venv/.ready-dev
-# A thread for each worker, since more of them wait for one another.
-PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+# A thread for each worker, since more of them wait for one another. A file is one worker's, so that fixtures of a module
+# are made once (pytest 9.2 leaves `xdist_group` without effect). What Python compiles is kept, even where the
+# environment says otherwise: else each worker, and each process that a test starts, compiles all it imports once more.
+PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled \
+    $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: demo test test-all test-slow check bench docs clean
 

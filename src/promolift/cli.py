@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from promolift.errors import ConfigError, PromoError
+from promolift import __version__
+from promolift.errors import ConfigError, InputError, PromoError
 from promolift.lazy import Later
 from promolift.progress import Tell, showing
 from promolift.words import speaking
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from promolift.results.job import StepSummary
     from promolift.serve import main as server_main
     from promolift.serve import upkeep
+    from promolift.setup import doctor as installed
     from promolift.setup import init as setup
     from promolift.setup import migrate as migration
     from promolift.setup import words as pool
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 else:
     shop_settings, shop, stores = Later("promolift.config"), Later("promolift.shop"), Later("promolift.store.local")
     setup, migration, pool = (Later(f"promolift.setup.{name}") for name in ("init", "migrate", "words"))
+    installed = Later("promolift.setup.doctor")
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
     closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
@@ -84,8 +87,8 @@ def group(**more: Any) -> typer.Typer:
 
 
 app = group(
-    cls=Verbs, help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    cls=Verbs,
+    no_args_is_help=True, pretty_exceptions_enable=False,
 )  # fmt: skip
 effects, learning = group(invoke_without_command=True), group(invoke_without_command=True)
 words, ledger = group(no_args_is_help=True), group(no_args_is_help=True)
@@ -192,6 +195,19 @@ def telling(config: "Config", language: str | None) -> "Config":
     return config.model_copy(update={"report": report})
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def promolift(
+    version: Annotated[bool, option("Say the version.", "--version", callback=_say_version, is_eager=True)] = False,
+) -> None:
+    """Personalised promotions that pay: from raw logs to who gets which offer, in which words."""
+
+
 @verb(app.command())
 def init(
     events: Annotated[
@@ -212,9 +228,9 @@ def init(
     trade: Annotated[str, option("shop, retail, finance or ads: the settings' template.")] = "shop",
 ) -> "StepSummary":
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
-    if trade != "shop":
+    if trade not in ("shop", "retail"):
         return trades.start(trade, events, config, force, trades.TradeAnswers.of(map_ or [], currency, tongue))
-    answers = setup.Answers.of(map_ or [], currency, consent, tongue)
+    answers = replace(setup.Answers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
@@ -226,6 +242,16 @@ def init(
 def migrate(config: Path) -> "StepSummary":
     """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
     return migration.migrate(config)
+
+
+@verb(app.command())
+def doctor(config: Path, json_: bool) -> None:
+    """What is installed, what is missing and what it would take; exit code 2 where the core or what promolift.toml asks
+    for is not there."""
+    found = installed.examine(config)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
 
 
 @verb(app.command())
@@ -518,12 +544,26 @@ def evidence(
 
 @verb(app.command())
 def erase(
-    customer: Annotated[str, typer.Argument(help="The customer's id.")], config: Path, work: Path
-) -> "StepSummary":
-    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept."""
+    config: Path, work: Path,
+    customer: Annotated[str | None, typer.Argument(help="The customer's id.")] = None,
+    old: Annotated[bool, option("What is older than `privacy.*.keep_days` instead.", "--old")] = False,
+) -> "StepSummary":  # fmt: skip
+    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept. With --old:
+    rows of all customers that are older than [privacy] keeps them.
+    """
     from promolift.results.job import StepSummary
 
+    if old == (customer is not None):
+        raise InputError("promolift erase: name a customer, or give --old: one of the two")
     with stores.Store(work) as store:
+        if customer is None:
+            from promolift.run import Job
+            from promolift.steps.ingest import purge
+
+            gone = purge(Job(settings_of(config), store, tell_person))
+            said = ", ".join(f"{rows:,} of {name}" for name, rows in gone.items()) or "nothing is older than it is kept"
+            more = ". Profiles and plan still rest on them: run `promolift run --again`" if gone else ""
+            return StepSummary(f"erased: {said}{more}", {"step": "erase", "rows": gone})
         gone = store.forget(customer)
     rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
     text = (
@@ -535,25 +575,45 @@ def erase(
 @verb(app.command())
 def privacy(
     config: Path,
+    work: Path,
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+    attack: Annotated[bool, option("Attack the models instead: who were they learned from?", "--attack")] = False,
+    customers: Annotated[int, option("Customers that an attack draws from.", min=40)] = 400,
+    shadows: Annotated[int, option("Shadow models of an attack.", min=2)] = 7,
 ) -> "StepSummary":
-    """Write the record of processing and the impact assessment, by the settings, for people to complete and sign."""
+    """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
+    what was released under privacy.epsilon."""
     from promolift.pages.processing import processing_page
     from promolift.pages.render import render_page
     from promolift.privacy import KeptDays
     from promolift.results.job import StepSummary
+    from promolift.results.privacy import privacy_spent
+    from promolift.store import exists
 
-    shop_of = settings_of(config, language)
+    shop_of, spent = settings_of(config, language), None
+    if attack:
+        from promolift.results.job import Job
+        from promolift.steps.audit import AuditSize, audit
+
+        with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
+            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows))
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):
-        page = processing_page(shop_of, kept)
+        if exists(work):
+            with stores.Store(work) as store:
+                spent = privacy_spent(shop_of, store)
+        page = processing_page(shop_of, kept, spent)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render_page(page), encoding="utf-8")
     text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"
-    return StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+    found = StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+    if spent is None:
+        return found
+    by = {"epsilon": spent.spent, "epsilon_left": spent.left, "epsilon_by_purpose": spent.purposes}
+    return found.adding(spent.text, **by)
 
 
 @verb(app.command("next"))
@@ -723,7 +783,7 @@ def ledger_purge(work: Path, server: Given) -> "StepSummary":
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted."""
+    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted (docs/command-line.md)."""
     try:
         app(arguments)
     except PromoError as error:

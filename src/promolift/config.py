@@ -381,6 +381,23 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _private_plans_have_one_price(self) -> Self:
+        if self.privacy.epsilon is None:
+            return self
+        plan = self.plan
+        asked = {
+            "plan.trial": plan.trial is True, "plan.limits": plan.limits,
+            "plan.category_share": plan.category_share < 1,
+            "[fairness] band or loyal_never_worse": self.fairness.limited, "[[strategic]]": self.strategic,
+        }  # fmt: skip
+        if names := [name for name, stated in asked.items() if stated]:
+            raise ValueError(
+                f"privacy.epsilon: {', '.join(names)} would set prices or draws by exact figures of all customers, for "
+                "which there is no private form; leave them out, or leave privacy.epsilon out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _segments_are_known(self) -> Self:
         known = [each.name for each in self.segment]
         asked = [("rules.excluded_segments", self.rules.excluded_segments)]
@@ -432,11 +449,16 @@ def laid_over(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+TRADES = ("finance", "ads")  # parts of settings files that are no shop's
+
+
 def load_config(path: Path) -> Config:
     """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
     values = read_toml(path)
     for name in values.get("include", ()):
         values = laid_over(values, read_toml(path.parent / str(name)))
+    if trade := next((name for name in TRADES if name in values), None):
+        raise ConfigError(f"{path}: [{trade}] is the file of a trade, which `promolift run` works on")
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW}
     placed: dict[str, Any] = {name: file.placed(path.parent) for name, file in found.items() if file}

@@ -9,7 +9,8 @@ from promolift.errors import InputError
 
 
 def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
-    """A Polars frame of a Polars or pandas frame, an Arrow table, columns by name, or of a CSV or Parquet file.
+    """A Polars frame of a Polars or pandas frame, an Arrow table, a DuckDB relation, columns by name, or of a CSV or
+    Parquet file.
 
     Names of pandas rows (an index other than 0, 1, 2 ..) become columns before the others. `what` names the table in
     errors. InputError for what is none of these.

@@ -8,7 +8,8 @@ KEPT: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("profiles", "affinities", "interests", "unknown_attributes", "purchase_members", "outlook", "outlook_items",
-         "encoder", "encoder_basket", "encoder_shared", "encoder_unfinished"),
+         "encoder", "encoder_basket", "encoder_shared", "encoder_unfinished", "stand_in", "private_",
+         "privacy_ledger"),
         "profile",
     ),
     **dict.fromkeys(

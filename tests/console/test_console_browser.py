@@ -33,7 +33,7 @@ try:
     WHY = "" if CHROMIUM else "NO BROWSER: install Chromium, or name it in PROMOLIFT_TEST_CHROMIUM"
 except ImportError:
     WHY = "NO BROWSER: pip install playwright (it is in the extra dev)"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY)]
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""

@@ -53,7 +53,6 @@ def test_one_worker_is_the_process_that_was_started() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("s3")
 def test_workers_see_what_lies_at_a_url(own_files: Path, tmp_path: Path, s3_url: str) -> None:
     config = settings(own_files, tmp_path)
     one = ran(config, tmp_path / "one", steps=("ingest", "profile"))

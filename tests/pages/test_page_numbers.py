@@ -76,7 +76,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}),
         found.lead,
     ]
-    mix = [*top, offers, plan.offers, plan.offers.height, said.motives, story.plan.able - story.plan.treated]
+    mix = [*top, offers, story.offers, plan.offers.height, said.motives, story.plan.able - story.plan.treated]
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
         [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],

@@ -390,7 +390,7 @@ def test_the_mix_names_the_most_frequent_offer() -> None:
         "offer_id": ["x", "y"], "offer": [None, "5 off"], "treated": [3, 1], "share": [0.75, 0.25],
         "gain_cents": [60.0, None], "cost_cents": [1.0, 1.0],
     })  # fmt: skip
-    finding = figure(people.tell(small_story(offers=offers)).blocks, "mix").finding
+    finding = figure(people.tell(small_story(offers=offers, different=2)).blocks, "mix").finding
     assert "2 different offers" in finding
     assert "“x”: 3 customers, 75\u00a0% of those with an offer" in finding
 

@@ -15,8 +15,6 @@ from promolift.store import Store
 from promolift.trials import report
 from promolift.words import share
 
-pytestmark = pytest.mark.xdist_group("trial_page")  # one worker makes the fixture, which takes long
-
 DEPTHS = TrialSettings(
     name="Depths", treatment="depth", control="0", rates=("came",), money="spent", placebos=("before",),
     planned="equal", dose=True, cost=0.25, margin_rate=0.5, days=14,

@@ -180,13 +180,13 @@ def test_the_same_seed_gives_the_same_model_and_another_does_not():
 
 def test_every_epoch_and_seed_draws_moments_of_its_own(monkeypatch):
     seen: list[int] = []
-    draw = encoder_train._draw
+    draw = encoder_train.draw_points
 
     def spy(job, customers, seed):
         seen.append(seed)
         return draw(job, customers, seed)
 
-    monkeypatch.setattr(encoder_train, "_draw", spy)
+    monkeypatch.setattr(encoder_train, "draw_points", spy)
     for seed in (1, 2):
         fit_encoder(shop(), END, FAST.model_copy(update={"epochs": 2, "batch": 90, "seed": seed}))
     assert len(seen) == 6  # once for the scales and once an epoch

@@ -10,8 +10,6 @@ from promolift.config import Config
 from promolift.profile import ForecastSettings
 from promolift.store import Store
 
-pytestmark = pytest.mark.xdist_group("story_laws")  # one worker makes the fixture, which takes long
-
 HIDDEN = {"code"}  # made from the folder's own secret
 
 

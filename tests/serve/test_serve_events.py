@@ -1,5 +1,6 @@
 """Events: none lost, duplicates counted, bad ones kept aside with their place."""
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -12,8 +13,7 @@ from hypothesis import strategies as st
 from serve_helpers import Api
 from sqlalchemy import func, select
 
-from promolift.serve import closed
-from promolift.serve.events import parse
+from promolift.serve import closed, events
 from promolift.serve.learning import KINDS, HeardEvent, outcomes
 from promolift.serve.routes.data import written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
@@ -33,6 +33,10 @@ ORDERS = st.fixed_dictionaries({"type": st.just("track"), "userId": st.just("u")
 def stored(api: Api, table: Any = EVENTS) -> int:
     with api.server.ledger.read() as db:
         return int(db.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def parse(sent: list[Any], sent_at: str | None, received_ms: int) -> events.Parsed:
+    return asyncio.run(events.parse(sent, sent_at, received_ms))
 
 
 def track(number: int, **more: Any) -> dict[str, Any]:

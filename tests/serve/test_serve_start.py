@@ -129,7 +129,7 @@ def due_at(folder: Path, patch: pytest.MonkeyPatch, now_ms: int) -> tuple[list[t
         sender = Outbox(book, ServeSettings(work=folder), clock, "key")
         steps[0] = 0
         lanes, looked = sender._due(), steps[0]
-        book.write(lambda db, some: [sender._take(db, lanes) and None for _ in some])
+        book.write(lambda db, _: [[sender._take(db, lane) for lane in lanes]])
         return sorted(map(tuple, lanes)), looked, steps[0] - looked
 
 

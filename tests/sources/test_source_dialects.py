@@ -130,7 +130,7 @@ def stamp(when: datetime) -> int:
     return round(when.replace(tzinfo=UTC).timestamp() * 1000)
 
 
-@cases(1000 if MANY else 240, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+@cases(1000 if MANY else 160, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
 @given(written=files())
 def test_all_rows_are_taken_or_set_aside_and_values_are_those_written(
     written: Written, tmp_path_factory: pytest.TempPathFactory

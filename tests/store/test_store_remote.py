@@ -17,7 +17,6 @@ from obstore.store import from_url
 from promolift.errors import ConfigError, StepError
 from promolift.store import Store
 
-pytestmark = pytest.mark.xdist_group("s3")
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
 MORE = pl.DataFrame({"customer_id": ["c"], "n": [3]})
 

@@ -8,8 +8,6 @@ import pytest
 from promolift.results.plan import Plan
 from promolift.shop import Shop
 
-pytestmark = pytest.mark.xdist_group("basket_lines")
-
 MUG = {"zh": "马克杯", "en": "mug"}
 MENU = [
     {"id": "member-price", "scope": "category", "members": True, "segments": ["members"]},

@@ -10,8 +10,6 @@ from promolift.errors import ConfigError, StepError
 from promolift.results.plan import Plan
 from promolift.shop import Shop
 
-pytestmark = pytest.mark.xdist_group("groups")
-
 MENU = [{"id": "all-10", "benefit": {"type": "percent_off", "percent": 10}, "scope": "category"}]
 FAIR = {"columns": ["sex", "basket_mean_cents"], "band": 0.1, "loyal_never_worse": True, "least_customers": 20}
 

@@ -15,8 +15,6 @@ from promolift.results.plan import Plan
 from promolift.shop import Shop
 from promolift.words import speaking
 
-pytestmark = pytest.mark.xdist_group("groups")
-
 SEGMENTS = [
     {"name": "frequent", "name_zh": "高频客户", "where": "top_weekday <= 3"},
     {"name": "staff", "where": "occupation = 'teacher' or value_decile = 10"},
@@ -81,6 +79,13 @@ def test_a_limit_per_segment_is_kept(shop: Shop, plan: Plan) -> None:
 
 def test_counts_stand_in_profile_plan_and_page_in_both_languages(shop: Shop, tmp_path: Path) -> None:
     often = len(members(shop, pl.col("top_weekday") <= 3))
+    few = shop.step("plan").figures["segments"][0]  # type: ignore[index]
+    assert few["customers"] == often
+    assert [few[name] for name in ("treated", "gain_cents", "cost_cents")] == [None] * 3, "fewer than 10 got one"
+    shop = shop.with_settings(privacy={"least_cell": often + 1})
+    assert "frequent too few to be printed" in shop.step("plan").text
+    assert f"fewer than {often + 1}" in shop.report(tmp_path).read_text(encoding="utf-8")
+    shop = shop.with_settings(privacy={"least_cell": 1})
     told = shop.step("profile")
     assert f"Segments: frequent {often}," in told.text
     assert [row["segment"] for row in told.figures["segments"]] == ["frequent", "staff", "nobody"]  # type: ignore[attr-defined]

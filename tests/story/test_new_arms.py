@@ -15,7 +15,6 @@ from promolift.shop import Shop
 from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
 
 NEW, BACK = "new-category-10", "win-back-10"
-pytestmark = pytest.mark.xdist_group("new_arms")
 
 
 class Lived(NamedTuple):

@@ -9,8 +9,6 @@ import pytest
 
 from promolift.cli import main
 
-pytestmark = pytest.mark.xdist_group("own_data")  # one worker makes the fixture, which takes long
-
 
 def call(*arguments: str) -> int:
     """Exit code of one command."""

@@ -12,8 +12,6 @@ from promolift.results.plan import Plan
 from promolift.shop import Shop
 from promolift.words import speaking
 
-pytestmark = pytest.mark.xdist_group("shop_front")
-
 
 @pytest.fixture(scope="module")
 def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:

@@ -20,8 +20,6 @@ from promolift.trials import trial as front
 from promolift.trials.report import trial_settings
 from promolift.trials.trial import Fitted
 
-pytestmark = pytest.mark.xdist_group("trial_front")  # one worker makes the fixtures
-
 ROWS = 600
 COST = {"b": 3.0, "a": 0.5}  # not in the order of the arms
 MEANING: dict[str, Any] = {"treatment": "letter", "control": "none", "money": "spend", "planned": "equal",

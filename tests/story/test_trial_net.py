@@ -16,8 +16,6 @@ from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialRe
 from promolift.store import Store
 from promolift.trials import report
 
-pytestmark = pytest.mark.xdist_group("trial_net")  # one worker makes the fixtures, which take long
-
 ROWS, WORTH = 3000, 10.0  # customers; what one purchase brings
 NOBODY = "nobody (control none)"
 SETTINGS = TrialSettings(

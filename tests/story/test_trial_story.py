@@ -20,8 +20,6 @@ from promolift.trials.fit import depth_curves
 from promolift.trials.read import read
 from promolift.trials.report import trial_settings
 
-pytestmark = pytest.mark.xdist_group("trial_story")  # one worker makes the fixture, which takes long
-
 HILLSTROM = Path(__file__).parents[2].parent / "shared/data/hillstrom.csv"
 SETTINGS = TrialSettings(
     name="Two letters", treatment="letter", control="none", rates=("came",), money="spent", placebos=("before",),

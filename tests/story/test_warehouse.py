@@ -12,7 +12,6 @@ from polars.testing import assert_frame_equal
 pytest.importorskip("adbc_driver_manager")
 from promolift.cli import main
 
-pytestmark = pytest.mark.xdist_group("warehouse")
 TABLES = ("events", "products", "customers", "promotions")
 WAREHOUSE = '\n[warehouse]\ndriver = "duckdb"\n'
 LEARNED = {

@@ -10,8 +10,6 @@ from promolift.cli import main
 from promolift.errors import ConfigError
 from promolift.shop import Shop
 
-pytestmark = pytest.mark.xdist_group("s3")
-
 
 def call(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:

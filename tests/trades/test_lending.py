@@ -10,6 +10,7 @@ import pytest
 import scipy
 
 from promolift.cli import main
+from promolift.config import load_config
 from promolift.errors import ConfigError, InputError
 from promolift.results.lending import LendingResults, LendingSettings
 from promolift.trades.lending import run_lending
@@ -180,6 +181,12 @@ def test_init_reads_a_bank_of_another_language_and_run_writes_plan_and_page(
     assert "Borrowing money costs money" in page
 
 
+def test_other_verbs_say_that_a_trade_is_run(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('[finance]\npath = "x.csv"\n')
+    with pytest.raises(ConfigError, match=r"\[finance\] is the file of a trade, which `promolift run` works on"):
+        load_config(tmp_path / "p.toml")
+
+
 def test_chinese_columns_are_read_and_spoken(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     pl.DataFrame({
@@ -201,7 +208,7 @@ def test_chinese_columns_are_read_and_spoken(tmp_path: Path) -> None:
 def test_an_unknown_trade_role_or_column_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     path = bank(tmp_path, 200)
     for said, trade, text in (
-        ({}, "bank", "there are shop, finance"), ({"who": "sexo"}, "finance", "no role here"),
+        ({}, "bank", "there are shop, retail, finance"), ({"who": "sexo"}, "finance", "no role here"),
         ({"taken": "acept"}, "finance", "did you mean 'acepta'"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=text):

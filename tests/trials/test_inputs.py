@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -82,6 +83,16 @@ def test_a_pandas_frame_keeps_its_text_categories_days_and_names() -> None:
     twice = pd.concat([frame["age"], frame["age"]], axis=1)
     with pytest.raises(InputError, match="two columns are called 'age'"):
         as_frame(twice)
+
+
+@pytest.mark.parametrize("kind", ["Polars", "lazy Polars", "pandas", "Arrow", "DuckDB", "columns"])
+def test_a_table_is_taken_from_wherever_it_is(kind: str) -> None:
+    frame = people().head(50)
+    held = {
+        "Polars": lambda: frame, "lazy Polars": frame.lazy, "pandas": frame.to_pandas, "Arrow": frame.to_arrow,
+        "DuckDB": lambda: duckdb.from_arrow(frame.to_arrow()), "columns": lambda: frame.to_dict(as_series=False),
+    }  # fmt: skip
+    assert as_frame(held[kind]()).equals(frame)
 
 
 def test_the_core_takes_pandas_and_arms_by_name() -> None:

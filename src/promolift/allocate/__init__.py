@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "Use", "at_budgets", "breaks", "charges",
-    "choose", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
+    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "Use", "at_budgets", "at_price", "breaks",
+    "charges", "choose", "cost_at", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
         AllocatedOffers,
         ShopLimits,
         at_budgets,
+        at_price,
         breaks,
         charges,
+        cost_at,
         frontier,
         kept,
         plan,

@@ -343,6 +343,36 @@ def plan(
     return grid.offers(candidates, grid.solve(budget_cents, limits, seed))
 
 
+def at_price(candidates: pl.DataFrame, price: float, budget_cents: float) -> AllocatedOffers:
+    """The best offer of each customer at a price of the budget that was found otherwise, whatever they cost together.
+
+    `bound` is what no plan within the budget can gain more than, by weak duality at this price.
+    """
+    grid = spread(candidates)
+    rows, choice_N = grid.rows, _at(grid, price)
+    took = np.flatnonzero(choice_N >= 0)
+    gain_T, cost_T = (each[took, choice_N[took]] for each in (rows.gain_NK, rows.cost_NK))
+    gain, cost = float(gain_T.sum()), float(cost_T.sum())
+    bound = price * budget_cents + gain - price * cost
+    found = Allocation(choice_N, gain, cost, max(bound, gain), price, budget_cents, len(took))
+    return grid.offers(candidates, found)
+
+
+def cost_at(candidates: pl.DataFrame, price_P: Sequence[float]) -> Floats:
+    """Customers x prices: what the best offer of each costs at each of these prices; never more at a higher one."""
+    grid = spread(candidates)
+    cost_NP = np.zeros((len(grid.rows), len(price_P)))
+    for p, each in enumerate(price_P):
+        choice_N = _at(grid, each)
+        took = np.flatnonzero(choice_N >= 0)
+        cost_NP[took, p] = grid.rows.cost_NK[took, choice_N[took]]
+    return cost_NP
+
+
+def _at(grid: CandidateMatrix, price: float) -> Slots:
+    return grid.rows.choose(Prices.of(price, grid.codes))
+
+
 def at_budgets(
     candidates: pl.DataFrame, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
 ) -> list[AllocatedOffers | None]:

@@ -11,9 +11,13 @@ from typing import Any
 
 from promolift.config import Config
 from promolift.errors import PromoError
+from promolift.results.job import Job
 from promolift.results.trial import TrialSettings
+from promolift.serve import bundle
 from promolift.serve.release import build
+from promolift.serve.settings import ServeSettings
 from promolift.shop import Shop
+from promolift.steps.evaluate import compare_groups
 from promolift.store import Store
 from promolift.trials import report
 
@@ -27,6 +31,8 @@ def do(task: dict[str, Any]) -> dict[str, Any]:
     """The work of this kind; its result."""
     if task["kind"] == "trial":
         return trial(Path(task["work"]) / "trials", task["asked"])
+    if task["kind"] == "evidence":
+        return evidence(task)
     with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), tell) as shop:
         return KINDS[task["kind"]](shop, task["asked"])
 
@@ -58,7 +64,23 @@ def trial(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     return {"trial": asked["trial"]}
 
 
-KINDS = {"plan": plan, "run": run}
+def fairness(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
+    """Compare groups of customers; what is found is kept in the work folder."""
+    compare_groups(Job(shop.config, shop.store, tell))
+    return {}
+
+
+def evidence(task: dict[str, Any]) -> dict[str, Any]:
+    """Write the archive of evidence beside the ledger; its mark."""
+    work, config = Path(task["work"]), Config.parse(task["config"], "promolift.toml")
+    said = {"ledger": task["ledger"]} if task["ledger"] else {}
+    with Store(work) as store:
+        server = ServeSettings.parse({"work": work} | said, "promolift serve")
+        made = bundle.write(Job(config, store, tell), config.plan.campaign, server, work / "serve" / "evidence.zip")
+    return {"mark": made.figures["mark"]}
+
+
+KINDS = {"plan": plan, "run": run, "fairness": fairness}
 
 
 def main() -> None:

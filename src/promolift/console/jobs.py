@@ -46,7 +46,7 @@ class Jobs:
         config = self.server.config
         task = {
             "kind": kind, "work": str(self.server.settings.work.absolute()), "asked": dict(asked),
-            "config": config.model_dump(mode="json") if config else None,
+            "config": config.model_dump(mode="json") if config else None, "ledger": self.server.settings.ledger,
         }  # fmt: skip
         with self._starting:
             if self._child is not None and self._child.poll() is None:

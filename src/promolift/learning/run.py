@@ -21,11 +21,12 @@ from promolift.errors import StepError
 from promolift.learning.earned import earned_numbers
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.learning.judge import ThenAndNow, judge, numbers_of
+from promolift.learning.private import private_effect
 from promolift.learning.proposal import FILE, Proposed, Status, plan_mark, proposed, write_whole
 from promolift.pages import render_page
 from promolift.pages.learning import page_of, summary_text
 from promolift.progress import Tell
-from promolift.results.job import StepSummary
+from promolift.results.job import Job, StepSummary
 from promolift.results.learned import LearnedPolicy
 from promolift.results.plan import PlanNote
 from promolift.results.standing import standing
@@ -73,7 +74,10 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         from promolift.learning.arms import Served, arm_release, learn_arms  # trees need not load for a refusal above
 
         own, arms = request.decisions is None and request.events is None, None
-        if store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
+        private = None
+        if store is not None and config is not None and config.privacy.epsilon is not None:
+            private = private_effect(Job(config, store, tell), evidence)
+        elif store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
             served = None if own else Served(evidence.decisions, evidence.outcomes, evidence.asof_ms)
             arms = learn_arms(store, config, served)
         stands = standing(config, store, arms is not None) if store is not None and config is not None and own else None
@@ -85,6 +89,8 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
     released = request.auto and following is not None and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
     done = _write(request.out, learned, earned, mark)
+    if private is not None:
+        done = LearnResult(done.proposal, done.summary.adding(private.text, **private.figures))
     if stands is None or released:
         return done
     said = done.summary.adding(stands.text, stage=stands.stage, next=stands.command)

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
 from promolift.errors import InputError
+from promolift.privacy import tells_private
 from promolift.terms import AND, Language, Words, covered
 
 Kind = Literal["category", "department", "product"]
@@ -129,7 +130,7 @@ def is_sensitive(key: str, kind: Kind = "category") -> bool:
     if AND in key:
         return any(is_sensitive(part, kind) for part in covered(key))
     row = table().get(TableKey(kind, key))
-    return row.sensitive if row else bool(_RULES["private"].search(_words(key)))
+    return row.sensitive if row else bool(_RULES["private"].search(_words(key))) or tells_private(_words(key))
 
 
 def is_couponable(key: str, kind: Kind = "category") -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from promolift.config import Config
 from promolift.pages.blocks import Big, Block, Chapter, Figure, Page, Todo, note, sentences, table
+from promolift.privacy import MATTER_WORDS
 from promolift.privacy.rights import BASES, USED_FOR, KeptDays
-from promolift.words import count, pick
+from promolift.results.privacy import LEFT_OUT, NOT_PRIVATE, PURPOSES, PrivacySpent
+from promolift.words import count, date, listed, pick
 from promolift.words import days as whole_days
 
 SOURCES = {
@@ -19,8 +21,10 @@ SOURCES = {
 GUARDED = ("sex", "age", "income", "occupation")  # roles that the law of many places protects
 
 
-def processing_page(config: Config, kept: KeptDays | None) -> Page:
-    """The page, in the language that is spoken; `kept` is None where no settings of a server were given."""
+def processing_page(config: Config, kept: KeptDays | None, spent: PrivacySpent | None = None) -> Page:
+    """The page, in the language that is spoken; `kept` is None where no settings of a server were given, `spent` where
+    no privacy budget is stated.
+    """
     privacy = config.privacy
     missing = [
         what for what, said in (
@@ -30,6 +34,9 @@ def processing_page(config: Config, kept: KeptDays | None) -> Page:
         ) if not said
     ]  # fmt: skip
     todo = [Todo(pick(f"State {what} in promolift.toml.", f"在promolift.toml中写明{what}。")) for what in missing]
+    if not any(getattr(privacy, name).keep_days for name in SOURCES):
+        todo.append(Todo(pick("Say how long the work folder keeps rows (privacy.events.keep_days and its like).",
+                              "写明工作文件夹中数据的保存期限（privacy.events.keep_days等）。")))  # fmt: skip
     todo.append(Todo(pick("Answer the questions of the last chapter, sign, and keep the page with the release.",
                           "回答最后一章的问题，签字，并与发布一同保存。")))  # fmt: skip
     return Page(
@@ -45,7 +52,7 @@ def processing_page(config: Config, kept: KeptDays | None) -> Page:
             pick("Generated from promolift.toml: a draft for people to complete, no legal advice.",
                  "由promolift.toml生成：供人工补全的草稿，不构成法律意见。"),
         ),
-        chapters=[_record(config, kept), _decisions(config), _risks(config), _open()],
+        chapters=[_record(config, kept), _decisions(config), _risks(config), *_private(config, spent), _open()],
         do=todo,
     )  # fmt: skip
 
@@ -75,8 +82,8 @@ def _record(config: Config, kept: KeptDays | None) -> Chapter:
             words=(1,),
         ),
         table(
-            pick("How long they are kept", "保存期限"), [pick("what", "内容"), pick("until", "期限")], _periods(kept),
-            words=(1,),
+            pick("How long they are kept", "保存期限"), [pick("what", "内容"), pick("until", "期限")],
+            _periods(config, kept), words=(1,),
         ),
         sentences(pick("How they are protected", "安全措施"), _measures()),
     ]  # fmt: skip
@@ -102,18 +109,21 @@ def _receivers(config: Config) -> list[list[str]]:
     return rows
 
 
-def _periods(kept: KeptDays | None) -> list[list[str]]:
-    work = [pick("tables of the work folder", "工作文件夹中的表"), pick("the next run, or `promolift erase`",
-                                                                "下次运行，或promolift erase")]  # fmt: skip
-    if kept is None:
-        unknown = pick("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
-        return [work, [pick("the server's ledger", "服务器账本"), unknown]]
-
+def _periods(config: Config, kept: KeptDays | None) -> list[list[str]]:
     def said(days: float | None) -> str:
         return pick("no end is set", "未设期限") if days is None else whole_days(days)
 
+    title = pick("work folder: ", "工作文件夹：")
+    work = [[title + pick(*SOURCES[name]), said(getattr(config.privacy, name).keep_days)] for name in SOURCES]
+    set_aside = pick("rows that could not be read", "未能读取的行")
+    work.append([title + set_aside, said(config.privacy.rejected_days)])
+    work.append([title + pick("what was computed from them", "由其计算所得"),
+                 pick("the next run, or promolift erase", "下次运行，或promolift erase")])  # fmt: skip
+    if kept is None:
+        unknown = pick("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
+        return [*work, [pick("the server's ledger", "服务器账本"), unknown]]
     return [
-        work, [pick("events of the server", "服务器事件"), said(kept.events)],
+        *work, [pick("events of the server", "服务器事件"), said(kept.events)],
         [pick("decisions of the server", "服务器决策记录"), said(kept.decisions)],
     ]  # fmt: skip
 
@@ -164,9 +174,19 @@ def _risks(config: Config) -> Chapter:
             f"Read and usable in segments and models: {names}. Say below why they are needed, or take them out of the "
             "mapping.",
             f"以下列被读取，可用于分群与模型：{names}。请在下文说明必要性，或从映射中去掉。"), "warn"))  # fmt: skip
+    named = [pick(words.en, words.zh) for matter, words in MATTER_WORDS.items()
+             if matter not in config.privacy.sensitive_allowed]  # fmt: skip
+    closed = listed(named) or pick("nothing: all are allowed by settings", "无：设置已全部允许")
+    least = count(config.privacy.least_cell)
     rows = [
         [pick("offers on a private matter (health, alcohol)", "涉及隐私的商品（健康、酒类）"),
          pick("left out of menus and messages by a list", "按清单排除在菜单与消息之外")],
+        [pick("profiles that tell of a sensitive matter", "画像透露敏感信息"),
+         pick(f"products and columns that tell of these are left out by a list of words: {closed}",
+              f"按词表排除涉及以下内容的商品与列：{closed}")],
+        [pick("a printed group so small that it tells of somebody", "统计分组过小而暴露个人"),
+         pick(f"groups below {least} are not printed, nor what would give them away",
+              f"少于{least}人的分组及可推算出它的数字不予显示")],
         [pick("a message that tells what somebody did", "消息透露他人行为"),
          pick("facts are filled by code and read again before sending", "内容由程序填写，发送前再次核对")],
         [pick("minors", "未成年人"), pick("nobody known to be below the least age", "已知低于最低年龄者不发放")],
@@ -183,6 +203,35 @@ def _risks(config: Config) -> Chapter:
     title = pick("What could go wrong for a customer?", "客户可能受到什么影响？")
     lead = pick("What the software does against it; the rest is for people.", "软件已采取的措施；其余由人工负责。")
     return Chapter("risks", pick("Risks", "风险"), title, lead, blocks)
+
+
+def _private(config: Config, spent: PrivacySpent | None) -> list[Chapter]:
+    if spent is None:
+        return []
+    zone = config.shop.zone
+    rows = [[pick(*PURPOSES[purpose]), f"{epsilon:.2f}"] for purpose, epsilon in spent.purposes.items()]
+    rows.append([pick("together", "合计"), f"{spent.spent:.2f}"])
+    when = [
+        [date(each.at_ms, zone), pick(*PURPOSES[each.purpose]), f"{each.noise:.2f}", count(each.steps)]
+        for each in spent.spends
+    ]
+    heads = [pick("day", "日期"), pick("what for", "用途"), pick("noise over clip", "噪声与截断之比"),
+             pick("steps", "步数")]  # fmt: skip
+    title = pick("What can anybody else learn of a customer?", "他人能从结果中得知某位客户的什么？")
+    lead = pick(
+        "With or without any one customer, what others get is as good as the same: no odds move by more than e to the "
+        f"epsilon, but for a probability of {config.privacy.delta:g}.",
+        f"无论有无某一位客户，其他人得到的结果几乎相同：除{config.privacy.delta:g}的概率外，任何胜算变化不超过e的epsilon次方。",
+    )
+    return [Chapter("private", pick("Privacy budget", "隐私预算"), title, lead, [
+        note(spent.text),
+        table(pick("Epsilon by purpose", "各用途的epsilon"), [pick("what for", "用途"), "epsilon"], rows),
+        table(pick("Releases", "发布记录"), heads, when, words=(1,)),
+        sentences(pick("Not private", "不受此保护"), [pick(*each) for each in NOT_PRIVATE]),
+        sentences(
+            pick("Left out, for there is no private form", "因无私密形式而不使用"), [pick(*each) for each in LEFT_OUT]
+        ),
+    ])]  # fmt: skip
 
 
 def _questions() -> Sequence[str]:

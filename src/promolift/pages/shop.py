@@ -10,6 +10,7 @@ from promolift import message
 from promolift.allocate.solver import LIMIT
 from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
+from promolift.privacy import with_rest
 from promolift.results import effects
 from promolift.results.chinese import kept
 from promolift.results.customers import Customers, Given, Person, Tastes
@@ -61,6 +62,7 @@ def tell_plan(job: Job) -> Story:
     nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), kept("nobody gets an offer"))
     unjudged = kept("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
+    every, least = plan.offers, job.config.privacy.least_cell
     return Story(
         plan=note, next=standing(job.config, store).text, language=spoken(),
         head=None if job.clean.moneyless else plan.headline, luck=plan.luck,
@@ -72,9 +74,10 @@ def tell_plan(job: Job) -> Story:
         frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
         health=Health.load(store), response=effects.ResponseFigures.of(effects.response(store), names),
         policies=found.judged if found else None, lead=found.lead if found else None,
-        offers=plan.offers.with_columns(
+        offers=with_rest(every, "treated", least).with_columns(
             pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
         ),
+        different=every.height, least=least,
         missing={"offers": nobody, "frontier": nobody, "policies": unjudged}
         | {name: kept(why) for name, why in (found.unchecked if found else {}).items()},
     )  # fmt: skip

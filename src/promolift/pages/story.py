@@ -60,7 +60,9 @@ class Story:
     `members` which models forecast purchases, `forecast` how well an encoder saw the last weeks, `next` where the shop
     stands and what to do now.
     `segments` is `results.segments.segment_table` of the plan.
-    Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
+    Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`. `least`: groups
+    of fewer customers are not printed; `different` is how many offers there are, of which `offers` may have some in one
+    row.
     """
 
     plan: PlanNote
@@ -99,6 +101,8 @@ class Story:
     members: PurchaseMembers | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     next: str = ""
+    least: int = 1
+    different: int = 0
 
     @property
     def cash(self) -> Cash:

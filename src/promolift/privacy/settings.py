@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from promolift.privacy.cells import LEAST
+from promolift.privacy.sensitive import Matter
 from promolift.settings import Settings
 
 OLDEST = 120  # a larger number is a year or a code, not an age
@@ -25,7 +27,7 @@ class ConsentSettings(Settings):
 
 
 class Processing(Settings):
-    """Why a source of personal data is used, and what allows it."""
+    """Why a source of personal data is used, what allows it, and how long its rows are kept."""
 
     purpose: str = Field(
         default="",
@@ -36,6 +38,14 @@ class Processing(Settings):
         default="consent",
         description="What allows it: the customer's consent, a contract with them, a legal obligation, or a legitimate "
         "interest that was weighed against theirs.",
+    )
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days that the work folder keeps its rows: `promolift ingest` takes no older ones, and `promolift "
+        "erase --old` deletes those that grew older. Of customers: days since the last event of theirs. Left out: no "
+        "end.",
+        examples=[730],
     )
 
 
@@ -51,6 +61,49 @@ class PrivacySettings(Settings):
         default="",
         description="Where customers write about their data. Without it `promolift privacy` says that it is missing.",
         examples=["privacy@example.com"],
+    )
+    sensitive_allowed: tuple[Matter, ...] = Field(
+        default=(),
+        description="Matters that profiles may know of: `health`, `religion`, `sex_life`, `union`, `politics`, "
+        "`children` (columns alone). Of all others `promolift ingest` keeps no customer column, and purchases and "
+        "views without their product; messages and offers name none of them in any case.",
+        examples=[["health"]],
+    )
+    least_cell: int = Field(
+        default=LEAST,
+        ge=1,
+        description="Groups of fewer customers are not printed in reports, exports and the console, nor what would "
+        "give them away. 1 prints all.",
+    )
+    rejected_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days after an ingest that rows which were set aside are kept, whole as they came; `promolift "
+        "erase --old` deletes them then. Left out: until the next ingest.",
+        examples=[30],
+    )
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="The most that all runs on one work folder together may tell anybody else of a customer "
+        "(differential privacy, the unit is a customer): what is learned from all customers comes from noisy sums, and "
+        "what cannot is left out ([how](privacy.md)). Left out: no such promise.",
+        examples=[3.0],
+    )
+    delta: float = Field(
+        default=1e-6,
+        gt=0,
+        lt=1e-2,
+        description="Probability with which more may be told; well below 1 / number of customers.",
+        examples=[1e-6],
+    )
+    runs: int = Field(
+        default=1,
+        ge=1,
+        description="For how many runs on new data `epsilon` is to last: each may spend an equal part. State it before "
+        "the first one.",
+        examples=[12],
     )
     events: Processing = Processing()
     customers: Processing = Processing()

@@ -203,7 +203,7 @@ def _epoch(
     S, seen = job.settings, 0
     total: dict[str, float] = {}
     for at, customers in enumerate(_batches(job, number)):
-        drawn = _draw(job, customers, hash_int("points", S.seed, number, at))  # the same in every process
+        drawn = draw_points(job, customers, hash_int("points", S.seed, number, at))  # the same in every process
         own = np.flatnonzero(np.isin(drawn.customer_P, _slice(customers)))
         losses = model(*job.example(drawn.take(own), job.until))
         losses["total"].backward()
@@ -240,6 +240,18 @@ def evaluate(model: Encoder, job: Training, day: float, until: float) -> Judged:
         top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.cpu().numpy()
         gains += [ndcg(top, job.h.items_of(points.visit_P[c])) for c, top in zip(rows, top_PT, strict=True)]
     return Judged(total, float(np.mean(gains)) if gains else 0.0)
+
+
+@torch.no_grad()
+def losses_of(model: LearnedEncoder, h: Histories, shared: Popularity, until: float, draws: int = 2) -> np.ndarray:
+    """The mean loss of each customer at moments of theirs before `until`, the same moments for every model."""
+    job = Training(h, model.settings, shared, until, until, torch.device("cpu"))
+    found = np.zeros(len(h.customers))
+    for customer in range(len(h.customers)):
+        for seed in range(draws):
+            points = draw_points(job, np.array([customer]), hash_int("losses", customer, seed))
+            found[customer] += float(model.model(*job.example(points, until))["total"]) / draws
+    return found
 
 
 def _start(job: Training) -> Encoder:
@@ -283,7 +295,7 @@ def describe(model: Encoder, job: Training) -> None:
     rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)
     customers = _customers(job)
     sample = np.sort(rng.choice(customers, min(512, len(customers)), replace=False))
-    drawn = _draw(job, sample, hash_int("scales", job.settings.seed))
+    drawn = draw_points(job, sample, hash_int("scales", job.settings.seed))
     batch = batch_of(h, drawn, job.shared, job.settings.keep, job.settings.max_visits)
     scaled = {"visit": batch.visit_BTF, "counter": batch.counter_PMF, "personal": batch.personal_PG}
     for name, values in scaled.items():
@@ -330,7 +342,7 @@ def _slice(customers: Ints) -> Ints:
     return own if len(own) else customers[:1]
 
 
-def _draw(job: Training, customers: Ints, seed: int) -> Points:
+def draw_points(job: Training, customers: Ints, seed: int) -> Points:
     """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of their visits."""
     S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
     first, last = h.start_C[customers], h.before(customers, np.full(len(customers), job.until))

@@ -70,9 +70,11 @@ def deal_sums(weekly: pl.DataFrame) -> pl.DataFrame:
 def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
     """Discounted lines y of n, per customer, week, basket and bin of logit(p), for all weeks; baskets together.
 
-    `weekly` as WEEKLY says; `deals` are the whole shop's lines and discounted lines per target and week.
+    `weekly` as WEEKLY says; `deals` are the whole shop's lines and discounted lines per target and week. Of a target
+    and week that these do not know, nothing is said.
     """
     rows, shop = weekly.sort("customer_id", "target", "week"), deals.sort("target", "week")
+    rows = rows.join(shop.select("target", "week"), on=["target", "week"], how="semi", maintain_order="left")
     names = ("customer_id", "target", "week", "n", "y")
     who, target, week, n, y = (rows[name].to_numpy().astype(np.int64) for name in names)
     own = _runs(who, target, week)  # first row of each customer, target and week

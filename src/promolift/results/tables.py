@@ -134,6 +134,11 @@ class Profiled:
     store: Store
 
     @property
+    def stand_in(self) -> Relation:
+        """EVENTS of the made-up customers that the others learn from under privacy.epsilon."""
+        return self.store.table("stand_in")
+
+    @property
     def has_profiles(self) -> bool:
         return self.store.has("profiles")
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import httpcore
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, null, select, text, update
 from standardwebhooks import Webhook
 
 from promolift.serve.clock import Clock
@@ -31,7 +31,7 @@ from promolift.serve.things import Thing
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import drop
-from promolift.store.ledger_schema import MAILS, OUTBOX, Members, Query
+from promolift.store.ledger_schema import MAILS, OUTBOX, Members, Query, members
 
 LOG = logging.getLogger("promolift.serve")
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
@@ -73,7 +73,10 @@ WAITING = Query(text(f"""{RECEIVERS}
     select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS}) from receivers
 """))  # fmt: skip
 POST = Query(insert(OUTBOX).inline())
-NAMED = OUTBOX.c.delivery_id.op("in")(Members("ids"))
+NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
+TAKEN = Query(NAMED.values(next_ms=bindparam("again_ms")))
+SENT = Query(NAMED.values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
+UNSAID = Query(NAMED.where(OUTBOX.c.status != "waiting").values(body="{}"))
 
 
 class Hook(Thing):
@@ -146,6 +149,13 @@ class _Tried(NamedTuple):
 
     delivery: Delivery
     error: str | None
+
+
+class _Turn(NamedTuple):
+    """What was tried on a lane since its last turn."""
+
+    lane: Lane
+    results: list[_Tried]
 
 
 class UnsafeTargetError(Exception):
@@ -305,10 +315,10 @@ class Outbox:
 
     async def _empty(self, lane: Lane) -> int:
         """Send what is due on a lane until no more is; how many were tried."""
-        tried = 0
-        while due := await self.ledger.call(self._take, lane):
+        tried, results = 0, list[_Tried]()
+        while due := await self.ledger.call(self._turn, _Turn(lane, results)):
             send = self._mails if lane.channel == "email" else self._webhooks
-            await self.ledger.call(self._note, await send(due))
+            results = await send(due)
             tried += len(due)
         return tried
 
@@ -345,35 +355,36 @@ class Outbox:
             hook = Hook.find(db, webhook_id)
         return hook and hook.model_copy(update={"secret": unseal(self._secret, hook.secret)})
 
-    def _take(self, db: Connection, lanes: Sequence[Lane]) -> list[list[Delivery]]:
-        found = []
-        for channel, target in lanes:
-            now_ms = self.clock.now_ms()
-            due = TAKE[channel].rows(db, now_ms=now_ms, **({"target": target} if target else {}))
-            found.append([Delivery(*row) for row in due])
-            taken = update(OUTBOX).where(NAMED).values(next_ms=now_ms + 10 * MINUTE_MS)
-            db.execute(taken, {"ids": json.dumps([each.delivery_id for each in found[-1]])})
-        return found
+    def _turn(self, db: Connection, turns: Sequence[_Turn]) -> list[list[Delivery]]:
+        """Note what was tried on each lane, and take what is due there now: one change, as each waits for the disk."""
+        for turn in turns:
+            self._note(db, turn)
+        return [self._take(db, turn.lane) for turn in turns]
 
-    def _note(self, db: Connection, rounds: Sequence[list[_Tried]]) -> list[None]:
-        for results in rounds:
-            arrived = [each.delivery.delivery_id for each in results if each.error is None]
-            sent = update(OUTBOX).where(NAMED).values(status="sent", error=None, attempts=OUTBOX.c.attempts + 1)
-            db.execute(sent, {"ids": json.dumps(arrived)})
-            for tried, error in results:
-                if error is not None:
-                    tries = tried.attempts + 1
-                    over = tries > len(self.waits_s)
-                    values: dict[str, str | int] = {"attempts": tries, "error": error}
-                    values |= (
-                        {"status": "failed"}
-                        if over
-                        else {"next_ms": self.clock.now_ms() + round(self.waits_s[tries - 1] * 1000)}
-                    )
-                    db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
-            done = update(OUTBOX).where(NAMED, OUTBOX.c.channel == "email", OUTBOX.c.status != "waiting")
-            db.execute(done.values(body="{}"), {"ids": json.dumps([each.delivery.delivery_id for each in results])})
-        return [None for _ in rounds]
+    def _take(self, db: Connection, lane: Lane) -> list[Delivery]:
+        now_ms, target = self.clock.now_ms(), {"target": lane.target} if lane.target else {}
+        due = [Delivery(*row) for row in TAKE[lane.channel].rows(db, now_ms=now_ms, **target)]
+        if due:
+            TAKEN.run(db, ids=members(each.delivery_id for each in due), again_ms=now_ms + 10 * MINUTE_MS)
+        return due
+
+    def _note(self, db: Connection, turn: _Turn) -> None:
+        arrived = [each.delivery.delivery_id for each in turn.results if each.error is None]
+        if arrived:
+            SENT.run(db, ids=members(arrived))
+        for tried, error in turn.results:
+            if error is not None:
+                tries = tried.attempts + 1
+                over = tries > len(self.waits_s)
+                values: dict[str, str | int] = {"attempts": tries, "error": error}
+                values |= (
+                    {"status": "failed"}
+                    if over
+                    else {"next_ms": self.clock.now_ms() + round(self.waits_s[tries - 1] * 1000)}
+                )
+                db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
+        if turn.results and turn.lane.channel == "email":
+            UNSAID.run(db, ids=members(each.delivery.delivery_id for each in turn.results))
 
 
 async def _sent(

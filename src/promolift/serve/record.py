@@ -12,14 +12,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from promolift import deliver
 from promolift.errors import PromoError
 from promolift.serve.release import LiveRelease
-from promolift.store.ledger_schema import DECISIONS, Refused
+from promolift.store.ledger_schema import DECISIONS, Query, Refused
 
 LISTS = ("candidates", "ineligible")
+UNSPELT = Query(
+    select(DECISIONS)
+    .where(DECISIONS.c.customer_id == bindparam("subject"), DECISIONS.c.candidates.is_(None))
+    .limit(bindparam("most"))
+)
 OWN = frozenset({"price", "closed"})  # columns that the whole record has in other words
 NAMED = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
 Load = Callable[[str], LiveRelease]
@@ -118,9 +123,8 @@ def spell_out(db: Connection, customer_id: str, load: Load, most: int | None = N
 
     Of `most` rows at a time; how many.
     """
-    mine = select(DECISIONS).where(DECISIONS.c.customer_id == customer_id, DECISIONS.c.candidates.is_(None))
-    rows = db.execute(mine.limit(most)).mappings().all()
-    for made in whole(map(dict, rows), load):
+    rows = UNSPELT.dicts(db, subject=customer_id, most=2**31 - 1 if most is None else most)
+    for made in whole(rows, load):
         texts = {name: to_json(listed).decode() for name, listed in made.lists._asdict().items()}
         change = update(DECISIONS).where(DECISIONS.c.decision_id == made.row["decision_id"])
         db.execute(change.values(**texts, terms=made.terms_text, closed=None))

@@ -20,6 +20,8 @@ def run(job: Job) -> None:
     """Fit the discount response on all customers and on two halves; say why it is assumed where it cannot be read."""
     at, settings = moments(job), job.config.discount
     try:
+        if job.config.privacy.epsilon is not None:
+            raise SupportError("privacy.epsilon: it would be learned from customers' weeks one by one")
         data = response_panel(job, at)
         job.tell("effect", 0.5, f"response of {data['customer_id'].n_unique():,} customers")
         sensitivity = job.profiled.profiles(at.response).select("customer_id", "price_sensitivity")
@@ -81,6 +83,8 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
         if store.has(name):
             store.remove(name)
     try:
+        if job.config.privacy.epsilon is not None:
+            raise SupportError("privacy.epsilon: who redeemed what is nobody else's matter")
         whole, shards = history(job), job.clean.shards
         features = pl.concat(mapped(job, features_of, shards)).sort(KEY)
         outcomes = effect.redemption_outcomes(whole.exposures, whole.redemptions, at.asof)

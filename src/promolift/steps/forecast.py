@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.util import find_spec
+from time import time_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ import polars as pl
 from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
+from promolift.privacy.budget import Spend
 from promolift.profile.members import still_holds
 from promolift.profile.settings import MemberNote
 from promolift.results.forecasts import (
@@ -34,11 +36,13 @@ from promolift.results.forecasts import (
 )
 from promolift.results.job import Job, mapped
 from promolift.results.predictions import Reliability
+from promolift.results.privacy import PrivacyLedger, known_sums, spend, stated
 from promolift.sql import DAY_MS
 from promolift.store.local import TableDraft
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
+    from promolift.profile.encoder import EncoderSettings
     from promolift.profile.encoder_data import Histories, Popularity
     from promolift.profile.encoder_forecast import FittedForecast, LearnedEncoder, Lookback
     from promolift.steps.forecast_scene import Scene
@@ -48,6 +52,8 @@ UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
 COMPARED = 5_000  # more items than this are not compared one by one
+PRIVATE = "one customer's gradient at a time"
+NO_TREES = Ordered("", MemberNote(weight=0.0, why="under privacy.epsilon nobody's baskets teach another's", n=0))
 OWN, ALIKE, NONE = "own visits", "few visits: customers like this one", "no visit: what newcomers do"
 
 
@@ -81,6 +87,12 @@ def unable(job: Job) -> str | None:
     depth = job.config.encoder.depth
     if depth == 0:
         return "encoder.depth is 0 in promolift.toml; 2 learns one"
+    private = job.config.privacy.epsilon is not None
+    if private and find_spec("opacus") is None:
+        return (
+            "an encoder under privacy.epsilon needs opacus, which counts what it tells of a customer; "
+            "`pip install 'promolift[privacy]'` brings it"
+        )
     lacking = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if lacking:
         return (
@@ -107,19 +119,23 @@ def learn_and_forecast(job: Job) -> None:
     """The whole of it, on what is known at the plan's moment."""
     from promolift.profile import encoder_forecast
     from promolift.profile.encoder_data import popularity
-    from promolift.steps.forecast_scene import drawn, set_scene
+    from promolift.steps.forecast_scene import drawn, made_up, set_scene
 
     job.tell("encoder", 0.0, "purchases as visits")
     scene = set_scene(job)
     h = drawn(job, scene)
-    start = scene.day - WINDOW
-    enough(h, start)
-    model, shared = learned(job, h, scene.day), popularity(h, scene.day)
+    start, private = scene.day - WINDOW, job.config.privacy.epsilon is not None
+    common = made_up(job, scene) if private else h  # of whom all is learned but what has a ledger
+    enough(common, start)
+    shared = popularity(common, scene.day)
+    model = learned_privately(job, h, common, scene.day) if private else learned(job, h, scene.day)
     job.tell("encoder", 0.75, "the order of next baskets")
-    order = ordered(job, h, start)
+    order = NO_TREES if private else ordered(job, h, start)
     job.tell("encoder", 0.8, "checked on the last 8 weeks")
     back = encoder_forecast.look_back(model, order.trees, h, shared, start)
     checked = check(job, h, model, back, order)
+    if private:
+        back = encoder_forecast.look_back(model, "", common, shared, start)
     fitted = encoder_forecast.calibrated(back, checked.basket.weight)
     model = model.looking(order.trees, checked.basket.weight, h, scene.day)
     job.tell("encoder", 0.9, "what every customer will do next")
@@ -141,13 +157,10 @@ def enough(h: "Histories", start: float) -> None:
 
 def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder of these histories and settings: kept from an earlier run, or trained, going on from a checkpoint."""
-    from promolift.profile.encoder import EncoderSettings
     from promolift.profile.encoder_forecast import LearnedEncoder
     from promolift.profile.encoder_train import Hooks, fit_encoder
 
-    choice, store = job.config.encoder, job.store
-    same = {name: getattr(choice, name) for name in ("depth", "epochs", "seed", "device", "memory_gb")}
-    settings = EncoderSettings(horizon_days=WINDOW, **same)
+    store, settings = job.store, settings_of(job)
     mark = digest(h, settings.model_dump_json() + repr(day)).encode()
     kept = store.load_files(MODEL)
     if kept.pop("made_from", None) == mark:
@@ -169,6 +182,53 @@ def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
         model = fit_encoder(h, day, settings, Hooks(hooks.progress, hooks.checkpoint))
     store.save_files(MODEL, {**model.to_files(), "made_from": mark})
     store.remove_files(UNFINISHED)
+    return model
+
+
+def settings_of(job: Job) -> "EncoderSettings":
+    """The encoder's settings as the shop states them."""
+    from promolift.profile.encoder import EncoderSettings
+
+    names = ("depth", "epochs", "seed", "device", "memory_gb")
+    return EncoderSettings(horizon_days=WINDOW, **{name: getattr(job.config.encoder, name) for name in names})
+
+
+class StepNoise(NamedTuple):
+    """How many steps a private training has, and the noise of each."""
+
+    steps: int
+    noise: float
+
+
+def private_steps(job: Job) -> StepNoise:
+    """What the budget allows."""
+    from promolift.profile.encoder_private import RATE, steps_of
+
+    steps = steps_of(job.config.encoder.epochs)
+    return StepNoise(steps, stated(job).step_noise(RATE, steps))
+
+
+def learned_privately(job: Job, h: "Histories", made_up: "Histories", day: float) -> "LearnedEncoder":
+    """The encoder whose every step on these customers is in the ledger: kept from an earlier run, or trained anew."""
+    from promolift.profile.encoder_forecast import LearnedEncoder
+    from promolift.profile.encoder_private import RATE, PrivateSteps, fit_private
+
+    choice, store, budget, settings = job.config.encoder, job.store, stated(job), settings_of(job)
+    about = known_sums(store).customers
+    more = f"{settings.model_dump_json()}{day!r}{budget!r}{about!r}"
+    mark = digest(h, digest(made_up, more)).encode()
+    kept = store.load_files(MODEL)
+    if kept.pop("made_from", None) == mark:
+        job.tell("encoder", 0.8, "nothing changed")
+        return LearnedEncoder.from_files(kept)
+    job.tell("encoder", 0.1, PRIVATE)
+    steps, noise = private_steps(job)
+    spends = [Spend(purpose="encoder", at_ms=time_ns() // 1_000_000, noise=noise, rate=RATE, steps=steps)]
+    budget.check(PrivacyLedger.kept(store).spends, spends)
+    how = PrivateSteps(steps, noise, min(about, choice.customers))
+    model = fit_private(h, made_up, day, settings, how, lambda share: job.tell("encoder", 0.1 + 0.6 * share, PRIVATE))
+    spend(job, spends)  # before anybody can see it
+    store.save_files(MODEL, {**model.to_files(), "made_from": mark})
     return model
 
 

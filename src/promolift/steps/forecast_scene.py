@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from duckdb import DuckDBPyRelation as Relation
 
 from promolift import message, sql
 from promolift.errors import SupportError
@@ -83,8 +84,8 @@ class Shelves(NamedTuple):
 
 def set_scene(job: Job) -> Scene:
     """The scene as of the plan's moment."""
-    asof, choice = moments(job).asof, job.config.encoder
-    goods = read_goods(job, asof)
+    asof, choice, private = moments(job).asof, job.config.encoder, job.config.privacy.epsilon is not None
+    goods = read_goods(job, asof, job.profiled.stand_in if private else job.clean.events())
     channels = fetch(sql.run(bind(CHANNELS, asof=asof), events=job.clean.events()))["channel"]
     first = job.clean.events(job.clean.shards[0]).filter(f"ts_ms < {asof}")
     items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type").catalogue)
@@ -94,7 +95,7 @@ def set_scene(job: Job) -> Scene:
         day=asof / DAY_MS,
         goods=goods,
         items=items,
-        stated=stated_attributes(job),
+        stated=job.clean.people.select("customer_id") if private else stated_attributes(job),
         channels=tuple(channels),
         voice=Voice(partial(money, currency=job.config.shop.currency), names),
         shelves=shelves,
@@ -114,6 +115,14 @@ def drawn(job: Job, scene: Scene) -> Histories:
     return histories(lines, scene.items, scene.stated, chosen.to_list(), scene.channels)
 
 
+def made_up(job: Job, scene: Scene) -> Histories:
+    """Histories of the made-up customers."""
+    goods, events = job.store.connection.from_arrow(scene.goods.to_arrow()), job.profiled.stand_in
+    lines = read_purchases(events.filter(f"ts_ms < {round(scene.day * DAY_MS)}"), goods, "type").lines
+    people = lines["customer_id"].unique().sort().to_list()
+    return histories(lines, scene.items, scene.stated.clear(), people, scene.channels)
+
+
 def of_shard(job: Job, scene: Scene, shard: int) -> Histories:
     """Everybody of one shard, those without a purchase too."""
     asof = round(scene.day * DAY_MS)
@@ -129,11 +138,11 @@ def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
     return histories(lines, scene.items, scene.stated, [customer_id], scene.channels)
 
 
-def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
+def read_goods(job: Job, asof_ms: int, events: Relation) -> pl.DataFrame:
     """A row per product: its item as `type`, what lies above as `category`; a missing price is what was paid."""
     level = job.config.encoder.level
     query = GOODS.replace("@item", ITEM[level]).replace("@above", ABOVE[level])
-    return fetch(sql.run(query, e=job.clean.events().filter(f"ts_ms < {asof_ms}"), products=job.clean.products))
+    return fetch(sql.run(query, e=events.filter(f"ts_ms < {asof_ms}"), products=job.clean.products))
 
 
 def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int, of: pl.Series | None = None) -> pl.DataFrame:

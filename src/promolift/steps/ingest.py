@@ -1,10 +1,12 @@
 """Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import time
+from typing import NamedTuple
 
 import polars as pl
 
@@ -12,12 +14,13 @@ from promolift import data
 from promolift.config import RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
+from promolift.privacy import MATTER_WORDS, Processing, sensitive_columns, sensitive_products
 from promolift.results.job import Job, mapped
 from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
-from promolift.sql import ident, literal
+from promolift.sql import DAY_MS, ident, literal
 from promolift.store import Store, shards_for
 from promolift.store.local import TableDraft
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
@@ -33,6 +36,10 @@ CLEANERS = {
 ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
 UNSAID = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
+MATTERS_EN = {matter: said.en for matter, said in MATTER_WORDS.items()}
+ALLOW = "privacy.sensitive_allowed takes it in"
+OLD = "older than it may be kept"  # by privacy.*.keep_days
+UNTIL = {"exposures": "end_ms", "redemptions": "ts_ms"}  # the moment from which the days of a table's rows count
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,11 @@ def run(job: Job) -> None:
                 store.save(name, table.empty())
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
+    keep_recent_customers(job)
     for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
         counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
-    keep_health(job, counts, raw)
+    keep_health(job, counts, raw, aside.private)
 
 
 @contextmanager
@@ -92,6 +100,7 @@ class Aside:
         """`put` writes one numbered piece of the table of rejected rows."""
         self.store, self.put, self.pieces = store, put, 0
         self.of_events: list[int] = []
+        self.private: list[str] = []  # what was not taken, as it is too private, in sentences
 
     def keep(self, cleaned: data.Cleaned, source: str) -> None:
         """The rows that cleaning set aside."""
@@ -188,9 +197,78 @@ def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, aside: 
     """Write one clean table and collect what was set aside."""
     store = job.store
     with cleaned.staged(store.staged) as judged:
-        store.save(name, judged.accepted())
+        rows, counts = judged.accepted(), judged.counts()
+        if name == "customers":
+            private = private_columns(source, rows.columns, job.config.privacy.sensitive_allowed)
+            own = [f"null::varchar as {ident(each)}" if each in private else ident(each) for each in CUSTOMERS.schema]
+            more = [ident(each) for each in rows.columns if each not in {*CUSTOMERS.schema, *private}]
+            rows = rows.project(", ".join([*own, *more]))
+            aside.private += [f"customers: column {each} is left out, as it tells of {MATTERS_EN[matter]} "
+                              f"({ALLOW})" for each, matter in private.items()]  # fmt: skip
+        if name in UNTIL and (since := kept_since(job.config.privacy.promotions)) is not None:
+            old = rows.filter(f"{UNTIL[name]} < {since}").aggregate("count(*)").fetchall()[0][0]
+            rows, counts = rows.filter(f"{UNTIL[name]} >= {since}"), without(counts, old)
+        store.save(name, rows)
         aside.keep(judged, source.table.source)
-        return aside.unreadable(judged.counts(), source)
+        return aside.unreadable(counts, source)
+
+
+def kept_since(source: Processing) -> int | None:
+    """The moment before which no row of a source may be kept; None where no end is set."""
+    return None if source.keep_days is None else round(time() * 1000) - source.keep_days * DAY_MS
+
+
+def without(counts: data.Counts, old: int) -> data.Counts:
+    """The counts where so many rows were older than they may be kept: they are kept nowhere, not even aside."""
+    return counts + data.Counts(counts.table, accepted=-old, rejected={OLD: old}) if old else counts
+
+
+def keep_recent_customers(job: Job) -> int:
+    """Customers who did nothing for longer than they may be kept go out of their table; how many."""
+    since, store = kept_since(job.config.privacy.customers), job.store
+    if since is None or job.clean.people.is_empty():
+        return 0
+    recent, people = (
+        job.clean.events().filter(f"ts_ms >= {since}").project("customer_id").distinct().pl(),
+        job.clean.people,
+    )
+    stay = people.join(recent, on="customer_id", how="semi", maintain_order="left")
+    if stay.height < people.height:
+        store.save("customers", stay)
+    return people.height - stay.height
+
+
+def purge(job: Job) -> dict[str, int]:
+    """Delete what is by now older than [privacy] keeps it; how many rows of each table went."""
+    privacy, store, gone = job.config.privacy, job.store, dict[str, int]()
+    since = {"events": kept_since(privacy.events)} | dict.fromkeys(UNTIL, kept_since(privacy.promotions))
+    for name, moment in since.items():
+        if moment is not None:
+            column = UNTIL.get(name, "ts_ms")
+            gone |= store.delete(column, pl.col(column) < moment, name)
+    if went := keep_recent_customers(job):
+        gone["customers"] = went
+    days, last = privacy.rejected_days, job.clean.rejected
+    if days is not None and last is not None and store.age_days("rejected") > days:
+        gone["rejected"] = int(last.aggregate("count(*)").fetchall()[0][0])
+        store.remove("rejected")
+    return gone
+
+
+class CleanShard(NamedTuple):
+    """Of each log what was set aside and the counts, its rows left out; the rows that lost their product, by matter;
+    and those that were older than they may be kept.
+    """
+
+    judged: list[data.JudgedShard]
+    unnamed: dict[str, int]
+    old: int
+
+
+def private_columns(source: Raw, columns: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
+    """Columns of CUSTOMERS that tell of a sensitive matter by what the shop calls them, with the matter."""
+    said = {role: " ".join(source.mapping.sources(role)) for role in source.mapping.columns}
+    return sensitive_columns({name: said.get(name, name) for name in columns}, allowed)
 
 
 def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside) -> data.Counts:
@@ -202,6 +280,9 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
     counts = data.Counts("events")
     set_aside: list[list[pl.DataFrame]] = [[] for _ in logs]
+    private, since = job.config.privacy.sensitive_allowed, kept_since(job.config.privacy.events)
+    hidden = sensitive_products(job.clean.catalogue, private)
+    unnamed: Counter[str] = Counter()
     with ExitStack() as stack:
         parts = []
         for source in logs:
@@ -211,14 +292,21 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
             parts.append(stack.enter_context(store.split(read, shards, by)))
         put = stack.enter_context(store.sharded("events"))
         mappings = [source.mapping for source in logs]
-        for done, judged in enumerate(mapped(job, clean_shard, range(shards), parts, mappings, rules, put), 1):
-            for one, bad in zip(judged, set_aside, strict=True):
+        made = mapped(job, clean_shard, range(shards), parts, mappings, rules, put, hidden, since)
+        for done, shard in enumerate(made, 1):
+            for one, bad in zip(shard.judged, set_aside, strict=True):
                 bad.append(one.aside)
                 counts = counts + one.counts
+            counts = without(counts, shard.old)
+            unnamed.update(shard.unnamed)
             job.tell("ingest", 0.5 + 0.4 * done / shards, f"{counts.accepted:,} events taken")
     for source, bad in zip(logs, set_aside, strict=True):
         aside.again(source, bad)
         counts = aside.unreadable(counts, source)
+    aside.private += [
+        f"{rows:,} purchases and views are kept without their product, as it tells of {MATTERS_EN[matter]} ({ALLOW})"
+        for matter, rows in sorted(unnamed.items())
+    ]
     if counts.accepted == 0:
         names = ", ".join(source.table.source for source in logs)
         why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
@@ -227,24 +315,34 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
 
 
 def clean_shard(
-    job: Job, shard: int, parts: list[list[Path]], mappings: list[data.Mapping], rules: data.CleanRules, put: TableDraft
-) -> list[data.JudgedShard]:
-    """One shard of all logs written; of each log what was set aside, and the counts."""
+    job: Job, shard: int, parts: list[list[Path]], mappings: list[data.Mapping], rules: data.CleanRules,
+    put: TableDraft, hidden: pl.DataFrame, since: int | None,
+) -> CleanShard:  # fmt: skip
+    """One shard of all logs written, without rows before `since` and the products of `hidden` (product_id, matter)."""
     judged = [
         data.judged_events(job.store.part(of_log[shard]), mapping, rules)
         for of_log, mapping in zip(parts, mappings, strict=True)
     ]
     kept = [each.accepted for each in judged]
-    put(shard, [kept[0] if len(kept) == 1 else pl.concat(kept).sort(ORDER, nulls_last=True)])
-    return [each._replace(accepted=each.accepted.clear()) for each in judged]
+    rows = kept[0] if len(kept) == 1 else pl.concat(kept).sort(ORDER, nulls_last=True)
+    young = rows if since is None else rows.filter(pl.col("ts_ms") >= since)
+    matter = pl.col("product_id").replace_strict(hidden["product_id"], hidden["matter"], default=None)
+    found = young.select(matter.alias("matter"))["matter"].drop_nulls().value_counts() if hidden.height else None
+    if found is not None and found.height:
+        private = pl.col("product_id").is_in(hidden["product_id"].implode())
+        young = young.with_columns(pl.when(~private).then("product_id").alias("product_id"))
+    put(shard, [young])
+    unnamed = {} if found is None else dict(found.iter_rows())
+    left = [each._replace(accepted=each.accepted.clear()) for each in judged]
+    return CleanShard(left, unnamed, rows.height - young.height)
 
 
-def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> None:
-    """The health report, and the span of the events that the other steps go by."""
+def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw], private: list[str]) -> None:
+    """The health report, with what was left out as too private, and the span of events that the other steps go by."""
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
     summary = data.summarise(mapped(job, sums_of, job.clean.shards), **tables)
-    notes = [note for source in raw.values() for note in source.mapping.notes]
+    notes = [note for source in raw.values() for note in source.mapping.notes] + private
     found = data.health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
     warnings = (*found.warnings, *unsaid_repeats(counts[0], raw))

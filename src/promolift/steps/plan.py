@@ -18,7 +18,7 @@ from promolift.allocate.fairness import same_for_all_offers
 from promolift.allocate.settings import StrategicRule
 from promolift.deliver import ReleaseTerms
 from promolift.deliver.settle import STEP, Settled, Spending, even_cost, settled, spending
-from promolift.errors import BudgetError, SupportError
+from promolift.errors import BudgetError, ConfigError, SupportError
 from promolift.hashing import hash_units
 from promolift.message import is_couponable, is_sensitive
 from promolift.offer.menu import belongs
@@ -35,7 +35,15 @@ from promolift.results.plan import FairPlan, FairUse, Level, Plan, PlanNote, Rul
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_aimed, keep_arms, plan_arms
-from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
+from promolift.steps.plan_rules import (
+    budget_cents,
+    close_dear,
+    close_small,
+    close_weak,
+    evidence_floor,
+    most_cents,
+    private_price,
+)
 from promolift.steps.propose import of_lines, value, with_proposals
 from promolift.steps.targets import CandidateScene, SharedScene, list_replays
 from promolift.tables import Z95
@@ -51,6 +59,11 @@ WEIGHED = (
 
 
 NEAR = 0.05  # of the budget
+
+
+def private(job: Job) -> bool:
+    """Whether what all customers have in common is known by noisy sums alone."""
+    return job.config.privacy.epsilon is not None
 
 
 class NextCent(NamedTuple):
@@ -124,6 +137,9 @@ def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     size, seen = sum(each.size for each in found), [each.levels for each in found]
     floor, every = evidence_floor(job, *seen), shelf.parts("candidates").then(scene.grouped)
     job.tell("plan", 0.6, f"effect of {size:,} candidates")
+    if private(job):
+        budget = budget_cents(job, at)
+        every = every.then(lambda rows: close_dear(rows, most_cents(job, budget)))
     known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
     if job.config.plan.trial is not True and not (known and known.effects):
         known_well = every.then(lambda rows: close_small(close_weak(rows, floor), job.config.rules.least_gain_cents))
@@ -161,7 +177,7 @@ def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines 
     asked = pl.concat([asked, pl.DataFrame(stated, asked.schema, orient="row")])
     rules = job.config.rules
     nothing_for = (*rules.excluded_segments, *job.config.fairness.excluded)
-    barred = {"excluded": tuple(sorted({*rules.excluded, *private(job, asked)})), "excluded_segments": nothing_for}
+    barred = {"excluded": tuple(sorted({*rules.excluded, *unnamed(job, asked)})), "excluded_segments": nothing_for}
     rules = rules.model_copy(update=barred)
     listed = offer.list_candidates(people.profiles, people.targets, job.config.menu, rules, people.resting)
     if (replays := list_replays(job, at.asof, among)) is not None:
@@ -171,6 +187,8 @@ def candidates(scene: CandidateScene, among: Among = EVERYBODY, found: NewLines 
         return MenuCandidates(of_lines(job, menu, people, rules, found), job.config.menu)
     if among.shard is not None:
         return MenuCandidates(menu, job.config.menu)
+    if private(job):
+        return MenuCandidates(menu, job.config.menu)  # lines beyond it are chosen by what all customers are worth
     return with_proposals(job, at, menu, rules, job.config.offer, people, among.share)
 
 
@@ -189,7 +207,7 @@ def with_costs(job: Job, replays: pl.DataFrame) -> pl.DataFrame:
     return per_order(replays).join(pl.DataFrame(own, schema, orient="row"), on="menu_id")
 
 
-def private(job: Job, targets: pl.DataFrame) -> list[str]:
+def unnamed(job: Job, targets: pl.DataFrame) -> list[str]:
     """Targets that a message must not name by itself or on which offers are unlawful, by own or category name."""
     catalogue = job.clean.catalogue.select(pl.col("product_id").alias("target"), "name", "category")
     known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
@@ -218,9 +236,14 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
         holdout_share=plan.holdout_share, priority=plan.priority,
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
+    if private(job) and (terms.effects or terms.explore):
+        raise ConfigError(
+            "privacy.epsilon: the approved release holds what draws taught, learned from exact figures of customers; "
+            "give the campaign another name (plan.campaign), or leave privacy.epsilon out"
+        )
     free_of_rules, some = some, some._replace(rows=ruled(some.rows, job.config.strategic))
     audience = audience_of(job, some.rows, terms)
-    limited = bool(plan.limits or audience.fair)
+    limited = bool(plan.limits or audience.fair or private(job))  # these leave no room for a test
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
         may_test = plan.trial is not False
@@ -443,7 +466,10 @@ def planned(
 
     def spent(mine: Spending) -> PlanDecisions:
         limits = limits_of(job, fair=audience.fair).at(audience.free, mine.budget_cents)
-        found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
+        if private(job):
+            found = allocate.at_price(offers, private_price(job, offers, budget), budget)
+        else:
+            found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
         picked = found.chosen.select(KEY)
 

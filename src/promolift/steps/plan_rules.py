@@ -1,12 +1,18 @@
-"""What a plan may rest on: the weakest evidence, the least gain of an offer, and its budget."""
+"""What a plan may rest on: the weakest evidence, the least gain and most cost of an offer, its budget and price."""
 
+import numpy as np
 import polars as pl
 
+from promolift import allocate
 from promolift.errors import SupportError
+from promolift.privacy.noise import clipped
 from promolift.results.job import Job, Moments
 from promolift.results.plan import Level
+from promolift.results.privacy import known_sums, released, stated
 from promolift.sql import DAY_MS
 
+PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
+NOISY = 0.05
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
@@ -33,6 +39,34 @@ def close_small(valued: pl.DataFrame, least_gain_cents: float) -> pl.DataFrame:
     return _closed(valued, small, pl.lit("its expected gain is below rules.least_gain_cents"))
 
 
+def close_dear(valued: pl.DataFrame, most_cents: float) -> pl.DataFrame:
+    """Close candidates that are expected to cost more than one customer may weigh in a private sum of costs."""
+    dear = (pl.col("cost_cents") > most_cents) & (pl.col("offer_id") != "none")
+    return _closed(valued, dear, pl.lit("it costs more than one customer may weigh under privacy.epsilon"))
+
+
+def most_cents(job: Job, budget: int) -> float:
+    """What an offer may cost so that the noise in the cost of a whole plan is about NOISY of its budget."""
+    noise = stated(job).noise("price")
+    return float(NOISY * budget / (noise * len(PRICES) ** 0.5))
+
+
+def private_price(job: Job, free: pl.DataFrame, budget: int) -> float:
+    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, one noise off it to be sure.
+
+    What a customer costs falls with the price: their parts between one price and the next are at most what one offer
+    may cost, all together.
+    """
+    most = most_cents(job, budget)
+    part_NP = allocate.cost_at(free, PRICES)
+    part_NP[:, :-1] -= part_NP[:, 1:]
+    found = released(job, "price", "costs", clipped(part_NP, most).sum(axis=0), most)
+    above = np.arange(len(PRICES), 0, -1)  # sums that the noise of a price adds up from
+    cost_P = np.cumsum(found.values[::-1])[::-1] + found.sd * np.sqrt(above)
+    within = np.flatnonzero(cost_P <= budget)
+    return PRICES[int(within[0])] if len(within) else PRICES[-1]
+
+
 def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:
     closed = where.fill_null(False) & pl.col("eligible")
     return valued.with_columns(
@@ -46,13 +80,7 @@ def budget_cents(job: Job, at: Moments) -> int:
     plan = job.config.plan
     if plan.budget_cents is not None:
         return plan.budget_cents
-    since = at.asof - plan.window_days * DAY_MS
-    sold = (
-        job.clean.events()
-        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
-        .aggregate("sum(revenue_cents)::bigint as s")
-    )
-    revenue = sold.fetchall()[0][0] or 0
+    revenue = known_sums(job.store).revenue_cents if job.config.privacy.epsilon is not None else _revenue_cents(job, at)
     if revenue <= 0:
         raise SupportError(
             "no revenue in the last window to take a budget from. If the log names no prices or amounts, nobody knows "
@@ -61,3 +89,14 @@ def budget_cents(job: Job, at: Moments) -> int:
             "Otherwise set plan.budget_cents"
         )
     return round(revenue * plan.budget_share)
+
+
+def _revenue_cents(job: Job, at: Moments) -> float:
+    plan = job.config.plan
+    since = at.asof - plan.window_days * DAY_MS
+    sold = (
+        job.clean.events()
+        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
+        .aggregate("sum(revenue_cents)::bigint as s")
+    )
+    return float(sold.fetchall()[0][0] or 0)

@@ -5,6 +5,7 @@ What an encoder forecasts, where one is asked for, is kept beside them (forecast
 
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 import polars as pl
@@ -17,6 +18,7 @@ from promolift.results.job import Job, Moments, mapped, moments
 from promolift.results.shop import PurchaseMembers, Unknown
 from promolift.sql import DAY_MS, bind
 from promolift.steps import forecast
+from promolift.steps.stand_in import MADE_UP, as_shard, deals_of, keep_stand_in
 from promolift.store.local import Scratch, TableDraft
 from promolift.tables import AFFINITIES
 
@@ -36,16 +38,22 @@ def run(job: Job) -> None:
     asofs, planned = sorted({at.asof, at.check, at.response}), (at.check, at.asof)
     earlier = [moment for asof in planned for moment in profile.learned_moments(asof, window_ms)]
     shards = job.clean.shards
-    shared = profile.Shared.start(asofs, earlier)
+    shared, private = profile.Shared.start(asofs, earlier), job.config.privacy.epsilon is not None
+    if private:
+        job.tell("profile", 0.0, "noisy sums")
+        keep_stand_in(job)
+    learned = [MADE_UP] if private else shards
     with store.scratch() as kept:
-        total, done = len(shards) * (len(profile.STEPS) + 1) + 1, 0
+        total, done = len(learned) * len(profile.STEPS) + len(shards) + 1, 0
         for step in profile.STEPS:
             parts = []
-            for part in mapped(job, one_pass, shards, step, shared, settings, kept):
+            for part in mapped(job, one_pass, learned, step, shared, settings, kept):
                 parts.append(part)
                 done += 1
                 job.tell("profile", done / total, "what customers have in common")
             shared = shared.plus(parts)
+            if private and "deals" in parts[0]:  # discounts by week are nobody's but those who met them
+                shared = shared.plus([{"deals": deals_of(job)}])
         facts, spoken_of = list[pl.DataFrame](), sorted({*planned, *earlier})
         with store.sharded("profiles") as put_p, store.sharded("interests") as put_i:
             puts = ProfileDrafts(put_p, put_i)
@@ -109,7 +117,11 @@ def forecast_purchases(job: Job, kept: Scratch, sums: list[pl.DataFrame], settin
     with suppress(StepError):  # there was no run, or one of another version
         notes = PurchaseMembers.load(job.store)
         earlier = {at.check: notes.at_check, at.asof: notes.at_plan}
-    made = {asof: profile.forecast(past, asof, settings, earlier.get(asof)) for asof in (at.check, at.asof)}
+    if job.config.privacy.epsilon is not None:
+        note = profile.MemberNote(weight=0.0, why="under privacy.epsilon nobody's purchases teach another's", n=0)
+        made = dict.fromkeys((at.check, at.asof), profile.Forecast(note))
+    else:
+        made = {asof: profile.forecast(past, asof, settings, earlier.get(asof)) for asof in (at.check, at.asof)}
     with job.store.sharded("affinities") as put:
         for _ in mapped(job, write_affinities, shards, made, facts, kept, put):
             pass
@@ -133,6 +145,8 @@ def profile_settings(job: Job) -> profile.ProfileSettings:
 def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | None = None) -> profile.Shard:
     """One shard's events beside the whole of the small tables; `kept` holds what earlier passes found out about it."""
     clean = job.clean
+    if shard == MADE_UP:
+        return replace(as_shard(job), kept={} if kept is None else kept)
     return profile.Shard(
         clean.events(shard), clean.products, clean.exposures, clean.redemptions, {} if kept is None else kept
     )

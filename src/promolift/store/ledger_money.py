@@ -88,6 +88,11 @@ FOLDED_CODES = Query(
     )
     .limit(literal_column("2"))
 )
+PERSONAL_LIMITS = Query(select(LIMITS).where(LIMITS.c.per != "campaign"))
+MINE: ColumnElement[bool] = REDEMPTIONS.c.customer_id == bindparam("subject")
+REDEMPTIONS_OF = Query(select(REDEMPTIONS).where(MINE))
+PERSON = case((REDEMPTIONS.c.person == bindparam("subject"), bindparam("alias")), else_=REDEMPTIONS.c.person)
+RENAMED = Query(update(REDEMPTIONS).where(MINE).values(customer_id=bindparam("alias"), person=PERSON))
 OVER = REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
 LATE = Query(select(REDEMPTIONS).where(*OVER))
 LATE_OF = Query(select(REDEMPTIONS).where(*OVER, REDEMPTIONS.c.campaign_id.op("in")(NAMES)))
@@ -466,9 +471,8 @@ def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
     """Let a customer's redemptions be another's, with what limits counted of them: beside what that one has already,
     and without what the same name counts for a campaign, or for others who are the same natural person.
     """
-    limits = [dict(row) for row in db.execute(select(LIMITS).where(LIMITS.c.per != "campaign")).mappings()]
-    mine = REDEMPTIONS.c.customer_id == customer_id
-    sums = _sums(limits, map(dict[str, Any], db.execute(select(REDEMPTIONS).where(mine)).mappings()))
+    limits = PERSONAL_LIMITS.dicts(db)
+    sums = _sums(limits, REDEMPTIONS_OF.dicts(db, subject=customer_id))
     for limit in limits:
         cells = USAGE.c.campaign_id == limit["campaign_id"], USAGE.c.limit_id == limit["limit_id"]
         theirs = and_(*cells, USAGE.c.subject == customer_id)
@@ -477,8 +481,7 @@ def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
             there, here = cell._asdict(), cell._asdict() | {"subject": alias}
             ADD.many(db, [there | {"held": -held, "spent": -spent}, here | {"held": held, "spent": spent}])
         db.execute(delete(USAGE).where(theirs, USAGE.c.held == 0, USAGE.c.spent == 0))
-    person = case((REDEMPTIONS.c.person == customer_id, alias), else_=REDEMPTIONS.c.person)
-    db.execute(update(REDEMPTIONS).where(mine).values(customer_id=alias, person=person))
+    RENAMED.run(db, subject=customer_id, alias=alias)
 
 
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:

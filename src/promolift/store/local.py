@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from socket import gethostname
+from time import time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from uuid import uuid4
@@ -350,25 +351,35 @@ class Store:
         Copies of a warehouse's tables go whole, since their columns are the shop's own; the next ingest asks again.
         """
         self._claim()
+        for path in self._brought(self.root / "tables").rglob("pulled_*.parquet"):
+            path.unlink()
+        return self.delete("customer_id", pl.col("customer_id").cast(pl.String).eq_missing(pl.lit(customer_id)))
+
+    def delete(self, column: str, rows_of: pl.Expr, *names: str) -> dict[str, int]:
+        """Delete the rows that an expression is true of from the named tables, else from all, that have a column; how
+        many went, by table.
+        """
+        self._claim()
         gone: dict[str, int] = {}
         for path in sorted(self._brought(self.root / "tables").rglob("*.parquet")):
-            if path.name.startswith("pulled_"):
-                path.unlink()
-                continue
+            name = path.stem if path.parent.name == "tables" else path.parent.name
             rows = pl.scan_parquet(path)
-            if "customer_id" not in rows.collect_schema():
+            if (names and name not in names) or column not in rows.collect_schema():
                 continue
-            mine = pl.col("customer_id").cast(pl.String).eq_missing(pl.lit(customer_id))
-            if not (found := int(rows.select(mine.sum()).collect().item())):
+            if not (found := int(rows.select(rows_of.sum()).collect().item() or 0)):
                 continue
             draft = self._work / path.name
-            rows.filter(~mine).sink_parquet(draft, compression="zstd")
+            rows.filter(~rows_of.fill_null(False)).sink_parquet(draft, compression="zstd")
             self._publish(draft, path)
-            name = path.stem if path.parent.name == "tables" else path.parent.name
             gone[name] = gone.get(name, 0) + found
         if self._remote:
             self._remote.publish(kept_s=0)
         return gone
+
+    def age_days(self, name: str) -> float:
+        """Days since a table in parts was written."""
+        written = max(path.stat().st_mtime for path in self._brought(self._folder(name)).iterdir())
+        return (time() - written) / 86_400
 
     def save_files(self, name: str, files: Mapping[str, bytes]) -> None:
         """Keep files as they are in models/<name>/, all of them or none, replacing what was there."""

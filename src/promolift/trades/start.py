@@ -90,7 +90,7 @@ def start(trade: str, files: Sequence[Path], config: Path, force: bool, said: Tr
     be read, or that says nothing of what came of an offer.
     """
     if trade not in STARTS:
-        raise ConfigError(f"--trade {trade}: no such trade; there are {', '.join(('shop', *STARTS))}")
+        raise ConfigError(f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *STARTS))}")
     if len(files) > 1:
         raise ConfigError(f"--trade {trade}: one file, a row per {STARTS[trade]}; join {len(files)} files first")
     if config.exists() and not force:

@@ -7,6 +7,6 @@ from importlib import import_module
 from promolift.console.visit import ROUTES
 
 for _screen in ("today", "data", "plan", "words", "customers", "offers", "experiments", "live", "results", "trials",
-                "developer", "account"):  # fmt: skip
+                "governance", "developer", "account"):  # fmt: skip
     import_module(f"{__name__}.{_screen}")
 SCREENS = tuple(sorted(ROUTES, key=lambda each: "{" in each.path))  # a path of its own goes before one with a name

@@ -1,8 +1,10 @@
 """Who the customers are: how recently, how much, how often, what, and how they answer prices."""
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
+from promolift.pages.chapters.people import cell
 from promolift.pages.figures import people_n
 from promolift.pages.story import Story
+from promolift.privacy import small_cells
 from promolift.results.chinese import kept
 from promolift.results.customers import Customers
 from promolift.results.figures import Histogram
@@ -40,18 +42,27 @@ def _strip(people: Customers, story: Story) -> Block:
     return Block("strip", {"rows": [row for row in typical if row[1] != DASH]}, title)
 
 
-def _histogram(found: Histogram, ident: str, title: str, axis: str, fmt: str, finding: str) -> Figure:
+def _histogram(
+    found: Histogram, ident: str, title: str, axis: str, fmt: str, finding: str, story: Story
+) -> Figure | Block:  # fmt: skip
     text = share if fmt == "share" else day_count
+    few = small_cells([*(bar.customers for bar in found.bars), found.above], story.least)
+    shown = [None if small else bar.customers for bar, small in zip(found.bars, few, strict=False)]
+    if not any(shown):
+        return gap(title, kept(f"there are fewer than {story.least} customers"))
     spec = {
         "kind": "columns",
-        "bins": [[bar.low, bar.high, bar.customers] for bar in found.bars],
+        "bins": [[bar.low, bar.high, n] for bar, n in zip(found.bars, shown, strict=True) if n is not None],
         "x": {"name": axis, "fmt": fmt},
         "y": {"name": kept("customers"), "fmt": "count"},
         "mark": [found.middle, kept("median")],
     }
-    rows = [[ends(bar.low, bar.high, text), count(bar.customers)] for bar in found.bars if bar.customers]
+    rows = [[ends(bar.low, bar.high, text), cell(n, story)]
+            for bar, n in zip(found.bars, shown, strict=True) if bar.customers]  # fmt: skip
     how, cap = "", text(found.cap)
-    if found.above:
+    if found.above and few[-1]:
+        how = pick(f"Few above {cap} are not drawn.", f"另有少数高于{cap}，未画。")
+    elif found.above:
         above = plural(found.above, "customer")
         how = pick(f"{above} above {cap} not drawn.", f"另有{count(found.above)}位高于{cap}，未画。")
     grid = Grid([axis, "customers"], rows)
@@ -67,7 +78,7 @@ def _cadence(people: Customers, story: Story) -> Figure | Block:
         f"The customer in the middle comes every {middle}; half of all customers come every {low} to {high}."
     )
     return _histogram(
-        gaps, "cadence", kept("How often they come"), kept("typical days between orders"), "days", finding
+        gaps, "cadence", kept("How often they come"), kept("typical days between orders"), "days", finding, story
     )
 
 
@@ -80,7 +91,7 @@ def _discounts(people: Customers, story: Story) -> Figure | Block:
         f"The customer in the middle saves {middle} of the full price; {heavy} of customers save a fifth or more."
     )
     title = "How much of it is discounted"
-    return _histogram(part, "discount-share", title, kept("share of the full price saved"), "share", finding)
+    return _histogram(part, "discount-share", title, kept("share of the full price saved"), "share", finding, story)
 
 
 def _categories(story: Story) -> Figure | Block:
@@ -89,6 +100,8 @@ def _categories(story: Story) -> Figure | Block:
         return gap("what they like to buy", story.missing.get("tastes"))
     first = tastes.top[0]
     name, most, together = upper_first(clip(first.target, 40)), share(first.spend_share), share(tastes.together_share)
+    few = small_cells([each.customers for each in tastes.top], story.least, tastes.customers)
+    bought = [cell(None if small else each.customers, story) for each, small in zip(tastes.top, few, strict=True)]
     finding = pick(
         f"{name}: {most} of the average customer's spend; the first {tastes.shown} of "
         f"{plural(tastes.categories, 'category', 'categories')} together {together}.",
@@ -101,14 +114,17 @@ def _categories(story: Story) -> Figure | Block:
             {
                 "name": clip(each.target, 44),
                 "value": each.spend_share,
-                "text": pick(f"{count(each.customers)} buyers", f"{count(each.customers)}位购买者"),
+                "text": pick(f"{buyers} buyers", f"{buyers}位购买者"),
             }
-            for each in tastes.top
+            for each, buyers in zip(tastes.top, bought, strict=True)
         ],
     }
     grid = Grid(
         ["category", "share of spend", "customers who buy it"],
-        [[clip(each.target, 60), share(each.spend_share), count(each.customers)] for each in tastes.top],
+        [
+            [clip(each.target, 60), share(each.spend_share), buyers]
+            for each, buyers in zip(tastes.top, bought, strict=True)
+        ],
     )
     title = "What they like"
     return Figure("categories", title, finding, spec, grid, "", people_n(tastes.customers))

@@ -3,6 +3,7 @@
 from promolift.message.angles import RULES
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.story import Card, ReadFact, Story
+from promolift.privacy import small_cells
 from promolift.results.chinese import kept
 from promolift.results.customers import Given
 from promolift.results.messages import PoolWords
@@ -68,7 +69,7 @@ def _lead(story: Story) -> str:
 def _mix(story: Story) -> Figure:
     cash, plan = story.cash, story.plan
     shown = [
-        row | {"name": clip(row["offer"] or row["offer_id"], 80)}
+        row | {"name": clip(row["offer"] or row["offer_id"] or kept("other offers, each to few customers"), 80)}
         for row in story.offers.head(MOST_OFFERS).iter_rows(named=True)
     ]
     top = shown[0]
@@ -84,9 +85,9 @@ def _mix(story: Story) -> Figure:
         how.append(kept("Luck in the choice is not taken off single offers."))
     name = clip(top["name"], 60)
     finding = pick(
-        f"{plural(story.offers.height, 'different offer')}. Most frequent is “{name}”: "
+        f"{plural(story.different, 'different offer')}. Most frequent is “{name}”: "
         f"{plural(top['treated'], 'customer')}, {share(top['share'])} of those with an offer.",
-        f"共{count(story.offers.height)}种不同的优惠。最常见的是“{name}”：{count(top['treated'])}位客户，占得到优惠者的{share(top['share'])}。",
+        f"共{count(story.different)}种不同的优惠。最常见的是“{name}”：{count(top['treated'])}位客户，占得到优惠者的{share(top['share'])}。",
     )
     heads = ["offer", "customers", "expected gain", "expected cost"]
     return Figure(
@@ -105,6 +106,10 @@ def _mix(story: Story) -> Figure:
 def _motives(story: Story) -> Figure:
     """What sets those with an offer apart."""
     rows = [(upper_first(kept(MOTIVES[each.motive])), each.customers) for each in story.motives]
+    few = small_cells([n for _, n in rows], story.least)
+    rest = sum(n for (_, n), small in zip(rows, few, strict=True) if small)
+    rows = [row for row, small in zip(rows, few, strict=True) if not small]
+    rows += [(kept("other reasons, each of few customers"), rest)] if rest else []
     finding = pick(
         f"What sets most of them apart: they {MOTIVES[story.motives[0].motive]} ({count(rows[0][1])} of "
         f"{count(story.plan.treated)}).",
@@ -127,9 +132,9 @@ def _segments(story: Story) -> Block:
     rows = [
         [
             clip(pick(row["segment"], row["name_zh"] or row["segment"]), 60),
-            count(row["customers"]),
+            cell(row["customers"], story),
             share(row["share"]),
-            count(row["treated"]),
+            cell(row["treated"], story),
             story.cash(row["gain_cents"]),
             story.cash(row["cost_cents"]),
         ]
@@ -138,6 +143,11 @@ def _segments(story: Story) -> Block:
     heads = ["segment", "customers", "of all", "with an offer", "expected gain", "expected cost"]
     how = kept("By the rules of promolift.toml; a customer who belongs to two counts in both.")
     return Block("grid", {"grid": Grid(heads, rows), "text": how}, "Your segments")
+
+
+def cell(customers: int | None, story: Story) -> str:
+    """A number of customers, or that they are too few to be printed."""
+    return kept(f"fewer than {story.least}") if customers is None else count(customers)
 
 
 def _card(card: Card, place: int, story: Story) -> dict[str, object]:
@@ -190,7 +200,11 @@ def tell_messages(story: Story) -> Chapter:
     shown = kept("Some customers, why they were written to, and what they read")
     blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
-        angles = [[angle_name(angle), count(number)] for angle, number in story.angles]
+        few = small_cells([number for _, number in story.angles], story.least)
+        angles = [
+            [angle_name(angle), cell(None if small else number, story)]
+            for (angle, number), small in zip(story.angles, few, strict=True)
+        ]
         heads = ["reason the message gives", "messages"]
         blocks.append(Block("grid", {"grid": Grid(heads, angles), "text": ""}, "Reasons"))
     return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])

@@ -121,6 +121,7 @@ def todo(story: Story) -> list[Todo]:
             f"{clip(row['offer'], 50)}（{count(row['treated'])}位）",
         )
         for row in story.offers.head(MOST).iter_rows(named=True)
+        if row["offer_id"]
     ]
     who = kept(f"Send one offer each to {count(plan.treated)} customers, of {count(plan.able)} who may get one")
     where = kept("Who gets what, with words and codes: plan.csv.")

@@ -6,17 +6,16 @@ What reads many rows runs in a process of its own, and what forgets in parts: no
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path as Folder
-from secrets import token_hex
 from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
 from fastapi import APIRouter, Path, Query, Response
 from pydantic_core import to_json
-from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, create_engine, func, select
 
 from promolift.deliver.decide import first_id
 from promolift.errors import PromoError
@@ -31,19 +30,8 @@ from promolift.serve.routes import Asked, Call, Keyed
 from promolift.serve.shared import load_from
 from promolift.store import Store
 from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_money import rename_customer
-from promolift.store.ledger_schema import (
-    ALIASES,
-    ANSWERS,
-    BOUGHT,
-    CODES,
-    CUSTOMERS,
-    DECISIONS,
-    EVENTS,
-    OUTBOX,
-    REDEMPTIONS,
-    REJECTS,
-)  # fmt: skip
+from promolift.store.ledger_forget import FORGOTTEN, WITH_CUSTOMER, count_rows, forget_part, mark_erased, rename
+from promolift.store.ledger_schema import DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
@@ -54,9 +42,6 @@ MOST = 200_000
 TYPES = {
     "csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
-WITH_CUSTOMER = (ALIASES, EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
-FORGOTTEN = (EVENTS, BOUGHT)
-KEPT = (DECISIONS, CODES, REDEMPTIONS)
 PART, LISTED = 2000, 100  # rows that go, or records that are written out, in one change
 
 
@@ -226,102 +211,82 @@ def erase(asked: Keyed, subject: Id) -> Response:
 
     Only the mark that they must not be written to stays under their id.
     """
-    counts = _counts(asked, subject)
-    asked.server.change(lambda db, now_ms: _mark(db, subject, now_ms))  # from here on nothing new is kept of them
-    for table in FORGOTTEN:
-        _in_parts(asked, delete(table).where(_some_of(table, subject)), PART)
-    return _leave(asked, subject, counts | _forgotten(asked.server.settings.work, subject), erased=True)
+    counts, now_ms = _counts(asked, subject), asked.server.clock.now_ms()
+    mark = _Part(partial(mark_erased, subject=subject, now_ms=now_ms), 1)  # from here on nothing new is kept of them
+    _in_parts(asked, [mark, *_forget(subject, None), _spell_out(asked, subject)])
+    return _leave(asked, subject, counts | _forgotten(asked, subject), erased=True)
 
 
-def _forgotten(work: Folder, subject: str) -> dict[str, int]:
+def _forgotten(asked: Call, subject: str) -> dict[str, int]:
     """Their rows in the work folder, kept decisions and draws among them, are deleted; how many, by table. -1 of `work`
     where a step is writing there: `promolift erase` does it when that is over."""
     try:
-        with Store(work) as store:
-            return {f"work.{name}": count for name, count in store.forget(subject).items()}
+        found: dict[str, int] = asked.server.beside(forget_in, subject)  # tables of millions are read through
     except PromoError as error:
         LOG.warning("the work folder was not rid of an erased customer", extra={"detail": str(error)})
         return {"work": -1}
+    return {f"work.{name}": count for name, count in found.items()}
+
+
+def forget_in(_: str, work: Folder, subject: str) -> dict[str, int]:
+    """`Store.forget`, in a process of its own."""
+    with Store(work) as store:
+        return store.forget(subject)
 
 
 @router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])
 def anonymise(asked: Keyed, subject: Id) -> Response:
     """Keep all rows under a pseudonym; what they do later starts anew."""
     counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)
-    for table in FORGOTTEN:
-        nameless = {"customer_id": alias} | ({"body": "{}"} if "body" in table.c else {})  # bodies may name them
-        _in_parts(asked, update(table).where(_some_of(table, subject)).values(**nameless), PART)
+    _in_parts(asked, [*_forget(subject, alias), _spell_out(asked, subject)])
     return _leave(asked, subject, counts, erased=False)
 
 
-def _some_of(table: Table, subject: str) -> ColumnElement[bool]:
-    return table.c.seq.in_(select(table.c.seq).where(table.c.customer_id == subject).limit(PART))
+class _Part(NamedTuple):
+    """Works on `most` rows at a time; says how many it found."""
+
+    work: Callable[[Connection], int]
+    most: int
 
 
-def _in_parts(asked: Call, work: Executable | Callable[[Connection], int], most: int) -> None:
-    """Work on `most` rows at a time, in a change of its own, until none are left: decisions go on between them."""
+def _forget(subject: str, alias: str | None) -> list[_Part]:
+    return [
+        _Part(partial(forget_part, table=table, subject=subject, alias=alias, most=PART), PART) for table in FORGOTTEN
+    ]
+
+
+def _spell_out(asked: Call, subject: str) -> _Part:
+    return _Part(lambda db: record.spell_out(db, subject, asked.server.decider.ensure, LISTED), LISTED)
+
+
+def _in_parts(asked: Call, parts: Sequence[_Part]) -> None:
+    """One part after the other until none finds as many as it takes, each of that size in a change of its own:
+    decisions go on between them, and one who has few rows waits for the disk once.
+    """
 
     def do(db: Connection, _: int) -> HttpAnswer:
-        return HttpAnswer(200, work(db) if callable(work) else db.execute(work).rowcount)
+        return HttpAnswer(200, any(part.work(db) >= part.most for part in parts))
 
-    while asked.server.change(do).body >= most:  # a change waits for the disk: none only to find nothing
+    while asked.server.change(do).body:
         pass
 
 
 def _counts(asked: Call, subject: str) -> dict[str, int]:
     with asked.read() as db:
-        mine = {table: select(func.count()).where(table.c.customer_id == subject) for table in WITH_CUSTOMER}
-        return {table.name: db.execute(count).scalar_one() for table, count in mine.items()}
-
-
-def _mark(db: Connection, subject: str, now_ms: int) -> HttpAnswer:
-    """They must not be written to, and nothing more is kept under their id; what they said of themselves goes."""
-    db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
-    db.execute(insert(CUSTOMERS).values(customer_id=subject, consent=0, erased=1, updated_ms=now_ms))
-    return HttpAnswer(200, None)
+        return count_rows(db, subject)
 
 
 def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> Response:
     """What stays gets the pseudonym in place of the id."""
     server = asked.server
     alias, action = pseudonym(subject, server.secret), "privacy.erase" if erased else "privacy.anonymise"
-    _in_parts(asked, lambda db: record.spell_out(db, subject, server.decider.ensure, LISTED), LISTED)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        mail = select(DECISIONS.c.decision_id).where(DECISIONS.c.customer_id == subject)
-        db.execute(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(mail)))
-        _recode(db, subject)
         record.spell_out(db, subject, server.decider.ensure)  # what came meanwhile
-        for table in (DECISIONS, CODES):
-            db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
-        rename_customer(db, subject, alias)
-        _rename(db, subject, alias)
-        db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
+        rename(db, subject, alias, erased)
         if erased:
             outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
-        else:
-            db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
         asked.note(db, now_ms, action, alias, new=counts)
         return HttpAnswer(200, {"pseudonym": alias, "rows": counts, "erased": erased})
 
     return asked.changed(do)
-
-
-def _recode(db: Connection, subject: str) -> None:
-    """Codes made from the customer's id get other names: they lead to them, and may be given to them anew."""
-    made = select(CODES.c.code).where(CODES.c.customer_id == subject, CODES.c.stocked == 0)
-    for old in db.execute(made).scalars().all():
-        new = f"cod_{token_hex(8)}"
-        for table in KEPT:
-            mine = table.c.customer_id == subject, table.c.code == old
-            db.execute(update(table).where(*mine).values(code=new))
-
-
-def _rename(db: Connection, subject: str, alias: str) -> None:
-    """JSON that names the customer: stored answers and webhooks get the pseudonym, rejected events go."""
-    for table in (ANSWERS, OUTBOX):
-        body: Any = table.c.body
-        for form in sorted({json.dumps(subject), json.dumps(subject, ensure_ascii=False)}):  # however it is written
-            body = func.replace(body, form, json.dumps(alias))
-        db.execute(update(table).where(table.c.customer_id == subject).values(body=body, customer_id=alias))
-    db.execute(delete(REJECTS).where(REJECTS.c.customer_id == subject))

@@ -14,8 +14,8 @@ from promolift.serve import words
 from promolift.serve.models import Id
 from promolift.serve.outbox import Hook
 from promolift.serve.routes import Asked, Call
-from promolift.serve.routes.data import WITH_CUSTOMER
 from promolift.serve.worded import worded
+from promolift.store.ledger_forget import WITH_CUSTOMER
 from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REJECTS
 from promolift.words import speaking, spoken
 

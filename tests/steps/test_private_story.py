@@ -1,0 +1,164 @@
+"""A shop with privacy.epsilon: the story runs, the ledger is kept, no customer reaches the others."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from own_shop import write_shop
+from promolift.errors import BudgetError, ConfigError, SupportError
+from promolift.learn.experiment import HOLDOUT
+from promolift.learning.private import private_effect
+from promolift.pages.processing import processing_page
+from promolift.pages.render import render_page
+from promolift.results.effects import response
+from promolift.results.forecasts import ForecastNote
+from promolift.results.job import Job
+from promolift.results.plan import Plan
+from promolift.results.privacy import PrivacyLedger, privacy_spent
+from promolift.shop import Shop
+from promolift.steps.audit import AuditSize, audit
+from promolift.words import speaking
+
+STORY = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")
+PRIVATE = {"epsilon": 8.0, "delta": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    folder = write_shop(tmp_path_factory.mktemp("shop"))
+    made = Shop(folder / "events.csv", products=folder / "products.csv", customers=folder / "customers.csv",
+                promotions=folder / "promotions.csv", work=folder / "work")  # fmt: skip
+    private = made.with_settings(privacy=PRIVATE, value={"margin_rate": 0.7}, discount={"prior_response": 2.5})
+    private.step(*STORY, out=folder / "out")
+    return private
+
+
+def test_the_story_runs_on_what_was_released_and_the_ledger_knows_it(shop: Shop) -> None:
+    spends = PrivacyLedger.load(shop.store).spends
+    assert [each.purpose for each in spends] == ["profiles", "profiles", "price"]
+    stands = privacy_spent(shop.config, shop.store)
+    assert stands is not None
+    assert 0 < stands.spent < 8
+    found = response(shop.store)
+    assert found.level == "assumed"
+    assert "privacy.epsilon" in found.why
+    note = Plan.load(shop.store).note
+    assert note.cost_cents <= 1.5 * note.budget_cents
+    assert (shop.store.root / "../out/report.html").exists()
+
+
+def test_the_same_again_spends_nothing_and_new_data_are_refused(shop: Shop) -> None:
+    before, plan = PrivacyLedger.load(shop.store), Plan.load(shop.store).note
+    shop.step("profile", "effect", "plan", again=True)
+    assert PrivacyLedger.load(shop.store) == before
+    assert Plan.load(shop.store).note.price == plan.price
+    other = shop.with_settings(plan={"asof": "2024-05-01"})
+    with pytest.raises(BudgetError, match=r"privacy: profiles .* is left"):
+        other.step("ingest", "profile")
+    assert PrivacyLedger.load(shop.store) == before
+
+
+def test_another_s_profile_is_made_from_the_made_up_log_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the passes over what customers share read is the table `stand_in`."""
+    from promolift.steps import profile
+
+    read = list[int]()
+    first = profile.one_pass
+
+    def seen(job: object, shard: int, *rest: object) -> object:
+        read.append(shard)
+        return first(job, shard, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(profile, "one_pass", seen)
+    shop.step("profile", again=True)
+    assert set(read) == {profile.MADE_UP}
+    names = set(shop.store.frame("stand_in")["customer_id"])
+    assert not names & set(shop.store.frame("profiles")["customer_id"])
+
+
+def test_what_has_no_private_form_is_refused(shop: Shop) -> None:
+    for parts in (
+        {"plan": {"trial": True}},
+        {"plan": {"limits": ("count <= 5",)}},
+        {"fairness": {"band": 0.2, "columns": ("a",)}},
+    ):
+        with pytest.raises(ConfigError, match=r"privacy\.epsilon: .* no private form"):
+            shop.with_settings(**parts)
+
+
+def test_the_effect_of_a_plan_may_be_published_with_its_noise(shop: Shop) -> None:
+    """20,000 customers of whom a tenth is held out; the second call gives the same figure and spends nothing more."""
+    rng = np.random.default_rng(3)
+    held = rng.random(20_000) < 0.1
+    value = rng.gamma(0.5, 4000, 20_000) * np.where(held, 1.0, 1.2)
+    rows = pl.DataFrame({"arm": np.where(held, HOLDOUT, "plan"), "value": value})
+    evidence = SimpleNamespace(customers=rows, release=SimpleNamespace(policy_id="plan", campaign_id="c"))
+    job = Job(shop.config, shop.store, lambda *_: None)
+    first, again = (private_effect(job, evidence) for _ in range(2))  # type: ignore[arg-type]
+    assert first == again
+    found = first.figures["private_effect"]
+    assert isinstance(found, dict)
+    cut = np.minimum(value, found["cap_cents"])
+    assert abs(found["cents"] - (cut[~held].mean() - cut[held].mean())) < 4 * (found["high"] - found["low"])
+    assert "noise included" in first.text
+    assert [each.purpose for each in PrivacyLedger.load(shop.store).spends].count("effect") == 1
+    assert privacy_spent(shop.config, shop.store).spent <= 8.001  # type: ignore[union-attr]
+
+
+def test_the_record_of_processing_shows_the_ledger(shop: Shop) -> None:
+    spent = privacy_spent(shop.config, shop.store)
+    for language in ("en", "zh"):
+        with speaking(language):  # type: ignore[arg-type]
+            html = render_page(processing_page(shop.config, None, spent))
+        assert f"{spent.spent:.2f}" in html  # type: ignore[union-attr]
+        assert ("Epsilon by purpose" in html) == (language == "en")
+
+
+def test_a_shop_without_a_catalogue(tmp_path: Path) -> None:
+    folder = write_shop(tmp_path, customers=60, weeks=30)
+    with Shop(folder / "events.csv", work=folder / "work") as made:
+        made.with_settings(privacy=PRIVATE).step("ingest", "profile", "effect", "plan")
+        assert made.store.frame("affinities").filter("bought")["buy_prob"].is_finite().all()
+
+
+def test_an_encoder_s_steps_are_in_the_ledger_and_kept(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("opacus")
+    folder = write_shop(tmp_path, customers=130, weeks=40)
+    with Shop(folder / "events.csv", products=folder / "products.csv", work=folder / "work") as made:
+        private = made.with_settings(privacy=PRIVATE, encoder={"depth": 1, "epochs": 1})
+        private.step("ingest", "profile")
+        note = ForecastNote.load(private.store)
+        assert note.missing is None
+        spends = PrivacyLedger.load(private.store).spends
+        assert [each.purpose for each in spends] == ["profiles", "profiles", "encoder"]
+        assert spends[-1].steps == 16
+        private.step("profile", again=True)
+        assert PrivacyLedger.load(private.store).spends == spends
+        assert private.store.frame("outlook").height == 130
+        found = audit(Job(private.config, private.store, lambda *_: None), AuditSize(80, 2))
+        assert set(found.figures["attacks"]) == {"sums", "encoder_loss", "encoder_lira"}  # type: ignore[call-overload]
+        assert PrivacyLedger.load(private.store).spends == spends  # an attack releases nothing
+
+
+def test_without_opacus_the_reason_is_kept(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from promolift.steps import forecast
+
+    monkeypatch.setattr(forecast, "find_spec", lambda name: None if name == "opacus" else name)
+    with_one = shop.with_settings(encoder={"depth": 1})
+    assert "promolift[privacy]" in (forecast.unable(Job(with_one.config, shop.store, lambda *_: None)) or "")
+
+
+def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: Shop) -> None:
+    found = audit(Job(shop.config, shop.store, lambda *_: None), AuditSize(240, 2))
+    sums = found.figures["attacks"]["sums"]  # type: ignore[index]
+    assert sums["n"] == 240
+    assert sums["epsilon_low"] <= privacy_spent(shop.config, shop.store).spent  # type: ignore[union-attr]
+    assert "noisy sums: members are known with AUC" in found.text
+    plain = shop.with_settings(privacy={"epsilon": None})
+    with pytest.raises(SupportError, match="nothing here"):
+        audit(Job(plain.config, plain.store, lambda *_: None), AuditSize(240, 2))

@@ -14,7 +14,7 @@ DEV := .venv/.ready-dev
 PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled \
     $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-all test-slow check bench docs clean
+.PHONY: demo test test-all test-slow check bench docs release clean
 
 demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report/report.html; LIGHT=1: without torch
 	$(BIN)/promolift demo
@@ -42,6 +42,9 @@ bench: $(DEV)  ## every benchmark in full; add QUICK=--quick for under a minute 
 
 docs: $(DEV)  ## write the generated pages again
 	$(BIN)/python docs/generate.py
+
+release: $(DEV)  ## into dist/: the wheel, built twice and equal to the bit, its SBOM (CycloneDX), licences, checksums
+	.ci/release
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "promolift needs Python 3.11 or newer; try make PYTHON=python3.12")'

@@ -2,11 +2,16 @@
 
     python benchmarks/allocate.py [--quick]              # our figures, N = 10,000 to 1,000,000
     python benchmarks/allocate.py --peers peers-folder     # HiGHS and PDLP too, in a venv of their own made there
+    python benchmarks/allocate.py --engine [--quick] [--sizes N] [--workers W]  # by rounds over parts on disk
 
 Prints one JSON object a line. CPU is that of the process (all threads), without reading or making the instance.
 `broken` is the largest share by which a limit is missed. Two families: `response` has a concave answer to depth with
 a lognormal sensitivity and one in ten customers who loses; `correlated` is Pisinger's strongly correlated family of
 the multiple-choice knapsack (Pisinger 1995, European Journal of Operational Research 83(2)).
+
+With `--engine` customers lie on disk in parts of 200,000 and the plan is made as the product makes it, by rounds that
+worker processes go through; CPU is that of all processes, their start and compiled kernels' loading included, without
+making and laying out the instance. Beside it, up to a million, the same in memory.
 """
 
 import argparse
@@ -145,7 +150,8 @@ def ours(family, n, part, many, peers=None):
 
 def compare(peers, problem, plan, cpu, figure):
     """Each peer in a process of its own, on the same problem as a linear programme."""
-    from promolift.allocate.core import ChoiceRows, compile_rules
+    from promolift.allocate.core import ChoiceRows
+    from promolift.allocate.rules import compile_rules
     from promolift.allocate.solver import coefficients
 
     gain_NK, cost_NK, label_N, budget, limits = problem
@@ -246,6 +252,113 @@ def extras(n=1_000_000):
     say("allocation, curve of 101 budgets", curve, n, "one solve", one)
 
 
+PART = 200_000  # customers of a part on disk
+
+
+def laid(job, number, shelf, family, n):
+    """Make a part of an instance and lay it out as the plan does; its part of all useful spend at price 0."""
+    from promolift.allocate.core import ChoiceRows
+    from promolift.allocate.offers import SpreadRows
+
+    start = number * PART
+    gain_NK, cost_NK, label_N = instance(family, min(PART, n - start), start)
+    keys = np.arange(start, start + len(gain_NK), dtype=np.uint64)
+    rows = ChoiceRows.of(gain_NK, cost_NK, label_N=label_N, key_N=keys)
+    shelf.put_slots("made", number, SpreadRows(rows, np.zeros((len(rows), 0), np.int64)).hashed(0))
+    best_N = np.argmax(np.where(gain_NK > 0, gain_NK, 0), axis=1)
+    return float(np.where((gain_NK > 0).any(axis=1), cost_NK[np.arange(len(gain_NK)), best_N], 0).sum())
+
+
+def used_up(job, number, shelf, choice, offers):
+    """Cost, count, and gain of what a part's customers got, by class and offer."""
+    rows = shelf.get_slots("made", number).rows
+    choice_N = choice.of(rows, number)
+    at, sums = np.flatnonzero(choice_N >= 0), np.zeros((CLASSES, offers, 3))
+    slot = choice_N[at]
+    for m, amount in enumerate((rows.cost_NK[at, slot], np.ones(len(at)), rows.gain_NK[at, slot])):
+        np.add.at(sums, (rows.label_N[at], slot, m), amount)
+    return sums
+
+
+def missed(sums, budget, limits):
+    """Largest share by which budget or a limit is missed, from sums of the chosen slots."""
+    every, worst = sums.sum(axis=(0, 1)), sums[:, :, 0].sum() / budget - 1
+    for lim in limits:
+        mine = sums[list(lim.labels) or slice(None)][:, list(lim.offers) or slice(None)].sum(axis=(0, 1))
+        column = {"cost": 0, "count": 1, "gain": 2}.get(lim.measure.removesuffix("_share"))
+        if lim.measure == "return":
+            amount = mine[2] / mine[0]
+        else:
+            amount = mine[column] / (every[column] if lim.measure.endswith("share") else 1.0)
+        if lim.at_most is not None:
+            worst = max(worst, amount / lim.at_most - 1)
+        if lim.at_least is not None:
+            worst = max(worst, 1 - amount / lim.at_least)
+    return float(worst) if worst > 1e-12 else 0.0
+
+
+class Counted:
+    """Rounds that are counted, with the seconds that each took."""
+
+    def __init__(self, rounds):
+        self.rounds, self.seconds = rounds, []
+
+    def each(self, task, *given, **named):
+        start = time.perf_counter()
+        yield from self.rounds.each(task, *given, **named)
+        self.seconds.append(time.perf_counter() - start)
+
+
+def spent():
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in both)
+
+
+def by_rounds(family, n, workers, many, folder, part=0.2):
+    """One plan by rounds over parts on disk."""
+    from promolift.allocate.rules import compile_rules
+    from promolift.allocate.solver import solve_parts
+    from promolift.engine import EngineSettings, opened
+    from promolift.results.job import Job
+    from promolift.results.parts import PartShelf, ShelvedRounds
+    from promolift.run import demo_config
+    from promolift.store import Store
+
+    parts, config = -(-n // PART), demo_config()
+    with Store(folder, memory="1GB") as store, store.scratch() as disk:
+        shelf = PartShelf(disk)
+        with opened(EngineSettings(workers=workers)) as engine:
+            job = Job(config, store, lambda *_: None, engine=engine)
+            budget = part * sum(shelf.each(job, parts, laid, shelf, family, n))
+        limits = fifty(n, budget) if many else []
+        rules = compile_rules(budget, limits, CLASSES, OFFERS)
+        cpu, wall = spent(), time.perf_counter()
+        with opened(EngineSettings(workers=workers)) as engine:
+            rounds = Counted(ShelvedRounds(Job(config, store, lambda *_: None, engine=engine), shelf, "made", parts))
+            plan = solve_parts(rounds, rules)
+        cpu, wall = spent() - cpu, time.perf_counter() - wall
+        sums = sum(shelf.each(Job(config, store, lambda *_: None), parts, used_up, shelf, plan.choice, OFFERS))
+        size = sum(path.stat().st_size for path in disk.folder.rglob("*.npy"))
+    worker = round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    figure = f"allocation by rounds, {family}, {part:.0%} of all spend, {len(limits)} limits, {workers} processes"
+    say(
+        figure, cpu, n, wall_s=wall, gap=plan.gap, broken=missed(sums, budget, limits), gain=plan.gain,
+        bound=plan.bound, moved=plan.moved, rounds=len(rounds.seconds), parts=parts, disk_mb=size / 1e6,
+        worker_peak_mb=worker,
+    )  # fmt: skip
+
+
+def engine(args):
+    """The plan by rounds at each size, beside the same in memory up to a million."""
+    for family in args.families:
+        for n in [500_000] if args.quick else args.sizes:
+            for many in (False, True):
+                with tempfile.TemporaryDirectory() as folder:
+                    by_rounds(family, n, args.workers, many, folder)
+                if n <= 1_000_000:
+                    ours(family, n, 0.2, many)
+
+
 def warm_up(n=60_000):
     """Compile or load all kernels, so that no figure holds it; says how long it took."""
     from promolift.allocate import Limit, solve
@@ -266,6 +379,8 @@ def main():
     asked.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     asked.add_argument("--families", nargs="*", default=list(MAKERS))
     asked.add_argument("--extras", action="store_true")
+    asked.add_argument("--engine", action="store_true", help="by rounds over parts on disk")
+    asked.add_argument("--workers", type=int, default=2)
     asked.add_argument("--peers", type=Path)
     asked.add_argument("--peer")
     asked.add_argument("--problem")
@@ -278,6 +393,8 @@ def main():
     warm_up()
     if args.extras:
         return extras()
+    if args.engine:
+        return engine(args)
     for family in args.families:
         for n in args.sizes[:1] if args.quick else args.sizes:
             for part in (0.05, 0.2):

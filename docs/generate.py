@@ -1,6 +1,7 @@
 """Our own declarations in, the generated pages out. `--check` fails if a page is stale."""
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import configuration
@@ -52,7 +53,13 @@ def cleaning_page() -> str:
     return "\n".join([*head, *more]) + "\n" + rules_text().rstrip() + "\n"
 
 
+def glossary_page() -> str:
+    """docs/glossary.md: as the package holds it, which agents are given."""
+    return files("promolift").joinpath("glossary.md").read_text(encoding="utf-8")
+
+
 PAGES = {
+    DOCS / "glossary.md": glossary_page,
     DOCS / "tables.md": tables_page,
     DOCS / "configuration.md": configuration.page,
     DOCS / "cleaning.md": cleaning_page,

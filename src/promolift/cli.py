@@ -24,7 +24,7 @@ from promolift.progress import Tell, showing
 from promolift.words import speaking
 
 if TYPE_CHECKING:
-    from promolift import closed_loop, served_loop, shop
+    from promolift import agents, closed_loop, served_loop, shop
     from promolift import config as shop_settings
     from promolift.config import Config
     from promolift.console import app as console
@@ -50,7 +50,7 @@ else:
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
     closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
-    served_loop = Later("promolift.served_loop")
+    served_loop, agents = Later("promolift.served_loop"), Later("promolift.agents")
     trials, trades, traded = (Later(f"promolift.{name}") for name in ("trials.report", "trades.start", "trades.report"))
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
@@ -749,6 +749,16 @@ def serve(
     See docs/serve.md and docs/console.md."""
     dress = (lambda made: console.dressed(made, file=config)) if console_ else None
     server_main.run_server(config, work, settings, host, port, json_, dress)
+
+
+@verb(app.command())
+def mcp(
+    config: Path, work: Path, learned: Path,
+    port: Annotated[int | None, option("HTTP on this port of this machine, under /mcp; else stdio.", min=1)] = None,
+) -> None:  # fmt: skip
+    """Let an agent ask by the Model Context Protocol: what is planned, decided and learned; it writes drafts alone.
+    See docs/agents.md."""
+    agents.run_agents(agents.Desk(settings_of(config), work, learned, agents.live_server()), port)
 
 
 @verb(ledger.command("backup"))

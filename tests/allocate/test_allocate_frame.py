@@ -40,7 +40,7 @@ def test_the_plan_keeps_the_columns_of_the_rows_it_takes():
     assert chosen(found) == {"ann": "c10", "bob": "c20"}
     assert found.chosen.columns == SHOP.columns
     assert found.chosen.schema == SHOP.schema
-    assert (found.gain_cents, found.cost_cents, found.budget_cents) == (80.0, 20.0, 20.0)
+    assert (found.gain_cents, found.cost_cents, found.allocation.budget) == (80.0, 20.0, 20.0)
     assert chosen(plan(SHOP, 60)) == {"ann": "c20", "bob": "c20", "dan": "c10"}
 
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.allocate import Limit, kernel, solve
-from promolift.allocate.core import ChoiceRows, compile_rules
+from promolift.allocate.core import ChoiceRows, OnePart
 from promolift.allocate.dual import Dual
 from promolift.allocate.exact import fill
+from promolift.allocate.rules import compile_rules
 
 
 def test_the_bound_is_the_lowest_value_of_the_dual():
@@ -59,7 +60,7 @@ def test_use_and_curvature_are_the_derivatives_of_the_smoothed_dual():
         Limit(name="pays", measure="return", at_least=1.5),
     ]
     rules = compile_rules(90.0, limits, 3, 4)
-    dual = Dual.of(ChoiceRows.of(gain, cost, label_N=label), np.zeros(300), rules)
+    dual = Dual.of(OnePart(ChoiceRows.of(gain, cost, label_N=label)), 300, rules)
     price, step = np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
     _, used, curve = dual.at(price, 0.8)
     for m in range(5):

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift import allocate
+from promolift.allocate.offers import OffersInMemory
 from promolift.allocate.settings import StrategicRule
 from promolift.allocate.solver import ShopLimits
-from promolift.allocate.strategic import floors, with_rules
+from promolift.allocate.strategic import floors, preferred, with_rules
 from promolift.errors import ConfigError
 
 LINES = ("a", "b", "c")
@@ -145,8 +146,8 @@ def many(customers: int = 300) -> pl.DataFrame:
     ],
 )
 def test_the_curve_is_of_the_plans_under_the_rules_and_has_no_gain_that_they_made_up(rule: StrategicRule) -> None:
-    ruled = with_rules(many(), [rule]).filter("eligible")
-    line = ShopLimits(1.0, ()).curve(ruled, 2000.0, 0)
+    ruled = preferred(with_rules(many(), [rule]).filter("eligible").with_columns(caution_cents=0.0))
+    line = ShopLimits(1.0, ()).curve(OffersInMemory.of(ruled), 2000.0, 0)
     for budget, gain, price in line.select("budget_cents", "gain_cents", "price").iter_rows():
         chosen = planned(many(), [rule], budget)
         assert gain == pytest.approx(chosen["gain_cents"].sum(), abs=1.0)

@@ -106,7 +106,12 @@ def test_the_two_readmes_have_the_same_sections_and_commands() -> None:
     assert code[0] == code[1] != []
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+# The page that trains an encoder calls what tests/profile and tests/steps call on less.
+RUN = [pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name == "encoder.md"))
+       for page in sorted((ROOT / "docs").glob("*.md"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_python_in_the_docs_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

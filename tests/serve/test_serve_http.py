@@ -473,7 +473,7 @@ def test_no_odd_body_or_id_on_any_path_is_a_server_error(api: Api) -> None:
                     named = named.replace("{" + name + "}", "%00é" if odd is None else "nothing")
                 reply = api.client.request(method, named, json=odd, headers=headers)
                 assert reply.status_code < 500, (method, named, odd, reply.text)
-                if reply.is_error:
+                if reply.is_error and "errorCode" not in reply.text:  # OFREP has errors of its own form
                     assert reply.headers["content-type"] == "application/problem+json"
 
 

@@ -192,6 +192,23 @@ def test_the_angle_of_the_last_minutes(api: Api) -> None:
     assert api.decide("u001")["reason"] == "consent: the customer refused personal decisions"
 
 
+def test_who_refused_personal_decisions_gets_what_is_for_everybody(api: Api) -> None:
+    campaign = api("GET", "/v1/campaigns")["data"][0]["campaign_id"]
+    terms = {"campaign_id": campaign, "benefit": {"type": "percent_off", "percent": 5}}
+    api("PUT", "/v1/promotions/for-all", terms)
+    items = [{"product_id": "3", "price_cents": 1000}]
+    for who in ("u001", "u002"):
+        (price,) = api("POST", "/v1/prices", {"customer_id": who, "items": items})["data"]
+        assert "for-all" in price["promotion_ids"] or price["personal"]
+    (price,) = api("POST", "/v1/prices", {"customer_id": "u001", "items": items})["data"]
+    assert (price["price_cents"], price["personal"], price["notices"]) == (950, False, [])
+    lines = [{"line_id": "1", "product_id": "3", "price_cents": 1000}]
+    found = api("POST", "/v1/carts:price", {"customer_id": "u001", "lines": lines})
+    assert [each["promotion_id"] for each in found["applied"]] == ["for-all"]
+    assert api.decide("u001")["offer_id"] == "none"
+    api("DELETE", "/v1/promotions/for-all")
+
+
 def test_the_choice_is_logged_learns_and_reaches_the_next_plan(api: Api, folder: Path) -> None:
     """Decide, feedback, learn: the text that is taken up is chosen more often, with its propensity on record."""
     favourite = None

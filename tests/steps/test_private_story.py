@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from own_shop import write_shop
 from promolift.errors import BudgetError, ConfigError, SupportError
@@ -162,3 +163,34 @@ def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: S
     plain = shop.with_settings(privacy={"epsilon": None})
     with pytest.raises(SupportError, match="nothing here"):
         audit(Job(plain.config, plain.store, lambda *_: None), AuditSize(240, 2))
+
+
+def test_whoever_is_absent_changes_nothing_of_the_others_but_through_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two shops that differ in one customer, with the same numbers out of every release: profiles, what is expected,
+    candidates and decisions of all others are the same.
+    """
+    seen: dict[tuple[int, ...], np.ndarray] = {}
+
+    def same(total: np.ndarray, clip: float, noise: float) -> np.ndarray:
+        return seen.setdefault(total.shape, total + 1.0)
+
+    monkeypatch.setattr("promolift.results.privacy.noisy", same)
+    folder, found = write_shop(tmp_path, customers=80, weeks=30), []
+    events, who = pl.read_csv(folder / "events.csv", infer_schema=False), "C000007"
+    for rows in (events, events.filter(pl.col("user_id") != who)):
+        assert rows["user_id"].n_unique() == 80 - len(found)
+        rows.write_csv(folder / "events.csv")
+        with Shop(folder / "events.csv", products=folder / "products.csv", work=folder / f"work{len(found)}") as made:
+            settings = {"privacy": PRIVATE, "value": {"margin_rate": 0.7}, "discount": {"prior_response": 2.5}}
+            made.with_settings(**settings).step("ingest", "profile", "effect", "plan")
+            found.append([made.store.frame(name).filter(pl.col("customer_id") != who) for name in EACH])
+    for first, second in zip(*found, strict=True):
+        assert first.height > 70
+        by = [column for column in KEYS if column in first.columns]
+        assert_frame_equal(first.sort(by), second.sort(by), rel_tol=1e-12)  # sums in another order differ there
+
+
+EACH = ("profiles", "affinities", "candidates", "decisions")
+KEYS = ("customer_id", "asof_ms", "target", "offer_id")

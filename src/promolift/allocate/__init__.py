@@ -9,28 +9,27 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "Use", "at_budgets", "at_price", "breaks",
-    "charges", "choose", "cost_at", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
+    "AllocatedOffers", "Allocation", "FairLimit", "Limit", "ShopLimits", "SolvedRows", "Use", "at_budgets", "at_price",
+    "breaks", "charges", "choose", "cost_at", "fair_limits", "frontier", "kept", "plan", "solve", "trace", "used",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from promolift.allocate.core import Allocation, Use, choose
+    from promolift.allocate.arrays import Use
+    from promolift.allocate.core import Allocation, choose
     from promolift.allocate.exact import trace
     from promolift.allocate.fairness import FairLimit, fair_limits
+    from promolift.allocate.offers import breaks, charges, kept, used
     from promolift.allocate.settings import Limit
     from promolift.allocate.solver import (
         AllocatedOffers,
         ShopLimits,
+        SolvedRows,
         at_budgets,
         at_price,
-        breaks,
-        charges,
         cost_at,
         frontier,
-        kept,
         plan,
         solve,
-        used,
     )
 else:
     lazy(__name__)

@@ -1,5 +1,6 @@
-"""Arrays that the solver's modules hand one another, and what compiled kernels take together."""
+"""What the solver's modules hand one another: arrays, what kernels take together, and how far a limit is used."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -43,3 +44,27 @@ class State(NamedTuple):
     used_M: Floats
     bound_M: Floats
     fine_M: Floats
+
+
+@dataclass(frozen=True)
+class Use:
+    """How far a limit is used: `used <= at_most` or `used >= at_least`; `price` is the gain one more unit would add."""
+
+    name: str
+    used: float
+    bound: float
+    floor: bool
+    price: float
+
+    @property
+    def binding(self) -> bool:
+        """True where loosening the limit would pay."""
+        return self.price > 0.0
+
+    def explain(self) -> str:
+        """One sentence on a binding limit."""
+        sense = "at least" if self.floor else "at most"
+        return (
+            f"The limit '{self.name}' ({sense} {self.bound:,.6g}, used {self.used:,.6g}) holds gain back: "
+            f"one unit looser would add about {self.price:,.3g}."
+        )

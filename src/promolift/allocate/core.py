@@ -1,21 +1,23 @@
-"""Types of the room, `choose`, and side limits: values and prices in, a slot per customer out, for plan and request.
+"""Types of the room and `choose`: values and prices in, a slot per customer out, for plan and request.
 
-N customers, K slots (a customer's candidates), J offers, S classes of customers, M limit rows (the budget is row 0), R
-rows of a class, T terms of rows. Every limit has the form: sum over customers and offers of a coefficient <= bound. A
-coefficient is a weighted sum of gain, cost, count and units, and depends on the pair through the customer's class and
-the offer alone.
+And how the solver sees many customers: a task goes out to parts of them, what it finds in each comes back, in their
+order. Such a round is one pass: the task holds a few numbers, and sums and a bounded number of rows come back. Whoever
+holds the parts may work on them in other processes or machines. N customers, K slots (a customer's candidates), J
+offers, S classes of customers, C customers picked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties
-from promolift.allocate.settings import Limit, Measure
-from promolift.errors import BudgetError, ConfigError, InputError
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties, Use
+from promolift.errors import BudgetError, InputError
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,45 +34,21 @@ class Prices:
     seed: int = 0
 
     @staticmethod
-    def of(price: float, offers: int, share: float = 0.0, seed: int = 0) -> "Prices":
-        """The prices of a plan with one budget and no limits: one class of customers."""
-        return Prices(np.tile([1.0, price, 0.0, 0.0], (1, max(offers, 1), 1)), 0.0, share, seed)
-
-
-@dataclass(frozen=True)
-class Use:
-    """How far a limit is used: `used <= at_most` or `used >= at_least`; `price` is the gain one more unit would add."""
-
-    name: str
-    used: float
-    bound: float
-    floor: bool
-    price: float
-
-    @property
-    def binding(self) -> bool:
-        """True where loosening the limit would pay."""
-        return self.price > 0.0
-
-    def explain(self) -> str:
-        """One sentence on a binding limit."""
-        sense = "at least" if self.floor else "at most"
-        return (
-            f"The limit '{self.name}' ({sense} {self.bound:,.6g}, used {self.used:,.6g}) holds gain back: "
-            f"one unit looser would add about {self.price:,.3g}."
-        )
+    def of(price: float, offers: int, share: float = 0.0, seed: int = 0, classes: int = 1) -> "Prices":
+        """The prices of a plan with one budget and no limits, the same for all classes of customers."""
+        return Prices(np.tile([1.0, price, 0.0, 0.0], (classes, max(offers, 1), 1)), 0.0, share, seed)
 
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """A plan and its certificate. Gain, cost and bound are in the unit of the arrays given.
 
-    `choice_N` is the slot of each customer, -1 for none. `bound` is an upper bound of what any plan within the budget
-    and limits can gain. `moved` counts the few customers whom the finishing step treats otherwise than the prices alone
-    would. `row_prices` are the prices of budget and limits as the method works with them.
+    `choice` says the slot of each customer. `bound` is an upper bound of what any plan within the budget and limits can
+    gain. `row_prices` are the prices of budget and limits as the method works with them.
     """
 
-    choice_N: Slots
+    choice: "SlotChoice"
+    customers: int
     gain: float
     cost: float
     bound: float
@@ -78,8 +56,12 @@ class Allocation:
     budget: float
     treated: int
     uses: tuple[Use, ...] = ()
-    moved: int = 0
     row_prices: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> int:
+        """The few customers whom the finishing step treats otherwise than the prices alone would."""
+        return len(self.choice.slot_C)
 
     @property
     def gap(self) -> float:
@@ -99,9 +81,9 @@ class Allocation:
     def explain(self, money: Callable[[float], str] = "{:,.2f}".format) -> str:
         """One paragraph in plain words; `money` writes an amount."""
         if not self.treated:
-            return f"No customer gets an offer: within {money(self.budget)} none of {len(self.choice_N):,} can gain."
+            return f"No customer gets an offer: within {money(self.budget)} none of {self.customers:,} can gain."
         text = (
-            f"{self.treated:,} of {len(self.choice_N):,} customers get an offer. The plan costs {money(self.cost)} of "
+            f"{self.treated:,} of {self.customers:,} customers get an offer. The plan costs {money(self.cost)} of "
             f"a budget of {money(self.budget)} and is expected to gain {money(self.gain)}; no plan within the budget"
             f"{' and limits' if self.uses else ''} can gain more than {money(self.bound)}, so at most {self.gap:.4%} "
             f"is missing. "
@@ -111,6 +93,31 @@ class Allocation:
         else:
             text += "More budget would add nothing: every offer that gains is already given or held back by a limit."
         return " ".join([text, *(use.explain() for use in self.binding)])
+
+
+@dataclass(frozen=True, eq=False)
+class SlotChoice:
+    """Who gets what: the best slot at `prices`, but for C customers, in row `row_C` of part `part_C`, who get
+    `slot_C`; -1 is none.
+    """
+
+    prices: Prices
+    part_C: Ints
+    row_C: Ints
+    slot_C: Slots
+
+    @classmethod
+    def but_for(cls, prices: Prices, part_C: Ints, row_C: Ints, slot_C: Slots, priced_C: Slots) -> Self:
+        """The same where C customers, of whom the prices would give `priced_C`, get `slot_C`."""
+        other = slot_C != priced_C
+        return cls(prices, part_C[other], row_C[other], slot_C[other])
+
+    def of(self, rows: "ChoiceRows", part: int = 0) -> Slots:
+        """The slot of each row of a part."""
+        slot_N = rows.choose(self.prices)
+        mine = self.part_C == part
+        slot_N[self.row_C[mine]] = self.slot_C[mine]
+        return slot_N
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +160,10 @@ class ChoiceRows:
 
     def part(self, which: Ints) -> "ChoiceRows":
         return ChoiceRows(*(getattr(self, column.name)[which] for column in fields(self)))
+
+    def first(self, rows: int) -> "ChoiceRows":
+        """The first rows, not copied."""
+        return ChoiceRows(*(getattr(self, column.name)[:rows] for column in fields(self)))
 
     def hashed(self, seed: int) -> Floats:
         """A uniform number in [0, 1) for every customer."""
@@ -215,9 +226,15 @@ def check_budget(budget: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Quanta:
-    """How many customers can gain, and powers of two that turn amounts into whole numbers whose sums fit 62 bits."""
+    """How many customers there are, how many can gain, by how many pairs; the size of prices, a row for each class and
+    a column for each offer; and powers of two that turn amounts into whole numbers whose sums fit 62 bits.
+    """
 
+    customers: int
     usable: int
+    pairs: int
+    classes: int
+    offers: int
     gain: float
     cost: float
     units: float
@@ -232,11 +249,24 @@ class Quanta:
         return np.array([self.gain, self.cost, 1.0, self.units])
 
 
-def measure(rows: ChoiceRows) -> Quanta:
-    """The scale of the rows. InputError names the first impossible value."""
+class Scanned(NamedTuple):
+    """The largest gain, cost and units of usable pairs of some customers, how many there are, and names of codes."""
+
+    gain: float
+    cost: float
+    units: float
+    usable: int
+    pairs: int
+    customers: int
+    classes: int
+    offers: int
+
+
+def scanned(rows: ChoiceRows) -> Scanned:
+    """What the scale of some rows goes by. InputError names the first impossible value."""
     from promolift.allocate import kernel
 
-    *tops, row, slot, usable = kernel.scan(rows.gain_NK, rows.cost_NK, rows.units_NK)
+    *tops, row, slot, usable, pairs = kernel.scan(rows.gain_NK, rows.cost_NK, rows.units_NK)
     if row >= 0:
         g, c, u = (m[row, slot] for m in (rows.gain_NK, rows.cost_NK, rows.units_NK))
         if g == np.inf or c < 0:
@@ -246,7 +276,19 @@ def measure(rows: ChoiceRows) -> Quanta:
     for name, codes in (("label", rows.label_N), ("offer", rows.offer_NK)):
         if codes.size and codes.min() < 0:
             raise InputError(f"allocate: a {name} is {codes.min()}; number them from 0")
-    return Quanta(usable, *(_power(top, len(rows)) for top in tops))
+    classes, offers = (int(each.max(initial=0)) + 1 for each in (rows.label_N, rows.offer_NK))
+    gain, cost, units = tops
+    return Scanned(gain, cost, units, usable, pairs, len(rows), classes, offers)
+
+
+def measure(*parts: Scanned) -> Quanta:
+    """The scale of all rows."""
+    customers = sum(part.customers for part in parts)
+    return Quanta(
+        customers, sum(part.usable for part in parts), sum(part.pairs for part in parts),
+        max(part.classes for part in parts), max(part.offers for part in parts),
+        *(_power(max(tops), customers) for tops in zip(*(part[:3] for part in parts), strict=True)),
+    )  # fmt: skip
 
 
 def _power(top: float, rows: int) -> float:
@@ -256,170 +298,122 @@ def _power(top: float, rows: int) -> float:
     return float(2.0 ** np.clip(60 - np.ceil(np.log2(top)) - np.ceil(np.log2(max(rows, 1))), -900, 900))
 
 
-ROUNDING = 1e-12  # of the amounts added up: a difference of sums cannot be known closer
-COLUMN = {"gain": 0, "cost": 1, "count": 2, "units": 3}
+# customers in parts
+
+GATHER = 100_000  # rows that are worked on in one place: a whole problem of so few, or a sample
+BLANK = {"gain_NK": np.nan, "cost_NK": np.nan, "units_NK": 0.0, "offer_NK": 0}
+
+
+class Rounds(Protocol):
+    """Customers in parts. Where rules other than the budget are asked for, each part is in the order of its hashes."""
+
+    def each(
+        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
+    ) -> Iterator[Found]:
+        """What a function of a module finds for each part, in their order."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
-class Rules:
-    """All rows, each `sum <= bound`; a floor is a row with its signs turned.
+class OnePart:
+    """All customers in memory."""
 
-    Term t adds `weight_T[t]` times the sum of column `column_T[t]` over its classes and offers to row `row_T[t]`.
-    """
+    rows: ChoiceRows
 
-    names: tuple[str, ...]
-    floor_M: NDArray[np.bool_]
-    bound_M: Floats
-    row_T: Ints
-    column_T: Ints
-    weight_T: Floats
-    class_TS: Floats
-    offer_TJ: Floats
-
-    @property
-    def rows(self) -> int:
-        return len(self.bound_M)
-
-    def weights(self, price_M: Floats) -> Floats:
-        """Weights for the kernels at the given prices: gain counts 1, less what the rows charge."""
-        weight_SJ4 = np.zeros((self.class_TS.shape[1], self.offer_TJ.shape[1], 4))
-        weight_SJ4[:, :, 0] = 1.0
-        charge_T = price_M[self.row_T] * self.weight_T * np.where(self.column_T == 0, -1.0, 1.0)
-        for column in range(4):
-            at = (self.column_T == column) & (charge_T != 0)
-            if at.any():
-                weight_SJ4[:, :, column] += (self.class_TS[at].T * charge_T[at]) @ self.offer_TJ[at]
-        return weight_SJ4
-
-    def term_sums(self, sums_SJ4: Floats) -> Floats:
-        """The sum behind each term, before its weight."""
-        sums_T = np.zeros(len(self.row_T))
-        for column in range(4):
-            at = self.column_T == column
-            sums_T[at] = ((self.class_TS[at] @ sums_SJ4[:, :, column]) * self.offer_TJ[at]).sum(axis=1)
-        return sums_T
-
-    def used(self, sums_SJ4: Floats) -> Floats:
-        """Left side of every row from sums in real units."""
-        used_M: Floats = np.bincount(self.row_T, self.weight_T * self.term_sums(sums_SJ4), self.rows).astype(float)
-        return used_M
-
-    def excess(self, sums_SJ4: Floats) -> Floats:
-        """How far each row is broken, 0 if kept; a row of several terms may miss by 1e-12 of what it adds up."""
-        part_T = self.weight_T * self.term_sums(sums_SJ4)
-        used_M = np.bincount(self.row_T, part_T, self.rows)
-        rounding_M = ROUNDING * np.bincount(self.row_T, np.abs(part_T), self.rows)
-        rounding_M[np.bincount(self.row_T, minlength=self.rows) == 1] = 0.0
-        over_M = used_M - self.bound_M
-        return np.where(over_M > rounding_M, over_M, 0.0)
-
-    def only(self, keep: Sequence[int]) -> "Rules":
-        new = {m: at for at, m in enumerate(keep)}
-        t = [at for at, m in enumerate(self.row_T.tolist()) if m in new]
-        row_T = np.array([new[m] for m in self.row_T[t].tolist()], np.int64)
-        return Rules(
-            tuple(self.names[m] for m in keep), self.floor_M[list(keep)], self.bound_M[list(keep)],
-            row_T, self.column_T[t], self.weight_T[t], self.class_TS[t], self.offer_TJ[t],
-        )  # fmt: skip
-
-    def uses(self, sums_SJ4: Floats, price_M: Floats) -> tuple[Use, ...]:
-        """What the plan uses of every limit, in the unit the limit was written in; the budget is left out."""
-        sums_T, out = self.term_sums(sums_SJ4), []
-        for m in range(1, self.rows):
-            first, *rest = np.flatnonzero(self.row_T == m)
-            used, bound, price = float(sums_T[first]), abs(float(self.bound_M[m])), float(price_M[m])
-            if not rest:
-                bound = float(self.bound_M[m] * self.weight_T[first])
-            else:  # a ratio: the second term holds the bound and what is divided by
-                whole = float(sums_T[rest[0]])
-                bound = float(-self.weight_T[rest[0]] * self.weight_T[first])
-                used, price = (used / whole, price * whole) if whole else (bound, 0.0)
-            out.append(Use(self.names[m], used, bound, bool(self.floor_M[m]), price))
-        return tuple(out)
+    def each(
+        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
+    ) -> Iterator[Found]:
+        """See Rounds."""
+        yield task(self.rows, *given, **named)
 
 
-class Mask(NamedTuple):
-    """The classes and the offers that a limit covers."""
-
-    class_S: NDArray[np.bool_]
-    offer_J: NDArray[np.bool_]
+def scale_of(parts: Rounds) -> Quanta:
+    """The scale of all rows. InputError names the first impossible value."""
+    return measure(*parts.each(scanned))
 
 
-def compile_rules(budget: float, limits: Sequence[Limit], classes: int, offers: int) -> Rules:
-    """Budget and limits on arrays as rows. ConfigError if a name occurs twice or a label or offer is out of range."""
-    masks = [
-        Mask(_mask(lim, lim.labels, classes, "labels"), _mask(lim, lim.offers, offers, "offers")) for lim in limits
-    ]
-    return stack_rules(budget, limits, masks, Mask(np.ones(classes, np.bool_), np.ones(offers, np.bool_)))
+class Gathered(NamedTuple):
+    """Rows of several parts together, and where each lies: its part and its place in it."""
+
+    rows: ChoiceRows
+    part_C: Ints
+    row_C: Ints
+
+    def sorted_by(self, seed: int) -> "Gathered":
+        """The same in the order of their hashes, which does not hang on the parts they lay in."""
+        order = self.rows.by_hash(seed)
+        return Gathered(self.rows.part(order), self.part_C[order], self.row_C[order])
 
 
-def _mask(limit: Limit, chosen: Sequence[int | str], size: int, field: str) -> NDArray[np.bool_]:
-    if limit.where:
-        raise ConfigError(f"limit {limit.name!r}: 'where' names columns of a table; on arrays use labels and offers")
-    bad = [c for c in chosen if not isinstance(c, int) or not 0 <= c < size]
-    if bad:
-        raise ConfigError(f"limit {limit.name!r}: {field} {bad} are outside 0 to {size - 1}")
-    mask = np.full(size, not chosen, np.bool_)
-    mask[[int(c) for c in chosen]] = True
-    return mask
+class Picked(NamedTuple):
+    """Rows of one part, and their places in it."""
+
+    rows: ChoiceRows
+    row_C: Ints
 
 
-def stack_rules(budget: float, limits: Sequence[Limit], masks: Sequence[Mask], everything: Mask) -> Rules:
-    """Rows from limits and what each covers; row 0 is the budget over everything."""
-    names = [limit.name for limit in limits]
-    twice = sorted({name for name in names if names.count(name) > 1 or name == "budget"})
-    if twice:
-        raise ConfigError(f"limits: the name {twice[0]!r} is taken; give every limit a name of its own")
-    rows: list[tuple[str, bool, float]] = [("budget", False, budget)]
-    terms: list[tuple[int, int, float, Mask]] = [(0, COLUMN["cost"], 1.0, everything)]
-    for limit, mask in zip(limits, masks, strict=True):
-        for side in sides(limit):
-            terms += [(len(rows), col, weight, everything if whole else mask) for col, weight, whole in side.parts]
-            rows.append((side.name, side.floor, side.bound))
-    row_T, column_T, weight_T, spots = zip(*terms, strict=True)
-    return Rules(
-        tuple(row[0] for row in rows), np.array([row[1] for row in rows]), np.array([row[2] for row in rows], float),
-        np.array(row_T, np.int64), np.array(column_T, np.int64), np.array(weight_T, float),
-        np.array([spot.class_S for spot in spots], float), np.array([spot.offer_J for spot in spots], float),
-    )  # fmt: skip
+def gathered(
+    parts: Rounds, which: Callable[Concatenate[ChoiceRows, Given], Ints], *given: Given.args, **named: Given.kwargs
+) -> Gathered:
+    """The rows of each part whose places `which` says."""
+    found = [*parts.each(pick, which, given, named)]
+    places = [np.full(len(each.row_C), part, np.int64) for part, each in enumerate(found)]
+    return Gathered(joined([each.rows for each in found]), *map(together, (places, [each.row_C for each in found])))
 
 
-class LimitTerm(NamedTuple):
-    """One term of a row: the column that is added up, its weight, and whether over everything or what is covered."""
-
-    column: int
-    weight: float
-    whole: bool
+def pick(rows: ChoiceRows, which: Callable[..., Ints], given: tuple[Any, ...], named: dict[str, Any]) -> Picked:
+    """What `which` asks for of one part."""
+    row_C = which(rows, *given, **named)
+    return Picked(rows if len(row_C) == len(rows) else rows.part(row_C), row_C)
 
 
-class Side(NamedTuple):
-    """One bound of a limit as a row: sum of its parts <= bound, signs turned for a floor."""
-
-    name: str
-    floor: bool
-    bound: float
-    parts: tuple[LimitTerm, ...]
+def everybody(rows: ChoiceRows) -> Ints:
+    """The places of all rows."""
+    return np.arange(len(rows))
 
 
-def sides(limit: Limit) -> list[Side]:
-    """The rows that a limit becomes: one for each bound it states."""
-    both, found = limit.at_most is not None and limit.at_least is not None, []
-    for bound, floor in ((limit.at_most, False), (limit.at_least, True)):
-        if bound is not None:
-            sign = -1.0 if floor else 1.0
-            value = sign * bound if limit.measure in COLUMN else limit.slack  # a ratio becomes a difference of sums
-            name = f"{limit.name} ({'at least' if floor else 'at most'})" if both else limit.name
-            terms = _terms(limit.measure, bound)
-            signed = tuple(LimitTerm(term.column, sign * term.weight, term.whole) for term in terms)
-            found.append(Side(name, floor, value, signed))
-    return found
+def together(columns: list[Ints]) -> Ints:
+    """One column after another."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
-def _terms(measure: Measure, bound: float) -> list[LimitTerm]:
-    """The terms of a row that holds `measure` to at most `bound`."""
-    if measure == "return":
-        return [LimitTerm(COLUMN["gain"], 1.0, False), LimitTerm(COLUMN["cost"], -bound, False)]
-    if measure in ("count_share", "cost_share"):
-        column = COLUMN[measure.removesuffix("_share")]
-        return [LimitTerm(column, 1.0, False), LimitTerm(column, -bound, True)]
-    return [LimitTerm(COLUMN[measure], 1.0, False)]
+def joined(parts: list[ChoiceRows]) -> ChoiceRows:
+    """Rows one below another; who has fewer slots than others has no candidate in the rest."""
+    if len(parts) == 1:
+        return parts[0]
+    slots = max(each.gain_NK.shape[1] for each in parts)
+
+    def column(name: str) -> Any:
+        columns = [getattr(each, name) for each in parts]
+        if name not in BLANK:
+            return np.concatenate(columns)
+        wide = [((0, 0), (0, slots - each.shape[1])) for each in columns]
+        blank = BLANK[name]
+        return np.concatenate([np.pad(c, w, constant_values=blank) for c, w in zip(columns, wide, strict=True)])
+
+    return ChoiceRows(*(column(each.name) for each in fields(ChoiceRows)))
+
+
+class Sample(NamedTuple):
+    """Those whose hash with `seed` is below a share."""
+
+    seed: int
+    below: float
+
+    def places(self, rows: ChoiceRows) -> Ints:
+        """Their places."""
+        return np.flatnonzero(rows.hashed(self.seed) < self.below)
+
+    def first(self, rows: ChoiceRows) -> ChoiceRows:
+        """They themselves of a part that lies in the order of its hashes, not copied."""
+        if self.below >= 1:
+            return rows
+        return rows.first(int(np.searchsorted(rows.hashed(self.seed), self.below)))
+
+
+SALT = 0x5EED  # the hash that picks customers must not be the one that settles ties
+
+
+def hash_seed(seed: int) -> int:
+    """The seed of the hashes in whose order parts lie."""
+    return seed ^ SALT

@@ -4,7 +4,8 @@ Lagrangian relaxation (Fisher 1981, Management Science 27(1)): at prices of all 
 and the value at any prices is an upper bound. The prices are found by projected Newton steps on the smoothed dual,
 narrower and narrower; wide functions are met on a part of the customers, since most of them hesitate there. At the
 prices each customer is drawn to a slot; what the draw breaks is repaired, and what it leaves over is filled, by moving
-the customers who hesitate most, always at the least loss. Gain is given up before a rule is broken.
+the customers who hesitate most, always at the least loss. Gain is given up before a rule is broken. What is asked of
+all customers is asked in rounds: prices go out, sums come back.
 N customers, S classes, J offers, M rules.
 """
 
@@ -14,7 +15,20 @@ from typing import NamedTuple
 import numpy as np
 
 from promolift.allocate.arrays import Floats, Ints, Links, Slots, State
-from promolift.allocate.core import ROUNDING, ChoiceRows, Prices, Quanta, Rules
+from promolift.allocate.core import (
+    GATHER,
+    SALT,
+    ChoiceRows,
+    OnePart,
+    Prices,
+    Quanta,
+    Rounds,
+    Sample,
+    SlotChoice,
+    gathered,
+    hash_seed,
+)
+from promolift.allocate.rules import ROUNDING, Rules
 
 # Width (of each customer's largest gain), share of customers who may hesitate, size of the sample, and the share of a
 # bound that a rule's use may miss. A wide function is smooth but makes most customers hesitate, which makes a step
@@ -54,65 +68,66 @@ class DualPoint(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Dual:
-    """The smoothed dual of customers in the order of their hashes `rank_N`, each of whom stands for `omega`.
+    """The smoothed dual of those of `customers` whose hash with `seed` is below `below`, each of whom stands for
+    `omega`. Parts lie in the order of these hashes.
 
-    Prices are in real units, steps in `unit_M`: mean gain of a pair over the rule's mean coefficient.
+    Prices are in real units, steps in `unit_M`: mean gain of a pair over the rule's mean coefficient. `pairs_SJ4` are
+    the sums of gain, cost, count and units of all usable pairs.
     """
 
-    rows: ChoiceRows
-    rank_N: Floats
-    omega: float
+    parts: Rounds
+    customers: int
+    seed: int
     rules: Rules
     links: Links
+    pairs_SJ4: Floats
     unit_M: Floats
+    omega: float = 1.0
+    below: float = 1.0
 
     @staticmethod
-    def of(rows: ChoiceRows, rank_N: Floats, rules: Rules) -> "Dual":
-        from promolift.allocate import kernel
+    def of(parts: Rounds, customers: int, rules: Rules, seed: int = 0) -> "Dual":
+        shape = rules.class_TS.shape[1], rules.offer_TJ.shape[1]
+        pairs_SJ4 = np.sum([*parts.each(pair_sums, *shape)], axis=0)
+        return Dual(parts, customers, hash_seed(seed), rules, link(rules), pairs_SJ4, units(rules, pairs_SJ4))
 
-        sums_SJ4 = kernel.pairs(rows.columns, rules.class_TS.shape[1], rules.offer_TJ.shape[1])
-        count = float(sums_SJ4[:, :, 2].sum())
-        gain = float(sums_SJ4[:, :, 0].sum()) / count if count else 1.0
-        count_SJ4 = np.repeat(sums_SJ4[:, :, 2:3], 4, axis=2)
-        size_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(sums_SJ4), rules.rows)
-        pairs_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(count_SJ4), rules.rows)
-        mean_M = np.where(pairs_M > 0, size_M / np.maximum(pairs_M, 1e-300), 0.0)
-        unit_M = np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0)
-        return Dual(rows, rank_N, 1.0, rules, link(rules), unit_M)
+    def under(self, rules: Rules) -> "Dual":
+        """The same under other rules of the same classes and offers."""
+        return replace(self, rules=rules, links=link(rules), unit_M=units(rules, self.pairs_SJ4))
 
     def fewer(self, size: float) -> "Dual":
-        """The same on about `size` of the customers."""
-        part = size / max(len(self.rank_N), 1)
-        at = np.flatnonzero(self.rank_N < part)
-        if part >= 1 or not len(at):
+        """The same on about `size` of the customers; in one place if they are few."""
+        part = min(size / max(self.customers, 1), 1.0)
+        if part * self.customers > GATHER:
+            return replace(self, below=part, omega=1 / part)
+        if part == 1 and isinstance(self.parts, OnePart):
             return self
-        omega = self.omega * (len(self.rank_N) / len(at))
-        return replace(self, rows=self.rows.part(at), rank_N=self.rank_N[at], omega=omega)
+        rows = gathered(self.parts, Sample(self.seed, part).places).sorted_by(self.seed).rows
+        if not len(rows):
+            return self
+        return replace(self, parts=OnePart(rows), customers=len(rows), omega=self.omega * self.customers / len(rows))
 
     def margins(self, price_M: Floats) -> Floats:
-        """How far the best of each customer's values is from the second best."""
-        from promolift.allocate import kernel
-
-        return kernel.margins(self.rows.columns, self.rules.weights(price_M))
+        """How far the best of each customer's values is from the second best, of customers in one place."""
+        return np.concatenate([*self.parts.each(margins_of, self.rules.weights(price_M))])
 
     def share(self, price_M: Floats, width: float) -> float:
         """The share of customers whose best two values are within `width`."""
-        return float((self.margins(price_M) < width).mean()) if len(self.rows) else 0.0
+        return sum(self.parts.each(within, self.rules.weights(price_M), width)) / max(self.customers, 1)
 
     def width(self, price_M: Floats, width: float, share: float) -> float:
-        """The width, or a smaller one at which about `share` of the customers hesitate at these prices."""
-        omega_N = np.full(len(self.rows), self.omega)
+        """The width, or a smaller one at which about `share` of customers in one place hesitate at these prices."""
+        omega_N = np.full(self.customers, self.omega)
         return max(min(width, reach(self.margins(price_M), omega_N, int(share * float(omega_N.sum())))), NARROW)
 
     def at(self, price_M: Floats, width: float) -> DualPoint:
         """Value of the customers without the bounds, use of every rule, second derivative."""
-        from promolift.allocate import kernel
-
-        weight_SJ4 = self.rules.weights(price_M)
-        total, sums_SJ4, half_MM = kernel.curve(
-            self.rows.columns, self.omega, weight_SJ4, width, self.links, self.rules.rows
-        )
-        return DualPoint(total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T)
+        weight_SJ4, rules = self.rules.weights(price_M), self.rules
+        total, sums_SJ4, half_MM = 0.0, np.zeros(weight_SJ4.shape), np.zeros((rules.rows, rules.rows))
+        drawn = Sample(self.seed, self.below)
+        for found in self.parts.each(curve_sums, drawn, self.omega, weight_SJ4, width, self.links, rules.rows):
+            total, sums_SJ4, half_MM = total + found.total, sums_SJ4 + found.sums_SJ4, half_MM + found.half_MM
+        return DualPoint(total, rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T)
 
     def descend(self, price_M: Floats, width: float, close: float) -> Floats:
         """Prices of at least 0 that minimise the smoothed dual: Newton steps in a box that grows with success."""
@@ -160,6 +175,93 @@ class Dual:
         return step_M * u
 
 
+def units(rules: Rules, pairs_SJ4: Floats) -> Floats:
+    """A step of every rule's price."""
+    count = float(pairs_SJ4[:, :, 2].sum())
+    gain = float(pairs_SJ4[:, :, 0].sum()) / count if count else 1.0
+    count_SJ4 = np.repeat(pairs_SJ4[:, :, 2:3], 4, axis=2)
+    size_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(pairs_SJ4), rules.rows)
+    pairs_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(count_SJ4), rules.rows)
+    mean_M = np.where(pairs_M > 0, size_M / np.maximum(pairs_M, 1e-300), 0.0)
+    return np.asarray(np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0))
+
+
+# what is asked of each part in a round
+
+
+class CurveSums(NamedTuple):
+    """Of some customers: their smoothed value, its sums by class and offer, and half of its second derivative."""
+
+    total: float
+    sums_SJ4: Floats
+    half_MM: Floats
+
+
+def pair_sums(rows: ChoiceRows, classes: int, offers: int) -> Floats:
+    """Sums of gain, cost, count and units of all usable pairs, by class and offer."""
+    from promolift.allocate import kernel
+
+    return np.asarray(kernel.pairs(rows.columns, classes, offers))
+
+
+def margins_of(rows: ChoiceRows, weight_SJ4: Floats) -> Floats:
+    """How far the best of each row's values is from the second best."""
+    from promolift.allocate import kernel
+
+    return np.asarray(kernel.margins(rows.columns, weight_SJ4))
+
+
+def within(rows: ChoiceRows, weight_SJ4: Floats, width: float) -> int:
+    """How many rows' best two values are closer than `width`."""
+    return int((margins_of(rows, weight_SJ4) < width).sum())
+
+
+def curve_sums(
+    rows: ChoiceRows, drawn: Sample, omega: float, weight_SJ4: Floats, width: float, links: Links, M: int
+) -> CurveSums:
+    """The smoothed dual of the rows whose hash, with a seed, is below a share."""
+    from promolift.allocate import kernel
+
+    return CurveSums(*kernel.curve(drawn.first(rows).columns, omega, weight_SJ4, width, links, M))
+
+
+def hard_sums(rows: ChoiceRows, weight_SJ4: Floats, scale: Quanta) -> Ints:
+    """Whole-number sums of the best slots."""
+    from promolift.allocate import kernel
+
+    columns = rows.columns
+    return np.asarray(kernel.settle(columns, weight_SJ4.shape, scale.kernel_3, kernel.best_slots(columns, weight_SJ4)))
+
+
+class DrawnSums(NamedTuple):
+    """Whole-number sums of the slots drawn, and the smallest margins, in order."""
+
+    sums_SJ4: Ints
+    margin_C: Floats
+
+
+def drawn_sums(rows: ChoiceRows, prices: Prices, weight_SJ4: Floats, scale: Quanta, most: int) -> DrawnSums:
+    """What is drawn at the prices, and how near to another slot those are who hesitate most."""
+    return DrawnSums(sums_of(rows, weight_SJ4, scale, rows.choose(prices)), least_margins(rows, weight_SJ4, most))
+
+
+def least_margins(rows: ChoiceRows, weight_SJ4: Floats, most: int) -> Floats:
+    """The smallest margins, in order."""
+    margin_N = margins_of(rows, weight_SJ4)
+    return np.sort(np.partition(margin_N, most)[:most] if most < len(margin_N) else margin_N)
+
+
+def at_most(rows: ChoiceRows, weight_SJ4: Floats, width: float) -> int:
+    """How many rows' best two values are no farther apart than `width`."""
+    return int((margins_of(rows, weight_SJ4) <= width).sum())
+
+
+def hesitant(rows: ChoiceRows, weight_SJ4: Floats, width: float, seed: int, below: float) -> Ints:
+    """The places of the rows whose best two values are no farther apart, and whose hash is below a share."""
+    at = np.flatnonzero(margins_of(rows, weight_SJ4) <= width)
+    return at if below >= 1 else at[rows.part(at).hashed(seed) < below]
+
+
 def reach(margin_N: Floats, omega_N: Floats, aim: int) -> float:
     """The margin between best and second best below which about `aim` customers lie; infinite if all do."""
     at = int(np.searchsorted(np.cumsum(omega_N), aim))
@@ -195,10 +297,8 @@ def price(dual: Dual, scale: Quanta) -> Priced:
 
 def upper(dual: Dual, price_M: Floats, scale: Quanta) -> float:
     """The dual value at the given prices: no plan within the rules gains more. Rounding is added on top."""
-    from promolift.allocate import kernel
-
-    rules, columns, weight_SJ4 = dual.rules, dual.rows.columns, dual.rules.weights(price_M)
-    hard: Ints = kernel.settle(columns, weight_SJ4.shape, scale.kernel_3, kernel.best_slots(columns, weight_SJ4))
+    rules, weight_SJ4 = dual.rules, dual.rules.weights(price_M)
+    hard: Ints = sum(dual.parts.each(hard_sums, weight_SJ4, scale), np.zeros(weight_SJ4.shape, np.int64))
     hard_SJ4 = hard / scale.unit_4
     signed = weight_SJ4 * np.array([1.0, -1.0, -1.0, -1.0])
     value = float(rules.bound_M @ price_M) + float((signed * hard_SJ4).sum())
@@ -210,17 +310,17 @@ def upper(dual: Dual, price_M: Floats, scale: Quanta) -> float:
 NEAR = 6_000  # customers to work with at first
 WELL = 5e-4  # a gap above which a second, wider attempt is made
 WIDER = 16  # how many times as many customers take part in the next attempt
+MOST = 2_000_000  # customers who may take part, in one place
 ROUNDS = 300  # repairs of one rule before giving up
 STUCK = 24  # rounds without a move before giving up: by then the fines have grown ten million times
 FILLS = 8  # rounds of filling and exchanging
 PAIRS = 1_200  # moves among which pairs are sought
-SALT = 0x5EED  # the hash that picks customers must not be the one that settles ties
 
 
 class Whole(NamedTuple):
     """A plan, its sums in real units, and how far each rule is broken."""
 
-    choice_N: Slots
+    choice: SlotChoice
     sums_SJ4: Floats
     broken_M: Floats
 
@@ -228,58 +328,73 @@ class Whole(NamedTuple):
     def gain(self) -> float:
         return float(self.sums_SJ4[:, :, 0].sum())
 
+    @staticmethod
+    def counted(choice: SlotChoice, rules: Rules, scale: Quanta, sums_SJ4: Ints) -> "Whole":
+        """A plan and its sums in whole numbers."""
+        real_SJ4 = sums_SJ4 / scale.unit_4
+        return Whole(choice, real_SJ4, rules.excess(real_SJ4))
 
-def counted(rows: ChoiceRows, rules: Rules, scale: Quanta, choice_N: Slots) -> Whole:
-    """A plan of these slots, its sums from whole numbers."""
-    sums_SJ4 = sums_of(rows, rules, scale, choice_N) / scale.unit_4
-    return Whole(choice_N, sums_SJ4, rules.excess(sums_SJ4))
 
-
-def sums_of(rows: ChoiceRows, rules: Rules, scale: Quanta, choice_N: Slots) -> Ints:
-    """Whole-number sums of the given slots."""
+def sums_of(rows: ChoiceRows, like_SJ4: Floats | Ints, scale: Quanta, choice_N: Slots) -> Ints:
+    """Whole-number sums of the given slots, by as many classes and offers as another sum has."""
     from promolift.allocate import kernel
 
-    shape_SJ4 = rules.class_TS.shape[1], rules.offer_TJ.shape[1], 4
-    return kernel.settle(rows.columns, shape_SJ4, scale.kernel_3, choice_N)
+    return np.asarray(kernel.settle(rows.columns, like_SJ4.shape, scale.kernel_3, choice_N))
 
 
 def finish(dual: Dual, scale: Quanta, priced: Priced, prices: Prices) -> Whole:
-    """Draw, repair and fill, with more and more customers until no rule is broken or all customers took part."""
-    rows, rules, best, aim = dual.rows, dual.rules, None, NEAR
-    drawn_N, margin_N = rows.choose(prices), dual.margins(priced.price_M)
+    """Draw, repair and fill, with more and more customers until no rule is broken or as many as may took part."""
+    rules, weight_SJ4, best, aim = dual.rules, dual.rules.weights(priced.price_M), None, NEAR
+    drawn_SJ4, margin_C = np.zeros(weight_SJ4.shape, np.int64), np.zeros(0)
+    for found in dual.parts.each(drawn_sums, prices, weight_SJ4, scale, aim + 1):
+        drawn_SJ4 += found.sums_SJ4
+        margin_C = np.sort(np.concatenate([margin_C, found.margin_C]))[: aim + 1]
     while True:
-        within = reach(margin_N, np.ones(len(rows)), aim)
-        at = np.flatnonzero(margin_N <= within)
-        if within < np.inf:
-            at = at[rows.hashed(SALT + 1)[at] < min(1.0, 1.5 * aim / max(len(at), 1))]
-        choice_N = repair_and_fill(
-            Bench(rows.part(at), dual.links, rules, prices, dual.unit_M), at, drawn_N, dual, scale
-        )
-        whole = counted(rows, rules, scale, choice_N)
+        within_ = float(margin_C[aim - 1]) if aim <= len(margin_C) else np.inf
+        part = 1.0
+        if within_ < np.inf:
+            tied = len(margin_C) > aim and margin_C[aim] == within_
+            at = sum(dual.parts.each(at_most, weight_SJ4, within_)) if tied else aim
+            part = min(1.0, 1.5 * aim / max(at, 1))
+        near = gathered(dual.parts, hesitant, weight_SJ4, within_, SALT + 1, part)
+        bench = Bench(near.rows, dual.links, rules, prices, dual.unit_M)
+        drawn_C = near.rows.choose(prices)
+        done = repair_and_fill(bench, drawn_C, drawn_SJ4, scale)
+        choice = SlotChoice.but_for(prices, near.part_C, near.row_C, done.slot_C, drawn_C)
+        whole = Whole.counted(choice, rules, scale, done.sums_SJ4)
         if best is None or (whole.broken_M.any(), -whole.gain) < (best.broken_M.any(), -best.gain):
             best = whole
         good = not best.broken_M.any() and (best.gain >= (1 - WELL) * priced.bound or aim > NEAR)
-        if good or within == np.inf:
+        if good or within_ == np.inf or aim * WIDER > MOST:
             return best
         aim *= WIDER
+        margin_C = np.zeros(0)
+        for least in dual.parts.each(least_margins, weight_SJ4, aim + 1):
+            margin_C = np.sort(np.concatenate([margin_C, least]))[: aim + 1]
 
 
-def repair_and_fill(bench: "Bench", at: Ints, drawn_N: Slots, dual: Dual, scale: Quanta) -> Slots:
-    """The drawn slots, moved on the bench (rows `at`) until no rule is broken, then filled; sums in whole numbers."""
-    rules, unit_4, choice_N = dual.rules, scale.unit_4, drawn_N.copy()
-    slot_C, sums_SJ4 = drawn_N[at], sums_of(dual.rows, rules, scale, drawn_N)
-    base_SJ4 = sums_SJ4 - sums_of(bench.rows, rules, scale, slot_C)
+class BenchSlots(NamedTuple):
+    """New slots of those on the bench, and whole-number sums of everybody."""
+
+    slot_C: Slots
+    sums_SJ4: Ints
+
+
+def repair_and_fill(bench: "Bench", drawn_C: Slots, sums_SJ4: Ints, scale: Quanta) -> BenchSlots:
+    """The slots drawn, moved on the bench until no rule is broken, then filled; `sums_SJ4` are those of everybody."""
+    rules, unit_4, slot_C = bench.rules, scale.unit_4, drawn_C.copy()
+    base_SJ4 = sums_SJ4 - sums_of(bench.rows, sums_SJ4, scale, slot_C)
     for _ in range(3):  # the working sums are floats: count exactly, and repair again if rounding broke a rule
         if not rules.excess(sums_SJ4 / unit_4).any():
             filled_C = slot_C.copy()
             bench.fill(filled_C, sums_SJ4 / unit_4)
-            if not rules.excess((base_SJ4 + sums_of(bench.rows, rules, scale, filled_C)) / unit_4).any():
-                slot_C = filled_C
+            filled_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, filled_C)
+            if not rules.excess(filled_SJ4 / unit_4).any():
+                slot_C, sums_SJ4 = filled_C, filled_SJ4
             break
         bench.repair(slot_C, sums_SJ4 / unit_4)
-        sums_SJ4 = base_SJ4 + sums_of(bench.rows, rules, scale, slot_C)
-    choice_N[at] = slot_C
-    return choice_N
+        sums_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, slot_C)
+    return BenchSlots(slot_C, sums_SJ4)
 
 
 @dataclass(frozen=True, eq=False)

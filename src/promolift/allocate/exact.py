@@ -4,31 +4,53 @@ Each customer's candidates form a concave frontier of steps, each with a price (
 falling price until the budget is spent solves the linear relaxation of the multiple-choice knapsack (Sinha & Zoltners
 1979, Operations Research 27(3)); what the break leaves over is filled by search among the customers near the break.
 Where a single step is a large part of the budget, stopping at the first that does not fit would leave as much unspent:
-then two other ways are tried (`pack`). N customers, K slots and a last one for none (L), P steps, C customers near the
-break, G budgets. All sums are of whole numbers: the order of rows changes nothing.
+then two other ways are tried (`pack`). Many steps are counted by bins of price, finer and finer where the break lies,
+until those near it are few enough to be gone through one by one. N customers, K slots and a last one for none (L),
+P steps, B bins, C customers near the break, G budgets. All sums are of whole numbers, equal in any order of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.allocate.arrays import Floats, Ints, Keys, Slots
-from promolift.allocate.core import Allocation, ChoiceRows, Prices, Quanta, check_budget, measure
+from promolift.allocate.core import (
+    Allocation,
+    ChoiceRows,
+    OnePart,
+    Prices,
+    Quanta,
+    Rounds,
+    SlotChoice,
+    check_budget,
+    gathered,
+    scale_of,
+)
 
 CORE = 1_000  # steps on either side of the break whose customers the finishing step looks at
 WORTH = 1e-4  # of the gain: more than this left at the break, and other ways than the plain one are tried
 ENOUGH = 1e-7  # the finishing step stops when what is left could add no more than this share of the gain
+FEW = 300_000  # steps that are gone through one by one
+FINE = 2_000  # steps of a bin that is not worth cutting
+BITS = (16, 8, 112)  # of a key that are looked at in the first round, in each of the next, and in all
+PART = 40  # bits of a row's id for its place in its part
 
 
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """Frontier steps, best first: customer, slots left and reached, price, and the whole-number cost and gain added.
+class StepKeys(NamedTuple):
+    """The order of steps in two words: falling price, then the hash of the customer's key."""
 
-    Equal prices by the hash of the key, one customer's by rising cost; `spent_P` is the cost up to and with a step.
+    high_P: Keys
+    low_P: Keys
+
+
+class StepRows(NamedTuple):
+    """Frontier steps: row, slots left and reached, the whole-number cost and gain added, price, hash of the customer.
+
+    One row's steps stand one after another, cheapest first.
     """
 
     row_P: Ints
@@ -37,58 +59,256 @@ class Steps:
     cost_P: Ints
     gain_P: Ints
     price_P: Floats
-    spent_P: Ints
+    hash_P: Floats
 
     @staticmethod
-    def of(rows: ChoiceRows, scale: Quanta, seed: int) -> "Steps":
+    def of(rows: ChoiceRows, scale: Quanta, seed: int) -> "StepRows":
         from promolift.allocate import kernel
 
-        place_N = np.lexsort((np.arange(len(rows)), rows.hashed(seed)))
-        row_P, left_P, slot_P, cost_P, gain_P, price_P = kernel.steps(
-            rows.gain_NK, rows.cost_NK, place_N, scale.gain, scale.cost
-        )
-        at = np.argsort(-price_P, kind="stable")
-        spent_P = np.cumsum(cost_P[at])
-        return Steps(row_P[at], left_P[at], slot_P[at], cost_P[at], gain_P[at], price_P[at], spent_P)
+        found = kernel.steps(rows.gain_NK, rows.cost_NK, scale.gain, scale.cost)
+        return StepRows(*found, rows.hashed(seed)[found[0]])
+
+    @property
+    def own_P4(self) -> Ints:
+        """One, cost, gain, and whether it is the first of its customer, of each."""
+        return np.column_stack([np.ones(len(self.row_P), np.int64), self.cost_P, self.gain_P, self.left_P < 0])
+
+    @property
+    def keys(self) -> StepKeys:
+        low_P = (self.hash_P * 2.0**53).astype(np.uint64) << np.uint64(11)
+        return StepKeys(~self.price_P.view(np.uint64), low_P)  # the bits of numbers above 0 rise with them
+
+    def at(self, which: Ints | NDArray[np.bool_]) -> "StepRows":
+        return StepRows(*[column[which] for column in self])  # type: ignore[arg-type]
+
+
+class StepBins(NamedTuple):
+    """Bins of keys in rising order: the first key of each, how many bits its keys share, and the sums of its steps: how
+    many they are, whole cost and gain, and how many are the first of their customer.
+    """
+
+    high_B: Keys
+    low_B: Keys
+    bits_B: Keys
+    sums_B4: Ints
+
+    @classmethod
+    def whole(cls) -> Self:
+        """All keys in one bin, not counted yet."""
+        zero = np.zeros(1, np.uint64)
+        return cls(zero, zero, zero, np.zeros((1, 4), np.int64))
+
+    def at(self, which: Ints | NDArray[np.bool_]) -> "StepBins":
+        return StepBins(*[column[which] for column in self])  # type: ignore[arg-type]
+
+    def cut(self, parts: Rounds, scale: Quanta, seed: int, which: NDArray[np.bool_]) -> "StepBins":
+        """Some of the bins cut into smaller ones, by a round; those without a step are left out."""
+        wide, kept = self.at(which), self.at(~which)
+        more = np.uint64(BITS[0] if not wide.bits_B.any() else BITS[1])
+        total = np.zeros((len(wide.bits_B) << int(more), 4), np.int64)
+        for found in parts.each(counted_steps, scale, seed, wide, more):
+            total[found.at] += found.sums
+        child = np.flatnonzero(total[:, 0])
+        of, place = child >> int(more), (child & ((1 << int(more)) - 1)).astype(np.uint64)
+        bits = wide.bits_B[of] + more
+        early = bits <= 64
+        with np.errstate(all="ignore"):  # a shift of the other word
+            high = wide.high_B[of] + np.where(early, place << (np.uint64(64) - bits), np.uint64(0))
+            low = wide.low_B[of] + np.where(early, np.uint64(0), place << (np.uint64(128) - bits))
+        both = (np.concatenate(each) for each in zip(kept, (high, low, bits, total[child]), strict=True))
+        bins = StepBins(*both)
+        return bins.at(np.lexsort((bins.low_B, bins.high_B)))
+
+    def before(self) -> Ints:
+        """The sums of all bins before each."""
+        return np.asarray(np.cumsum(self.sums_B4, axis=0) - self.sums_B4)
+
+    def near(self, quanta_G: Ints, reach: int) -> NDArray[np.bool_]:
+        """Those in which some budget breaks, or of whose steps some are within `reach` of it."""
+        steps_B, start_B, total = self.sums_B4[:, 0], self.before()[:, 0], int(self.sums_B4[:, 0].sum())
+        broken = np.searchsorted(np.cumsum(self.sums_B4[:, 1]), quanta_G, side="right")
+        near = np.zeros(len(steps_B), np.bool_)
+        for b in np.unique(broken):
+            low, high = (start_B[b], start_B[b] + steps_B[b]) if b < len(steps_B) else (total, total)
+            near |= (start_B + steps_B > low - reach) & (start_B < high + reach)
+        return near
+
+
+class CountedSteps(NamedTuple):
+    """The bins that have steps, and their sums."""
+
+    at: Ints
+    sums: Ints
+
+
+def counted_steps(rows: ChoiceRows, scale: Quanta, seed: int, bins: StepBins, more: np.uint64) -> CountedSteps:
+    """The sums of the steps of some rows in bins that are cut."""
+    from promolift.allocate import kernel
+
+    steps = StepRows.of(rows, scale, seed)
+    sums: Ints = kernel.tally(
+        steps.keys, (steps.cost_P, steps.gain_P, steps.left_P), (bins.high_B, bins.low_B, bins.bits_B), more
+    ).reshape(-1, 4)
+    at = np.flatnonzero(sums[:, 0])
+    return CountedSteps(at, sums[at])
+
+
+def steps_in(rows: ChoiceRows, scale: Quanta, seed: int, bins: StepBins | None) -> StepRows:
+    """The steps of some rows in bins; all of them without."""
+    from promolift.allocate import kernel
+
+    steps = StepRows.of(rows, scale, seed)
+    if bins is None:
+        return steps
+    return steps.at(kernel.within(steps.keys, (bins.high_B, bins.low_B, bins.bits_B)))
+
+
+def before(keys: StepKeys, key: int) -> NDArray[np.bool_]:
+    """Which keys are before one that is given as a number."""
+    if key >> 128:
+        return np.ones(len(keys.high_P), np.bool_)
+    high, low = np.uint64(key >> 64), np.uint64(key & (2**64 - 1))
+    mine: NDArray[np.bool_] = (keys.high_P < high) | ((keys.high_P == high) & (keys.low_P < low))
+    return mine
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Frontier steps in order, those that may matter: equal prices by the hash of the key, one customer's by rising
+    cost. `sums_P4` are steps, cost, gain and first steps of all, those left out too, up to and with each; `whole_4` of
+    every step there is. Rows have ids: part and place.
+    """
+
+    rows: StepRows
+    sums_P4: Ints
+    whole_4: Ints
+
+    @staticmethod
+    def of(parts: Rounds, scale: Quanta, seed: int, quanta: Callable[[int], Ints], reach: int) -> "Steps":
+        """The steps near what some budgets, as whole numbers, buy; `quanta` is told the cost of all steps."""
+        if scale.pairs <= FEW:
+            return Steps._near(parts, scale, seed, None, None)
+        bins = StepBins.whole()
+        bins = bins.cut(parts, scale, seed, np.ones(1, np.bool_))
+        quanta_G = quanta(int(bins.sums_B4[:, 1].sum()))
+        while True:
+            near = bins.near(quanta_G, reach)
+            wide = near & (bins.sums_B4[:, 0] > FINE) & (bins.bits_B < BITS[2])
+            if int(bins.sums_B4[near, 0].sum()) <= FEW or not wide.any():
+                return Steps._near(parts, scale, seed, bins, near)
+            bins = bins.cut(parts, scale, seed, wide)
+
+    @staticmethod
+    def _near(
+        parts: Rounds, scale: Quanta, seed: int, bins: StepBins | None, near: NDArray[np.bool_] | None
+    ) -> "Steps":
+        asked = None if bins is None or near is None else bins.at(near)
+        found = [
+            each._replace(row_P=each.row_P + (part << PART))
+            for part, each in enumerate(parts.each(steps_in, scale, seed, asked))
+        ]
+        rows = StepRows(*(np.concatenate(each) for each in zip(*found, strict=True)))
+        keys = rows.keys
+        rows = rows.at(np.lexsort((keys.low_P, keys.high_P)))  # stable: equal keys stay in the order of rows
+        sums_P4 = np.cumsum(rows.own_P4, axis=0)
+        if bins is None or asked is None:
+            return Steps(rows, sums_P4, sums_P4[-1] if len(sums_P4) else np.zeros(4, np.int64))
+        left_out = bins.before()[near] - asked.before()
+        return Steps(rows, sums_P4 + np.repeat(left_out, asked.sums_B4[:, 0], axis=0), bins.sums_B4.sum(axis=0))
 
     def fits(self, quanta: int | Ints) -> Ints:
-        """How many steps fit before the first that does not."""
-        return np.searchsorted(self.spent_P, quanta, side="right")
+        """The places of the first steps that do not fit."""
+        return np.searchsorted(self.sums_P4[:, 1], quanta, side="right")
+
+    def before(self, place: int | Ints) -> Ints:
+        """The sums of all steps before places."""
+        return np.asarray(np.concatenate([self.sums_P4 - self.rows.own_P4, self.whole_4[None]])[place])
+
+    def key(self, place: int) -> int:
+        """The key at a place as one number, above all keys where no step is there."""
+        if place >= len(self.rows.row_P):
+            return 1 << 128
+        one = self.rows.at(np.array([place])).keys
+        return int(one.high_P[0]) << 64 | int(one.low_P[0])
 
 
-def solve_budget(rows: ChoiceRows, budget: float, seed: int = 0) -> Allocation:
+def solve_budget(parts: Rounds, scale: Quanta, budget: float, seed: int = 0) -> Allocation:
     """The best plan within `budget`, ties in price settled by the hash of the key."""
-    scale = measure(rows)
+    none: Ints = np.zeros(0, np.int64)
     if not scale.usable:
-        return Allocation(np.full(len(rows), -1, np.int32), 0.0, 0.0, 0.0, 0.0, budget, 0)
-    steps, quanta = Steps.of(rows, scale, seed), quanta_of(budget, scale)
-    fits = int(steps.fits(quanta))
-    gain, left = int(steps.gain_P[:fits].sum()), quanta - int(steps.cost_P[:fits].sum())
-    treated = int((steps.left_P[:fits] < 0).sum())
-    price, share = 0.0, 0.0
-    if fits < len(steps.price_P):
-        price, share = float(steps.price_P[fits]), float(rows.hashed(seed)[steps.row_P[fits]])
+        nobody = SlotChoice(Prices.of(0.0, scale.offers, classes=scale.classes), none, none, none.astype(np.int32))
+        return Allocation(nobody, scale.customers, 0.0, 0.0, 0.0, 0.0, budget, 0)
+    quanta = quanta_of(budget, scale)
+    steps = Steps.of(parts, scale, seed, lambda _: np.array([quanta]), WINDOW)
+    rows, fits = steps.rows, int(steps.fits(quanta))
+    _, spent, gain, treated = steps.before(fits).tolist()
+    left, price, share = quanta - spent, 0.0, 0.0
+    if fits < len(rows.row_P):
+        price, share = float(rows.price_P[fits]), float(rows.hash_P[fits])
     # every whole-number gain is short of the true one by less than 1
     bound = ((gain + treated) / scale.gain + price * left / scale.cost) * (1 + 1e-15)
-    taken = np.arange(len(steps.price_P)) < fits
+    taken, reach = np.arange(len(rows.row_P)) < fits, CORE
     if price * left / scale.cost > WORTH * gain / scale.gain:
-        taken = pack(steps, fits, quanta)
-        left, gain = quanta - int(steps.cost_P[taken].sum()), int(steps.gain_P[taken].sum())
-    choice_N: Slots = np.full(len(rows), -1, np.int32)
-    choice_N[steps.row_P[taken]] = steps.slot_P[taken]  # cheapest first: a customer's last step stays
-    priced_N = rows.choose(Prices.of(price, rows.gain_NK.shape[1], share, seed))
-    near = np.union1d(steps.row_P[max(fits - CORE, 0) : fits + CORE], np.flatnonzero(priced_N != choice_N))
-    near = near[np.lexsort((near, rows.hashed(seed)[near]))]
-    usable_CK = (rows.gain_NK[near] > 0) & (rows.cost_NK[near] < np.inf)
-    gain_q = np.floor(np.where(usable_CK, rows.gain_NK[near], 0.0) * scale.gain).astype(np.int64)
-    cost_q = np.ceil(np.where(usable_CK, rows.cost_NK[near], 0.0) * scale.cost).astype(np.int64)
+        taken, reach = pack(steps, fits, quanta), WINDOW
+        _, spent, gain, treated = (steps.before(0) + rows.at(taken).own_P4.sum(axis=0)).tolist()
+        left = quanta - spent
+    prices = Prices.of(price, scale.offers, share, seed, scale.classes)
+    near = near_break(parts, scale, seed, steps, taken, fits, reach, prices)
+    usable_CK = (near.rows.gain_NK > 0) & (near.rows.cost_NK < np.inf)
+    gain_q = np.floor(np.where(usable_CK, near.rows.gain_NK, 0.0) * scale.gain).astype(np.int64)
+    cost_q = np.ceil(np.where(usable_CK, near.rows.cost_NK, 0.0) * scale.cost).astype(np.int64)
     enough = int(ENOUGH * gain / scale.gain / price * scale.cost) if price else 0
-    filled = fill(cost_q, gain_q, usable_CK, choice_N[near], left, enough)
-    choice_N[near] = filled.slot_C
+    filled = fill(cost_q, gain_q, usable_CK, near.slot_C, left, enough)
+    treated += int((filled.slot_C >= 0).sum()) - int((near.slot_C >= 0).sum())
+    places = near.id_C >> PART, near.id_C & ((1 << PART) - 1)
     return Allocation(
-        choice_N, (gain + filled.gain) / scale.gain, (quanta - left + filled.cost) / scale.cost, bound, price, budget,
-        int((choice_N >= 0).sum()), moved=int((choice_N != priced_N).sum()),
+        SlotChoice.but_for(prices, *places, filled.slot_C, near.rows.choose(prices)), scale.customers,
+        (gain + filled.gain) / scale.gain, (quanta - left + filled.cost) / scale.cost, bound, price, budget, treated,
     )  # fmt: skip
+
+
+class NearBreak(NamedTuple):
+    """Customers near the break in the order of their hashes: rows, ids, and their slots by the steps taken."""
+
+    rows: ChoiceRows
+    id_C: Ints
+    slot_C: Slots
+
+
+def near_break(
+    parts: Rounds, scale: Quanta, seed: int, steps: Steps, taken: NDArray[np.bool_], fits: int, reach: int,
+    prices: Prices,
+) -> NearBreak:  # fmt: skip
+    """Those who have a step within CORE of the break, and those of whom the price says another slot than the steps."""
+    last = min(fits + reach, len(steps.rows.row_P)) - 1
+    span = steps.key(max(fits - reach, 0)), steps.key(last) + 1 if last >= 0 else 1 << 128
+    found = gathered(parts, odd_rows, scale, seed, steps.key(fits), *span, prices)
+    id_C, slot_C = found.part_C << PART | found.row_C, by_steps(found.rows, scale, seed, steps.key(fits))
+    known, first, of = np.unique(steps.rows.row_P, return_index=True, return_inverse=True)
+    slot_U = steps.rows.left_P[first]
+    slot_U[of[taken]] = steps.rows.slot_P[taken]  # cheapest first: a customer's last step stays
+    mine = np.isin(id_C, known)
+    slot_C[mine] = slot_U[np.searchsorted(known, id_C[mine])]
+    core = steps.rows.row_P[max(fits - CORE, 0) : fits + CORE]
+    kept = np.flatnonzero(np.isin(id_C, core) | (slot_C != found.rows.choose(prices)))
+    kept = kept[np.lexsort((id_C[kept], found.rows.hashed(seed)[kept]))]
+    return NearBreak(found.rows.part(kept), id_C[kept], slot_C[kept])
+
+
+def by_steps(rows: ChoiceRows, scale: Quanta, seed: int, cut: int) -> Slots:
+    """The slots of rows that take all steps before a key."""
+    steps = StepRows.of(rows, scale, seed)
+    taken, slot_N = before(steps.keys, cut), np.full(len(rows), -1, np.int32)
+    slot_N[steps.row_P[taken]] = steps.slot_P[taken]
+    return slot_N
+
+
+def odd_rows(rows: ChoiceRows, scale: Quanta, seed: int, cut: int, low: int, high: int, prices: Prices) -> Ints:
+    """The places of rows with a step from `low` to before `high`, or of whom price and steps say other slots."""
+    steps, odd = StepRows.of(rows, scale, seed), by_steps(rows, scale, seed, cut) != rows.choose(prices)
+    keys = steps.keys
+    odd[steps.row_P[~before(keys, low) & before(keys, high)]] = True
+    return np.flatnonzero(odd)
 
 
 def quanta_of(budget: float, scale: Quanta) -> int:
@@ -184,17 +404,18 @@ LARGE = 12  # large steps for which room is made in turn
 
 def pack(steps: Steps, fits: int, budget: int) -> NDArray[np.bool_]:
     """Steps taken, a P mask: the best by gain of the ways tried, `budget` kept; ties to the first way."""
-    low, high = max(fits - WINDOW, 0), min(fits + WINDOW, len(steps.price_P))
-    room, part = budget - int(steps.cost_P[:low].sum()), slice(low, high)
-    ways = [np.arange(low, high) < fits, _take(steps, part, room, -1)]
-    skipped = [p for p in range(fits, high) if steps.cost_P[p] > room // 100 and not ways[1][p - low]]
-    ways += [_take(steps, part, room, p - low) for p in skipped[:LARGE]]
-    taken = np.arange(len(steps.price_P)) < low
-    taken[part] = max(ways, key=lambda way: int(steps.gain_P[part][way].sum()))
+    rows = steps.rows
+    low, high = max(fits - WINDOW, 0), min(fits + WINDOW, len(rows.row_P))
+    room, part = budget - int(steps.before(low)[1]), slice(low, high)
+    ways = [np.arange(low, high) < fits, _take(rows, part, room, -1)]
+    skipped = [p for p in range(fits, high) if rows.cost_P[p] > room // 100 and not ways[1][p - low]]
+    ways += [_take(rows, part, room, p - low) for p in skipped[:LARGE]]
+    taken = np.arange(len(rows.row_P)) < low
+    taken[part] = max(ways, key=lambda way: int(rows.gain_P[part][way].sum()))
     return taken
 
 
-def _take(steps: Steps, part: slice, room: int, forced: int) -> NDArray[np.bool_]:
+def _take(steps: StepRows, part: slice, room: int, forced: int) -> NDArray[np.bool_]:
     """Every step of the part in turn that fits and follows its customer's last; `forced` and those before it first."""
     who, before, after, cost = (
         column[part].tolist() for column in (steps.row_P, steps.left_P, steps.slot_P, steps.cost_P)
@@ -229,24 +450,31 @@ def trace(
     the next unit of budget, 0 where nothing more can be gained. Without budgets: 101 from nothing to the largest
     useful spend, in even steps.
     """
-    rows = ChoiceRows.of(gain_NK, cost_NK, key_N=key_N)
-    scale = measure(rows)
-    steps = Steps.of(rows, scale, seed)
-    whole = int(steps.spent_P[-1]) if len(steps.spent_P) else 0
-    if budgets is None:
-        budget_G = np.linspace(0.0, whole / scale.cost, POINTS)
-    else:
-        budget_G = np.sort(np.array([check_budget(budget) for budget in budgets], np.float64))
-    quanta_G = np.array([quanta_of(float(budget), scale) for budget in budget_G], np.int64)
-    if budgets is None:
-        quanta_G[-1] = whole  # the last of the grid lost its rounding
-    fits_G = steps.fits(quanta_G)
-    gain_G, cost_G = (
-        np.concatenate([[0], sums])[fits_G]
-        for sums in (np.cumsum(steps.gain_P) / scale.gain, steps.spent_P / scale.cost)
-    )
-    price_G = np.append(steps.price_P, 0.0)[fits_G]
-    treated_G = np.concatenate([[0], np.cumsum(steps.left_P < 0)])[fits_G]
+    return trace_parts(OnePart(ChoiceRows.of(gain_NK, cost_NK, key_N=key_N)), budgets, seed=seed)
+
+
+def trace_parts(parts: Rounds, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
+    """`trace` of rows in parts."""
+    scale = scale_of(parts)
+    asked = None if budgets is None else np.sort(np.array([check_budget(each) for each in budgets], np.float64))
+
+    def quanta_G(whole: int) -> Ints:
+        if asked is not None:
+            return np.array([quanta_of(float(budget), scale) for budget in asked], np.int64)
+        grid = np.array([quanta_of(float(budget), scale) for budget in even(whole)], np.int64)
+        grid[-1] = whole  # the last of the grid lost its rounding
+        return grid
+
+    def even(whole: int) -> Floats:
+        return np.linspace(0.0, whole / scale.cost, POINTS)
+
+    steps = Steps.of(parts, scale, seed, quanta_G, 0)
+    whole = int(steps.whole_4[1])
+    budget_G = even(whole) if asked is None else asked
+    fits_G = steps.fits(quanta_G(whole))
+    _, spent_G, gained_G, treated_G = steps.before(fits_G).T
+    gain_G, cost_G = gained_G / scale.gain, spent_G / scale.cost
+    price_G = np.append(steps.rows.price_P, 0.0)[fits_G]
     bound_G = gain_G + price_G * np.maximum(budget_G - cost_G, 0.0)
     columns = {"budget": budget_G, "gain": gain_G, "cost": cost_G, "price": price_G, "treated": treated_G}
     return pl.DataFrame({**columns, "bound": bound_G})

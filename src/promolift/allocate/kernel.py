@@ -15,6 +15,8 @@ import numba
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots, State, Ties
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,9 +50,9 @@ def mix_all(key_N: Keys, seed: np.uint64) -> Floats:
 
 
 @compiled
-def scan(gain_NK: Floats, cost_NK: Floats, units_NK: Floats) -> tuple[float, float, float, int, int, int]:
-    """(largest usable gain, cost and units, first bad row or -1, its slot, customers with a usable offer)."""
-    top_gain, top_cost, top_units, usable, bad_row, bad_slot = 0.0, 0.0, 0.0, 0, -1, -1
+def scan(gain_NK: Floats, cost_NK: Floats, units_NK: Floats) -> tuple[float, float, float, int, int, int, int]:
+    """(largest usable gain, cost and units, first bad row or -1, its slot, customers with usable pairs, their pairs)"""
+    top_gain, top_cost, top_units, usable, bad_row, bad_slot, pairs = 0.0, 0.0, 0.0, 0, -1, -1, 0
     for i in range(gain_NK.shape[0]):
         seen = 0
         for k in range(gain_NK.shape[1]):
@@ -60,9 +62,10 @@ def scan(gain_NK: Floats, cost_NK: Floats, units_NK: Floats) -> tuple[float, flo
                 bad_row, bad_slot = i, k
             if able:
                 seen = 1
+                pairs += 1
                 top_gain, top_cost, top_units = max(top_gain, g), max(top_cost, c), max(top_units, u)
         usable += seen
-    return top_gain, top_cost, top_units, bad_row, bad_slot, usable
+    return top_gain, top_cost, top_units, bad_row, bad_slot, usable, pairs
 
 
 @compiled
@@ -104,20 +107,20 @@ def hull(gain_NK: Floats, cost_NK: Floats, i: int, path_K: Ints) -> int:
 
 @compiled
 def steps(
-    gain_NK: Floats, cost_NK: Floats, place_N: Ints, gain_scale: float, cost_scale: float
+    gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float
 ) -> tuple[Ints, Slots, Slots, Ints, Ints, Floats]:
-    """All frontier steps of the rows in the order `place_N`: row, slot left and reached, whole cost and gain, price.
+    """All frontier steps of the rows, one row's after another: row, slot left and reached, whole cost and gain, price.
 
     A price is infinite where the step is free; costs are rounded up, so that a budget kept in quanta is kept in money.
     """
     path_K = np.empty(gain_NK.shape[1] + 1, np.int64)
     room = 0
-    for i in range(place_N.size):
+    for i in range(gain_NK.shape[0]):
         room += hull(gain_NK, cost_NK, i, path_K)
     row_P, cost_P, gain_P = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     left_P, slot_P, price_P = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float64)
     n = 0
-    for i in place_N:
+    for i in range(gain_NK.shape[0]):
         g0, c0, last, before = 0.0, 0.0, np.inf, -1
         qg0, qc0 = np.int64(0), np.int64(0)
         for t in range(hull(gain_NK, cost_NK, i, path_K)):
@@ -131,6 +134,63 @@ def steps(
             g0, c0, qg0, qc0, before = g, c, qg, qc, k
             n += 1
     return row_P, left_P, slot_P, cost_P, gain_P, price_P
+
+
+@compiled
+def prefix(high: np.uint64, low: np.uint64, bits: np.uint64) -> np.uint64:
+    """The last 64 of the first `bits` bits of a number of 128."""
+    if bits == np.uint64(0):
+        return np.uint64(0)
+    if bits <= np.uint64(64):
+        return high >> (np.uint64(64) - bits)
+    return (high << (bits - np.uint64(64))) | (low >> (np.uint64(128) - bits))
+
+
+@compiled
+def bin_of(high: np.uint64, low: np.uint64, starts_B: tuple[Keys, Keys, Keys]) -> int:
+    """The bin of a key (`high` and `low` are 128 bits) among bins in rising order, named by the first key of each and
+    how many bits its keys share; -1 for none."""
+    high_B, low_B, bits_B = starts_B
+    first, last = 0, high_B.size
+    while first < last:
+        middle = (first + last) // 2
+        if high_B[middle] < high or (high_B[middle] == high and low_B[middle] <= low):
+            first = middle + 1
+        else:
+            last = middle
+    b = first - 1
+    if b < 0 or (bits_B[b] > np.uint64(64) and high != high_B[b]):
+        return -1
+    return b if prefix(high, low, bits_B[b]) == prefix(high_B[b], low_B[b], bits_B[b]) else -1
+
+
+@compiled
+def within(keys_P: tuple[Keys, Keys], starts_B: tuple[Keys, Keys, Keys]) -> NDArray[np.bool_]:
+    """Which keys are in one of the bins."""
+    within_P = np.empty(keys_P[0].size, np.bool_)
+    for p in range(within_P.size):
+        within_P[p] = bin_of(keys_P[0][p], keys_P[1][p], starts_B) >= 0
+    return within_P
+
+
+@compiled
+def tally(
+    keys_P: tuple[Keys, Keys], amounts_P: tuple[Ints, Ints, Slots], starts_B: tuple[Keys, Keys, Keys], more: np.uint64
+) -> Ints:
+    """How many steps, their whole cost and gain, and how many first ones of a customer, of bins each cut into
+    2 ** more."""
+    cost_P, gain_P, left_P = amounts_P
+    sums_BS4 = np.zeros((starts_B[0].size, np.int64(1) << np.int64(more), 4), np.int64)
+    mask = (np.uint64(1) << more) - np.uint64(1)
+    for p in range(cost_P.size):
+        b = bin_of(keys_P[0][p], keys_P[1][p], starts_B)
+        if b >= 0:
+            s = np.int64(prefix(keys_P[0][p], keys_P[1][p], starts_B[2][b] + more) & mask)
+            sums_BS4[b, s, 0] += 1
+            sums_BS4[b, s, 1] += cost_P[p]
+            sums_BS4[b, s, 2] += gain_P[p]
+            sums_BS4[b, s, 3] += 1 if left_P[p] < 0 else 0
+    return sums_BS4
 
 
 @compiled

@@ -1,18 +1,19 @@
-"""Arrays or the CANDIDATES table, a budget and limits in; a plan with its certificate out: the best, but for `gap`.
+"""Customers' gains and costs, a budget and limits in; a plan with its certificate out: the best, but for `gap`.
 
 Exact for one budget, the dual method with limits; small problems are given to HiGHS as well, which proves the best
-plan. Where limits cannot all hold, the error names a smallest set in conflict and by how much. Of the table (one row
-per customer and offer) come the chosen rows, the worth of a cent more, and the curve of budgets.
+plan. Where limits cannot all hold, the error names a smallest set in conflict and by how much. Customers are arrays, or
+parts that rounds go through; a problem of few customers is the same in parts as in one. Of the candidates table come
+the chosen rows, the worth of a cent more, and the curve of budgets.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ctypes import CDLL
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Concatenate, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,24 +21,29 @@ from numpy.typing import ArrayLike
 
 from promolift.allocate.arrays import Floats, Ints, Keys, Slots
 from promolift.allocate.core import (
+    GATHER,
     Allocation,
     ChoiceRows,
-    Mask,
+    Found,
+    Given,
+    OnePart,
     Prices,
     Quanta,
-    Rules,
+    Rounds,
+    SlotChoice,
     check_budget,
-    compile_rules,
-    measure,
-    sides,
-    stack_rules,
+    everybody,
+    gathered,
+    hash_seed,
+    scale_of,
 )
-from promolift.allocate.dual import SALT, STAGES, Dual, Whole, counted, finish, price
-from promolift.allocate.exact import solve_budget, trace
+from promolift.allocate.dual import STAGES, Dual, Whole, finish, price, sums_of
+from promolift.allocate.exact import solve_budget, trace_parts
 from promolift.allocate.fairness import COLUMN
+from promolift.allocate.offers import OffersInMemory, OpenOffers
+from promolift.allocate.rules import Mask, Rules, compile_rules, stack_rules
 from promolift.allocate.settings import Limit
-from promolift.errors import BudgetError, ConfigError, InputError
-from promolift.hashing import hash_int
+from promolift.errors import BudgetError
 from promolift.terms import covered
 
 SMALL = 3_000  # usable pairs up to which HiGHS looks for the best plan,
@@ -50,7 +56,7 @@ TOLERANCE = 1e-6  # of HiGHS: its bound is believed to this part
 def solve(
     gain_NK: ArrayLike, cost_NK: ArrayLike, budget: float, limits: Sequence[Limit] = (), *, seed: int = 0,
     label_N: Slots | None = None, units_NK: Floats | None = None, key_N: Keys | None = None,
-) -> Allocation:  # fmt: skip
+) -> "SolvedRows":  # fmt: skip
     """At most one offer for each of N customers within the budget and limits: the most gain, but for `gap`.
 
     Gains and costs are (customers, offers) in one unit of money; a gain of NaN is unknown, and neither it nor a
@@ -59,50 +65,77 @@ def solve(
     of rows where values tie. InputError for impossible values, BudgetError if no plan can keep the limits.
     """
     rows = ChoiceRows.of(gain_NK, cost_NK, units_NK=units_NK, label_N=label_N, key_N=key_N)
-    classes = int(rows.label_N.max(initial=0)) + 1
-    return solve_rows(rows, compile_rules(check_budget(budget), limits, classes, max(rows.gain_NK.shape[1], 1)), seed)
+    classes, offers = int(rows.label_N.max(initial=0)) + 1, max(rows.gain_NK.shape[1], 1)
+    found = solve_rows(rows, compile_rules(check_budget(budget), limits, classes, offers), seed)
+    return SolvedRows(**vars(found), choice_N=found.choice.of(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class SolvedRows(Allocation):
+    """The same with the slot of each customer, -1 for none."""
+
+    choice_N: Slots = field(kw_only=True)
 
 
 def solve_rows(rows: ChoiceRows, rules: Rules, seed: int = 0) -> Allocation:
     """`solve` under compiled rules, of which the first is the budget."""
+    scale = scale_of(OnePart(rows))
     if rules.rows == 1 or not len(rows):
-        found = solve_budget(rows, float(rules.bound_M[0]), seed)
-        if found.gap <= EXACT or int(rows.usable_NK.sum()) > SMALL:
+        found = solve_budget(OnePart(rows), scale, float(rules.bound_M[0]), seed)
+        if found.gap <= EXACT or scale.pairs > SMALL:
             return found
-    order = rows.by_hash(seed ^ SALT)
-    sorted_ = rows.part(order)
+    order = rows.by_hash(hash_seed(seed))
+    sorted_ = OnePart(rows.part(order))
     if rules.rows > 1:
-        return _unsorted(solve_rules(sorted_, rules, seed), order)
-    scale = measure(rows)
-    kept = counted(sorted_, rules, scale, found.choice_N[order])
-    whole, bound = polish(sorted_, scale, rules, kept, found.bound, np.array([found.price]))
+        found = solve_rules(sorted_, scale, rules, seed)
+        return replace(found, choice=replace(found.choice, row_C=order[found.choice.row_C]))
+    choice_N, prices = found.choice.of(rows)[order], found.choice.prices
+    sums_SJ4 = sums_of(sorted_.rows, rules.weights(np.zeros(rules.rows)), scale, choice_N)
+    nobody = SlotChoice.but_for(prices, order, order, choice_N, choice_N)
+    kept = Whole.counted(nobody, rules, scale, sums_SJ4)
+    whole, bound = polish(sorted_.rows, scale, rules, kept, found.bound, np.array([found.price]))
     gain, cost, treated, _ = whole.sums_SJ4.sum(axis=(0, 1))
-    moved = found.moved + int((whole.choice_N != kept.choice_N).sum())
-    mine = replace(found, choice_N=whole.choice_N, gain=gain, cost=cost, bound=bound, treated=int(treated), moved=moved)
-    return _unsorted(mine, order)
+    mine = replace(found, gain=gain, cost=cost, bound=bound, treated=int(treated))
+    if whole is kept:
+        return mine
+    return replace(mine, choice=replace(whole.choice, row_C=order[whole.choice.row_C]))
 
 
-def _unsorted(found: Allocation, order: Ints) -> Allocation:
-    """The plan with its choices where the customers stood."""
-    choice_N = np.empty_like(found.choice_N)
-    choice_N[order] = found.choice_N
-    return replace(found, choice_N=choice_N)
+def solve_parts(parts: Rounds, rules: Rules, seed: int = 0) -> Allocation:
+    """`solve_rows` of customers in parts, each in the order of its hashes with `hash_seed(seed)`.
+
+    Up to GATHER customers are worked on in one place, and their plan does not hang on the parts. Of more, all that is
+    held at once is a part, GATHER rows, and the rows near the prices' edge.
+    """
+    if isinstance(parts, OnePart):
+        return solve_rows(parts.rows, rules, seed)
+    scale = scale_of(parts)
+    if scale.customers > GATHER:
+        if rules.rows == 1:
+            return solve_budget(parts, scale, float(rules.bound_M[0]), seed)
+        return solve_rules(parts, scale, rules, seed)
+    some = gathered(parts, everybody).sorted_by(hash_seed(seed))
+    found = solve_rows(some.rows, rules, seed)
+    row_C = found.choice.row_C
+    return replace(found, choice=replace(found.choice, part_C=some.part_C[row_C], row_C=some.row_C[row_C]))
 
 
-def solve_rules(rows: ChoiceRows, rules: Rules, seed: int) -> Allocation:
+def solve_rules(parts: Rounds, scale: Quanta, rules: Rules, seed: int) -> Allocation:
     """The dual method, its finishing step and the certificate, for rows in the order of their hashes."""
-    scale, dual = measure(rows), Dual.of(rows, rows.hashed(seed ^ SALT), rules)
+    dual = Dual.of(parts, scale.customers, rules, seed)
     priced = price(dual, scale)
     if priced.bound < 0:
         raise _refusal(dual, rules, None)
     prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, seed)
-    whole, bound = polish(rows, scale, rules, finish(dual, scale, priced, prices), priced.bound, priced.price_M)
+    whole, bound = finish(dual, scale, priced, prices), priced.bound
+    if isinstance(parts, OnePart):
+        whole, bound = polish(parts.rows, scale, rules, whole, bound, priced.price_M)
     if whole.broken_M.any():
         raise _refusal(dual, rules, whole)
     gain, cost, treated, _ = whole.sums_SJ4.sum(axis=(0, 1))
     return Allocation(
-        whole.choice_N, gain, cost, bound, float(priced.price_M[0]), float(rules.bound_M[0]), int(treated),
-        rules.uses(whole.sums_SJ4, priced.price_M), int((whole.choice_N != rows.choose(prices)).sum()),
+        whole.choice, scale.customers, gain, cost, bound, float(priced.price_M[0]), float(rules.bound_M[0]),
+        int(treated), rules.uses(whole.sums_SJ4, priced.price_M),
         dict(zip(rules.names, priced.price_M.tolist(), strict=True)),
     )  # fmt: skip
 
@@ -173,7 +206,9 @@ def polish(rows: ChoiceRows, scale: Quanta, rules: Rules, whole: Whole, bound: f
     if found.x is not None:
         slot_N = np.full(len(rows), -1, np.int32)
         slot_N[i_P[found.x > 0.5]] = k_P[found.x > 0.5]
-        other = counted(rows, rules, scale, slot_N)
+        places, first = np.arange(len(rows)), np.zeros(len(rows), np.int64)
+        choice = SlotChoice.but_for(whole.choice.prices, first, places, slot_N, rows.choose(whole.choice.prices))
+        other = Whole.counted(choice, rules, scale, sums_of(rows, whole.sums_SJ4, scale, slot_N))
         if not other.broken_M.any() and (broken or other.gain > whole.gain):
             whole = other
     if found.mip_dual_bound is not None and not whole.broken_M.any():
@@ -207,7 +242,7 @@ def _refusal(dual: Dual, rules: Rules, whole: Whole | None) -> BudgetError:
 
 def in_conflict(whole: Dual, rules: Rules) -> bool:
     """True if the dual value falls below 0 under these rules."""
-    dual, price_M = Dual.of(whole.rows, whole.rank_N, rules), np.zeros(rules.rows)
+    dual, price_M = whole.under(rules), np.zeros(rules.rows)
     if (rules.bound_M[dual.unit_M == 0] < 0).any():
         return True  # a rule that no usable pair touches asks for something
     for width, _, _, close in (*STAGES, (0.003, 0, 0, 1e-5)):
@@ -218,15 +253,18 @@ def in_conflict(whole: Dual, rules: Rules) -> bool:
 
 
 def smallest(dual: Dual, rules: Rules) -> list[int]:
-    """Rules of a smallest set in conflict, found by leaving out one after the other; empty if there is none."""
-    keep = list(range(rules.rows))
-    if not in_conflict(dual, rules):
+    """Rules of a smallest set in conflict, found by leaving out one after the other; empty if there is none.
+
+    Of customers in many places a part shows which, and all of them prove it.
+    """
+    few, keep = dual if isinstance(dual.parts, OnePart) else dual.fewer(GATHER), list(range(rules.rows))
+    if not in_conflict(few, rules):
         return []
     for row in reversed(range(rules.rows)):
         fewer = [m for m in keep if m != row]
-        if fewer and in_conflict(dual, rules.only(fewer)):
+        if fewer and in_conflict(few, rules.only(fewer)):
             keep = fewer
-    return keep
+    return keep if few is dual or in_conflict(dual, rules.only(keep)) else []
 
 
 def conflict(dual: Dual, rules: Rules) -> BudgetError | None:
@@ -253,12 +291,32 @@ def conflict(dual: Dual, rules: Rules) -> BudgetError | None:
 
 def _most(dual: Dual, goal: Rules, others: Rules) -> float:
     """The most that the others let a floor reach: what each pair adds to it stands in place of its gain."""
-    rows = dual.rows
+    parts = Turned(dual.parts, goal)
+    return price(Dual.of(parts, dual.customers, others, hash_seed(dual.seed)), scale_of(parts)).bound
+
+
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """Rounds over the same customers with what each pair adds to a floor in place of its gain."""
+
+    parts: Rounds
+    goal: Rules
+
+    def each(
+        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
+    ) -> Iterator[Found]:
+        """See Rounds."""
+        return self.parts.each(turned, self.goal, task, given, named)
+
+
+def turned(
+    rows: ChoiceRows, goal: Rules, task: Callable[..., Found], given: tuple[Any, ...], named: dict[str, Any]
+) -> Found:
+    """A task on rows with other gains."""
     i_P, k_P = np.nonzero(rows.usable_NK)
     gain_NK: Floats = np.full(rows.gain_NK.shape, np.nan)
     gain_NK[i_P, k_P] = -coefficients(rows, goal, i_P, k_P)[0]
-    turned = replace(rows, gain_NK=gain_NK)
-    return price(Dual.of(turned, dual.rank_N, others), measure(turned)).bound
+    return task(replace(rows, gain_NK=gain_NK), *given, **named)
 
 
 def _is_ratio(rules: Rules, m: int) -> bool:
@@ -274,8 +332,6 @@ def _said(rules: Rules, m: int) -> str:
     return f"{rules.names[m]!r} ({'at least' if rules.floor_M[m] else 'at most'} {sign * rules.bound_M[m]:,.6g})"
 
 
-NEEDED = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
-NONE = "none"
 LIMIT = "one category: "  # begins the name of the limit on a category
 CURVE_POINTS = 9  # of a curve that is solved point by point
 FRONTIER = {
@@ -286,11 +342,19 @@ FRONTIER = {
 
 @dataclass(frozen=True, eq=False)
 class AllocatedOffers:
-    """`chosen`: one row per customer who gets an offer, all candidate columns kept, ordered by customer."""
+    """A plan of candidates."""
 
-    chosen: pl.DataFrame
+    offers: OpenOffers
     allocation: Allocation
-    budget_cents: float
+
+    @cached_property
+    def chosen(self) -> pl.DataFrame:
+        """One row per customer who gets an offer, all candidate columns kept, ordered by customer."""
+        return pl.concat(self.each(same)).sort("customer_id")
+
+    def each(self, what: Callable[[pl.DataFrame], Found]) -> Iterator[Found]:
+        """What a function of a module finds in the rows chosen of each part."""
+        return self.offers.taken(self.allocation.choice, what)
 
     @property
     def gain_cents(self) -> float:
@@ -300,34 +364,20 @@ class AllocatedOffers:
     def cost_cents(self) -> float:
         return self.allocation.cost
 
-    @property
+    @cached_property
     def added_cents(self) -> float:
         """What strategic rules added to the gains of what is chosen, before the choice."""
-        return float(self.chosen["boost_cents"].sum()) if "boost_cents" in self.chosen.columns else 0.0
+        return sum(self.each(boosts)) if self.offers.boosted else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class CandidateMatrix:
-    """Candidates as matrices: customers in order of id, a customer's candidates in order of offer id.
+def same(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows."""
+    return rows
 
-    Slots that the same limits cover share a code, so that prices need one column per code and not one per offer.
-    """
 
-    rows: ChoiceRows
-    row_NK: Ints
-    masks: tuple[Mask, ...]
-    codes: int
-
-    def solve(self, budget: float, limits: Sequence[Limit], seed: int) -> Allocation:
-        """The plan under the limits with which this was spread, whatever their bounds."""
-        everything = Mask(np.ones(1, np.bool_), np.ones(self.codes, np.bool_))
-        return solve_rows(self.rows, stack_rules(check_budget(budget), limits, self.masks, everything), seed)
-
-    def offers(self, candidates: pl.DataFrame, found: Allocation) -> AllocatedOffers:
-        """The rows that an allocation chose of the candidates that were spread."""
-        took = np.flatnonzero(found.choice_N >= 0)
-        rows = self.row_NK[took, found.choice_N[took]].tolist() if len(took) else []
-        return AllocatedOffers(candidates[rows], found, found.budget)
+def boosts(rows: pl.DataFrame) -> float:
+    """What strategic rules add."""
+    return float(rows["boost_cents"].sum())
 
 
 def plan(
@@ -339,216 +389,83 @@ def plan(
     columns of the candidates by `where`; `units` is a column of that name. The same plan for any order of rows.
     InputError names the first impossible row, BudgetError an impossible budget or the limits that cannot all hold.
     """
-    grid = spread(candidates, limits)
-    return grid.offers(candidates, grid.solve(budget_cents, limits, seed))
+    return plan_of(OffersInMemory.of(candidates, limits), budget_cents, limits, seed=seed)
 
 
-def at_price(candidates: pl.DataFrame, price: float, budget_cents: float) -> AllocatedOffers:
+def plan_of(offers: OpenOffers, budget_cents: float, limits: Sequence[Limit], *, seed: int = 0) -> AllocatedOffers:
+    """`plan` of candidates that are laid out for these limits, whatever their bounds."""
+    everything = Mask(np.ones(1, np.bool_), np.ones(offers.codes, np.bool_))
+    masks = [offers.masks[limit.name] for limit in limits]
+    rules = stack_rules(check_budget(budget_cents), limits, masks, everything)
+    return AllocatedOffers(offers, solve_parts(offers.rounds, rules, seed))
+
+
+def at_price(offers: OpenOffers, price: float, budget_cents: float) -> AllocatedOffers:
     """The best offer of each customer at a price of the budget that was found otherwise, whatever they cost together.
 
     `bound` is what no plan within the budget can gain more than, by weak duality at this price.
     """
-    grid = spread(candidates)
-    rows, choice_N = grid.rows, _at(grid, price)
+    prices, nobody = Prices.of(price, offers.codes), np.empty(0, np.int64)
+    customers, treated, gain, cost = (sum(each) for each in zip(*offers.rounds.each(taken_at, prices), strict=True))
+    bound = max(price * budget_cents + gain - price * cost, gain)
+    choice = SlotChoice(prices, nobody, nobody, nobody.astype(np.int32))
+    return AllocatedOffers(
+        offers, Allocation(choice, int(customers), gain, cost, bound, price, budget_cents, int(treated))
+    )
+
+
+class TakenAt(NamedTuple):
+    """Of a part: its customers, those who get an offer, and what these gain and cost."""
+
+    customers: int
+    treated: int
+    gain: float
+    cost: float
+
+
+def taken_at(rows: ChoiceRows, prices: Prices) -> TakenAt:
+    """What the best slot of each row at `prices` comes to."""
+    choice_N = rows.choose(prices)
     took = np.flatnonzero(choice_N >= 0)
     gain_T, cost_T = (each[took, choice_N[took]] for each in (rows.gain_NK, rows.cost_NK))
-    gain, cost = float(gain_T.sum()), float(cost_T.sum())
-    bound = price * budget_cents + gain - price * cost
-    found = Allocation(choice_N, gain, cost, max(bound, gain), price, budget_cents, len(took))
-    return grid.offers(candidates, found)
+    return TakenAt(len(rows), len(took), float(gain_T.sum()), float(cost_T.sum()))
 
 
-def cost_at(candidates: pl.DataFrame, price_P: Sequence[float]) -> Floats:
+def cost_at(rows: ChoiceRows, codes: int, price_P: Sequence[float]) -> Floats:
     """Customers x prices: what the best offer of each costs at each of these prices; never more at a higher one."""
-    grid = spread(candidates)
-    cost_NP = np.zeros((len(grid.rows), len(price_P)))
+    cost_NP = np.zeros((len(rows), len(price_P)))
     for p, each in enumerate(price_P):
-        choice_N = _at(grid, each)
+        choice_N = rows.choose(Prices.of(each, codes))
         took = np.flatnonzero(choice_N >= 0)
-        cost_NP[took, p] = grid.rows.cost_NK[took, choice_N[took]]
+        cost_NP[took, p] = rows.cost_NK[took, choice_N[took]]
     return cost_NP
 
 
-def _at(grid: CandidateMatrix, price: float) -> Slots:
-    return grid.rows.choose(Prices.of(price, grid.codes))
-
-
 def at_budgets(
-    candidates: pl.DataFrame, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
+    offers: OpenOffers, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
 ) -> list[AllocatedOffers | None]:
-    """`plan` at each budget under its limits, which differ from one another in their bounds alone.
+    """`plan_of` at each budget under its limits, which differ from one another in their bounds alone.
 
     None where the limits cannot all hold at that budget.
     """
-    if not budgets:
-        return []
-    grid, found = spread(candidates, limits(budgets[0])), list[AllocatedOffers | None]()
+    found = list[AllocatedOffers | None]()
     for budget in budgets:
         try:
-            found.append(grid.offers(candidates, grid.solve(budget, limits(budget), seed)))
+            found.append(plan_of(offers, budget, limits(budget), seed=seed))
         except BudgetError:
             found.append(None)
     return found
 
 
-def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation) -> pl.Series:
-    """What the limits ask of every candidate beyond the price of the budget, in units of gain.
-
-    With it one customer can be decided on alone: the plan takes the largest gain - charge - price * cost above 0, but
-    for the few that its finishing step moved. Candidates that had no part in the plan are charged alike.
-    """
-    measures, total = _measures(candidates), pl.lit(0.0)
-    for limit in limits:
-        covers = _named(limit, candidates.schema)
-        for side in sides(limit):
-            price = found.row_prices.get(side.name, 0.0)
-            for column, weight, whole in side.parts if price else ():
-                part = price * weight * measures[column]
-                total += part if whole else pl.when(covers).then(part).otherwise(0.0)
-    return candidates.with_columns(total.fill_null(0.0).alias("charge_cents"))["charge_cents"]
-
-
-def kept(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
-    """Whether rows that were given keep every limit that says at most."""
-    return not any(each.over for each in breaks(chosen, limits))
-
-
-class Break(NamedTuple):
-    """A limit that what was given does not keep: what it comes to, and whether that is too much or too little."""
-
-    limit: Limit
-    used: float
-    over: bool
-
-
-def breaks(chosen: pl.DataFrame, limits: Sequence[Limit]) -> list[Break]:
-    """The limits that rows that were given do not keep; a share of nothing keeps any."""
-    measures, found = _measures(chosen), list[Break]()
-    for limit in limits:
-        within = {True: chosen, False: chosen.filter(_named(limit, chosen.schema))}
-        for side in sides(limit):
-            parts = [w * float(within[whole].select(measures[at].sum()).item()) for at, w, whole in side.parts]
-            if sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
-                found.append(Break(limit, used(chosen, limit) or 0.0, not side.floor))
-    return found
-
-
-def used(chosen: pl.DataFrame, limit: Limit) -> float | None:
-    """What rows that were given come to by the measure of a limit; None for a share of nothing."""
-    measures, mine = _measures(chosen), chosen.filter(_named(limit, chosen.schema))
-    columns = [(chosen if whole else mine).select(measures[at].sum()).item() for at, _, whole in sides(limit)[0].parts]
-    first, *rest = map(float, columns)
-    return first if not rest else first / rest[0] if rest[0] else None
-
-
-def _measures(rows: pl.DataFrame) -> list[pl.Expr]:
-    """Gain, cost, count and, where it is known, units of each row, in the order in which limits number them."""
-    given = [pl.col("gain_cents"), pl.col("cost_cents"), 0.0 * pl.col("cost_cents") + 1.0]
-    return [*given, pl.col("units")] if "units" in rows.columns else given
-
-
 def frontier(candidates: pl.DataFrame, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
     """Columns budget_cents, gain_cents, cost_cents, price, treated, bound_cents: the whole curve, see `trace`."""
-    rows = spread(candidates).rows
-    table = trace(rows.gain_NK, rows.cost_NK, budgets, seed=seed, key_N=rows.key_N)
+    return frontier_of(OffersInMemory.of(candidates), budgets, seed=seed)
+
+
+def frontier_of(offers: OpenOffers, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
+    """`frontier` of candidates that are laid out, whatever the limits."""
+    table = trace_parts(offers.rounds, budgets, seed=seed)
     return table.rename({name: f"{name}_cents" for name in ("budget", "gain", "cost", "bound")})
-
-
-def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> CandidateMatrix:
-    """Candidates as matrices; InputError if a column, type, key or value is impossible."""
-    units = any(limit.measure == "units" for limit in limits)
-    check(candidates, units)
-    covered = [covers.alias(f"limit {at}") for at, covers in enumerate(_covers(candidates, limits))]
-    table = (
-        candidates.with_row_index("row")
-        .select("row", *NEEDED, *(["units"] if units else []), *covered)
-        .filter(pl.col("offer_id") != NONE)
-        .sort("customer_id", "offer_id")
-        .with_columns(who=pl.col("customer_id").rle_id().cast(pl.Int64))
-        .with_columns(slot=pl.int_range(pl.len()).over("who"))
-    )
-    names = [f"limit {at}" for at in range(len(limits))]
-    kinds = table.select(names).unique().sort(names) if names else pl.DataFrame()
-    code = (
-        table.join(kinds.with_row_index("code"), on=names, how="left", maintain_order="left")["code"] if names else None
-    )
-    n, k = table["who"].n_unique(), int(table["slot"].max() or 0) + 1  # type: ignore[arg-type]
-    at = table["who"].to_numpy(), table["slot"].to_numpy()
-
-    def matrix(column: pl.Series, blank: float, dtype: type[np.generic]) -> Any:
-        out_NK = np.full((n, k), blank, dtype)
-        out_NK[at] = column.fill_null(blank).to_numpy()
-        return out_NK
-
-    ids = table["customer_id"].unique(maintain_order=True)
-    rows = ChoiceRows.of(
-        matrix(table["gain_cents"], np.nan, np.float64), matrix(table["cost_cents"], np.nan, np.float64),
-        units_NK=matrix(table["units"], np.nan, np.float64) if units else None,
-        offer_NK=np.zeros((n, k), np.int32) if code is None else matrix(code, 0, np.int32),
-        key_N=np.fromiter((hash_int(customer) for customer in ids), np.uint64, n),
-    )  # fmt: skip
-    masks = tuple(
-        Mask(np.ones(1, np.bool_), kinds[name].to_numpy() if kinds.height else np.zeros(1, np.bool_)) for name in names
-    )
-    return CandidateMatrix(rows, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
-
-
-def _covers(candidates: pl.DataFrame, limits: Sequence[Limit]) -> list[pl.Expr]:
-    """For each limit, true for the candidates it covers; ConfigError if one names no column or nothing in it."""
-    known: dict[str, set[str]] = {}
-    for limit in limits:
-        if limit.labels:
-            raise ConfigError(f"limit {limit.name!r}: labels belong to arrays; on a table use where")
-        for column, wanted in _where(limit).items():
-            if column not in candidates.columns:
-                near = get_close_matches(column, candidates.columns, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
-                raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
-            if isinstance(candidates.schema[column], pl.List):
-                continue  # who is in a list changes from month to month
-            if column not in known:
-                known[column] = set(candidates[column].unique().drop_nulls().cast(pl.String))
-            strange = [value for value in wanted if value not in known[column]]
-            if strange and candidates.height:
-                some = ", ".join(sorted(known[column])[:8])
-                raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
-    return [_named(limit, candidates.schema) for limit in limits]
-
-
-def _where(limit: Limit) -> dict[str, tuple[str, ...]]:
-    """Column to the values that a limit covers, as text."""
-    where = {column: tuple(map(str, values)) for column, values in limit.where.items()}
-    return where | ({"offer_id": tuple(map(str, limit.offers))} if limit.offers else {})
-
-
-def _named(limit: Limit, schema: Mapping[str, pl.DataType]) -> pl.Expr:
-    """True for the rows a limit covers: those with one of the values, in a column of lists with one among them."""
-    covers = pl.lit(True)
-    for column, wanted in _where(limit).items():
-        if isinstance(schema[column], pl.List):
-            among = pl.col(column).list.set_intersection(pl.lit(list(wanted), pl.List(pl.String))).list.len() > 0
-        else:
-            among = pl.col(column).cast(pl.String).is_in(list(wanted))
-        covers &= among.fill_null(False)
-    return covers
-
-
-def check(candidates: pl.DataFrame, units: bool = False) -> None:
-    """InputError naming the column and the first bad rows."""
-    for name, dtype in {**NEEDED, **({"units": pl.Float64} if units else {})}.items():
-        if candidates.schema.get(name) != dtype:
-            has = f"type {candidates.schema[name]}" if name in candidates.columns else "missing"
-            raise InputError(f"candidates.{name}: {has}, expected {dtype.__name__}; see docs/tables.md")
-    bad = {
-        "cost_cents is negative": pl.col("cost_cents") < 0,
-        "gain_cents is infinite": pl.col("gain_cents") == float("inf"),
-        "customer_id or offer_id is missing": pl.col("customer_id").is_null() | pl.col("offer_id").is_null(),
-        "the pair occurs twice": pl.struct("customer_id", "offer_id").is_duplicated(),
-    }
-    for rule, broken in bad.items():
-        rows = candidates.filter(broken.fill_null(False)).select(NEEDED.keys())
-        if rows.height:
-            raise InputError(f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}")
 
 
 class ShopLimits(NamedTuple):
@@ -558,7 +475,8 @@ class ShopLimits(NamedTuple):
     stated: tuple[Limit, ...]
 
     def at(self, candidates: pl.DataFrame, budget_cents: float) -> list[Limit]:
-        """All limits at a budget. An offer on two categories counts in full for each."""
+        """All limits at a budget, of candidates or their `scopes`. An offer on two categories counts in full for
+        each."""
         if self.category_share >= 1:
             return [*self.stated]
         holds: dict[str, list[str]] = {}
@@ -577,27 +495,23 @@ class ShopLimits(NamedTuple):
         own = sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
         return found.price + self.category_share * own
 
-    def curve(self, candidates: pl.DataFrame, budget_cents: float, seed: int) -> pl.DataFrame:
+    def curve(self, offers: OpenOffers, budget_cents: float, seed: int) -> pl.DataFrame:
         """FRONTIER: the best plan at each budget under the same limits, solved point by point where there are any: one
-        of them is the plan's own.
+        of them is the plan's own. `offers` are laid out for these limits.
 
         With `boost_cents`, what strategic rules add to gains before the choice, the curve has the gains without it;
         its price is what the next budget adds to them for each cent more, and `choice_price` that of the choice.
         """
-        if candidates.is_empty():
-            return pl.DataFrame(schema=FRONTIER)
-        boosted = "boost_cents" in candidates.columns
-        if boosted:
-            candidates = candidates.with_columns(pl.col("gain_cents") + pl.col("boost_cents").fill_null(0.0))
-        whole = frontier(candidates)
+        whole = frontier_of(offers)
         top = whole["cost_cents"].to_numpy().max()
-        if (self.category_share >= 1 and not self.stated and not boosted) or top <= 0:
+        if (self.category_share >= 1 and not self.stated and not offers.boosted) or top <= 0:
             return whole.select(list(FRONTIER))
         steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
         if any(COLUMN in limit.where for limit in self.stated):
             steps = steps[1::2]  # a point takes longer, and a few offers cannot be shared out among groups at all
         budgets = sorted({*(top * steps).round().astype(int).tolist(), min(round(budget_cents), round(top))})
-        solved = at_budgets(candidates, budgets, lambda budget: self.at(candidates, budget), seed=seed)
+        scopes = offers.scopes if self.category_share < 1 else pl.DataFrame()
+        solved = at_budgets(offers, budgets, lambda budget: self.at(scopes, budget), seed=seed)
         rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
         for budget, some in zip(budgets, solved, strict=True):
             if some is None:  # so little money cannot keep a limit that says at least
@@ -606,7 +520,7 @@ class ShopLimits(NamedTuple):
             treated, bound = found.treated, found.bound - added
             rows.append((float(budget), found.gain - added, found.cost, self.worth(found), treated, bound))
         line = pl.DataFrame(rows, schema=FRONTIER, orient="row")
-        if not boosted:
+        if not offers.boosted:
             return line
         next_gain, next_cents = (pl.col(name).diff().shift(-1) for name in ("gain_cents", "budget_cents"))
         return line.with_columns(price=(next_gain / next_cents).fill_null(0.0), choice_price=pl.col("price"))

@@ -33,6 +33,7 @@ FIRST_CLIP, SECOND_CLIP = len(BLOCKS) ** 0.5, 2**0.5  # each block of a customer
 REACH = 3.0  # log of how far a target's price is from the usual line's, at most
 SURE = 2.0  # times the noise, below which a count is taken for noise
 MOST_LINES, MOST = 300_000, 5_000  # of the made-up log
+TRIES = 5  # of a target that an order does not have yet
 PUBLIC = 1_000_000  # lines of a target and week, where nothing of them is known but one share
 WHO = "stand-in {:05d}"
 
@@ -205,7 +206,7 @@ def made_up_log(sums: ShopSums, targets: CatalogueTargets, span: LogSpan, seed: 
         days = np.sort(np.r_[ends[: orders_C[c]], between])
         order_L = np.repeat(np.arange(orders_C[c]), 1 + rng.poisson(max(size_C[c] - 1, 0), orders_C[c]))
         lines = len(order_L)
-        target_L = _urn(rng.choice(len(share), lines, p=share), theta_C[c], rng)
+        target_L = _urn(rng.choice(len(share), lines, p=share), order_L, theta_C[c], rng)
         parts.append((np.full(lines, c), order_L, days[order_L].astype(np.int64), target_L))
     for target in np.setdiff1d(np.arange(len(share)), np.concatenate([part[-1] for part in parts])):
         parts.append((np.array([target % many]), np.array([-1]), np.array([span.first_ms]), np.array([target])))
@@ -250,11 +251,20 @@ def _drawn(rng: np.random.Generator, value_B: Real, count_B: Real, many: int) ->
     return np.asarray(rng.choice(value_B, many, p=count_B / count_B.sum()))
 
 
-def _urn(new_L: NDArray[np.int64], theta: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choices that come back: a new target with probability theta / (theta + number before), else one of those."""
-    found, at = new_L.tolist(), np.arange(len(new_L))
-    again = rng.random(len(new_L)) >= theta / (theta + at)
-    before = (rng.random(len(new_L)) * at).astype(int)
-    for place in np.flatnonzero(again):
-        found[place] = found[before[place]]
+def _urn(
+    new_L: NDArray[np.int64], order_L: NDArray[np.int64], theta: float, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Choices that come back: a new target with probability theta / (theta + number before), else one of those; if the
+    order has it already, another one of those is tried, and at last a new one is taken.
+    """
+    found, at, many = new_L.tolist(), np.arange(len(new_L)), TRIES + 1
+    again = (rng.random(len(new_L)) >= theta / (theta + at)).tolist()
+    before = (rng.random((len(new_L), many)) * at[:, None]).astype(int).tolist()
+    order, has = -1, set[int]()
+    for place, mine in enumerate(order_L.tolist()):
+        if mine != order:
+            order, has = mine, set()
+        if again[place]:
+            found[place] = next((found[k] for k in before[place] if found[k] not in has), found[place])
+        has.add(found[place])
     return np.array(found, np.int64)

@@ -468,6 +468,11 @@ class Plan:
         text = "select customer_id, offer_id, charge_cents from rows semi join mine using (customer_id)"
         return fetch(query(text, rows=rows, mine=mine))
 
+    def decision_of(self, customer_id: str) -> pl.DataFrame:
+        """DECISIONS of one customer: a row, none for who is not in the plan."""
+        mine, rows = pl.DataFrame({"customer_id": [customer_id]}), self.store.table("decisions")
+        return fetch(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
+
     @cached_property
     def targets(self) -> pl.DataFrame:
         """target and kind, each pair once: all that some candidate is an offer on."""

@@ -37,12 +37,16 @@ NOT_PRIVATE = (
      "工作文件夹、报告与控制台中的表：为精确值，仅供店铺内部使用，请勿公开"),
     ("the catalogue, the first and the last day of the log: taken for the shop's own knowledge",
      "商品目录、日志的起止日期：视为店铺自身的信息"),
+    ("segments by rank, such as the best tenth: their border is exact",
+     "按排名划分的人群（如前十分之一）：其界限为精确值"),
     ("the verdict of `promolift learn` beside the private effect: exact, for the shop alone",
      "promolift learn中私密效果以外的结论：为精确值，仅供店铺内部使用"),
 )  # fmt: skip
 LEFT_OUT = (
     ("the discount response (stated prior instead) and who redeems coupons",
      "折扣反应（以设定的先验代替）与优惠券核销模型"),
+    ("views, carts and coupons of others (the made-up customers buy, and do nothing else)",
+     "他人的浏览、加购与用券（虚构客户只有购买行为）"),
     ("trees of purchases and of next baskets (counts instead)", "购买与下一购物篮的提升树（以计数代替）"),
     ("offers beyond the menu, tests, limits of the plan, and what draws taught",
      "菜单以外的优惠、测试、计划限额，以及由随机分配学到的结果"),

@@ -99,6 +99,13 @@ class Clean:
         """CUSTOMERS; no rows in a folder that never held any."""
         return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
 
+    def people_of(self, customer_ids: pl.Series) -> pl.DataFrame:
+        """CUSTOMERS, those of them that are asked for."""
+        if not self.store.has("customers"):
+            return CUSTOMERS.empty()
+        mine = pl.DataFrame({"customer_id": customer_ids.unique()})
+        return fetch(run("from kept semi join mine using (customer_id)", kept=self.customers, mine=mine))
+
     @cached_property
     def personal(self) -> pl.DataFrame:
         """customer_id, personal: false for who refused personal decisions, by a column of that name; null: not said."""

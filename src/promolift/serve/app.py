@@ -40,6 +40,7 @@ from promolift.serve.routes import (
     cart,
     data,
     experiments,
+    flags,
     lists,
     money,
     notes,
@@ -98,7 +99,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes):
+    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes, flags):
         app.include_router(each.router)
     _operations(app, server)
     describe(app, routes)

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import secrets
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -388,10 +389,12 @@ def read(path: Path) -> Archive:
     try:
         raw = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):
+                raise zipfile.BadZipFile("a file in it is compressed")  # so that none unpacks to more than came
             names = archive.namelist()
             every = {name: archive.read(name) for name in names}
         manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST))
-    except (OSError, zipfile.BadZipFile, KeyError, ValidationError, RuntimeError, NotImplementedError) as error:
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})") from None
     if manifest.form != FORM:
         raise InputError(f"{path}: is of form {manifest.form}; this version reads form {FORM}")

@@ -34,6 +34,7 @@ DECIDE_PATHS = frozenset(
         "/v1/codes:validate",
     }
 )
+FLAG_PATHS = "/ofrep/v1/evaluate/flags"  # and one flag below it
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json"})
 SEALED, NONCE_BYTES = "sealed:", 16
 
@@ -59,7 +60,8 @@ def needed(method: str, path: str) -> Scope | None:
         return None
     if path in EVENT_PATHS:
         return "write"
-    till = method == "POST" and (path in DECIDE_PATHS or path.partition(":")[0] in DECIDE_PATHS)
+    decides = path in DECIDE_PATHS or path.partition(":")[0] in DECIDE_PATHS or path.startswith(FLAG_PATHS)
+    till = method == "POST" and decides
     return "decide" if till else "admin"
 
 

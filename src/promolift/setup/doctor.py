@@ -18,7 +18,9 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "serve": ("the server, its ledger, the console", 50),
     "postgres": ("the ledger on PostgreSQL", 15),
     "warehouse": ("a warehouse as source and sink", 27),
+    "agents": ("agents may ask, by the Model Context Protocol", 15),
     "cloud": ("work folders in object storage", 16),
+    "privacy": ("a private encoder: counts what its steps tell; with torch, which it needs", 660),
     "cluster": ("many machines, by Ray", 250),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
@@ -74,6 +76,7 @@ def wanted_by(config: Config) -> dict[str, str]:
     asked = {
         "deep": ("encoder.depth", config.encoder.depth > 0),
         "llm": ("message.writer", config.message.writer in ("local", "remote")),
+        "privacy": ("privacy.epsilon", config.privacy.epsilon is not None and config.encoder.depth > 0),
         "warehouse": ("warehouse.driver", any(file.query for file in config.data.files.values())),
         "cluster": ("engine.kind", config.engine.kind == "ray"),
         "demo": ("data.source", config.data.source == "complete-journey"),

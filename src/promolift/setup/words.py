@@ -13,8 +13,8 @@ from promolift.deliver.files import safe_cells
 from promolift.errors import ConfigError, InputError
 from promolift.message import ANGLES, Channel, Known, Pool
 from promolift.message import pool as pools
-from promolift.message.drafts import OFFER_RULE
-from promolift.message.pool import of_draft, of_text
+from promolift.message.drafts import OFFER_RULE, Draft
+from promolift.message.pool import PoolText, of_draft, of_text
 from promolift.results.job import StepSummary
 from promolift.results.shop import Offers
 from promolift.store import Store
@@ -58,6 +58,20 @@ def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
     cost = sum(each.cost_cents for each in written)
     head = f"{len(found) - len(faulty)} drafts wait for `promolift words judge`, {len(faulty)} are faulty."
     return _summary(config, pool, "\n".join([head, *failed[:SHOWN], *faulty[:SHOWN]]), cost_cents=cost)
+
+
+def suggest(config: Config, angle: message.Angle, language: Language, draft: Draft, writer: str) -> StepSummary:
+    """Lint a text that `writer` made and keep it as a draft: it is sent when judge and person have said yes.
+
+    InputError where the pool has these words already, so that nobody's yes is taken back.
+    """
+    if draft.text_id in {text.text_id for text in _pool(config).texts}:
+        raise InputError("the pool has these words already; `promolift words review` shows where they stand")
+    text = pools.linted(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
+                                 **vars(draft)))  # fmt: skip
+    pool = _keep(config, _pool(config).merged([text]))
+    said = f"faulty: {text.why}" if text.state == "faulty" else "a draft; `promolift words review` shows it to a person"
+    return _summary(config, pool, f"{text.text_id}: {said}", text_id=text.text_id, state=text.state)
 
 
 def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
@@ -137,16 +151,26 @@ def import_(config: Config, file: Path, by: str) -> StepSummary:
 
 
 def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSummary:
-    """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured."""
+    """Read the texts of a file against planned offers, as `check_texts` does."""
+    return check_texts(config, store, _texts(file, asked.offer), asked, str(file))
+
+
+def check_texts(
+    config: Config, store: Store, texts: Sequence["TextOf"], asked: TextCheck, where: str
+) -> StepSummary:  # fmt: skip
+    """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured.
+
+    `where` they stand is for the errors.
+    """
     if asked.channel not in get_args(Channel):
         raise InputError(f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}")
     offers = Offers.load(store).by_id
     lines, figures, bad, waits = [], [], 0, 0
-    for number, (text, offer_id) in enumerate(_texts(file, asked.offer), 1):
+    for number, (text, offer_id) in enumerate(texts, 1):
         if offer_id not in offers:
             some = "".join(f"\n  {each} ({message.offer_words(offers[each], 'en')})" for each in sorted(offers)[:SHOWN])
             what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
-            raise InputError(f"{file}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}")
+            raise InputError(f"{where}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}")
         offer = offers[offer_id]
         language = _language(text, asked.language)
         rules = message.broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
@@ -181,20 +205,22 @@ def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool
     return message.judge([of_text(text, offer, language, Known())], _model(config))[0].fit
 
 
-class _TextOf(NamedTuple):
+class TextOf(NamedTuple):
+    """A text and the id of the offer that it is about, None where nobody said."""
+
     text: str
     offer_id: str | None
 
 
-def _texts(file: Path, offer: str | None) -> list[_TextOf]:
+def _texts(file: Path, offer: str | None) -> list[TextOf]:
     if file.suffix.lower() != ".csv":
         try:
-            return [_TextOf(file.read_text(encoding="utf-8").strip(), offer)]
+            return [TextOf(file.read_text(encoding="utf-8").strip(), offer)]
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: cannot be read ({error})") from None
     rows = _table(file, ("text",) if offer else ("text", "offer_id"), typed=False)
     ids = rows["offer_id"] if "offer_id" in rows.columns else pl.Series([offer] * rows.height)
-    return [_TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
+    return [TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
 
 
 def _table(file: Path, needed: Sequence[str], typed: bool = True) -> pl.DataFrame:

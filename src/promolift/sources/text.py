@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def chunks(path: Path) -> Iterator[bytes]:
         with open_bytes(path) as file:
             while piece := file.read(CHUNK):
                 yield piece
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
         raise InputError(f"{path}: cannot be read to its end ({error}); copy or download it again") from None
 
 

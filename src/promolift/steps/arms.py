@@ -36,7 +36,7 @@ from promolift.learn.arms import (
 )
 from promolift.results.arms import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
 from promolift.results.job import Job, Moments, daily_sales
-from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
+from promolift.results.parts import CustomerParts, PartShelf, Recorded, record, recorded
 from promolift.results.segments import members
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
@@ -392,7 +392,8 @@ def _drawn(
         marked = _marked(mine, known_now)
         return Settled(marked, deliver.records(Board.of(marked, consent), own_terms, at.asof))
 
-    made = recorded(map(draw, rows), shelf, "given" if terms.effects else "test")
+    name = "given" if terms.effects else "test"
+    made = recorded((record(draw(part), shelf, name, n) for n, part in enumerate(rows)), shelf, name)
     arms = arms.with_columns(pl.when(test | (pl.col("state") != "test")).then("state").otherwise(pl.lit("closed")))
     draws = kept_draws(job, at, arms, paid, own_terms, people)
     note = _note(job, at, arms, paid, made, budget, known, people)

@@ -137,8 +137,7 @@ def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, Members
 
 def trained(job: Job, h: "Histories", made_up: "Histories | None", day: float) -> "LearnedEncoder":
     """An encoder learned as the shop's own, kept nowhere and in no ledger."""
-    from promolift.profile.encoder_private import PrivateSteps, fit_private
-    from promolift.profile.encoder_train import fit_encoder
+    from promolift.profile.encoder_train import PrivateSteps, fit_encoder, fit_private
 
     settings = forecast.settings_of(job)
     if made_up is None:

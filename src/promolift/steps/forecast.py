@@ -202,7 +202,7 @@ class StepNoise(NamedTuple):
 
 def private_steps(job: Job) -> StepNoise:
     """What the budget allows."""
-    from promolift.profile.encoder_private import RATE, steps_of
+    from promolift.profile.encoder_train import RATE, steps_of
 
     steps = steps_of(job.config.encoder.epochs)
     return StepNoise(steps, stated(job).step_noise(RATE, steps))
@@ -211,7 +211,7 @@ def private_steps(job: Job) -> StepNoise:
 def learned_privately(job: Job, h: "Histories", made_up: "Histories", day: float) -> "LearnedEncoder":
     """The encoder whose every step on these customers is in the ledger: kept from an earlier run, or trained anew."""
     from promolift.profile.encoder_forecast import LearnedEncoder
-    from promolift.profile.encoder_private import RATE, PrivateSteps, fit_private
+    from promolift.profile.encoder_train import RATE, PrivateSteps, fit_private
 
     choice, store, budget, settings = job.config.encoder, job.store, stated(job), settings_of(job)
     about = known_sums(store).customers

@@ -96,7 +96,7 @@ def set_scene(job: Job) -> Scene:
         goods=goods,
         items=items,
         stated=job.clean.people.select("customer_id") if private else stated_attributes(job),
-        channels=tuple(channels),
+        channels=("",) if private else tuple(channels),  # a name of none: the made-up customers have none
         voice=Voice(partial(money, currency=job.config.shop.currency), names),
         shelves=shelves,
         shelf_IG=shelf_IG,

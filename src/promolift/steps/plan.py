@@ -1,10 +1,13 @@
 """Step 4: profiles and models in; the Plan out: what every offer adds, who gets which, and the record of each decision.
 
-Every number is made here once: the release serves it, the report shows it and learning judges it as it stands.
+Every number is made here once: the release serves it, the report shows it and learning judges it as it stands. Of many
+customers candidates lie on disk in parts; the choice is made by rounds over them, and each part's records where it is.
 """
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +16,13 @@ from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate import FairLimit, strategic
-from promolift.allocate.core import sides
+from promolift.allocate.core import Allocation
 from promolift.allocate.fairness import same_for_all_offers
+from promolift.allocate.rules import sides
 from promolift.allocate.settings import StrategicRule
+from promolift.allocate.solver import plan_of
 from promolift.deliver import ReleaseTerms
-from promolift.deliver.settle import STEP, Settled, Spending, even_cost, settled, spending
+from promolift.deliver.settle import STEP, Spending, even_cost, settled, spending
 from promolift.errors import BudgetError, ConfigError, SupportError
 from promolift.hashing import hash_units
 from promolift.message import is_couponable, is_sensitive
@@ -30,7 +35,16 @@ from promolift.results.approved import approved, taken_over
 from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, mapped, moments
-from promolift.results.parts import CustomerParts, PartShelf, Recorded, recorded
+from promolift.results.parts import (
+    CustomerParts,
+    PartShelf,
+    Recorded,
+    RecordedPart,
+    ShelvedOffers,
+    chosen_in,
+    record,
+    recorded,
+)
 from promolift.results.plan import FairPlan, FairUse, Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.tables import EVERYBODY, Among
 from promolift.results.why import FEW, why
@@ -84,19 +98,26 @@ class Offered(NamedTuple):
     for_test: CustomerParts | None = None
 
 
-class Audience(NamedTuple):
-    """Who may be given what: everybody's consent, those who get nothing whatever pays, what is open to the rest, and
-    the limits on how it may be shared among their groups.
+@dataclass(frozen=True)
+class Audience:
+    """Who may be given what: how many customers, how many of them are barred or held out, who (`people`: customer_id,
+    may_send, reason, held, in parts), the limits on how offers may be shared among their groups, and what is open.
 
-    `free` has the columns that the choice weighs and no more; where no limit or rule prefers one offer to another, only
-    the rows that some price makes a customer's best.
+    `offers` have the columns that the choice weighs and no more; where no limit or rule prefers one offer to another,
+    only the rows that some price makes a customer's best.
     """
 
-    consent: pl.DataFrame
-    barred: pl.Series
-    held: pl.Series
-    free: pl.DataFrame
-    fair: tuple[FairLimit, ...] = ()
+    people: CustomerParts
+    customers: int
+    barred: int
+    held: int
+    fair: tuple[FairLimit, ...]
+    offers: ShelvedOffers
+
+    @cached_property
+    def consent(self) -> pl.DataFrame:
+        """Of everybody, in one frame."""
+        return self.people.together(lambda part: part.drop("held")).sort("customer_id")
 
 
 class PlanDecisions(NamedTuple):
@@ -129,23 +150,28 @@ def offered(job: Job, at: Moments, shelf: PartShelf, share: float) -> Offered:
     made = candidates(scene, Among(share=share))
     parts: Iterable[ShelvedPart]
     if share == 1:
-        parts = [shelved(shelf, 0, made.rows)]
+        parts = [shelved(shelf, 0, scene.grouped(made.rows))]
     else:  # the sample was for the lines alone
         parts = mapped(job, candidates_of, range(len(job.profiled.parts)), scene.shared(), made.beyond, shelf)
     made = made._replace(rows=made.rows.clear())
     found = [*parts]
     size, seen = sum(each.size for each in found), [each.levels for each in found]
-    floor, every = evidence_floor(job, *seen), shelf.parts("candidates").then(scene.grouped)
+    floor, every = evidence_floor(job, *seen), shelf.parts("candidates")
     job.tell("plan", 0.6, f"effect of {size:,} candidates")
     if private(job):
         budget = budget_cents(job, at)
-        every = every.then(lambda rows: close_dear(rows, most_cents(job, budget)))
+        every = every.then(partial(close_dear, most_cents=most_cents(job, budget)))
     known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
     if job.config.plan.trial is not True and not (known and known.effects):
-        known_well = every.then(lambda rows: close_small(close_weak(rows, floor), job.config.rules.least_gain_cents))
+        known_well = every.then(partial(closed, floor=floor, least_gain_cents=job.config.rules.least_gain_cents))
     for_test = every if job.config.plan.trial == "auto" else None
-    valued = known_well.then(lambda rows: strategic.with_risk(rows, job.config.plan.risk))
+    valued = known_well.then(partial(strategic.with_risk, risk=job.config.plan.risk))
     return Offered(valued, floor, made.menu, for_test)
+
+
+def closed(rows: pl.DataFrame, floor: str, least_gain_cents: float) -> pl.DataFrame:
+    """Candidates, those closed that are known too little of or gain too little."""
+    return close_small(close_weak(rows, floor), least_gain_cents)
 
 
 class ShelvedPart(NamedTuple):
@@ -158,7 +184,7 @@ class ShelvedPart(NamedTuple):
 def candidates_of(job: Job, number: int, shared: SharedScene, found: NewLines | None, shelf: PartShelf) -> ShelvedPart:
     """The candidates of one part of the customers put on the shelf."""
     scene = CandidateScene(job, moments(job), shared)
-    return shelved(shelf, number, candidates(scene, job.profiled.parts[number], found).rows)
+    return shelved(shelf, number, scene.grouped(candidates(scene, job.profiled.parts[number], found).rows))
 
 
 def shelved(shelf: PartShelf, number: int, rows: pl.DataFrame) -> ShelvedPart:
@@ -241,8 +267,10 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
             "privacy.epsilon: the approved release holds what draws taught, learned from exact figures of customers; "
             "give the campaign another name (plan.campaign), or leave privacy.epsilon out"
         )
-    free_of_rules, some = some, some._replace(rows=ruled(some.rows, job.config.strategic))
-    audience = audience_of(job, some.rows, terms)
+    if len(some.rows) == 1:  # nothing to part
+        shelf = PartShelf({})
+    free_of_rules, some = some, some._replace(rows=ruled(job, some.rows, job.config.strategic, shelf))
+    audience = audience_of(job, some.rows, terms, shelf)
     limited = bool(plan.limits or audience.fair or private(job))  # these leave no room for a test
     arms: ArmPlan | None = None
     if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
@@ -263,11 +291,11 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
     job.tell("plan", 0.9, "other budgets")
     note = summary(job, some, audience, budget, made)
     if arms is None:
-        costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
+        costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found, shelf)
         note = note.model_copy(update={"strategic": costs})
     if audience.fair or job.config.fairness.excluded:
         note = note.model_copy(update={"fairness": fairness(job, audience, budget, made)})
-    frontier = limits_of(job, fair=audience.fair).curve(strategic.careful(audience.free), budget, job.config.plan.seed)
+    frontier = limits_of(job, fair=audience.fair).curve(audience.offers, budget, job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or limited):
         proposed = proposed_test(job, at, some, audience, terms, budget, shelf)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
@@ -282,12 +310,20 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
     return Plan.keep(job.store, note, Tables(records.rows, records.chosen, records.decisions, frontier))
 
 
-def ruled(rows: CustomerParts, rules: Sequence[StrategicRule]) -> CustomerParts:
+def ruled(job: Job, rows: CustomerParts, rules: Sequence[StrategicRule], shelf: PartShelf) -> CustomerParts:
     """Candidates with the strategic rules applied; what a pin has to outbid is that of everybody."""
     if not rules:
         return rows
-    most = strategic.BestUse.of(*rows) if any(rule.rule == "pin" for rule in rules) and len(rows) > 1 else None
-    return rows.then(lambda part: strategic.with_rules(part, rules, most))
+    most = None
+    if any(rule.rule == "pin" for rule in rules) and len(rows) > 1:
+        found = [*shelf.each(job, len(rows), best_use, rows)]
+        most = strategic.BestUse(*map(max, zip(*found, strict=True)))
+    return rows.then(partial(strategic.with_rules, rules=rules, most=most))
+
+
+def best_use(job: Job, number: int, rows: CustomerParts) -> strategic.BestUse:
+    """What a pin has to outbid in one part."""
+    return strategic.BestUse.of(rows.part(number))
 
 
 class Sentences(NamedTuple):
@@ -335,32 +371,52 @@ def first_test(
     return None
 
 
-def audience_of(job: Job, rows: CustomerParts, terms: ReleaseTerms) -> Audience:
+class PeopleCounts(NamedTuple):
+    """How many customers a part has, and how many of them are barred or held out."""
+
+    customers: int
+    barred: int
+    held: int
+
+
+def audience_of(job: Job, rows: CustomerParts, terms: ReleaseTerms, shelf: PartShelf) -> Audience:
     """Who may be given an offer, and which are open to them; gains as the choice takes them."""
-    people = rows.together(lambda part: part.select(pl.col("customer_id").unique()))["customer_id"]
-    consent = consents(job, people)
-    barred = consent.filter(~pl.col("may_send"))["customer_id"]
-    held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
-    audience = Audience(consent, barred, held, pl.DataFrame())
-    audience = audience._replace(fair=fair_to(job, rows, audience))
-    return audience._replace(free=weighed(rows, audience, limits_of(job, fair=audience.fair)))
+    counted = PeopleCounts(*map(sum, zip(*shelf.each(job, len(rows), people_of, rows, terms, shelf), strict=True)))
+    fair = fair_to(job, rows, shelf)
+    offers = weighed(job, rows, limits_of(job, fair=fair), shelf, "free")
+    return Audience(shelf.parts("people"), *counted, fair, offers)
 
 
-def fair_to(job: Job, rows: CustomerParts, audience: Audience) -> tuple[FairLimit, ...]:
+def people_of(job: Job, number: int, rows: CustomerParts, terms: ReleaseTerms, shelf: PartShelf) -> PeopleCounts:
+    """Who may be written to and who is held out of one part, put on the shelf."""
+    ids = rows.read(number)["customer_id"].unique()
+    people = consents(job, ids)
+    held = [deliver.in_holdout(who, terms) for who in people["customer_id"]]
+    people = people.with_columns(held=pl.Series(held, dtype=pl.Boolean))
+    shelf.put("people", number, people)
+    return PeopleCounts(people.height, int((~people["may_send"]).sum()), sum(held))
+
+
+def fair_to(job: Job, rows: CustomerParts, shelf: PartShelf) -> tuple[FairLimit, ...]:
     """The limits of fairness among those who may be written to, are not held out and not barred as a segment."""
     asked = job.config.fairness
     if not asked.limited:
         return ()
     nothing_for = [*job.config.rules.excluded_segments, *asked.excluded]
+    return allocate.fair_limits(pl.concat(shelf.each(job, len(rows), able_of, rows, shelf, nothing_for)), asked)
 
-    def able(part: pl.DataFrame) -> pl.DataFrame:
-        mine = part.unique("customer_id", maintain_order=True)
-        if nothing_for:
-            mine = mine.filter(~belongs(nothing_for).fill_null(False))
-        kept = pl.col("customer_id").is_in(pl.concat([audience.barred, audience.held]).implode())
-        return mine.filter(~kept).select("customer_id", "groups")
 
-    return allocate.fair_limits(rows.together(able), asked)
+def able_of(job: Job, number: int, rows: CustomerParts, shelf: PartShelf, nothing_for: Sequence[str]) -> pl.DataFrame:
+    """Those of one part with their groups."""
+    mine = rows.part(number).unique("customer_id", maintain_order=True)
+    if nothing_for:
+        mine = mine.filter(~belongs([*nothing_for]).fill_null(False))
+    return mine.join(able(shelf.get("people", number)), on="customer_id", how="semi").select("customer_id", "groups")
+
+
+def able(people: pl.DataFrame) -> pl.DataFrame:
+    """Those who may be given an offer."""
+    return people.filter("may_send", ~pl.col("held"))
 
 
 def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> FairPlan:
@@ -371,8 +427,8 @@ def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> 
     chosen = chosen.filter(pl.col("offer_id") != "none")
     cost = None
     if audience.fair and made.terms.policy_id != "trial":
-        rest = limits_of(job).at(audience.free, budget)
-        best = allocate.plan(strategic.preferred(audience.free), budget, rest, seed=job.config.plan.seed)
+        rest = limits_of(job).at(audience.offers.scopes, budget)
+        best = plan_of(audience.offers, budget, rest, seed=job.config.plan.seed)
         cost = max(gain_of(best) - gain_of(made.found), 0.0)
     uses = tuple(
         FairUse(
@@ -384,26 +440,41 @@ def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> 
     return FairPlan(uses=uses, excluded=job.config.fairness.excluded, cost_cents=cost)
 
 
-def weighed(rows: CustomerParts, audience: Audience, limits: allocate.ShopLimits) -> pl.DataFrame:
-    """What is open to those who may be given an offer, as `Audience.free`."""
+def weighed(job: Job, rows: CustomerParts, limits: allocate.ShopLimits, shelf: PartShelf, name: str) -> ShelvedOffers:
+    """What is open to those who may be given an offer, as `Audience.offers`, laid out for the limits."""
     columns = dict.fromkeys((*WEIGHED, *(column for limit in limits.stated for column in limit.where), "units"))
     plain = same_for_all_offers(limits.stated) and limits.category_share >= 1
-
-    def slim(part: pl.DataFrame) -> pl.DataFrame:
-        free = open_to(part.select(name for name in columns if name in part.columns), part["eligible"], audience)
-        return strategic.best_at_some_price(free) if plain and "boost_cents" not in part.columns else free
-
-    return rows.together(slim)
+    found = [*shelf.each(job, len(rows), weighed_part, rows, shelf, name, [*columns], plain)]
+    scopes = pl.concat(each.scopes for each in found).unique().sort("scope", "target")
+    return ShelvedOffers.laid(job, shelf, name, limits.at(scopes, 0), scopes, any(each.boosted for each in found))
 
 
-def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.DataFrame:
-    """The rows that are open to those who may be given an offer."""
-    kept = pl.col("customer_id").is_in(pl.concat([audience.barred, audience.held]).implode())
-    return rows.filter(eligible & (rows["offer_id"] != "none"), ~kept)
+class WeighedPart(NamedTuple):
+    """Scope and target of a part's open candidates, each pair once, and whether rules add to their gains."""
+
+    scopes: pl.DataFrame
+    boosted: bool
+
+
+def weighed_part(
+    job: Job, number: int, rows: CustomerParts, shelf: PartShelf, name: str, columns: Sequence[str], plain: bool
+) -> WeighedPart:
+    """What is open of one part, put on the shelf with the gains that the choice is made by."""
+    part = rows.part(number)
+    slim = part.select(column for column in columns if column in part.columns)
+    free, boosted = open_to(slim, part["eligible"], shelf.get("people", number)), "boost_cents" in part.columns
+    shelf.put(name, number, strategic.preferred(strategic.best_at_some_price(free) if plain and not boosted else free))
+    return WeighedPart(free.select("scope", "target").unique(), boosted)
+
+
+def open_to(rows: pl.DataFrame, eligible: pl.Series, people: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are open to those of `people` who may be given an offer."""
+    kept = pl.col("customer_id").is_in(able(people)["customer_id"].implode())
+    return rows.filter(eligible & (rows["offer_id"] != "none"), kept)
 
 
 def rule_costs(
-    job: Job, rows: CustomerParts, audience: Audience, budget: int, found: allocate.AllocatedOffers
+    job: Job, rows: CustomerParts, audience: Audience, budget: int, found: allocate.AllocatedOffers, shelf: PartShelf
 ) -> tuple[RuleCost, ...]:
     """What each strategic rule costs: the gain of the best plan without it, less that of the best with all of them.
 
@@ -411,25 +482,32 @@ def rule_costs(
     """
     rules, costs = job.config.strategic, []
     with_all = gain_of(found)
-    for rule in rules:
+    for at, rule in enumerate(rules):
         others = tuple(each for each in rules if each != rule)
         stated = limits_of(job, others, audience.fair)
-        free = weighed(ruled(rows, others), audience, stated)
-        limits = stated.at(free, budget)
-        best = allocate.plan(strategic.preferred(free), budget, limits, seed=job.config.plan.seed)
-        mine = found.chosen.filter(strategic.covered_by(rule))
-        able = sum(
-            open_to(part, part["eligible"], audience).filter(strategic.covered_by(rule))["customer_id"].n_unique()
-            for part in rows
-        )
+        offers = weighed(job, ruled(job, rows, others, shelf), stated, shelf, f"without rule {at}")
+        best = plan_of(offers, budget, stated.at(offers.scopes, budget), seed=job.config.plan.seed)
         costs.append(
             RuleCost(
-                name=rule.name, rule=rule.rule, given=mine.height, able=able,
+                name=rule.name, rule=rule.rule, given=sum(found.each(partial(covered_rows, rule))),
+                able=sum(shelf.each(job, len(rows), able_to_get, rows, shelf, rule)),
                 cost_cents=max(gain_of(best) - with_all, 0.0),
                 price=0.0 if found.added_cents else found.allocation.multipliers.get(rule.name, 0.0),
             )
         )  # fmt: skip
     return tuple(costs)
+
+
+def covered_rows(rule: StrategicRule, rows: pl.DataFrame) -> int:
+    """How many candidates a rule is about."""
+    return rows.filter(strategic.covered_by(rule)).height
+
+
+def able_to_get(job: Job, number: int, rows: CustomerParts, shelf: PartShelf, rule: StrategicRule) -> int:
+    """How many customers of a part can get an offer that a rule is about."""
+    part = rows.part(number)
+    free = open_to(part, part["eligible"], shelf.get("people", number))
+    return free.filter(strategic.covered_by(rule))["customer_id"].n_unique()
 
 
 def gain_of(found: allocate.AllocatedOffers) -> float:
@@ -444,9 +522,9 @@ def worth_of(job: Job, audience: Audience, budget: int, found: allocate.Allocate
     limits = limits_of(job, fair=audience.fair)
     if not found.added_cents:
         return NextCent(found.allocation.price, limits.worth(found.allocation))
-    free = audience.free
-    offers, seed, near = strategic.preferred(free), job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
-    some = allocate.at_budgets(offers, near, lambda cents: limits.at(free, cents), seed=seed)
+    seed, near = job.config.plan.seed, [budget * (1 - NEAR), budget * (1 + NEAR)]
+    scopes = audience.offers.scopes
+    some = allocate.at_budgets(audience.offers, near, lambda cents: limits.at(scopes, cents), seed=seed)
     less, more = (gain_of(each or found) for each in some)
     slope = (more - less) / (near[1] - near[0]) if all(some) and budget else 0.0
     return NextCent(slope, slope)
@@ -460,24 +538,18 @@ def planned(
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
     draws keep all of them, nothing is drawn.
     """
-    offers = strategic.preferred(audience.free)
-    opened = (open_to(part.select(WEIGHED[:4]), part["eligible"], audience) for part in some.rows)
-    even = sum(map(even_cost, opened)) if terms.explore else 0.0
+    even = sum(shelf.each(job, len(some.rows), even_cost_of, some.rows, shelf)) if terms.explore else 0.0
 
     def spent(mine: Spending) -> PlanDecisions:
-        limits = limits_of(job, fair=audience.fair).at(audience.free, mine.budget_cents)
         if private(job):
-            found = allocate.at_price(offers, private_price(job, offers, budget), budget)
+            found = allocate.at_price(audience.offers, private_price(job, audience.offers, budget), budget)
+            limits = []
         else:
-            found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
+            limits = limits_of(job, fair=audience.fair).at(audience.offers.scopes, mine.budget_cents)
+            found = plan_of(audience.offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
-        picked = found.chosen.select(KEY)
-
-        def settle(part: pl.DataFrame) -> Settled:
-            wanted = picked.join(part.select("customer_id").unique(), on="customer_id", how="semi")
-            return settled(charged(part, limits, found), wanted, audience.consent, audience.held, own, at.asof)
-
-        return PlanDecisions(found, own, recorded(map(settle, some.rows), shelf, "plan"))
+        asked = some.rows, shelf, audience.offers.name, limits, found.allocation, own, at.asof
+        return PlanDecisions(found, own, recorded(shelf.each(job, len(some.rows), settled_part, *asked), shelf, "plan"))
 
     for part in (STEP**k for k in range(TRIES if terms.explore else 0)):
         with suppress(BudgetError):  # a limit that says at least may need the whole budget
@@ -487,12 +559,29 @@ def planned(
     return spent(Spending(float(budget), 0.0))
 
 
+def even_cost_of(job: Job, number: int, rows: CustomerParts, shelf: PartShelf) -> float:
+    """What it costs if everybody of one part draws evenly."""
+    part = rows.part(number)
+    return even_cost(open_to(part.select(WEIGHED[:4]), part["eligible"], shelf.get("people", number)))
+
+
+def settled_part(
+    job: Job, number: int, rows: CustomerParts, shelf: PartShelf, name: str, limits: list[allocate.Limit],
+    found: Allocation, terms: ReleaseTerms, asof_ms: int,
+) -> RecordedPart:  # fmt: skip
+    """The decisions of one part, put on the shelf."""
+    part, people = rows.part(number), shelf.get("people", number)
+    wanted = chosen_in(shelf, name, number, found.choice).select(KEY)
+    held, consent = people.filter("held")["customer_id"], people.drop("held")
+    return record(settled(charged(part, limits, found), wanted, consent, held, terms, asof_ms), shelf, "plan", number)
+
+
 def keeps(job: Job, audience: Audience, chosen: pl.DataFrame, budget: int) -> bool:
     """Whether what was decided for, draws included, keeps the budget, every limit that says at most, and fairness."""
     offers = chosen.filter(pl.col("offer_id") != "none")
     fair = not allocate.breaks(offers, [each.limit for each in audience.fair])
     within = float(offers["cost_cents"].sum()) <= budget and fair
-    return within and allocate.kept(offers, limits_of(job).at(audience.free, budget))
+    return within and allocate.kept(offers, limits_of(job).at(audience.offers.scopes, budget))
 
 
 def limits_of(
@@ -507,11 +596,11 @@ def limits_of(
     return allocate.ShopLimits(plan.category_share, (*map(allocate.Limit.read, plan.limits), *floors, *shares))
 
 
-def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.AllocatedOffers) -> pl.DataFrame:
+def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: Allocation) -> pl.DataFrame:
     """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, less what
     strategic rules add, of everybody.
     """
-    asked = allocate.charges(strategic.preferred(rows), limits, found.allocation)
+    asked = allocate.charges(strategic.preferred(rows), limits, found)
     charge = asked + rows["caution_cents"].fill_null(0.0) - strategic.boost(rows)
     return rows.with_columns(charge.alias("charge_cents"))
 
@@ -540,18 +629,19 @@ def summary(job: Job, some: Offered, audience: Audience, budget: int, made: Plan
         low, high = gain - reach, gain + reach
     customers, bound = given.height, found.bound - added
     held = int(given["holdout"].fill_null(False).sum())
-    able = customers - audience.barred.len() - held
+    able = customers - audience.barred - held
     listed = free = chosen  # a plan for many needs no reason
     if chosen.height < max(1.0, FEW * able):
-        listed = some.rows.together(lambda part: drawn_customers(part, WHOLE / max(customers, 1)))
-        free = open_to(listed, listed["eligible"], audience)
+        share = WHOLE / max(customers, 1)
+        listed = some.rows.together(lambda part: drawn_customers(part, share))
+        free = open_to(listed, listed["eligible"], audience.people.together(lambda part: drawn_customers(part, share)))
     with speaking("zh"):
         why_zh = tuple(why(job, listed, free, chosen, able))
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=audience.barred.len(), **worth_of(job, audience, budget, made.found)._asdict(),
+        barred=audience.barred, **worth_of(job, audience, budget, made.found)._asdict(),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
@@ -577,4 +667,4 @@ def drawn_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
     """customer_id, may_send, reason for everybody with a candidate."""
-    return may_send(customer_ids, job.clean.people, job.config.consent)
+    return may_send(customer_ids, job.clean.people_of(customer_ids), job.config.consent)

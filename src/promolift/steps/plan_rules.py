@@ -2,8 +2,11 @@
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from promolift import allocate
+from promolift.allocate.core import ChoiceRows
+from promolift.allocate.offers import OpenOffers
 from promolift.errors import SupportError
 from promolift.privacy.noise import clipped
 from promolift.results.job import Job, Moments
@@ -12,7 +15,7 @@ from promolift.results.privacy import known_sums, released, stated
 from promolift.sql import DAY_MS
 
 PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
-NOISY = 0.05
+NOISY, SAFE = 0.05, 2.0
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
@@ -51,20 +54,26 @@ def most_cents(job: Job, budget: int) -> float:
     return float(NOISY * budget / (noise * len(PRICES) ** 0.5))
 
 
-def private_price(job: Job, free: pl.DataFrame, budget: int) -> float:
-    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, one noise off it to be sure.
+def private_price(job: Job, offers: OpenOffers, budget: int) -> float:
+    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, SAFE noises off it to be sure.
 
     What a customer costs falls with the price: their parts between one price and the next are at most what one offer
     may cost, all together.
     """
     most = most_cents(job, budget)
-    part_NP = allocate.cost_at(free, PRICES)
-    part_NP[:, :-1] -= part_NP[:, 1:]
-    found = released(job, "price", "costs", clipped(part_NP, most).sum(axis=0), most)
+    total_P = sum(offers.rounds.each(costs_between, offers.codes, most), np.zeros(len(PRICES)))
+    found = released(job, "price", "costs", total_P, most)
     above = np.arange(len(PRICES), 0, -1)  # sums that the noise of a price adds up from
-    cost_P = np.cumsum(found.values[::-1])[::-1] + found.sd * np.sqrt(above)
+    cost_P = np.cumsum(found.values[::-1])[::-1] + SAFE * found.sd * np.sqrt(above)
     within = np.flatnonzero(cost_P <= budget)
     return PRICES[int(within[0])] if len(within) else PRICES[-1]
+
+
+def costs_between(rows: ChoiceRows, codes: int, most: float) -> NDArray[np.float64]:
+    """What customers cost between one price and the next, each of them at most `most` in all, summed."""
+    part_NP = allocate.cost_at(rows, codes, PRICES)
+    part_NP[:, :-1] -= part_NP[:, 1:]
+    return np.asarray(clipped(part_NP, most).sum(axis=0))
 
 
 def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:

@@ -64,6 +64,7 @@ class SharedScene(NamedTuple):
     resting: pl.DataFrame
     prices: pl.DataFrame | None
     segments: pl.DataFrame | None
+    groups: pl.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class CandidateScene:
     def shared(self) -> SharedScene:
         """What other processes need not read again."""
         prices = self.prices if self.job.profiled.has_interests(self.at.asof) else None
-        return SharedScene(self.resting, prices, self.segments if self.job.config.segment else None)
+        return SharedScene(self.resting, prices, self.segments if self.job.config.segment else None, self.groups)
 
     @cached_property
     def resting(self) -> pl.DataFrame:
@@ -100,6 +101,8 @@ class CandidateScene:
         """customer_id and the groups that limits of fairness name; None where there are none."""
         if not self.job.config.fairness.limited:
             return None
+        if self.known is not None:
+            return self.known.groups
         return as_list(fairness_groups(self.job, self.job.profiled.profiles(self.at.asof)))
 
     def grouped(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -528,6 +528,24 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
         (self.folder / name).mkdir(exist_ok=True)
         return Scratch(self.folder / name)
 
+    def put_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write arrays in one go under a name that no frame has, unless a lost worker has written them before."""
+        unfinished = self.folder / f".{uuid4().hex}"
+        unfinished.mkdir()
+        for key, array in arrays.items():
+            np.save(unfinished / f"{key}.npy", array)
+        try:
+            unfinished.rename(self.folder / name)
+        except OSError:
+            if not (self.folder / name).is_dir():
+                raise
+            shutil.rmtree(unfinished)
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Arrays that were put, read from the disk as far as they are looked at; writing to them changes no file."""
+        paths = (self.folder / name).glob("*.npy")
+        return {path.stem: np.asarray(np.load(path, mmap_mode="c")) for path in paths}
+
     def __getitem__(self, name: str) -> pl.DataFrame:
         """A frame; KeyError where there is none of that name."""
         if name not in self:

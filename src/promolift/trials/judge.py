@@ -38,7 +38,7 @@ MORE = 2.8  # standard errors that a gain must be worth to be shown with 80 % po
 class WithinBudget(NamedTuple):
     """A plan within a budget, the gains it was made by, and whether its customers had to be drawn at random."""
 
-    allocation: allocate.Allocation
+    allocation: allocate.SolvedRows
     gain_NK: Floats
     at_random: bool
 

@@ -1,0 +1,68 @@
+"""The plan's choice by rounds over parts on disk: the same to the bit by one process and two, one of them killed."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from same_tables import assert_same, ran, settings, tables
+
+from promolift.allocate import dual, solver
+from promolift.config import Config
+from promolift.engine import EngineSettings
+from promolift.results import parts
+from promolift.results.job import Job
+from promolift.results.parts import PartShelf
+from promolift.steps import plan
+
+LIMITS = ("count <= 40", "offer share: cost_share[scope=category] >= 0.2")
+
+
+def dies_once(job: Job, number: int, shelf: PartShelf, name: str, *more: Any) -> Any:
+    """What a round asks of a part; the worker that comes to part 2 in the third round is killed."""
+    seen = job.store.root / "rounds"
+    if number == 2:
+        with seen.open("a") as file:
+            file.write(".")
+        if len(seen.read_text()) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return on_slots(job, number, shelf, name, *more)
+
+
+on_slots = parts.on_slots
+
+
+@pytest.fixture(scope="module")
+def ready(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
+    """A small shop as far as its effects."""
+    folder = tmp_path_factory.mktemp("rounds")
+    config = settings(own_files, folder)
+    return config, ran(config, folder / "work", steps=("ingest", "profile", "effect"))
+
+
+@pytest.fixture
+def in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is few: all that is asked of customers is asked in rounds."""
+    monkeypatch.setattr(plan, "WHOLE", 20)
+    for module in (solver, dual):
+        monkeypatch.setattr(module, "GATHER", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limits", [(), LIMITS])
+@pytest.mark.usefixtures("in_rounds")
+def test_rounds_give_the_same_plan_by_two_processes_though_one_is_killed(
+    ready: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, ...]
+) -> None:
+    config, work = ready
+    config = config.model_copy(update={"plan": config.plan.model_copy(update={"limits": limits})})
+    for name in ("one", "two", "killed"):
+        shutil.copytree(work, tmp_path / name)
+    one = ran(config, tmp_path / "one", steps=("plan",))
+    assert tables(one)["tables/chosen.parquet"].height > 5
+    assert_same(one, ran(config, tmp_path / "two", EngineSettings(workers=2), ("plan",)))
+    monkeypatch.setattr(parts, "on_slots", dies_once)
+    assert_same(one, ran(config, tmp_path / "killed", EngineSettings(workers=2), ("plan",)))
+    assert len((tmp_path / "killed" / "rounds").read_text()) > 3

@@ -59,8 +59,9 @@ def bandit(random, sampler):
             np.searchsorted(items, mine["item_id"]), mine["click"], mine["propensity_score"], policy
         )
         earned, clicks = theirs["click"].mean(), theirs["click"].sum()
+        where = "all places" if place is None else f"place {place!s}"
         print(
-            f"sampler at {place or 'all'}: {value.value:.5f} ({value.low:.5f} to {value.high:.5f}), worth {value.rewarded:.0f} "
+            f"sampler at {where}: {value.value:.5f} ({value.low:.5f} to {value.high:.5f}), worth {value.rewarded:.0f} "
             f"clicks; it earned {earned:.5f} ({clicks} clicks): {'inside' if value.low <= earned <= value.high else 'OUTSIDE'}"
         )
 

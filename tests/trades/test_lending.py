@@ -181,6 +181,19 @@ def test_init_reads_a_bank_of_another_language_and_run_writes_plan_and_page(
     assert "Borrowing money costs money" in page
 
 
+def test_a_bank_that_protects_no_column_and_counts_terms_in_words_is_planned_for(tmp_path: Path) -> None:
+    path = bank(tmp_path, 1500)
+    rows = pl.read_csv(path, separator=";").with_columns(plazo=pl.format(" {} meses", "plazo"))
+    rows.drop("edad", "sexo", "zona").write_csv(path, separator=";")
+    start("finance", [path], tmp_path / "p.toml", False, TradeAnswers({}))
+    made = trade_of(tmp_path / "p.toml")
+    assert isinstance(made, LendingSettings)
+    assert (made.months, made.protected) == ("plazo", ())
+    found = run_lending(made, tmp_path)
+    assert found.gap is None
+    assert set(found.plan["months"]) <= {12.0, 24.0, 36.0}
+
+
 def test_other_verbs_say_that_a_trade_is_run(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text('[finance]\npath = "x.csv"\n')
     with pytest.raises(ConfigError, match=r"\[finance\] is the file of a trade, which `promolift run` works on"):

@@ -54,11 +54,9 @@ class BankCustomers:
 
     def part(self, rows: Ints) -> "BankCustomers":
         """Some of them."""
-        arrays: dict[str, Any] = {
-            name: getattr(self, name)[rows]
-            for name in ("rows", "who", "features", "groups", "taken_N", "defaulted_N", "amount_N", "months_N",
-                         "rate_N", "income_N")
-        }  # fmt: skip
+        names = ("rows", "who", "features", "taken_N", "defaulted_N", "amount_N", "months_N", "rate_N", "income_N")
+        arrays: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
+        arrays["groups"] = self.groups[rows] if self.groups.width else self.groups
         return replace(self, **arrays, block_N=None if self.block_N is None else self.block_N[rows])
 
     def __len__(self) -> int:
@@ -207,6 +205,10 @@ def _yes(path: Path, frame: pl.DataFrame, name: str | None, yes: str, role: str,
 def _numbers(path: Path, frame: pl.DataFrame, name: str | None, size: int) -> Floats:
     if name is None:
         return np.full(size, np.nan)
+    if frame[name].dtype == pl.String:  # "36 months"
+        first = frame[name].str.extract(r"(\d+(?:\.\d+)?)").cast(pl.Float64)
+        if first.null_count() == frame[name].null_count():
+            return first.fill_null(float("nan")).to_numpy().astype(np.float64)
     if not frame[name].dtype.is_numeric():
         raise InputError(f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}; give numbers")
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)

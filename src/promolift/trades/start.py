@@ -192,6 +192,8 @@ def _may(column: pl.Series, role: str) -> bool:
         return column.n_unique() == len(column)
     if role == "period":
         return column.dtype.is_temporal() or int(column.rle_id().max() or 0) < len(column) / 5  # type: ignore[arg-type]
+    if role == "months" and column.dtype == pl.String:
+        return bool(column.drop_nulls().str.contains(r"^\D*\d+\D*$").all())
     return role in OUTCOMES or column.dtype.is_numeric()
 
 

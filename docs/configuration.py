@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 
 from promolift.config import RAW, Config
 from promolift.data.mapping import NEEDED, ROLES
+from promolift.results.creatives import CreativeFile
+from promolift.results.lending import FinanceFile
 from promolift.serve.settings import Policy, ServeSettings
 from promolift.settings import Currency, Settings, Zone, settings_in, toml_key
 
@@ -85,6 +87,20 @@ BOOKS = (
         "The shop, its data and its plan. `promolift init` writes one for your files; a whole one to copy from is "
         "[examples/promolift.toml](../examples/promolift.toml).",
         EXAMPLES / "promolift.toml",
+    ),
+    Book(
+        FinanceFile,
+        "A bank's offers",
+        "`promolift init --trade finance` writes one ([trades](trades.md)). A whole one: "
+        "[examples/finance.toml](../examples/finance.toml).",
+        EXAMPLES / "finance.toml",
+    ),
+    Book(
+        CreativeFile,
+        "Creatives",
+        "`promolift init --trade ads` writes one ([trades](trades.md)). A whole one: "
+        "[examples/ads.toml](../examples/ads.toml).",
+        EXAMPLES / "ads.toml",
     ),
     Book(
         ServeSettings,

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from promolift.setup import words as pool
     from promolift.store import Store
     from promolift.store import local as stores
+    from promolift.trades import report as traded
+    from promolift.trades import start as trades
     from promolift.trials import report as trials
 else:
     shop_settings, shop, stores = Later("promolift.config"), Later("promolift.shop"), Later("promolift.store.local")
@@ -49,7 +51,7 @@ else:
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
     closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
     served_loop, agents = Later("promolift.served_loop"), Later("promolift.agents")
-    trials = Later("promolift.trials.report")
+    trials, trades, traded = (Later(f"promolift.{name}") for name in ("trials.report", "trades.start", "trades.report"))
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
 
@@ -223,9 +225,12 @@ def init(
     currency: Annotated[str | None, option("The shop's currency, such as EUR.")] = None,
     consent: Annotated[str | None, option("yes or no: may those be sent offers who were not asked?")] = None,
     tongue: Annotated[str | None, option("The shop's: zh or en; by its columns if left out.", "--language")] = None,
+    trade: Annotated[str, option("shop, retail, finance or ads: the settings' template.")] = "shop",
 ) -> "StepSummary":
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
-    answers = setup.Answers.of(map_ or [], currency, consent, tongue)
+    if trade not in ("shop", "retail"):
+        return trades.start(trade, events, config, force, trades.TradeAnswers.of(map_ or [], currency, tongue))
+    answers = replace(setup.Answers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
@@ -411,6 +416,9 @@ def message(
 @verb(app.command())
 def run(config: Path, work: Path, out: Path, again: bool, language: str | None) -> "StepSummary":
     """The main job: every step in order, skipping those whose inputs did not change."""
+    if (trade := trades.trade_of(config)) is not None:
+        with showing() as tell:
+            return traded.run_trade(trade, config, out, tell)
     return every_step(settings_of(config, language), work, out, again)
 
 

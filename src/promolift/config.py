@@ -449,11 +449,16 @@ def laid_over(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
+TRADES = ("finance", "ads")  # parts of settings files that are no shop's
+
+
 def load_config(path: Path) -> Config:
     """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
     values = read_toml(path)
     for name in values.get("include", ()):
         values = laid_over(values, read_toml(path.parent / str(name)))
+    if trade := next((name for name in TRADES if name in values), None):
+        raise ConfigError(f"{path}: [{trade}] is the file of a trade, which `promolift run` works on")
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW}
     placed: dict[str, Any] = {name: file.placed(path.parent) for name, file in found.items() if file}

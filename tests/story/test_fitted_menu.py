@@ -59,6 +59,8 @@ def test_goods_without_categories_have_no_new_category() -> None:
     fit = Baskets(1000, 1500, (), 100)
     assert "untried" not in menu_toml(fit, "EUR", 0.3)
     assert "untried = true" in menu_toml(fit, "EUR", 0.3, categories=True)
+    assert "free_shipping" in menu_toml(fit, "EUR", 0.3)
+    assert "free_shipping" not in menu_toml(fit, "EUR", 0.3, stores=True)
     assert "win-back" not in menu_toml(fit, "EUR", 0.15)
 
 

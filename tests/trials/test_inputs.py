@@ -11,9 +11,9 @@ import pytest
 
 import promolift
 from promolift import effect
+from promolift.data.columns import typed
 from promolift.errors import InputError, SupportError
 from promolift.frames import as_frame
-from promolift.trials.columns import typed
 
 N = 400
 MEANING: dict[str, Any] = {"treatment": "offer", "control": "none", "money": "spend", "planned": "equal"}

@@ -18,6 +18,7 @@ from promolift.terms import Language, Offer
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]
 Pack = Literal["ny_349a", "pipl_24", "eu_price_30d"]
+CreditPack = Literal["credit_us", "credit_eu", "credit_cn"]
 
 ONE_PART, PER_PART, MOST_PARTS = 70, 67, 3
 PUSH_WIDTH = 178  # half-width characters, a Chinese one counts twice
@@ -87,6 +88,12 @@ def notices(packs: tuple[Pack, ...], sender: Sender, currency: str, known: Known
         cost = money(known.lowest, currency, language)
         found.append(f"近30天最低价：{cost}。" if language == "zh" else f"Lowest price of the last 30 days: {cost}.")
     return found
+
+
+def credit_notices(packs: tuple[CreditPack, ...], refused: bool, language: Language) -> list[str]:
+    """The sentences that rule packs for credit ask for with an offer, or with a refusal."""
+    known: dict[str, dict[str, str]] = data("channels")["credit"]
+    return [known[pack][f"{'refusal' if refused else 'offer'}_{language}"] for pack in packs]
 
 
 def breaches(

@@ -99,14 +99,17 @@ def find_segments(profiles: pl.DataFrame, customers: pl.DataFrame, segments: Seq
     people = profiles.join(own, on="customer_id", how="left", maintain_order="left").with_columns(
         _decile().alias("value_decile")
     )
-    member: dict[str, pl.Series] = {}
-    with duckdb.connect(config={"enable_external_access": "false"}) as db:
-        db.register("people", people.to_arrow())
-        for segment in segments:
-            member[segment.name] = _members(db, segment, people.columns)
-    names = [pl.when(pl.lit(is_in)).then(pl.lit(name)) for name, is_in in member.items()]
+    member = zip(segments, members_of(people, segments), strict=True)
+    names = [pl.when(pl.lit(is_in)).then(pl.lit(segment.name)) for segment, is_in in member]
     listed = pl.concat_list(names).list.drop_nulls() if names else pl.lit([], pl.List(pl.String))
     return people.select("customer_id", listed.alias("segments"))
+
+
+def members_of(people: pl.DataFrame, segments: Sequence[Segment]) -> list[pl.Series]:
+    """Of each segment, whether each row belongs to it; ConfigError as of `find_segments`."""
+    with duckdb.connect(config={"enable_external_access": "false"}) as db:
+        db.register("people", people.to_arrow())
+        return [_members(db, segment, people.columns) for segment in segments]
 
 
 def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[str]) -> pl.Series:

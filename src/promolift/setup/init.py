@@ -66,7 +66,8 @@ source = "files"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language.
+    """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
+    `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`).
 
     `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
     """
@@ -75,6 +76,7 @@ class Answers:
     currency: str | None = None
     consent: bool | None = None
     language: Language | None = None
+    stores: bool = False
     ask: Callable[[str, str], str] | None = field(default=None, repr=False)
 
     @classmethod
@@ -357,7 +359,7 @@ def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets 
         consent_why=why,
     )
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
-    menu = menu_toml(fit, events.currency, MARGIN, categories) if fit else ""
+    menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
     return head + "".join(_section(part, config.resolve().parent) for part in parts) + menu
 
 

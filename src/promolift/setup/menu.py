@@ -112,7 +112,7 @@ def round_up(cents: float, digits: int) -> int:
     raise AssertionError("unreachable")
 
 
-def menu_toml(fit: Baskets, currency: str, margin: float, categories: bool = False) -> str:
+def menu_toml(fit: Baskets, currency: str, margin: float, categories: bool = False, stores: bool = False) -> str:
     """[[menu]] lines: a reminder, percentages on a category within the margin, one for a first purchase in a new
     category where goods have `categories`, a win-back where customers have a rhythm, an amount off above the usual
     basket, free delivery.
@@ -153,7 +153,8 @@ def menu_toml(fit: Baskets, currency: str, margin: float, categories: bool = Fal
             f"spend-{threshold // 10**digits}-save-{amount // 10**digits}",
             f'type = "amount_off", amount_cents = {amount}', f"min_spend_cents = {threshold}",
         )  # fmt: skip
-    lines += _line("free-delivery", 'type = "free_shipping"', f"min_spend_cents = {free}", "online_only = true")
+    if not stores:
+        lines += _line("free-delivery", 'type = "free_shipping"', f"min_spend_cents = {free}", "online_only = true")
     lines += SEGMENTS
     if fit.no_goods:
         names = ", ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in fit.no_goods)

@@ -4,9 +4,7 @@ Legend: N customers, A arms (arm 0 is control).
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +13,12 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
+from promolift.data.columns import nearest, typed
 from promolift.data.names import NAMES_OF
 from promolift.errors import InputError
 from promolift.frames import as_frame
 from promolift.results.trial import Net, TrialSettings, part_of, word
 from promolift.sources.files import raw_trial
-from promolift.trials.columns import typed
 from promolift.trials.units import Units, units_of
 from promolift.words import listed, plural
 
@@ -202,12 +200,6 @@ def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
         if name not in columns:
             text = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
             raise InputError(f"{text}; it has {', '.join(columns)}")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or nothing where no known name is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _who(raw: pl.DataFrame, others: list[str], keys: list[str]) -> pl.Series | None:

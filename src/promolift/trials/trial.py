@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from promolift.data.columns import typed
 from promolift.effect import diagnose
 from promolift.effect.core import LEAST_ROWS, EffectModel
 from promolift.effect.trial import Level, encoder_of
@@ -32,7 +33,6 @@ from promolift.results.trial import (
     policy_names,
 )
 from promolift.tables import Z95
-from promolift.trials.columns import typed
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
 from promolift.trials.judge import expected_money, judge, plan
 from promolift.trials.read import ROW, costs, features_of, read, rows_of

@@ -1,0 +1,89 @@
+"""What a file of impressions or of tests of creatives means; what was learned, valued and planned out.
+
+The trade `ads`: an offer is a creative at a placement. Legend: A creatives.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from promolift.results.lending import Measured
+from promolift.results.trial import Names
+from promolift.settings import Settings
+from promolift.terms import Language
+
+Layout = Literal["tests", "impressions"]
+
+
+class CreativeSettings(Settings):
+    """What the columns of a file of advertisements mean. With `shown` a row is a creative in a test, with the
+    impressions it had; without it a row is one impression, with the probability of its creative.
+    `promolift init --trade ads` writes it.
+    """
+
+    path: str = Field(description="The file, any layout.", examples=["impressions.csv"])
+    creative: str = Field(description="Column of the creative: its id, or its text.", examples=["item_id"])
+    clicked: str = Field(description="Column of clicks: their number, or 1 and 0.", examples=["click"])
+    text: str | None = Field(
+        default=None, description="Column of the creative's words, by which new ones are ranked before any impression.",
+        examples=["headline"],
+    )  # fmt: skip
+    shown: str | None = Field(default=None, description="Column of the impressions a row counts.",
+                              examples=["impressions"])  # fmt: skip
+    test: Names = Field(
+        default=(), description="Columns that together name a test: creatives of one were randomised against each "
+        "other.", examples=[["test_id"]],
+    )  # fmt: skip
+    propensity: str | None = Field(
+        default=None, description="Column of the probability with which the creative was drawn.",
+        examples=["propensity_score"],
+    )  # fmt: skip
+    placement: str | None = Field(default=None, description="Column of the place on the page.", examples=["position"])
+    audience: Names = Field(
+        default=(), description="Columns that were known of the viewer before; audiences are their values.",
+        examples=[["device"]],
+    )  # fmt: skip
+    customer: str | None = Field(
+        default=None, description="Column that names the viewer: fatigue is read from their exposures.",
+        examples=["user_id"],
+    )  # fmt: skip
+    period: str | None = Field(
+        default=None, description="Column that orders the rows: later ones judge what earlier ones taught.",
+        examples=["timestamp"],
+    )  # fmt: skip
+    new: str | None = Field(
+        default=None, description="File of new creatives: a table with the `text` column (and `test`, if they "
+        "compete), or a .txt file with one a line.", examples=["new.txt"],
+    )  # fmt: skip
+    budget: int = Field(default=100_000, ge=1, description="Impressions to plan.", examples=[50_000])
+    days: int = Field(default=7, ge=1, description="Days over which they are paced.")
+    cap: int = Field(default=3, ge=1, description="The most impressions of one creative a viewer gets a day.")
+    explore: float = Field(
+        default=0.1, ge=0.01, lt=1, description="Share of impressions drawn evenly, so that the next log can teach."
+    )
+    language: Language = Field(default="en", description="Of what is printed: zh or en.")
+
+
+class CreativeFile(Settings):
+    """A settings file of the trade `ads`, which has one part."""
+
+    ads: CreativeSettings
+
+
+@dataclass(frozen=True)
+class CreativeResults:
+    """All that a run found. `plan`: shares and impressions of creatives by placement and audience, or new creatives in
+    order. `values`: clicks per impression on later rows, and differences. `verdict` says what may be claimed."""
+
+    settings: CreativeSettings
+    layout: Layout
+    learned: int
+    judged: int
+    plan: pl.DataFrame
+    values: Mapping[str, Measured]
+    fatigue: pl.DataFrame
+    verdict: str
+    notes: tuple[str, ...]

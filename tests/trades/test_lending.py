@@ -1,0 +1,233 @@
+"""Laws of the trade `finance`: exclusions, budget and band hold, and every refusal has a reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import scipy
+
+from promolift.cli import main
+from promolift.config import load_config
+from promolift.errors import ConfigError, InputError
+from promolift.results.lending import LendingResults, LendingSettings
+from promolift.trades.lending import run_lending
+from promolift.trades.start import TradeAnswers, guess_roles, start, trade_of
+
+
+def bank(folder: Path, size: int = 3000, seed: int = 0, **more: Any) -> Path:
+    """A file of loans under Spanish names: take-up falls with the rate, default with income, `zona` tells the sex."""
+    rng = np.random.default_rng(seed)
+    income, sex = rng.gamma(6, 400, size), rng.choice(["h", "m"], size)
+    rate = rng.choice([0.06, 0.09, 0.12], size)
+    took = rng.random(size) < scipy.special.expit(0.8 - 12 * (rate - 0.09) + 0.4 * rng.normal(size=size))
+    bad = rng.random(size) < scipy.special.expit(-1.6 - 0.0012 * (income - 2400) + 0.9 * (sex == "m"))
+    frame = pl.DataFrame({
+        "cliente": [f"c{n}" for n in range(size)], "edad": rng.integers(17, 80, size), "sexo": sex,
+        "ingreso": income.round(0), "importe": rng.integers(10, 90, size) * 100.0,
+        "plazo": rng.choice([12, 24, 36], size),
+        "tasa": rate, "zona": np.where(rng.random(size) < 0.95, sex, "x"), "canal": rng.choice(["web", "tel"], size),
+        "acepta": np.where(took, "si", "no"),
+        "impago": pl.Series(np.where(bad, "si", "no")).set(pl.Series(~took), None),
+    }).with_columns(**more)  # fmt: skip
+    path = folder / "clientes.csv"
+    frame.write_csv(path, separator=";")
+    return path
+
+
+def settings(path: Path, **more: Any) -> LendingSettings:
+    stated = {
+        "path": path.name, "customer": "cliente", "taken": "acepta", "taken_yes": "si", "defaulted": "impago",
+        "defaulted_yes": "si", "amount": "importe", "months": "plazo", "rate": "tasa", "income": "ingreso",
+        "protected": ["edad", "sexo"], "loss_share": 0.3,
+        "terms": [{"id": "low", "rate": 0.06}, {"id": "high", "rate": 0.12}],
+        "exclude": [{"name": "minors", "where": "edad < 18"}], "payment_share": 0.2, "rate_randomised": True,
+    }  # fmt: skip
+    return LendingSettings.parse(stated | more, "test")
+
+
+def verb(*words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words])
+    assert ended.value.code in (0, None)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> LendingResults:
+    folder = tmp_path_factory.mktemp("bank")
+    return run_lending(settings(bank(folder)), folder)
+
+
+def test_every_customer_has_terms_or_a_reason_in_two_languages(found: LendingResults) -> None:
+    plan = found.plan
+    assert plan.height == found.decided
+    assert (plan["terms"].is_null() == plan["refused"].is_not_null()).all()
+    refused = plan.filter(pl.col("refused").is_not_null())
+    assert refused.select(pl.col("why_en", "why_zh").is_not_null().all()).row(0) == (True, True)
+    risky = refused.filter(pl.col("refused") == "loss_expected")
+    assert risky["why_en"].str.contains("above all: ").mean() > 0.9
+    assert not risky["why_en"].str.contains("sexo|edad|zona").any()
+
+
+def test_hard_exclusions_hold_whatever_they_earn(found: LendingResults, tmp_path: Path) -> None:
+    rows = pl.read_csv(bank(tmp_path), separator=";").rename({"cliente": "customer_id"})
+    plan = found.plan.join(rows, on="customer_id")
+    offered = plan.filter(pl.col("terms").is_not_null())
+    assert offered["edad"].min() >= 18
+    month = offered["rate"] / 12
+    paid = offered["importe"] * month / (1 - (1 + month).pow(-1 * offered["plazo"]))
+    assert (paid <= 0.2 * offered["ingreso"] + 1e-6).all()
+    assert {"vulnerable", "affordability"} <= set(plan["refused"].drop_nulls())
+
+
+def test_the_plan_keeps_its_budget_and_earns_what_it_says(found: LendingResults) -> None:
+    offered = found.plan.filter(pl.col("terms").is_not_null())
+    assert offered["cost_cents"].sum() <= found.budget_cents + 1e-6
+    assert offered["gain_cents"].sum() == pytest.approx(found.gain_cents)
+    low, high = found.worth["plan"].low, found.worth["plan"].high
+    assert low < found.gain_cents < high
+
+
+def test_take_up_falls_with_the_rate_and_is_randomised_only_where_it_is_said(
+    found: LendingResults, tmp_path: Path
+) -> None:
+    assert found.evidence == "randomised"
+    path = bank(tmp_path)
+    asked = pl.read_csv(path, separator=";").head(200)
+    asked.write_csv(tmp_path / "new.csv", separator=";")
+    mean = []
+    for rate in (0.06, 0.12):
+        terms = [{"id": "one", "rate": rate}]
+        one = run_lending(settings(path, asked="new.csv", terms=terms, rate_randomised=False), tmp_path)
+        assert (one.evidence, one.held_out) == ("adjusted", False)
+        mean.append(one.plan["take_up"].mean())
+    assert mean[0] - mean[1] == pytest.approx(0.15, abs=0.08)  # 0.76 - 0.61, as the file was made
+
+
+def test_a_rate_nobody_was_offered_is_closed(tmp_path: Path) -> None:
+    path = bank(tmp_path)
+    found = run_lending(settings(path, terms=[{"id": "dear", "rate": 0.3}]), tmp_path)
+    assert found.plan["terms"].null_count() == found.decided
+    assert "rate_untried" in set(found.plan["refused"])
+
+
+def test_a_feature_that_stands_for_a_group_is_left_out_and_the_band_holds_at_a_price(found: LendingResults) -> None:
+    assert found.left_out["zona"].startswith("stands for sexo=")
+    assert found.left_out["sexo"] == "protected"
+    assert found.gap is not None
+
+
+def test_the_band_holds_at_a_stated_price(tmp_path: Path) -> None:
+    path = bank(tmp_path)
+    rng = np.random.default_rng(5)
+    frame = pl.read_csv(path, separator=";")
+    frame = frame.with_columns(ingreso=pl.col("ingreso") * pl.when(pl.col("sexo") == "m").then(0.7).otherwise(1.2))
+    frame.with_columns(x=pl.Series(rng.normal(size=frame.height))).write_csv(path, separator=";")
+    free = run_lending(settings(path, proxy_bound=1.0), tmp_path)
+    band = 0.5 * (free.free_gap or 0)
+    fair = run_lending(settings(path, proxy_bound=1.0, band=band), tmp_path)
+    assert fair.free_gap == pytest.approx(free.free_gap)
+    assert (fair.gap or 0) <= band + 1e-9
+    assert fair.price_cents > 0
+    assert fair.gain_cents + fair.price_cents == pytest.approx(free.gain_cents)
+
+
+def test_what_the_file_cannot_say_is_named(found: LendingResults) -> None:
+    said = " ".join(found.unknown)
+    assert "reject inference" in said
+    assert "without an offer" in said
+
+
+def test_money_at_risk_without_a_record_of_defaults_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the risk is not known"):
+        LendingSettings.parse({"path": "x", "taken": "y", "amount": "sum", "terms": [{"id": "a"}]}, "test")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"taken": "aceptaa"}, "did you mean 'acepta'"),
+        ({"taken_yes": "yes"}, "'no' or 'si'"),
+        ({"amount": "canal"}, "holds text such as"),
+        ({"customer": "sexo"}, "stands twice"),
+    ],
+)
+def test_a_wrong_column_is_answered_with_the_file_and_what_it_has(
+    more: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    path = bank(tmp_path, 200)
+    with pytest.raises(InputError, match=said):
+        run_lending(settings(path, **more), tmp_path)
+
+
+def test_init_reads_a_bank_of_another_language_and_run_writes_plan_and_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, config, out = bank(tmp_path, 1500), tmp_path / "promolift.toml", tmp_path / "out"
+    verb("init", "--trade", "finance", "--events", str(path), "--config", str(config))
+    made = trade_of(config)
+    assert isinstance(made, LendingSettings)
+    assert (made.taken, made.taken_yes, made.defaulted, made.amount) == ("acepta", "si", "impago", "importe")
+    assert made.protected == ("edad", "sexo")
+    assert [each.where for each in made.exclude] == ['"edad" < 18']
+    capsys.readouterr()
+    verb("run", "--config", str(config), "--out", str(out), "--json")
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["offered"] == pl.read_csv(out / "plan.csv")["terms"].drop_nulls().len()
+    page = (out / "report.html").read_text("utf-8")
+    assert "Who is offered nothing" in page
+    assert "Borrowing money costs money" in page
+
+
+def test_a_bank_that_protects_no_column_and_counts_terms_in_words_is_planned_for(tmp_path: Path) -> None:
+    path = bank(tmp_path, 1500)
+    rows = pl.read_csv(path, separator=";").with_columns(plazo=pl.format(" {} meses", "plazo"))
+    rows.drop("edad", "sexo", "zona").write_csv(path, separator=";")
+    start("finance", [path], tmp_path / "p.toml", False, TradeAnswers({}))
+    made = trade_of(tmp_path / "p.toml")
+    assert isinstance(made, LendingSettings)
+    assert (made.months, made.protected) == ("plazo", ())
+    found = run_lending(made, tmp_path)
+    assert found.gap is None
+    assert set(found.plan["months"]) <= {12.0, 24.0, 36.0}
+
+
+def test_other_verbs_say_that_a_trade_is_run(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('[finance]\npath = "x.csv"\n')
+    with pytest.raises(ConfigError, match=r"\[finance\] is the file of a trade, which `promolift run` works on"):
+        load_config(tmp_path / "p.toml")
+
+
+def test_chinese_columns_are_read_and_spoken(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    pl.DataFrame({
+        "客户编号": range(400), "年龄": rng.integers(18, 70, 400), "职业": rng.choice(["工人", "教师"], 400),
+        "月份": np.repeat(["一月", "二月"], 200), "是否办理": rng.choice(["是", "否"], 400, p=[0.3, 0.7]),
+    }).write_csv(tmp_path / "存款.csv")  # fmt: skip
+    start("finance", [tmp_path / "存款.csv"], tmp_path / "p.toml", False, TradeAnswers({}))
+    made = trade_of(tmp_path / "p.toml")
+    assert isinstance(made, LendingSettings)
+    assert (made.taken, made.taken_yes, made.period, made.language, made.currency) == (
+        "是否办理",
+        "是",
+        "月份",
+        "zh",
+        "CNY",
+    )
+
+
+def test_an_unknown_trade_role_or_column_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    path = bank(tmp_path, 200)
+    for said, trade, text in (
+        ({}, "bank", "there are shop, retail, finance"), ({"who": "sexo"}, "finance", "no role here"),
+        ({"taken": "acept"}, "finance", "did you mean 'acepta'"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=text):
+            start(trade, [path], tmp_path / "p.toml", False, TradeAnswers(said))
+
+
+def test_a_feature_named_default_is_no_outcome_where_the_outcome_stands_last() -> None:
+    frame = pl.DataFrame({"default": ["yes", "no"] * 50, "housing": ["a", "b"] * 50, "y": ["no", "yes"] * 50})
+    assert {(each.role, each.column) for each in guess_roles(frame, {})} == {("taken", "y")}

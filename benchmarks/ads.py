@@ -58,7 +58,7 @@ def bandit(random, sampler):
         value = off_policy_value(
             np.searchsorted(items, mine["item_id"]), mine["click"], mine["propensity_score"], policy
         )
-        earned, clicks = theirs["click"].mean(), theirs["click"].sum()
+        earned, clicks = float(theirs["click"].mean()), int(theirs["click"].sum())
         where = "all places" if place is None else f"place {int(place)}"
         print(
             f"sampler at {where}: {value.value:.5f} ({value.low:.5f} to {value.high:.5f}), worth {value.rewarded:.0f} "

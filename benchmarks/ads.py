@@ -49,7 +49,7 @@ def bandit(random, sampler):
     show(run_creatives(door(random), Path()))
     log, other = (pl.read_csv(each).rename({"": "row"}) for each in (random, sampler))
     items = sorted({*log["item_id"], *other["item_id"]})
-    for place in [None, *sorted(log["position"].unique())]:
+    for place in [None, *sorted(log["position"].unique().to_list())]:
         mine, theirs = (rows if place is None else rows.filter(pl.col("position") == place) for rows in (log, other))
         policy = np.zeros((mine.height, len(items)))
         for position, part in theirs.group_by("position"):
@@ -58,8 +58,8 @@ def bandit(random, sampler):
         value = off_policy_value(
             np.searchsorted(items, mine["item_id"]), mine["click"], mine["propensity_score"], policy
         )
-        earned, clicks = theirs["click"].mean(), theirs["click"].sum()
-        where = "all places" if place is None else f"place {place!s}"
+        earned, clicks = float(theirs["click"].mean()), int(theirs["click"].sum())
+        where = "all places" if place is None else f"place {int(place)}"
         print(
             f"sampler at {where}: {value.value:.5f} ({value.low:.5f} to {value.high:.5f}), worth {value.rewarded:.0f} "
             f"clicks; it earned {earned:.5f} ({clicks} clicks): {'inside' if value.low <= earned <= value.high else 'OUTSIDE'}"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from serve_helpers import Api
 from sqlalchemy import func, select
 
-from promolift.serve import closed, events
+from promolift.serve import closed
+from promolift.serve.events import AT_ONCE, parse, parse_in_turns
 from promolift.serve.learning import KINDS, HeardEvent, outcomes
 from promolift.serve.routes.data import written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
@@ -35,10 +36,6 @@ def stored(api: Api, table: Any = EVENTS) -> int:
         return int(db.execute(select(func.count()).select_from(table)).scalar_one())
 
 
-def parse(sent: list[Any], sent_at: str | None, received_ms: int) -> events.Parsed:
-    return asyncio.run(events.parse(sent, sent_at, received_ms))
-
-
 def track(number: int, **more: Any) -> dict[str, Any]:
     return {"type": "track", "event": "Product Viewed", "userId": "u01", "messageId": f"m{number}"} | more
 
@@ -57,6 +54,21 @@ def test_a_dry_run_changes_nothing(api: Api) -> None:
     shown = api("POST", "/v1/batch?dry_run=true", {"batch": [track(1), 5]}, 202)
     assert (shown["accepted"], shown["rejected_count"], shown["dry_run"]) == (1, 1, True)
     assert (stored(api), stored(api, REJECTS)) == (0, 0)
+
+
+def test_others_have_their_turn_while_a_large_request_is_read() -> None:
+    sent = [track(n) if n % 7 else {"type": "track"} for n in range(5 * AT_ONCE)]
+
+    async def both() -> tuple[Any, int]:
+        reading, turns = asyncio.ensure_future(parse_in_turns(sent, None, RECEIVED)), 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return reading.result(), turns
+
+    read, turns = asyncio.run(both())
+    assert read == parse(sent, None, RECEIVED)
+    assert turns >= 5
 
 
 def test_event_time_is_corrected_for_the_devices_clock() -> None:

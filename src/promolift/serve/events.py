@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -141,19 +141,38 @@ class Throttle:
         return room
 
 
-async def parse(
+def parse(
     events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None
 ) -> Parsed:
-    """Read the events of one request, a few at a time: decisions go on between them. `kind` is that of the path, where
-    each event has one path of its own.
+    """Read the events of one request. `kind` is that of the path, where each event has one path of its own.
 
     With a `crowd` the sender is a web page, which anybody can read the key of: it may not say what anything is worth,
     nor give a consent back, and the events of one customer are counted.
     """
-    parsed, sent_ms = Parsed(), _moment(sent_at)
+    parsed = Parsed()
+    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd):
+        pass
+    return parsed
+
+
+async def parse_in_turns(
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None
+) -> Parsed:
+    """`parse`, a few events at a time: decisions go on between them."""
+    parsed = Parsed()
+    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd):
+        await asyncio.sleep(0)
+    return parsed
+
+
+def _reading(
+    parsed: Parsed, events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None, crowd: Throttle | None
+) -> Iterator[None]:
+    """Fill `parsed`; a pause after every AT_ONCE events."""
+    sent_ms = _moment(sent_at)
     for index, event in enumerate(events):
         if index and not index % AT_ONCE:
-            await asyncio.sleep(0)
+            yield
         try:
             _take(parsed, event, sent_ms, received_ms, kind, crowd)
             parsed.places.append(index)
@@ -163,7 +182,6 @@ async def parse(
             body = json.dumps(event)[:EVENT_BYTES]
             reject = {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
             parsed.rejects.append(reject | {"customer_id": named_in(body)})
-    return parsed
 
 
 def locks(_: Connection, requests: Sequence[Parsed]) -> set[str]:

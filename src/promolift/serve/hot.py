@@ -211,7 +211,9 @@ def _events(server: Server, kind: str | None) -> Endpoint:
             raise ApiError(413, "batch_too_large", detail, wrong)
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
-        parsed = await events.parse(listed, whole.get("sentAt"), received_ms, kind, server.crowd if page else None)
+        parsed = await events.parse_in_turns(
+            listed, whole.get("sentAt"), received_ms, kind, server.crowd if page else None
+        )
         try:
             dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))
         except ValidationError:

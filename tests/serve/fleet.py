@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from serve_helpers import free_port
@@ -22,6 +22,8 @@ from serve_helpers import free_port
 from promolift.store import Store
 
 HERE = Path(__file__).parent
+PATIENCE_S = 60.0  # how long no server may answer: they start slowly on a busy machine
+LEFT_S = 6.0  # how long one that is about to end is left alone; it drains for less
 
 
 class Fleet:
@@ -112,12 +114,22 @@ class Client:
         self.ports, self.key, self.broken = ports, key, broken
         self._at = count()
         self._kept: dict[int, http.client.HTTPConnection] = {}
+        self._left: dict[int, float] = {}  # until when a server is not asked that ends its connections
+
+    def _next(self) -> int:
+        """As a proxy does: nobody is sent to a server that is about to end, if there is another."""
+        for _ in self.ports:
+            port = self.ports[next(self._at) % len(self.ports)]
+            if self._left.get(port, 0.0) < monotonic():
+                break
+        return port
 
     def __call__(self, path: str, body: Any, once: str, method: str = "POST") -> Any:
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
         headers |= {"idempotency-key": once} if once else {}
-        for _ in range(2000):
-            port = self.ports[next(self._at) % len(self.ports)]
+        until = monotonic() + PATIENCE_S
+        while monotonic() < until:
+            port = self._next()
             call = self._kept.pop(port, None) or http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             try:
                 call.request(method, path, json.dumps(body), headers)
@@ -132,6 +144,7 @@ class Client:
                 continue
             if reply.will_close:
                 call.close()
+                self._left[port] = monotonic() + LEFT_S
             else:
                 self._kept[port] = call
             if reply.status < 500 and (said := json.loads(text)).get("code") != "running":

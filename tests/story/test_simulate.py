@@ -16,7 +16,8 @@ from promolift.simulate.living import GIVEN, LivingGoods, LivingMarket
 @pytest.fixture(scope="module", params=[pytest.param("market", marks=pytest.mark.slow), "goods"])
 def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("loop") / request.param
-    summary = run_simulation({"world": request.param, "customers": 400, "months": 2, "seed": 2}, folder)
+    customers = {"market": 600, "goods": 400}[request.param]
+    summary = run_simulation({"world": request.param, "customers": customers, "months": 2, "seed": 2}, folder)
     return summary, folder
 
 

@@ -23,18 +23,27 @@ from promolift.serve.things import Campaign
 router = APIRouter(tags=["flags"])
 PARTS = ("", ".offer", ".variant")
 WORDS = ("offer", "message", "title", "code", "language")
+READ = ("language", "channel", "timezone")
 SAID = ("campaign_id", "decision_id", "release_id", "holdout", "propensity", "experiment_id")
+
+
+def _documented(schema: dict[str, Any]) -> None:
+    """What a context must have is checked by the decision it asks for; the document says it beforehand."""
+    asked = DecisionIn.model_json_schema()["properties"]
+    known = {"targetingKey": asked["customer_id"]} | {name: asked[name] for name in READ}
+    schema["required"] = ["context"]
+    schema["properties"]["context"] = {"type": "object", "required": ["targetingKey"], "properties": known}
 
 
 class FlagsIn(BaseModel):
     """An OpenFeature context: `targetingKey` is the customer; `language`, `channel` and `timezone` count alone."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra=_documented)
     context: dict[str, Any] = {}
 
     def asked(self, campaign_id: str) -> DecisionIn:
         """The decision that is asked for. ValidationError for a context that cannot be."""
-        known = {name: self.context[name] for name in ("language", "channel", "timezone") if name in self.context}
+        known = {name: self.context[name] for name in READ if name in self.context}
         return DecisionIn(customer_id=self.context.get("targetingKey"), campaign_id=campaign_id, **known)
 
 
@@ -62,7 +71,8 @@ class FlagFailed(BaseModel):
     errorDetails: str
 
 
-FAILED: dict[int | str, dict[str, Any]] = {status: {"model": FlagFailed} for status in (400, 404)}
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+FAILED: dict[int | str, dict[str, Any]] = {status: {"model": FlagFailed, "content": PROBLEM} for status in (400, 404)}
 
 
 class Flag(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from promolift.settings import Settings, rows_of
+from promolift.sql import DAY_MS
 
 Action = Literal["rejected", "repaired", "counted"]
 
@@ -38,7 +39,7 @@ class CleanRules(Settings):
         default=110, gt=0, description="Years above which an age is not believed: 118 is often 'unknown'."
     )
     late_ms: int = Field(
-        default=86_400_000,
+        default=DAY_MS,
         gt=0,
         description="Milliseconds between an event and its arrival above which it is counted as late; it is kept.",
     )

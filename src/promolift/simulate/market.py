@@ -22,10 +22,11 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.simulate.world import keys, normal, uniform
+from promolift.sql import DAY_MS, MINUTE_MS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-WEEK_MS = 7 * 86_400_000
+WEEK_MS = 7 * DAY_MS
 START_MS = 1_704_067_200_000  # Monday 2024-01-01, 00:00 UTC
 NOTHING, EVERYTHING = -2, -1  # in `GivenOffers.category_N`
 SIZES = np.array([0.55, 1.0, 1.9])  # baskets: a few things, the usual, a stock-up
@@ -333,7 +334,7 @@ class LivingShop:
             parts.append(pl.DataFrame({
                 "who": who, "c": kind, "line": line, "list_cents": part, "shelf_cents": cut,
                 "coupon_cents": np.rint(share * off).astype(np.int64), "size": z,
-                "ts_ms": moment + day * (WEEK_MS // 7) + minute * 60_000,
+                "ts_ms": moment + day * DAY_MS + minute * MINUTE_MS,
             }))  # fmt: skip
         return pl.concat(parts).with_columns(week=pl.lit(self.week))
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import polars as pl
+
 from promolift.deliver.files import safe_cells
 from promolift.pages.creatives import creative_page
 from promolift.pages.lending import fair_words, lending_page
@@ -27,10 +29,7 @@ def run_ads(settings: CreativeSettings, config: Path, out: Path, tell: Tell) -> 
     """Creatives by placement and audience, or new ones in order: creatives.csv, creatives.parquet and report.html."""
     with speaking(settings.language):
         found = run_creatives(settings, config.resolve().parent, tell)
-        out.mkdir(parents=True, exist_ok=True)
-        found.plan.write_parquet(out / "creatives.parquet")
-        safe_cells(found.plan).write_csv(out / "creatives.csv", include_bom=True)
-        (out / "report.html").write_text(render_page(creative_page(found)), encoding="utf-8")
+        _write(out, "creatives", found.plan, render_page(creative_page(found)))
         tell("plan", 1.0, "done")
         lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"
                                   for name, each in found.values.items())]  # fmt: skip
@@ -51,12 +50,16 @@ def run_finance(settings: LendingSettings, config: Path, out: Path, tell: Tell) 
     """`promolift run` on a bank's file: plan.csv, plan.parquet and report.html into a folder."""
     with speaking(settings.language):
         found = run_lending(settings, config.resolve().parent, tell)
-        out.mkdir(parents=True, exist_ok=True)
-        found.plan.write_parquet(out / "plan.parquet")
-        safe_cells(found.plan).write_csv(out / "plan.csv", include_bom=True)
-        (out / "report.html").write_text(render_page(lending_page(found)), encoding="utf-8")
+        _write(out, "plan", found.plan, render_page(lending_page(found)))
         tell("plan", 1.0, "done")
         return StepSummary(lending_words(found, out), lending_figures(found, out))
+
+
+def _write(out: Path, name: str, plan: pl.DataFrame, page: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    plan.write_parquet(out / f"{name}.parquet")
+    safe_cells(plan).write_csv(out / f"{name}.csv", include_bom=True)
+    (out / "report.html").write_text(page, encoding="utf-8")
 
 
 def lending_words(found: LendingResults, out: Path) -> str:

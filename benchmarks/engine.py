@@ -33,6 +33,7 @@ import events
 
 STEPS = ("ingest", "profile", "effect", "plan")
 LOST = (*STEPS, "rounds")  # the step, or the third round of the choice, in which a raylet is killed
+SUPPLIERS = 0.9  # of each benefit is paid by suppliers: deals move nobody in this log, and else no offer pays
 SUBREAPER = 36  # prctl: processes whose parent has ended become children of this one, which then knows their CPU
 ROWS = {"one": "this process alone", "processes": "2 worker processes", "ray": "Ray, 2 raylets of a core"}
 
@@ -55,8 +56,10 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
         cluster = Cluster(initialize_head=True, head_node_args=node)
         other = cluster.add_node(**node)
         engine = EngineSettings(kind="ray", address=cluster.address, task_memory="2GB")
-    config = Config.parse({"data": json.loads((folder / "data.json").read_text())}, str(folder))
-    config = config.model_copy(update={"engine": engine})
+    stated = {"data": json.loads((folder / "data.json").read_text()), "consent": {"default": True}}
+    config = Config.parse(stated, str(folder))
+    menu = tuple(item.model_copy(update={"supplier_share": SUPPLIERS}) for item in config.menu)
+    config = config.model_copy(update={"engine": engine, "menu": menu})
     if few:
         config = config.model_copy(update={"data": config.data.model_copy(update={"shards": 4})})
         for_few_customers()
@@ -94,6 +97,7 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
         "peak": memory,
         "killed": moment.killed,
         "written": written,
+        "treated": pl.read_parquet(root / "tables" / "chosen.parquet").height,
     }
     print(json.dumps(line))
 
@@ -118,7 +122,9 @@ def for_few_customers() -> None:
     from promolift.allocate import dual, solver
     from promolift.steps import plan
 
-    plan.WHOLE, dual.GATHER, solver.GATHER = 20, 0, 0
+    plan.WHOLE = 20
+    for module in (dual, solver):
+        module.GATHER = 0  # type: ignore[attr-defined]
 
 
 class Moment:
@@ -241,9 +247,13 @@ def kills(asked: argparse.Namespace, folder: Path) -> None:
     log(folder, 30_000)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         whole = Path(place) / "processes"
-        measured("processes", folder, whole, "--kills")
-        treated = pl.read_parquet(whole / "tables" / "chosen.parquet").height
-        show("customers with an offer", treated, "customers", "processes", 30_000)
+        show(
+            "customers with an offer",
+            measured("processes", folder, whole, "--kills")["treated"],
+            "customers",
+            "processes",
+            30_000,
+        )
         for lost in LOST:
             found = measured("ray", folder, Path(place) / lost, "--kills", "--lost", lost)
             wrong = unequal(whole, Path(place) / lost)
@@ -279,6 +289,7 @@ def say(took: dict[str, dict[str, Any]], rows: int) -> None:
         of_peer = took[peer]["cpu"] if peer else None
         show("CPU seconds", found["cpu"], "s", kind, rows, peer, of_peer)
         show("seconds", found["seconds"], "s", kind, rows, peer, took[peer]["seconds"] if peer else None)
+        show("customers with an offer", found["treated"], "customers", kind, rows)
         show("tables on disk", found["tables"] / 1e6, "MB", kind, rows)
         show("most scratch on disk", found["scratch"] / 1e6, "MB", kind, rows)
         for who, size in found["peak"].items():

@@ -105,7 +105,7 @@ class Log:
 
     def __str__(self) -> str:
         """How many decisions, which actions, and what was earned."""
-        mean = self._rows["reward"].mean()
+        mean = float(self._rows["reward"].to_numpy().mean())
         found = f"{len(self):,} decisions of {', '.join(self.actions[:8])}{' ...' * (len(self.actions) > 8)}"
         return "\n".join([f"{self.name}: {found}; mean {self.reward} {mean:.5g}", *self.notes])
 

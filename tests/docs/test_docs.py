@@ -208,3 +208,12 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "search/search_index.json").read_text(encoding="utf-8"))["docs"]
     assert any("\u200b" in page["text"] for page in found if page["location"].startswith("zh/"))
     assert "http://" not in "".join(re.findall(r'<script src="([^"]+)"', (tmp_path / "index.html").read_text("utf-8")))
+
+
+def test_no_file_keeps_the_marks_of_a_merge() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    if files.returncode:
+        pytest.skip("no git repository")
+    marks = re.compile(r"^(<{7}|={7}|>{7})( |$)", flags=re.M)
+    texts = [ROOT / name for name in files.stdout.splitlines() if (ROOT / name).suffix in {".md", ".py", ".toml"}]
+    assert [str(path) for path in texts if marks.search(path.read_text(encoding="utf-8"))] == []

@@ -12,7 +12,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -512,13 +512,17 @@ def decide(
 def export(
     config: Path, work: Path, learned: Path,
     tables: Annotated[Several, typer.Argument(help="plan, decisions, verdicts; left out: what there is.")] = None,
+    shape: Annotated[
+        Literal["growthbook", "eppo"] | None,
+        option("Also who was in which arm, as this tool reads assignments.", "--exposures"),
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
     """Write plan, decisions and verdicts into the warehouse of [warehouse], in place of what was written before."""
     from promolift.run import Job
     from promolift.steps.export import export as write
 
     with stores.Store(work) as store, showing() as tell:
-        return write(Job(settings_of(config), store, tell), tables or [], learned)
+        return write(Job(settings_of(config), store, tell), tables or [], learned, shape)
 
 
 @verb(app.command())

@@ -239,6 +239,24 @@ def init(
 
 
 @verb(app.command())
+def woocommerce(
+    config: Path,
+    url: Annotated[str, typer.Argument(help="The shop's address.")],
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("orders.csv"),
+    since: Annotated[str | None, option("Only orders changed after this day.", "--since")] = None,
+    by: Annotated[Literal["email", "id"], option("What names a customer.", "--customer")] = "email",
+) -> "StepSummary":  # fmt: skip
+    """Read a WooCommerce shop's orders by its REST API into a CSV for `promolift init`."""
+    from promolift.results.job import StepSummary
+    from promolift.sources.woocommerce import pull_orders
+
+    orders, lines = pull_orders(url, file, since, by)
+    following = "promolift run" if config.exists() else f"promolift init --events {file}"
+    text = f"{file}: {orders:,} orders, {lines:,} lines. Next: `{following}`"
+    return StepSummary(text, {"step": "woocommerce", "orders": orders, "lines": lines})
+
+
+@verb(app.command())
 def migrate(config: Path) -> "StepSummary":
     """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
     return migration.migrate(config)

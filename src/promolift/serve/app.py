@@ -46,6 +46,7 @@ from promolift.serve.routes import (
     money,
     notes,
     rights,
+    shops,
     summary,
 )
 from promolift.serve.security import OPEN_PATHS, SNIPPET
@@ -100,7 +101,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes, flags):
+    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes, flags, shops):
         app.include_router(each.router)
     _operations(app, server)
     describe(app, routes)

@@ -38,7 +38,8 @@ DECIDE_PATHS = frozenset(
     }
 )
 FLAG_PATHS = "/ofrep/v1/evaluate/flags"  # and one flag below it
-OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET})
+SIGNED = "/v1/shopify/webhooks"  # by a signature in place of a key
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET, SIGNED})
 SEALED, NONCE_BYTES = "sealed:", 16
 
 

@@ -12,7 +12,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -236,6 +236,24 @@ def init(
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
     named = {name: path for name, path in files.items() if path}
     return setup.init(named, config, force, events[1:], answers)
+
+
+@verb(app.command())
+def woocommerce(
+    config: Path,
+    url: Annotated[str, typer.Argument(help="The shop's address.")],
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("orders.csv"),
+    since: Annotated[str | None, option("Only orders changed after this day.", "--since")] = None,
+    by: Annotated[Literal["email", "id"], option("What names a customer.", "--customer")] = "email",
+) -> "StepSummary":  # fmt: skip
+    """Read a WooCommerce shop's orders by its REST API into a CSV for `promolift init`."""
+    from promolift.results.job import StepSummary
+    from promolift.sources.woocommerce import pull_orders
+
+    orders, lines = pull_orders(url, file, since, by)
+    following = "promolift run" if config.exists() else f"promolift init --events {file}"
+    text = f"{file}: {orders:,} orders, {lines:,} lines. Next: `{following}`"
+    return StepSummary(text, {"step": "woocommerce", "orders": orders, "lines": lines})
 
 
 @verb(app.command())
@@ -512,13 +530,17 @@ def decide(
 def export(
     config: Path, work: Path, learned: Path,
     tables: Annotated[Several, typer.Argument(help="plan, decisions, verdicts; left out: what there is.")] = None,
+    shape: Annotated[
+        Literal["growthbook", "eppo"] | None,
+        option("Also who was in which arm, as this tool reads assignments.", "--exposures"),
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
     """Write plan, decisions and verdicts into the warehouse of [warehouse], in place of what was written before."""
     from promolift.run import Job
     from promolift.steps.export import export as write
 
     with stores.Store(work) as store, showing() as tell:
-        return write(Job(settings_of(config), store, tell), tables or [], learned)
+        return write(Job(settings_of(config), store, tell), tables or [], learned, shape)
 
 
 @verb(app.command())

@@ -49,10 +49,10 @@ class _Tables(HTMLParser):
         self.found: list[tuple[str, str, list[list[str]]]] = []  # heading, n, rows
         self._heading, self._n, self._into = "", "", ""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: Sequence[Sequence[str | None]]) -> None:
         if tag == "h3":
             self._heading, self._n, self._into = "", "", "heading"
-        elif tag == "span" and ("class", "n") in attrs:
+        elif tag == "span" and ("class", "n") in map(tuple, attrs):
             self._n, self._into = "", "n"
         elif tag == "table":
             self.found.append((self._heading, self._n, []))

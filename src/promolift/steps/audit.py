@@ -103,21 +103,21 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
     ledger = None if spent is None else spent.spent
     lines += [each.text for each in leaves.values()]
     more: dict[str, object] = {name: each.figures for name, each in leaves.items()}
-    told = more | {"step": "audit", "attacks": figures, "epsilon_of_the_ledger": ledger}
-    return StepSummary("\n".join(lines), told)
+    first = {"step": "audit", "attacks": figures, "epsilon_of_the_ledger": ledger}
+    return StepSummary("\n".join(lines), first | more)
 
 
 def attack_leaves(job: Job, pages: Sequence[str]) -> dict[str, Told]:
     """What can be guessed from messages and plan.csv, and worked out of pages; nothing where nothing is planned."""
     found = dict[str, Told]()
-    job.tell("audit", 0.0, "what leaves with messages")
+    job.tell("audit", 0.0, "messages and pages")
     with suppress(StepError):  # no messages yet
         secret, rows = of_customers(job)
         columns = [name for name in secret.columns if name not in ("customer_id", "asof_ms")]
         sent = [name for name in SENT if name in rows.columns and rows[name].n_unique() > 1]
         filed = [*sent, *(name for name in FILED if name in rows.columns)]
-        found["messages"] = of_attributes(guessed(secret, rows.select(sent), columns), ("messages", "消息"))
-        found["plan_file"] = of_attributes(guessed(secret, rows.select(filed), columns), ("plan.csv", "plan.csv"))
+        found["messages"] = of_attributes(guessed(secret, rows.select(sent), columns), pick("messages", "消息"))
+        found["plan_file"] = of_attributes(guessed(secret, rows.select(filed), columns), "plan.csv")
     with suppress(StepError):  # not evaluated yet
         pages = [*pages, render(tell_story(job))]
     return found | ({"pages": of_pages(pages, job.config.privacy.least_cell)} if pages else {})
@@ -146,7 +146,7 @@ def of_customers(job: Job) -> SecretAndSent:
     return SecretAndSent(secret, sent.with_columns(pl.col("status").fill_null("none")))
 
 
-def of_attributes(found: list[Guessed], name: tuple[str, str]) -> Told:
+def of_attributes(found: list[Guessed], name: str) -> Told:
     """The attributes that are guessed best, in a sentence."""
     known = [each for each in found if each.shown]
     listed = [
@@ -156,9 +156,9 @@ def of_attributes(found: list[Guessed], name: tuple[str, str]) -> Told:
     best = pick("; ", "；").join(listed)
     best = pick(f": AUC of {best}", f"：AUC {best}") if known else ""
     text = pick(
-        f"{name[0]}: {len(known)} of {len(found)} attributes are guessed better than from the population, all that was "
+        f"{name}: {len(known)} of {len(found)} attributes are guessed better than from the population, all that was "
         f"asked counted in{best}",
-        f"{name[1]}：{len(found)}个属性中有{len(known)}个可猜得比按总体更准（已计入全部比较）{best}",
+        f"{name}：{len(found)}个属性中有{len(known)}个可猜得比按总体更准（已计入全部比较）{best}",
     )
     rows = [{"attribute": each.attribute, "share": each.share, **as_numbers(each.found)} for each in found]
     for row in rows:

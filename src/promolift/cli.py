@@ -528,6 +528,7 @@ def evidence(
     to: Annotated[Path, option("The archive to write.", "--out", "-o")] = Path("evidence.zip"),
     file: Annotated[Given, option("An archive to replay, anywhere.", "--verify")] = None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
+    verdict: Annotated[Path, option("Folder of `promolift learn`.", "--learned")] = Path("learn-report"),
 ) -> "StepSummary":  # fmt: skip
     """Write all that speaks of a campaign into one archive, customers under pseudonyms; or replay one with --verify."""
     from promolift.serve import bundle
@@ -539,7 +540,8 @@ def evidence(
     shop_of = settings_of(config)
     with stores.Store(work) as store, showing() as tell:
         job = Job(shop_of, store, tell)
-        return bundle.write(job, campaign or shop_of.plan.campaign, server_main.read_settings(settings, work), to)
+        server = server_main.read_settings(settings, work)
+        return bundle.write(job, campaign or shop_of.plan.campaign, server, to, verdict)
 
 
 @verb(app.command())

@@ -20,7 +20,8 @@ from promolift.tables import Z95, Interval
 
 Real = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-FALSE = 0.01  # rate of false positives at which the advantage is read
+FALSE, RARE = 0.01, 0.001  # rates of false positives at which the advantage is read; the second with so
+MANY = 40_000  # customers or more, of whom a half is no member and half of these set the threshold
 GUESSED = 0.1  # of the customers, at each end of the scores, are guessed
 LEAST = 40  # customers below which nothing is said
 EDGE = 1e-6  # nearest to 0 and 1 that an AUC is taken for
@@ -28,8 +29,8 @@ EDGE = 1e-6  # nearest to 0 and 1 that an AUC is taken for
 
 @dataclass(frozen=True)
 class Membership:
-    """What an attack found. `advantage` is true less false positives at a threshold for `FALSE` of the latter, with its
-    95 % interval; a private model has at least `epsilon_low` with 95 % confidence.
+    """What an attack found. `advantage` is true less false positives at a threshold for `false_rate` of the latter,
+    with its 95 % interval; a private model has at least `epsilon_low` with 95 % confidence.
     """
 
     auc: Score
@@ -37,6 +38,7 @@ class Membership:
     low: float
     high: float
     epsilon_low: float
+    false_rate: float = FALSE
 
     @property
     def holds_chance(self) -> bool:
@@ -56,7 +58,8 @@ def membership(score_M: Real, member_M: Bools, delta: float = 0.0, alpha: float 
         raise SupportError(f"attack: {len(score_M)} customers; at least {LEAST} are needed, half of them members")
     others = np.flatnonzero(~member_M)
     first, second = others[::2], others[1::2]
-    threshold = np.quantile(score_M[first], 1 - FALSE, method="higher")
+    rate = RARE if len(score_M) >= MANY else FALSE
+    threshold = np.quantile(score_M[first], 1 - rate, method="higher")
     hit, false = score_M[member_M] > threshold, score_M[second] > threshold
     true_rate, false_rate = (exact(int(x.sum()), len(x), alpha / 2) for x in (hit, false))
     guesses = max(round(GUESSED * len(score_M)), LEAST // 4)
@@ -69,6 +72,7 @@ def membership(score_M: Real, member_M: Bools, delta: float = 0.0, alpha: float 
         low=true_rate.low - false_rate.high,
         high=true_rate.high - false_rate.low,
         epsilon_low=max(float(np.log(share / (1 - share))), 0.0) if 0 < share < 1 else 0.0,
+        false_rate=rate,
     )
 
 
@@ -129,7 +133,7 @@ def guessed(secret: pl.DataFrame, leaves: pl.DataFrame, columns: Sequence[str]) 
             middle = float(known.cast(pl.Float64).fill_nan(None).median() or 0.0)  # type: ignore[arg-type]
             what, is_N = f"{name} > {middle:.4g}", (known.cast(pl.Float64) > middle).fill_null(False).to_numpy()
         else:
-            values = known.cast(pl.String).fill_null("")
+            values = known.cast(pl.String).fill_null("not given")
             most = str(values.value_counts().sort("count", values.name, descending=[True, False])[values.name][0])
             what, is_N = f"{name} = {most}", (values == most).to_numpy()
         if min(is_N.sum(), (~is_N).sum()) >= 2 * LEAST:

@@ -227,12 +227,12 @@ def said(name: str, each: Membership) -> str:
         if each.holds_chance
         else pick("better than guessing", "优于随机猜测")
     )
-    area, low, high = each.auc.value, each.auc.low, each.auc.high
+    area, low, high, rate = each.auc.value, each.auc.low, each.auc.high, f"{each.false_rate:.1%}".replace(".0%", "%")
     return pick(
-        f"{NAMES[name][0]}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage at 1 % false "
-        f"positives {each.advantage:+.3f} ({each.low:+.3f} to {each.high:+.3f}): {chance}; epsilon is at least "
+        f"{NAMES[name][0]}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage at {rate} "
+        f"false positives {each.advantage:+.3f} ({each.low:+.3f} to {each.high:+.3f}): {chance}; epsilon is at least "
         f"{each.epsilon_low:.2f}",
-        f"{NAMES[name][1]}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率1%时的优势{each.advantage:+.3f}"
+        f"{NAMES[name][1]}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率{rate}时的优势{each.advantage:+.3f}"
         f"（{each.low:+.3f}至{each.high:+.3f}）：{chance}；epsilon不低于{each.epsilon_low:.2f}",
     )  # fmt: skip
 
@@ -241,7 +241,8 @@ def as_numbers(each: Membership) -> dict[str, float]:
     """The same for `--json`."""
     return {
         "auc": each.auc.value, "auc_low": each.auc.low, "auc_high": each.auc.high, "advantage": each.advantage,
-        "low": each.low, "high": each.high, "epsilon_low": each.epsilon_low, "n": each.auc.n,
+        "low": each.low, "high": each.high, "epsilon_low": each.epsilon_low,
+        "false_rate": each.false_rate, "n": each.auc.n,
     }  # fmt: skip
 
 
@@ -270,7 +271,7 @@ def attack_sums(job: Job, customers: int, delta: float) -> Membership:
 def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, Membership]:
     """The encoder as it would be learned from half of some customers: by its loss, and by what shadow models say."""
     from promolift.profile.encoder_data import popularity
-    from promolift.profile.encoder_train import losses_of
+    from promolift.profile.encoder_train import fit_made_up, losses_of
     from promolift.steps.forecast_scene import drawn, made_up, set_scene
 
     scene = set_scene(job)
@@ -278,13 +279,14 @@ def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, Members
     visits, private = np.diff(whole.until(scene.day - forecast.WINDOW).start_C), job.config.privacy.epsilon is not None
     h = whole.of(np.flatnonzero(visits > 0)[: size.customers])
     common = made_up(job, scene) if private else None
+    first = None if common is None else fit_made_up(common, scene.day, forecast.settings_of(job))
     names, models = h.customers, size.shadows + 1
     in_SM = np.stack([hash_units(("audit", job.config.plan.seed, s), names) < 0.5 for s in range(models)])
     loss_SM = np.zeros(in_SM.shape)
     for s in range(models):
         job.tell("audit", s / models, "models that learn from half of the customers")
         mine = h.of(np.flatnonzero(in_SM[s]))
-        model = trained(job, mine, common, scene.day)
+        model = trained(job, mine, common, scene.day, first)
         shared = popularity(common or mine, scene.day)
         loss_SM[s] = losses_of(model, h, shared, scene.day - forecast.WINDOW)
     return {
@@ -293,12 +295,14 @@ def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, Members
     }
 
 
-def trained(job: Job, h: "Histories", made_up: "Histories | None", day: float) -> "LearnedEncoder":
-    """An encoder learned as the shop's own, kept nowhere and in no ledger."""
+def trained(
+    job: Job, h: "Histories", made_up: "Histories | None", day: float, first: "LearnedEncoder | None"
+) -> "LearnedEncoder":
+    """An encoder learned as the shop's own, kept nowhere and in no ledger; `first` is what the made-up ones taught."""
     from promolift.profile.encoder_train import PrivateSteps, fit_encoder, fit_private
 
     settings = forecast.settings_of(job)
     if made_up is None:
         return fit_encoder(h, day, settings)
     steps, noise = forecast.private_steps(job)
-    return fit_private(h, made_up, day, settings, PrivateSteps(steps, noise, float(len(h.customers))))
+    return fit_private(h, made_up, day, settings, PrivateSteps(steps, noise, float(len(h.customers))), first=first)

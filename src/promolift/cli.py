@@ -544,6 +544,26 @@ def export(
 
 
 @verb(app.command())
+def contacts(
+    config: Path, work: Path, language: str | None,
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("contacts.csv"),
+) -> "StepSummary":  # fmt: skip
+    """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
+    from promolift.deliver.files import contact_rows
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.report import plan_file
+
+    settings = settings_of(config, language)
+    with stores.Store(work) as store, showing() as tell:
+        rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
+    rows.write_csv(file)
+    unknown = rows["Email Address"].null_count()
+    more = f"; {unknown:,} are known by no e-mail address: add it by Customer ID" if unknown else ""
+    return StepSummary(f"{file}: {rows.height:,} contacts{more}", {"step": "contacts", "contacts": rows.height})
+
+
+@verb(app.command())
 def evidence(
     config: Path, work: Path,
     campaign: Annotated[str | None, typer.Argument(help="The campaign; left out: that of promolift.toml.")] = None,

@@ -25,7 +25,7 @@ Number = Annotated[float, Field(strict=True)]
 
 
 class MailSettings(Settings):
-    """The one native channel: an SMTP server. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
+    """An SMTP server for e-mail. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
 
     host: str = Field(description="Name of the SMTP server.", examples=["smtp.example.com"])
     port: int = Field(default=587, ge=1, le=65535, description="Port of the server.")

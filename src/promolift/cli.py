@@ -570,6 +570,7 @@ def evidence(
     to: Annotated[Path, option("The archive to write.", "--out", "-o")] = Path("evidence.zip"),
     file: Annotated[Given, option("An archive to replay, anywhere.", "--verify")] = None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
+    verdict: Annotated[Path, option("Folder of `promolift learn`.", "--learned")] = Path("learn-report"),
 ) -> "StepSummary":  # fmt: skip
     """Write all that speaks of a campaign into one archive, customers under pseudonyms; or replay one with --verify."""
     from promolift.serve import bundle
@@ -581,7 +582,8 @@ def evidence(
     shop_of = settings_of(config)
     with stores.Store(work) as store, showing() as tell:
         job = Job(shop_of, store, tell)
-        return bundle.write(job, campaign or shop_of.plan.campaign, server_main.read_settings(settings, work), to)
+        server = server_main.read_settings(settings, work)
+        return bundle.write(job, campaign or shop_of.plan.campaign, server, to, verdict)
 
 
 @verb(app.command())
@@ -621,7 +623,10 @@ def privacy(
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
-    attack: Annotated[bool, option("Attack the models instead: who were they learned from?", "--attack")] = False,
+    attack: Annotated[bool, option("Attack models, messages and pages instead.", "--attack")] = False,
+    left: Annotated[
+        list[Path] | None, option("An attack: a page that left before, oldest first.", "--page", exists=True)
+    ] = None,
     customers: Annotated[int, option("Customers that an attack draws from.", min=40)] = 400,
     shadows: Annotated[int, option("Shadow models of an attack.", min=2)] = 7,
 ) -> "StepSummary":
@@ -640,7 +645,8 @@ def privacy(
         from promolift.steps.audit import AuditSize, audit
 
         with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
-            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows))
+            pages = [each.read_text(encoding="utf-8", errors="replace") for each in left or []]
+            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows), pages)
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):

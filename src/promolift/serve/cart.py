@@ -34,7 +34,7 @@ from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import whole
-from promolift.serve.things import Campaign, Thing
+from promolift.serve.things import Campaign, KeptPromotion
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import CODE, Claim, Row, reserve, to_redeem, unusable, used_up
@@ -123,19 +123,6 @@ class PromotionIn(PromotionTerms):
     holder: Literal["everybody", "code"] = Field(
         default="everybody", description="Everybody, or those who hold a code of it (its id is the offer_id of codes)."
     )
-
-
-class KeptPromotion(Thing):
-    """A promotion as it is kept."""
-
-    KIND = "promotion"
-    campaign_id: str
-    holder: Literal["everybody", "code"]
-    terms: PromotionTerms
-
-    def promotion(self, name: str) -> Promotion:
-        """As the till needs it."""
-        return Promotion.model_construct(id=name, **dict(self.terms))
 
 
 class Held(NamedTuple):

@@ -166,7 +166,12 @@ def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
     record: Mapping[str, Any] = answer.record or {**EMPTY, **given}
     shown = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
-    return shown | met(record)
+    return shown | met(record) | general(answer)
+
+
+def general(answer: live.Answer) -> dict[str, object]:
+    """What everybody has, for who refused personal decisions."""
+    return {} if answer.general is None else {"general": answer.general}
 
 
 def met(record: Mapping[str, Any]) -> dict[str, object]:

@@ -9,7 +9,6 @@ from promolift.serve.answers import PricesAnswer
 from promolift.serve.cart import (
     CartIn,
     CartLineIn,
-    KeptPromotion,
     PricesIn,
     PromotionIn,
     kept,
@@ -19,7 +18,7 @@ from promolift.serve.cart import (
 )
 from promolift.serve.models import Slug
 from promolift.serve.routes import Asked
-from promolift.serve.things import Campaign
+from promolift.serve.things import Campaign, KeptPromotion
 from promolift.serve.ucp import UcpCartIn, discounted
 from promolift.store.ledger_audit import HttpAnswer, drop, every
 from promolift.store.ledger_schema import Refused

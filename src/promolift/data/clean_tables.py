@@ -48,7 +48,7 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
         f"{reader.id('product_id')} as product_id",
         f"{reader.text('name')} as name",
         *(f"{value} as {ident(role)}" for role, value in levels.items()),
-        f"{reader.text('brand')} as brand",
+        *(f"{reader.text(role)} as {role}" for role in ("brand", "description", "picture", "colour")),
     ]
     for role in ("price", "cost"):
         value = f"({reader.number(role)}) * {mapping.minor_factor}"

@@ -91,6 +91,14 @@ class Clean:
         return self.store.frame("products")
 
     @property
+    def vectors(self) -> pl.DataFrame | None:
+        """product_id and vector of words and pictures; None where the catalogue has neither."""
+        if not self.store.has("senses"):
+            return None
+        found = self.store.frame("senses").select("product_id", "vector")
+        return found.with_columns(pl.col("vector").list.to_array(len(found["vector"][0])) if found.height else [])
+
+    @property
     def customers(self) -> Relation:
         return self.store.table("customers")
 
@@ -181,7 +189,7 @@ class Profiled:
         return self._at("affinities", asof_ms, customers, among)
 
     def interests(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
-        """INTERESTS as of one moment: what was looked at and not bought."""
+        """INTERESTS as of one moment: looked at and not bought; with 0 views: new, and like what they buy."""
         return self._at("interests", asof_ms, among=among)
 
     def has_interests(self, asof_ms: int) -> bool:

@@ -212,11 +212,9 @@ def colour_said(text: str) -> Words | None:
     return found[0] if len(found) == 1 else None
 
 
-def names_colour(text: str) -> bool:
-    """Whether a text names any colour."""
-    return any(pattern.search(text) for _, pattern in _colour_words())
-
-
-def colour_words(en: str) -> Words:
-    """A colour by its English name, in both languages."""
-    return next(words for words, _ in _colour_words() if words.en == en)
+def coloured(name: Words, colour: str) -> Words:
+    """A name with its colour, given in English, before it; as it is where it names any colour itself."""
+    if any(pattern.search(f"{name.en} {name.zh}") for _, pattern in _colour_words()):
+        return name
+    said = next(words for words, _ in _colour_words() if words.en == colour)
+    return Words(zh=f"{said.zh}{name.zh}", en=f"{said.en} {name.en}")

@@ -99,6 +99,14 @@ class Clean:
         return found.with_columns(pl.col("vector").list.to_array(len(found["vector"][0])) if found.height else [])
 
     @property
+    def colours(self) -> dict[str, str]:
+        """Products whose colour is known for sure, in English: the catalogue says it, or words and picture do."""
+        if not self.store.has("senses"):
+            return {}
+        seen = self.store.frame("senses").select("product_id", "colour").drop_nulls()
+        return dict(seen.iter_rows())
+
+    @property
     def customers(self) -> Relation:
         return self.store.table("customers")
 

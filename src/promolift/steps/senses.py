@@ -104,7 +104,7 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
         return SeenPictures(none_of(len(pictures)), [NO_PILLOW])
     store, found = job.store, none_of(len(pictures))
     file = job.config.data.products
-    folder = Path(file.path).parent if file and file.path else Path()
+    folder = Path(file.path).resolve().parent if file and file.path else Path.cwd()
     before = store.frame(PICTURES) if store.has(PICTURES) else None
     known = {} if before is None else dict(zip(before["key"], before["features"].to_list(), strict=True))
     kept: dict[str, senses.Floats] = {}

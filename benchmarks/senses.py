@@ -193,7 +193,7 @@ def tell_looks(table, vectors, said):
         x, (classes, y) = vectors[rows], np.unique(table[column].to_numpy()[rows], return_inverse=True)
         folds, ridge = StratifiedKFold(5, shuffle=True, random_state=0), np.zeros(len(y), int)
         for learned, asked in folds.split(x, y):
-            ridge[asked] = senses.best_class(x[learned], y[learned], len(classes), x[asked])[0]
+            ridge[asked] = senses.best_class(x[learned], y[learned], len(classes), x[asked]).at
         near = cross_val_predict(KNeighborsClassifier(5, weights="distance", metric="cosine"), x, y, cv=folds)
         value, se = mean_se(ridge == y)
         say(f"{task} ({len(classes)} classes) right, {said}", value, se, n=len(y), data="fashion", nearest=float((near == y).mean()),

@@ -1,9 +1,9 @@
 """Vectors of products and who bought what in; products that few have bought yet, for those who may buy them, out.
 
 A product bought by fewer than FEW is made of the known ones most like it (senses.py): a customer's pace for it is that
-of their visits that bought those. The three of highest pace are told for each customer, with the rate at which such
-pairs were bought in the window after an earlier moment, when other products were new; below LEAST_BOUGHT such purchases
-nothing is told. Legend: N customers, J known products, C new ones.
+of their visits that bought those. The three of highest pace are put forward for each customer, with the rate at which
+such pairs were bought in the window after an earlier moment, when other products were new; below LEAST_BOUGHT such
+purchases nothing is put forward. Legend: N customers, J known products, C new ones.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.sql import DAY_MS, bind, fetch
 
-FEW, MOST_NEW, TOLD, LEAST_BOUGHT = 5, 5_000, 3, 10
+FEW, MOST_NEW, SHOWN, LEAST_BOUGHT = 5, 5_000, 3, 10
 SALES = """
 select a.asof_ms, product_id, count(distinct customer_id) as buyers,
     count(distinct customer_id) filter (ts_ms >= a.asof_ms - 2 * $window_ms) as lately
@@ -34,7 +34,7 @@ select customer_id, product_id, count(distinct order_id) filter (ts_ms < $asof) 
 from lines where kind = 'purchase' and product_id is not null and ts_ms < $until group by all order by all
 """
 PACES = {"customer_id": pl.String, "product_id": pl.String, "pace": pl.Float64}
-CHECK = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "bought": pl.Int64}
+CHECK = pl.Schema({"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "bought": pl.Int64})
 
 
 class NewProducts(NamedTuple):
@@ -123,11 +123,11 @@ def kept_times(shard: Shard, asof_ms: int, settings: ProfileSettings) -> pl.Data
 
 
 def check(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
-    """Of what would have been told a window before the moment, what was bought since, by half octaves of the pace."""
+    """Of what would have been shown a window before the moment, what was bought since, by half octaves of the pace."""
     before = asof_ms - settings.window_days * DAY_MS
     kept = kept_times(shard, asof_ms, settings)
-    told = paces(kept.filter(pl.col("rate") > 0), new_products(shared, before), TOLD)
-    came = told.join(kept.filter("later"), on=["customer_id", "product_id"], how="left")
+    shown = paces(kept.filter(pl.col("rate") > 0), new_products(shared, before), SHOWN)
+    came = shown.join(kept.filter("later"), on=["customer_id", "product_id"], how="left")
     bins = (pl.col("pace").log(2) * BINS_PER_OCTAVE).floor().cast(pl.Int64).alias("bin")
     found = came.group_by(bins).agg(
         pl.len().cast(pl.Int64).alias("rows"), pl.col("later").sum().cast(pl.Int64).alias("bought")
@@ -144,12 +144,12 @@ def newcomers(shard: Shard, known: pl.DataFrame, shared: Shared, settings: Profi
         if bought < LEAST_BOUGHT:
             continue
         mine = times(read_lines(shard, settings.zone), asof_ms, asof_ms, settings)
-        told = paces(mine.filter(pl.col("rate") > 0), new_products(shared, asof_ms), TOLD)
-        scores = told["pace"].to_numpy()
+        shown = paces(mine.filter(pl.col("rate") > 0), new_products(shared, asof_ms), SHOWN)
+        scores = shown["pace"].to_numpy()
         overall = np.full(len(scores), bought / rows)
         rate = calibrated(overall, scores, checked.with_columns(prior=pl.col("rows") * (bought / rows)))
         parts.append(
-            told.select(
+            shown.select(
                 "customer_id", pl.lit(asof_ms, pl.Int64).alias("asof_ms"), "product_id",
                 pl.lit(0, pl.Int64).alias("views"), pl.lit(None, pl.Int64).alias("last_view_ms"),
                 pl.Series("buy_rate", rate, dtype=pl.Float64),

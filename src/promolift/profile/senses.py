@@ -7,17 +7,21 @@ catalogue, and the same catalogue gives the same vectors. Legend: N products, D 
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from promolift.hashing import hash_units
 from promolift.settings import rows_of
+from promolift.tables import Z95
 from promolift.terms import Words
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = NDArray[np.float32]
 VERSION = 1  # of the vectors: another number makes all of them anew
@@ -27,7 +31,7 @@ COLOURS = 80  # 12 hues x 2 saturations x 3 values, and 8 greys
 PICTURE = (SIDE // CELL) ** 2 * ANGLES + COLOURS
 LOOKS = 0.7  # weight of edges and of colours each, where words have 1
 NEAR, POWER, SLICE = 20, 16, 512  # neighbours of a product, how fast their weight falls, products compared at once
-FOLDS, FEWEST, RIDGE, Z95 = 5, 8, 0.1, 1.96
+FOLDS, FEWEST, RIDGE = 5, 8, 0.1
 AROUND_WHITE = 0.06  # a pixel so near to the colour of the border is background
 
 
@@ -55,7 +59,7 @@ def text_vectors(texts: Sequence[str]) -> Floats:
 
 def picture_features(pixels_HWC: NDArray[np.uint8]) -> Floats:
     """PICTURE figures of a square picture of SIDE pixels, 0 to 255: edges, then colours. 2 CPU ms."""
-    x = pixels_HWC.astype(np.float32) / 255
+    x: Floats = (pixels_HWC / 255).astype(np.float32)
     return np.concatenate([_edges(x.mean(axis=2)), _colours(x)]).astype(np.float32)
 
 
@@ -69,8 +73,7 @@ def _edges(grey_HW: Floats) -> Floats:
     cells = sums.reshape(n, n, ANGLES)
     around = np.pad((cells**2).sum(axis=2), 1, mode="edge")
     energy = sum(around[i : i + n, j : j + n] for i in range(3) for j in range(3))
-    found: Floats = (cells / np.sqrt(energy + 0.01)[:, :, None]).ravel()
-    return found
+    return (cells / np.sqrt(energy + 0.01)[:, :, None]).ravel().astype(np.float32)
 
 
 def _colours(x_HWC: Floats) -> Floats:
@@ -90,7 +93,7 @@ def _colours(x_HWC: Floats) -> Floats:
     grey = 72 + np.minimum((value * 8).astype(int), 7)
     code = np.where((saturation < 0.15) | (value < 0.15), grey, coloured)
     share = np.bincount(code, weight, COLOURS)
-    found: Floats = np.sqrt(share / share.sum())
+    found: Floats = np.sqrt(share / share.sum()).astype(np.float32)
     return found
 
 
@@ -111,11 +114,13 @@ def _long(x_ND: NDArray[np.floating]) -> Floats:
     return np.asarray(x_ND / np.where(size > 1e-9, size, 1.0), np.float32)
 
 
-def neighbours(new_ND: Floats, old_MD: Floats) -> csr_array:
+def neighbours(new_ND: Floats, old_MD: Floats) -> "csr_array":
     """M x N: of which known products a new one is made, weights adding to 1, or to 0 where it is like none.
 
     The NEAR most alike count, and all that are as like as the last of them: products with equal words are one.
     """
+    from scipy.sparse import csr_array, vstack
+
     new_ND, old_MD = _long(new_ND), _long(old_MD)
     parts, near = [], min(NEAR, len(old_MD))
     for start in range(0, len(new_ND) if near else 0, SLICE):
@@ -125,8 +130,6 @@ def neighbours(new_ND: Floats, old_MD: Floats) -> csr_array:
         parts.append(csr_array(weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)))
     if not parts:
         return csr_array((len(old_MD), len(new_ND)))
-    from scipy.sparse import vstack
-
     return csr_array(vstack(parts).T)
 
 
@@ -147,28 +150,29 @@ def place(x_ND: Floats, labels: Sequence[str | None], least: float) -> Placed:
     out of fold: the lower end of the 95 % interval of the share that is right (Wilson 1927) must reach `least`. A class
     needs FEWEST products. Nothing is said of products without a vector.
     """
-    told = (x_ND**2).sum(axis=1) > 0
-    rows = np.flatnonzero(told & np.array([each is not None for each in labels], bool))
-    asked = np.flatnonzero(told & np.array([each is None for each in labels], bool))
-    names, times = np.unique([labels[n] for n in rows], return_counts=True)
-    often = [str(name) for name in names[times >= FEWEST]]
+    there = (x_ND**2).sum(axis=1) > 0
+    rows = [n for n, each in enumerate(labels) if each is not None and there[n]]
+    asked = [n for n, each in enumerate(labels) if each is None and there[n]]
+    times = Counter(str(labels[n]) for n in rows)
+    often = sorted(name for name, n in times.items() if n >= FEWEST)
     nothing = Placed([None] * len(labels), len(rows), 0.0)
-    if len(often) < 2 or not len(asked):
+    if len(often) < 2 or not asked:
         return nothing
-    # rows of a rare class are judged, too: they are always told wrongly, as new ones of such a class will be
-    label_R = np.array([often.index(each) if (each := labels[n]) in often else -1 for n in rows])  # type: ignore[arg-type]
+    # rows of a rare class are judged, too: they are always guessed wrongly, as new ones of such a class will be
+    place_of = {name: n for n, name in enumerate(often)}
+    label_R, at_R = np.array([place_of.get(str(labels[n]), -1) for n in rows]), np.array(rows)
     fold = (hash_units("folds", [str(n) for n in rows]) * FOLDS).astype(int)
     best_R, lead_R = np.zeros(len(rows), int), np.zeros(len(rows))
     for each in range(FOLDS):
         out, taught = fold == each, (fold != each) & (label_R >= 0)
         if out.any() and taught.any():
-            best_R[out], lead_R[out] = best_class(x_ND[rows[taught]], label_R[taught], len(often), x_ND[rows[out]])
+            best_R[out], lead_R[out] = best_class(x_ND[at_R[taught]], label_R[taught], len(often), x_ND[at_R[out]])
     order = np.argsort(-lead_R, kind="stable")
     sure_R = _wilson(np.cumsum((best_R == label_R)[order]), np.arange(1, len(rows) + 1))
     enough = np.flatnonzero(sure_R >= least)
     if not len(enough):
         return nothing
-    best, ahead = best_class(x_ND[rows[label_R >= 0]], label_R[label_R >= 0], len(often), x_ND[asked])
+    best, ahead = best_class(x_ND[at_R[label_R >= 0]], label_R[label_R >= 0], len(often), x_ND[asked])
     found: list[str | None] = [None] * len(labels)
     for n, which, lead in zip(asked, best, ahead, strict=True):
         if lead >= lead_R[order[enough[-1]]]:
@@ -176,7 +180,14 @@ def place(x_ND: Floats, labels: Sequence[str | None], least: float) -> Placed:
     return Placed(found, len(rows), float(sure_R[enough[-1]]))
 
 
-def best_class(x_ND: Floats, label_N: NDArray[np.int_], classes: int, of_MD: Floats) -> tuple[NDArray[np.int_], Floats]:
+class BestClass(NamedTuple):
+    """The class of the highest score of each product, and its lead over the next."""
+
+    at: NDArray[np.int_]
+    lead: Floats
+
+
+def best_class(x_ND: Floats, label_N: NDArray[np.int_], classes: int, of_MD: Floats) -> BestClass:
     """The class of the highest ridge score, and its lead over the next."""
     x, mean = x_ND.astype(np.float64), x_ND.mean(axis=0)
     y_NC = np.eye(classes)[label_N] - (share := np.bincount(label_N, minlength=classes) / len(label_N))
@@ -185,7 +196,7 @@ def best_class(x_ND: Floats, label_N: NDArray[np.int_], classes: int, of_MD: Flo
     weights = np.linalg.solve(x.T @ x + RIDGE * size * np.eye(x.shape[1]), x.T @ y_NC)
     score = (of_MD - mean) @ weights + share
     two = -np.partition(-score, 1, axis=1)[:, :2]
-    return score.argmax(axis=1), (two[:, 0] - two[:, 1]).astype(np.float32)
+    return BestClass(score.argmax(axis=1), (two[:, 0] - two[:, 1]).astype(np.float32))
 
 
 def _wilson(right: NDArray[np.int_], n: NDArray[np.int_]) -> NDArray[np.float64]:
@@ -195,12 +206,19 @@ def _wilson(right: NDArray[np.int_], n: NDArray[np.int_]) -> NDArray[np.float64]
     return found
 
 
+class ColourName(NamedTuple):
+    """A colour in both languages, and what finds it in a text."""
+
+    words: Words
+    pattern: re.Pattern[str]
+
+
 @cache
-def _colour_words() -> tuple[tuple[Words, re.Pattern[str]], ...]:
+def _colour_words() -> tuple[ColourName, ...]:
     found = []
     for en, zh, names in rows_of("profile/colours.tsv"):
         each = [rf"\b{name}\b" if name.isascii() else name for name in names.split()]
-        found.append((Words(en=en, zh=zh), re.compile("|".join(each), re.IGNORECASE)))
+        found.append(ColourName(Words(en=en, zh=zh), re.compile("|".join(each), re.IGNORECASE)))
     return tuple(found)
 
 

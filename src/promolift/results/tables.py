@@ -90,21 +90,29 @@ class Clean:
     def catalogue(self) -> pl.DataFrame:
         return self.store.frame("products")
 
+    senses = Kept("senses", "A row per product, its vector of words and pictures, and its colour where that is known.")
+    pictures = Kept("pictures", "What was read of each picture, by the hash of its file.")
+
+    def forget_senses(self, pictures: bool) -> None:
+        """Take away what was made of an earlier catalogue; also what was read of its pictures?"""
+        for name in ("senses", *(["pictures"] if pictures else [])):
+            if self.store.has(name):
+                self.store.remove(name)
+
     @property
     def vectors(self) -> pl.DataFrame | None:
-        """product_id and vector of words and pictures; None where the catalogue has neither."""
-        if not self.store.has("senses"):
+        """product_id and vector; None where the catalogue has neither words nor pictures."""
+        found = self.senses
+        if found is None:
             return None
-        found = self.store.frame("senses").select("product_id", "vector")
-        return found.with_columns(pl.col("vector").list.to_array(len(found["vector"][0])) if found.height else [])
+        width = len(found["vector"][0]) if found.height else 0
+        return found.select("product_id", pl.col("vector").list.to_array(width))
 
     @property
     def colours(self) -> dict[str, str]:
         """Products whose colour is known for sure, in English: the catalogue says it, or words and picture do."""
-        if not self.store.has("senses"):
-            return {}
-        seen = self.store.frame("senses").select("product_id", "colour").drop_nulls()
-        return dict(seen.iter_rows())
+        found = self.senses
+        return {} if found is None else dict(found.select("product_id", "colour").drop_nulls().iter_rows())
 
     @property
     def customers(self) -> Relation:

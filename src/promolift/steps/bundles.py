@@ -15,6 +15,7 @@ from promolift.profile import senses
 from promolift.results.job import Job, StepSummary, found_in, mapped, moments
 from promolift.settings import toml_value
 from promolift.sql import bind
+from promolift.tables import Z95
 from promolift.terms import AND
 from promolift.words import pick
 
@@ -42,10 +43,10 @@ def bundles(job: Job, most: int) -> StepSummary:
     """At most so many pairs of each kind, as text and menu lines to paste into promolift.toml."""
     goods = job.clean.catalogue.filter(pl.col("price_cents") > 0)
     pairs = pl.concat([together(job), alike(job)], how="vertical")
-    told = pairs.join(goods.select("product_id", "name", "price_cents"), on="product_id")
-    told = told.join(goods.select(other="product_id", name_2="name", price_2="price_cents"), on="other")
-    told = told.sort("why", "score", "product_id", "other", descending=[True, True, False, False])
-    parts = told.partition_by("why", maintain_order=True)
+    named = pairs.join(goods.select("product_id", "name", "price_cents"), on="product_id")
+    named = named.join(goods.select(other="product_id", name_2="name", price_2="price_cents"), on="other")
+    named = named.sort("why", "score", "product_id", "other", descending=[True, True, False, False])
+    parts = named.partition_by("why", maintain_order=True)
     rows = [row for part in parts for row in part.head(most).iter_rows(named=True)]
     if not rows:
         none = "no bundles: no two products with prices were bought together, or look alike, often enough to say so"
@@ -66,7 +67,7 @@ def together(job: Job) -> pl.DataFrame:
     both = both.group_by("product_id", "other").agg(pl.col("orders").sum()).filter(pl.col("orders") >= FEWEST)
     both = both.join(often.rename({"orders": "n"}), on="product_id")
     both = both.join(often.select(other="product_id", m="orders"), on="other")
-    least = pl.col("orders") - 1.96 * pl.col("orders").sqrt()
+    least = pl.col("orders") - Z95 * pl.col("orders").sqrt()
     lift = both.with_columns(score=least * whole / (pl.col("n") * pl.col("m"))).filter(pl.col("score") >= AT_LEAST)
     return lift.select("product_id", "other", "score", "orders", why=pl.lit("together")).cast({"orders": pl.Int64})
 
@@ -79,9 +80,10 @@ def found_with(job: Job, shard: int, query: str, often: pl.DataFrame) -> pl.Data
 def alike(job: Job) -> pl.DataFrame:
     """Pairs of one colour and two categories, each the most alike to the other there; none without pictures."""
     schema = {"product_id": pl.String, "other": pl.String, "score": pl.Float64, "orders": pl.Int64, "why": pl.String}
-    if not job.store.has("senses"):
+    known = job.clean.senses
+    if known is None:
         return pl.DataFrame(schema=schema)
-    seen = job.store.frame("senses").drop_nulls("colour").join(job.clean.catalogue, on="product_id", suffix="_said")
+    seen = known.drop_nulls("colour").join(job.clean.catalogue, on="product_id", suffix="_said")
     seen = seen.filter(pl.col("category").is_not_null() & (pl.col("price_cents") > 0)).sort("product_id")
     found = []
     for (colour,), part in seen.group_by("colour", maintain_order=True):

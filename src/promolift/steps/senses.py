@@ -18,7 +18,6 @@ from promolift.profile import senses
 from promolift.results.job import Job
 from promolift.sources.pictures import picture_bytes, read_picture, reader
 
-TABLE, PICTURES = "senses", "pictures"
 SAID = 10  # unreadable pictures that are named one by one
 NO_PILLOW = "the catalogue's pictures were not read: pip install 'promolift[image]'"
 
@@ -32,10 +31,8 @@ class SeenPictures(NamedTuple):
 
 def run(job: Job) -> list[str]:
     """Keep the table `senses`, fill in categories, types and colours; what there is to say of it, in sentences."""
-    store, settings, goods = job.store, job.config.senses, job.store.frame("products")
-    for name in (TABLE, *([PICTURES] if not settings.pictures else [])):
-        if store.has(name):
-            store.remove(name)
+    store, settings, goods = job.store, job.config.senses, job.clean.catalogue
+    job.clean.forget_senses(pictures=not settings.pictures)
     said = [name for name in ("name", "description") if settings.words and goods[name].null_count() < goods.height]
     shown = settings.pictures and goods["picture"].null_count() < goods.height
     if not said and not shown:
@@ -48,18 +45,18 @@ def run(job: Job) -> list[str]:
     vectors = senses.joined(senses.text_vectors(words), seen.features_NP)
     if not vectors.any():
         return seen.lines
-    pictured = vectors * ~np.isnan(seen.features_NP).any(axis=1)[:, None]
+    pictured = np.where(np.isnan(seen.features_NP).any(axis=1, keepdims=True), 0, vectors)
     lines, whole = list(seen.lines), goods
     for level in ("category", "type"):
         if 0 < goods[level].null_count() < goods.height:
             placed = senses.place(vectors, goods[level].to_list(), settings.certain)
             whole = whole.with_columns(pl.coalesce(level, pl.Series(placed.labels, dtype=pl.String)).alias(level))
-            lines.append(told(level, goods[level].null_count(), placed))
+            lines.append(filled_in(level, goods[level].null_count(), placed))
     stated = [stated_colour(*row) for row in goods.select("colour", "name").iter_rows()]
     found = senses.place(pictured, stated, settings.certain)
     colour = [own or other for own, other in zip(stated, found.labels, strict=True)]
     if shown and any(each is None for each in stated):
-        lines.append(told("colour", sum(each is None for each in stated), found))
+        lines.append(filled_in("colour", sum(each is None for each in stated), found))
     store.save("products", whole)
     by = [None if c is None else "catalogue" if own else "picture" for c, own in zip(colour, stated, strict=True)]
     private = sensitive_products(whole, job.config.privacy.sensitive_allowed)["product_id"]
@@ -69,17 +66,17 @@ def run(job: Job) -> list[str]:
         pl.Series("colour", colour, dtype=pl.String),
         pl.Series("colour_by", by, dtype=pl.String),
     )
-    store.save(TABLE, table.filter(~pl.col("product_id").is_in(private.implode())))  # nobody is offered those
+    store.save("senses", table.filter(~pl.col("product_id").is_in(private.implode())))  # nobody is offered those
     return lines
 
 
-def told(what: str, missing: int, placed: senses.Placed) -> str:
+def filled_in(what: str, missing: int, placed: senses.Placed) -> str:
     """How many products without one were given one, and how sure that is."""
     given = sum(each is not None for each in placed.labels)
     if not given:
         return (
             f"products: none of {missing:,} without a {what} was given one: words and pictures of {placed.learned:,} "
-            "others do not tell it surely enough (senses.certain)"
+            "others do not say it surely enough (senses.certain)"
         )
     return (
         f"products: {given:,} of {missing:,} without a {what} were given one by words and pictures, right in at least "
@@ -105,7 +102,7 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
     store, found = job.store, none_of(len(pictures))
     file = job.config.data.products
     folder = Path(file.path).resolve().parent if file and file.path else Path.cwd()
-    before = store.frame(PICTURES) if store.has(PICTURES) else None
+    before = job.clean.pictures
     known = {} if before is None else dict(zip(before["key"], before["features"].to_list(), strict=True))
     kept: dict[str, senses.Floats] = {}
     bad: list[str] = []
@@ -128,6 +125,6 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
         except InputError as error:
             bad.append(f"picture of a product not read: {error}")
     features = pl.Series("features", list(kept.values()), dtype=pl.Array(pl.Float32, senses.PICTURE))
-    store.save(PICTURES, pl.DataFrame({"key": list(kept)}, schema={"key": pl.String}).with_columns(features))
+    store.save("pictures", pl.DataFrame({"key": list(kept)}, schema={"key": pl.String}).with_columns(features))
     more = [f"and {len(bad) - SAID:,} more pictures that could not be read"] if len(bad) > SAID else []
     return SeenPictures(found, bad[:SAID] + more)

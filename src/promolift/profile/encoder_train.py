@@ -15,6 +15,7 @@ apart by rows see no customer in it.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -456,16 +457,18 @@ def steps_of(epochs: int) -> int:
 def fit_private(
     h: Histories, made_up: Histories, end_day: float, settings: EncoderSettings, how: PrivateSteps,
     progress: Callable[[float], None] = lambda share: None, rng: np.random.Generator | None = None,
+    first: LearnedEncoder | None = None,
 ) -> LearnedEncoder:  # fmt: skip
     """Learn from what came before `end_day` less the validation window. Who is taken, and the noise, come from the
-    machine's entropy unless `rng` is given. SupportError where the made-up customers are too few.
+    machine's entropy unless `rng` is given; `first` is what the made-up ones taught, if it is known. SupportError where
+    the made-up customers are too few.
     """
     rng = rng or np.random.default_rng()
-    first = fit_encoder(made_up, end_day, settings.model_copy(update={"epochs": FREE * settings.epochs}))
+    first = first or fit_made_up(made_up, end_day, settings)
     h, until = h.until(end_day), end_day - settings.horizon_days
     shared = popularity(made_up.until(end_day), end_day)
     job = Training(h, settings, shared, until, end_day, device_of(settings))
-    model = first.model.to(job.device)
+    model = deepcopy(first.model).to(job.device)
     heads = [each for name, each in model.named_parameters() if name.startswith(HEADS)]
     for each in heads:
         each.requires_grad_(True)
@@ -493,6 +496,11 @@ def fit_private(
         row = {f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in valid.items()}
         record.append(row | {"epoch": 0.0, "train_ndcg": before, "valid_ndcg": ndcg})
     return LearnedEncoder.freeze(model.cpu(), h.catalogue, record)
+
+
+def fit_made_up(made_up: Histories, end_day: float, settings: EncoderSettings) -> LearnedEncoder:
+    """What a private training begins with: nobody real goes into it."""
+    return fit_encoder(made_up, end_day, settings.model_copy(update={"epochs": FREE * settings.epochs}))
 
 
 def clipped_gradient(

@@ -152,6 +152,11 @@ class ServeSettings(Settings):
     private_webhooks: bool = Field(
         default=False, description="Whether webhooks may go to addresses inside the own network, and over plain http."
     )
+    shopify_customer: Literal["email", "id"] = Field(
+        default="email",
+        description="By what customers of Shopify are known here: as in its export of orders by e-mail, or by id. The "
+        "secret of its webhooks is in the variable PROMOLIFT_SHOPIFY_SECRET.",
+    )
     keep: Keep = Keep()
     mail: MailSettings | None = None
     learn: Learning = Learning()

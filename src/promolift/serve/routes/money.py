@@ -103,7 +103,7 @@ def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
             server.texts.choice(release),
         )  # fmt: skip
     named = {name: row[name] for name in ("release_id", "holdout", "variant", "propensity", "price")}
-    met = hot.met(row)
+    met = hot.met(row) | hot.general(answer)
     return told | named | {"candidates": opened, "ineligible": listed.ineligible} | met | said
 
 

@@ -348,6 +348,21 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
         return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
 
 
+@verb(app.command())
+def bundles(
+    config: Path, work: Path, language: str | None,
+    most: Annotated[int, option("Pairs of each kind.", "--most")] = 5,
+) -> "StepSummary":  # fmt: skip
+    """Products bought together, or alike to the eye, as menu lines to paste: one price for both."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["ingest"])
+    from promolift.run import Job
+    from promolift.steps import bundles as step
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        return step.bundles(Job(settings, store, tell), most)
+
+
 @verb(effects.callback())
 def effect(context: typer.Context, config: Path, work: Path, again: bool) -> "StepSummary | None":
     """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""

@@ -3,7 +3,7 @@
 KEPT: dict[str, str] = {
     **dict.fromkeys(
         ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "rejected", "health",
-         "span", "pulled_"),
+         "span", "pulled_", "senses", "pictures"),
         "ingest",
     ),
     **dict.fromkeys(

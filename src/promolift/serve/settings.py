@@ -152,6 +152,12 @@ class ServeSettings(Settings):
     private_webhooks: bool = Field(
         default=False, description="Whether webhooks may go to addresses inside the own network, and over plain http."
     )
+    words: Literal["none", "agreed", "all"] = Field(
+        default="agreed",
+        description="Whose `properties.words` of an event are read for complaints and for requests of no more "
+        "messages: those that come with `properties.may_read` true, everybody's, or nobody's. The words "
+        "themselves are not kept.",
+    )
     keep: Keep = Keep()
     mail: MailSettings | None = None
     learn: Learning = Learning()
@@ -264,6 +270,10 @@ class Live(Settings):
         le=10_080,
         description="Minutes after an order in which there is no offer at all.",
         examples=[60.0],
+    )
+
+    complaint_days: Number = Field(
+        default=1.0, ge=0, le=112, description="Days after a complaint in their own words in which there is no offer."
     )
 
     @property

@@ -16,14 +16,14 @@ from sqlalchemy import Column, Connection, bindparam, func, insert, select
 
 from promolift.message import TextTally, WordChoice
 from promolift.results.messages import TALLIES, read_tallies
-from promolift.serve.events import FILLED
+from promolift.serve.events import FILLED, READ
 from promolift.serve.release import LiveRelease
 from promolift.serve.things import Thing
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_schema import AUDIT, EVENTS, REDEMPTIONS, TAKEN, Members, Query, members
 
 # what people send about an offer that they did not take up
-NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed"})
+NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed", READ})
 EVERY_S = 60.0
 SPAN = 20_000  # events, and notes, that are looked at in one round
 SUMS = "sums"  # the one thing of its kind

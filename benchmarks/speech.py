@@ -23,9 +23,10 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from promolift.data.intents import COMPLAINTS, INTENTS, _model, labelled, read_intents
+from promolift.data.intents import COMPLAINTS, INTENTS, intent_model, read_intents
 from promolift.errors import ConfigError
 from promolift.llm import RemoteSettings, SpeechSettings, hear, recogniser_of
+from promolift.settings import rows_of
 
 APART = Path(__file__).with_name("intents.tsv")
 # what a shop would write down first; the first rule that holds counts
@@ -69,11 +70,12 @@ def macro(truth: Any, said: Any) -> float:
 
 
 def intents(draws: int) -> Iterator[dict[str, Any]]:
-    rows = labelled(APART)
-    truth, language = np.array([row.intent for row in rows]), np.array([row.language for row in rows])
-    found = read_intents([row.text for row in rows])
+    lines = APART.read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    truth, language, texts = (np.array(each) for each in zip(*rows, strict=True))
+    found = read_intents(texts.tolist())
     ours = found["intent"].fill_null("other").to_numpy()
-    rules = np.array([by_rules(row.text) for row in rows])
+    rules = np.array([by_rules(text) for text in texts])
     rng = np.random.default_rng(0)
     picks = [rng.integers(0, len(rows), len(rows)) for _ in range(draws)]
     for name, mask in (("both", language != ""), ("en", language == "en"), ("zh", language == "zh")):
@@ -93,15 +95,14 @@ def intents(draws: int) -> Iterator[dict[str, Any]]:
            "log_loss": float(log_loss(angry, expected.clip(1e-6, 1 - 1e-6))),
            "found_at_half": float((expected[angry] >= 0.5).mean()),
            "false_at_half": float((expected[~angry] >= 0.5).mean())}  # fmt: skip
-    own = labelled()
-    x, y = [row.text for row in own], np.array([row.intent for row in own])
+    y, _, x = (np.array(each) for each in zip(*rows_of("data/intents.tsv"), strict=True))
     folds = StratifiedKFold(10, shuffle=True, random_state=1)
-    prob_NI = cross_val_predict(clone(_model(())), x, y, cv=folds, method="predict_proba")
+    prob_NI = cross_val_predict(clone(intent_model()), x, y, cv=folds, method="predict_proba")
     best = np.unique(y)[prob_NI.argmax(axis=1)]
     yield {"what": "our own texts, each tenth by the rest", "texts": len(y), "macro_f1": macro(y, best),
            "right": float((best == y).mean()), "expected": float(prob_NI.max(axis=1).mean())}  # fmt: skip
     start = time.process_time()
-    read_intents(x * 5)
+    read_intents(x.tolist() * 5)
     yield {"what": "texts a CPU second", "value": round(5 * len(x) / (time.process_time() - start))}
 
 

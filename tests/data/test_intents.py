@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
-from promolift.data.intents import INTENTS, labelled, language_of_text, read_intents
-from promolift.errors import InputError
+from promolift.data.intents import INTENTS, language_of_text, read_intents
+from promolift.settings import rows_of
 
 KEPT_APART = Path(__file__).parents[2] / "benchmarks" / "intents.tsv"
+OURS = rows_of("data/intents.tsv")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_plain_texts_are_read(text: str, intent: str) -> None:
 
 
 def test_probabilities_are_shares_and_a_complaint_is_the_sum_of_its_kinds() -> None:
-    found = read_intents([row.text for row in labelled()[::5]])
+    found = read_intents([text for _, _, text in OURS[::5]])
     assert found.select(pl.all_horizontal(pl.col("^.*_prob$").is_between(0, 1)).all()).item()
     late = found.filter(pl.col("intent").is_in(["late", "damaged", "return", "refund"]))
     assert (late["complaint_prob"] >= late["intent_prob"] - 1e-9).all()
@@ -64,25 +64,15 @@ def test_a_long_text_takes_bounded_time_and_its_end_counts() -> None:
     assert read_intents(["bla " * 500_000 + "I want a refund, give me my money back"])["language"][0] == "en"
 
 
-def test_a_shop_teaches_its_own_words(tmp_path: Path) -> None:
-    said = "zorbled again, third time this month"
-    labels = tmp_path / "labels.tsv"
-    labels.write_text("\n".join(f"late\ten\tzorbled {n} of my boxes" for n in range(20)))
-    before, after = (read_intents([said], path).row(0, named=True) for path in (None, labels))
-    assert after["intent"] == "late"
-    assert after["complaint_prob"] > before["complaint_prob"]
-    labels.write_text("angry\ten\tgrr")
-    with pytest.raises(InputError, match="row 1: write intent"):
-        read_intents([said + "!"], labels)
-
-
 def test_our_texts_and_those_kept_apart_share_none() -> None:
     def bare(text: str) -> str:
         return re.sub(r"[\W_]+", "", text.casefold())
 
-    ours, apart = ([*map(bare, (row.text for row in labelled(path)))] for path in (None, KEPT_APART))
+    lines = KEPT_APART.read_text(encoding="utf-8").splitlines()
+    apart = [bare(line.split("\t")[2]) for line in lines if not line.startswith("#")]
+    ours = [bare(text) for _, _, text in OURS]
     assert len(apart) == 400
     assert not set(ours) & set(apart)
     assert len(set(ours)) == len(ours)
-    assert {row.intent for row in labelled()} == set(INTENTS)
-    assert np.unique([row.language for row in labelled()]).tolist() == ["en", "zh"]
+    assert {intent for intent, *_ in OURS} == set(INTENTS)
+    assert {language for _, language, _ in OURS} == {"en", "zh"}

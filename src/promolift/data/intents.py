@@ -1,19 +1,17 @@
 """Texts that customers wrote or said in; what each is chiefly about, in one of nine intents with probabilities, out.
 
 Character n-grams and words, weighted by TF-IDF, into a multinomial logistic regression, learned at first use from
-intents.tsv, a small set of our own making, and from what a shop labels itself. Its penalty is that of least log loss
+intents.tsv, a small set of our own making. Its penalty is that of least log loss
 when each tenth of the set is forecast by the rest. Texts in languages other than Chinese and English are not read.
 """
 
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import polars as pl
 
-from promolift.errors import InputError
 from promolift.settings import rows_of
 
 Intent = Literal["too_expensive", "late", "damaged", "return", "refund", "stock", "praise", "stop", "other"]
@@ -32,29 +30,6 @@ _ENGLISH = re.compile(r"\b(?:the|is|it|i|my|and|to|of|not|you|this|was|for|in|a|
 _WORD = r"(?u)[a-z0-9']+|[\u4e00-\u9fff]"
 
 
-class LabelledText(NamedTuple):
-    """What a text is about, its language, and the text."""
-
-    intent: str
-    language: str
-    text: str
-
-
-def labelled(path: Path | None = None) -> list[LabelledText]:
-    """The rows of a file of labels (intent, language, text, parted by tabs), else of our own; InputError naming a bad
-    one.
-    """
-    lines = path.read_text(encoding="utf-8").splitlines() if path else []
-    rows = [line.split("\t") for line in lines if line.strip() and not line.startswith("#")]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 3 or row[0] not in INTENTS:
-            raise InputError(
-                f"{path}, row {number}: write intent, language and text, parted by tabs; intents are "
-                f"{', '.join(INTENTS)}"
-            )
-    return [LabelledText(*row) for row in (rows if path else rows_of("data/intents.tsv"))]
-
-
 def language_of_text(text: str) -> Literal["zh", "en", "other"]:
     """zh where Chinese letters stand (and no Japanese ones), en for Latin letters that do not look like another
     language, else other.
@@ -70,18 +45,16 @@ def language_of_text(text: str) -> Literal["zh", "en", "other"]:
     return "en" if re.search("[a-z]", low) and others <= len(_ENGLISH.findall(low)) else "other"
 
 
-def read_intents(texts: Sequence[str], labels: Path | None = None) -> pl.DataFrame:
+def read_intents(texts: Sequence[str]) -> pl.DataFrame:
     """language, intent, intent_prob, and as complaint_prob, too_expensive_prob and stop_prob how likely each text is
     one; a row a text, in their order. Of a text in another language all but `language` is null.
-
-    `labels` are a shop's own, learned from beside ours.
     """
     known = [language_of_text(text) for text in texts]
     frame = pl.DataFrame({"language": known}, schema={"language": pl.String}).with_row_index("row")
     at = [row for row, language in enumerate(known) if language != "other"]
     if not at:
         return described(frame.clear().select("row"), pl.DataFrame(schema=dict.fromkeys(INTENTS, pl.Float64)), frame)
-    model = _model(tuple(labelled(labels)) if labels else ())
+    model = intent_model()
     prob_NI = model.predict_proba([_short(texts[row]) for row in at])
     refused = [bool(_REFUSAL.fullmatch(texts[row])) for row in at]
     prob_NI[refused] = model.classes_ == "stop"
@@ -108,13 +81,14 @@ def _short(text: str) -> str:
 
 
 @cache
-def _model(more: tuple[LabelledText, ...]) -> Any:
+def intent_model() -> Any:
+    """The model of scikit-learn that reads, fitted to our own texts, once."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
 
-    rows = [*labelled(), *more]
+    known, _, texts = zip(*rows_of("data/intents.tsv"), strict=True)
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD, sublinear_tf=True)
     model = make_pipeline(make_union(letters, words), LogisticRegression(C=PENALTY, max_iter=3000))
-    return model.fit([row.text for row in rows], [row.intent for row in rows])
+    return model.fit(texts, known)

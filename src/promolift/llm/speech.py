@@ -64,7 +64,6 @@ class SpeechSettings(Settings):
         description="Longer recordings are not transcribed, and named: the local model takes about as long as they "
         "last on one core.",
     )
-    threads: int = Field(default=1, ge=1, description="Threads of the local model.")
     minute_cents: float = Field(
         default=0.6,
         ge=0,
@@ -208,7 +207,7 @@ class LocalRecogniser:
             raise ConfigError(f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form")
         self.name = folder.name
         self._model = whisper.WhisperModel(
-            str(folder), device="cpu", compute_type="int8", cpu_threads=settings.threads, local_files_only=True
+            str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True
         )
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:

@@ -39,12 +39,6 @@ class WordsSettings(Settings):
         description="`own` reads in this process; the others ask the [model](#llm) of that name, with names of mail "
         "boxes, phones and cards taken out, and `own` where it fails. `remote` sends the words to its endpoint.",
     )
-    labels: str = Field(
-        default="",
-        description="File of texts that the shop has labelled itself, from which `own` learns, too: intent, language "
-        "and text, parted by tabs. It starts at the folder of the command.",
-        examples=["labels.tsv"],
-    )
     sure: float = Field(
         default=0.5,
         gt=0,

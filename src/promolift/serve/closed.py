@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, select, text
 
-from promolift.deliver import SendSlot, next_at
+from promolift.deliver import SendHours, SendSlot, next_at
 from promolift.serve.events import READ, complains, lines
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Live, Policy, Sending
@@ -168,11 +168,11 @@ class Closed:
 
 def closed_now(
     db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, Now],
-    now_ms: int,
+    now_ms: int, hours: SendHours | None = None,
 ) -> Closed:  # fmt: skip
     """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
 
-    `lately` is what each of them did in the last minutes.
+    `lately` is what each of them did in the last minutes; `hours` say when they answer, where that was learned.
     """
     people = [ask.customer_id for ask in asks]
     closed = Closed()
@@ -201,7 +201,8 @@ def closed_now(
         said = known.said.get(who)
         zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
         if ask.channels and policy.sending:
-            closed.slots[who] = _slots(policy, policy.sending, ask, moments, zone, now_ms)
+            slots = _slots(policy, policy.sending, ask, moments, zone, now_ms)
+            closed.slots[who] = hours.ranked(who, slots, zone) if hours and policy.sending.learned else slots
             no_slot = "no channel is open: quiet hours, caps, or none of those that are sent on"
             why = _capped(policy, None, moments, now_ms) or (None if closed.slots[who] else no_slot)
         else:

@@ -221,6 +221,11 @@ class Sending(Settings):
     """
 
     channels: Annotated[tuple[SendChannel, ...], Field(min_length=1, max_length=5)]
+    learned: bool = Field(
+        default=False,
+        description="Whether the usual channel and hour are those at which this customer is likeliest to answer "
+        "within a day, by what was sent and answered before, once there are 100 answers. Else the first that is open.",
+    )
     explore: Number = Field(
         default=0.1,
         ge=0,

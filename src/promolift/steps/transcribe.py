@@ -3,9 +3,7 @@
 A recording that was heard once is not heard again while its bytes are the same; what cannot be heard says why.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from time import time
 from typing import Any
@@ -14,6 +12,7 @@ import polars as pl
 
 from promolift import data
 from promolift.errors import ConfigError
+from promolift.hashing import sha256_of_file
 from promolift.llm import Writer, hear, recogniser_of
 from promolift.results.job import Job, StepSummary
 from promolift.sql import ident
@@ -21,7 +20,6 @@ from promolift.steps.ingest import open_one
 from promolift.tables import TRANSCRIPTS
 
 KEEP_EVERY = 20  # recordings: an interruption costs no more
-AT_ONCE = 1 << 20  # bytes of a file that are hashed at a time
 
 
 def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
@@ -44,7 +42,7 @@ def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
     heard = {row["sha256"]: row for row in known.iter_rows(named=True)}
     for done, (customer, name) in enumerate(asked.iter_rows(), 1):
         path = Path(name) if Path(name).is_absolute() else folder / name
-        mark = _sha256(path)
+        mark = sha256_of_file(path) if path.is_file() else ""
         row = heard.get(mark) if mark else None
         if row is None or row["fault"]:  # a fault may be gone: another recogniser, a longer limit
             recogniser = recogniser or recogniser_of(speech, job.config.llm.remote, job.config.llm.records)
@@ -58,23 +56,6 @@ def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
             job.store.save("transcripts", pl.concat([rest, fresh]))
     job.store.undone(["ingest"])
     return _summary(made)
-
-
-def _sha256(path: Path) -> str:
-    """The hash of a file's bytes; '' where there is none to read."""
-    found = hashlib.sha256()
-    try:
-        for part in _parts(path):
-            found.update(part)
-    except OSError:
-        return ""
-    return found.hexdigest()
-
-
-def _parts(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while part := file.read(AT_ONCE):
-            yield part
 
 
 def _summary(made: list[dict[str, Any]]) -> StepSummary:

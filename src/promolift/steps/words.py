@@ -6,7 +6,6 @@ The texts themselves are kept nowhere: they go through memory some at a time.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -58,12 +57,11 @@ def read_words(job: Job, rows: Relation) -> Iterator[pl.DataFrame]:
     """WORDS of cleaned rows (data.clean_tables.SAID), some at a time; at least one frame."""
     asked = job.config.words
     writer = None if asked.reader == "own" else writer_of(asked.reader, job.config.llm)
-    labels = Path(asked.labels) if asked.labels else None
     yield WORDS.empty()
     for batch in rows.to_arrow_reader(AT_ONCE):
         frame = pl.DataFrame(pl.from_arrow(batch))
         texts = frame["text"].to_list()
-        read = data.read_intents(texts, labels)
+        read = data.read_intents(texts)
         if writer is not None:
             read = by_model(texts, writer, read)
         yield WORDS.check(WORDS.conform(pl.concat([frame.drop("text"), read], how="horizontal")))

@@ -58,7 +58,7 @@ CHINESE = (
     "市中心的店周日几点开门", "外卖晚了三个小时饭都凉了",
 )  # fmt: skip
 INTENT_OF = ("late", "damaged", "return", "refund", "too_expensive", "stock", "praise", "stop", "other", "late")
-CHANNELS = ("clean", "noise, 10 dB", "telephone, GSM", "noise and GSM")
+CHANNELS = ("clean", "noise, 10 dB", "telephone, mu-law", "telephone, mu-law, noise", "telephone, GSM")
 
 
 def by_rules(text: str) -> str:
@@ -182,6 +182,9 @@ def spoken(folder: Path, voice: str, number: int, sentence: str, channel: str) -
         sox(str(path), "-r", "8000", "-c", "1", str(folder / "call.gsm"))
         sox(str(folder / "call.gsm"), str(folder / "call.wav"))
         path = folder / "call.wav"
+    elif "mu-law" in channel:
+        path, wide = folder / "call.wav", path
+        sox(str(wide), "-r", "8000", "-c", "1", "-e", "mu-law", str(path))
     return path
 
 

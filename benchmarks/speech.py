@@ -1,6 +1,6 @@
 """What customers write and say: intents read on texts kept apart, and word error rates of the local recogniser.
 
-    python benchmarks/speech.py [--quick] [--only intents|hearing]
+    python benchmarks/speech.py [--quick] [--only intents|en|zh]
 
 Intents: benchmarks/intents.tsv, 400 texts that promolift never learns from, beside keyword rules; 95 % bootstrap
 intervals over texts. Hearing: sentences spoken by espeak-ng, a synthetic voice, clean, in noise and over a telephone's
@@ -138,14 +138,14 @@ def noisy(clean: Path, out: Path) -> None:
     sox("-m", "-v", "1", str(clean), "-v", f"{level / own * 10**-0.5:.6f}", str(hiss), str(out))
 
 
-def hearing(most: int, model: str) -> Iterator[dict[str, Any]]:
+def hearing(most: int, model: str, only: str | None) -> Iterator[dict[str, Any]]:
     if not (shutil.which("espeak-ng") and shutil.which("sox")):
         yield {"what": "word error rate", "missing": "espeak-ng and sox"}
         return
     voices = [("en", "espeak-ng en", ENGLISH), ("zh", "espeak-ng cmn", CHINESE)]
     ears: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for language, voice, sentences in voices:
+        for language, voice, sentences in (each for each in voices if only in (None, each[0])):
             settings = SpeechSettings(language=language, model=model)
             try:
                 ear = ears.setdefault("one", recogniser_of(settings, RemoteSettings(), None))
@@ -191,14 +191,14 @@ def spoken(folder: Path, voice: str, number: int, sentence: str, channel: str) -
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--quick", action="store_true")
-    asked.add_argument("--only", choices=("intents", "hearing"))
+    asked.add_argument("--only", choices=("intents", "en", "zh"), help="or hearing in one language")
     asked.add_argument("--model", default="", help="a folder in CTranslate2's form")
     given = asked.parse_args()
-    if given.only != "hearing":
+    if given.only in (None, "intents"):
         for row in intents(100 if given.quick else 1000):
             print(json.dumps(row, ensure_ascii=False), flush=True)
     if given.only != "intents":
-        for row in hearing(3 if given.quick else 10, given.model):
+        for row in hearing(3 if given.quick else 10, given.model, given.only):
             print(json.dumps(row, ensure_ascii=False), flush=True)
 
 

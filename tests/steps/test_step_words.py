@@ -49,7 +49,8 @@ def shop(folder: Path, said: str, columns: dict[str, str], **parts: Any) -> Conf
         "events": {"path": str(folder / "lines.csv"), "mapping": {"columns": events}},
         "words": {"path": str(folder / "words.csv"), "mapping": {"columns": columns}},
     }
-    whole = {"data": {"shards": 3, **files}, "plan": {"asof": "2026-06-10"}, **parts}
+    plan = {"asof": "2026-06-10"} | parts.pop("plan", {})
+    whole = {"data": {"shards": 3, **files}, "plan": plan, **parts}
     return Config.parse(whole, str(folder))
 
 
@@ -79,9 +80,15 @@ def test_words_are_read_where_their_customers_agreed_and_every_row_is_accounted_
     assert unasked.store.frame("words").height == 5  # who said no is never read
 
 
-def test_no_table_of_the_work_folder_holds_the_words(tmp_path: Path) -> None:
-    job = job_of(tmp_path, written(tmp_path), "ingest", "profile")
-    assert job.store.frame("words").height
+@pytest.mark.slow
+def test_no_message_nor_anything_else_that_is_kept_holds_the_words(tmp_path: Path) -> None:
+    steps = ("ingest", "profile", "effect", "plan", "message")
+    plan = {"min_evidence": "assumed", "holdout_share": 0.0, "budget_cents": 100_000}
+    line = {"id": "five", "scope": "all", "benefit": {"type": "percent_off", "percent": 5}}
+    pays = {"value": {"margin_rate": 0.9}, "discount": {"prior_response": 8.0}, "offer": {"proposals": "none"}}
+    open_ = {"consent": {"default": True}, "rules": {"complaint_days": 0}, "menu": [line]}
+    job = job_of(tmp_path, written(tmp_path, plan=plan, **open_, **pays), *steps)
+    assert job.store.frame("messages").filter(pl.col("customer_id") == "u1").height
     for path in (tmp_path / "work").rglob("*"):
         assert not path.is_file() or b"zzq" not in path.read_bytes(), path
 

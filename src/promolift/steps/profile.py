@@ -149,8 +149,9 @@ def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | N
     if shard == MADE_UP:
         return replace(as_shard(job), kept={} if kept is None else kept)
     return profile.Shard(
-        clean.events(shard), clean.products, clean.exposures, clean.redemptions, {} if kept is None else kept
-    )
+        clean.events(shard), clean.products, clean.exposures, clean.redemptions,
+        {} if kept is None else kept, said=clean.words,
+    )  # fmt: skip
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:

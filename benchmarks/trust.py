@@ -1,6 +1,6 @@
 """Simulated shops and customers in; what fairness and privacy promise and what they cost, out.
 
-    python benchmarks/trust.py [--quick] [--part fairness|privacy|private-shop] [--demo WORK]
+    python benchmarks/trust.py [--quick] [--part fairness|privacy|private-shop|members] [--demo WORK]
 
 Prints JSON lines: figure, value, low, high, n, unit, data. Shops: candidates of 5,000 customers (age, sex, income, loyal or
 new), whose groups gain differently; limits on offers in a band of 20 %, loyal never worse. Power: customers of whom a
@@ -11,7 +11,10 @@ without limits and the CPU of both told. Intervals are Wilson's. CPU seconds are
 Privacy, delta 1e-6: trials of 4,000 customers, a tenth held out, amounts that most do not spend; releases attacked by whoever
 knows all but who is in them, against planted ones without noise; and a simulated shop with an encoder planned
 at each epsilon: next baskets, spend of the next 28 days, and the plan's gain, by the exact run's effects, against the
-exact plan at the same cost. Its gains rest on the stated prior in every run.
+exact plan at the same cost. Its gains rest on the stated prior in every run. Members: a simulated shop, learned under
+epsilon 3 from half of its customers by a coin, attacked as `promolift privacy --attack` does; and, planted, trees without
+limits that learn noise from half of as many customers by heart. 2,000 customers' parts of the noisy sums are asked one
+by one, and --encoder of them train encoders.
 """
 
 import argparse
@@ -23,10 +26,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from sklearn.tree import DecisionTreeRegressor
 
 from promolift import allocate
 from promolift.allocate.settings import FairnessSettings
-from promolift.learn.attack import membership
+from promolift.learn.attack import Membership, lira, membership
 from promolift.learn.fairness import find_proxies, group_gaps
 from promolift.learn.metrics import wilson
 from promolift.privacy.budget import PrivacyBudget
@@ -40,6 +44,9 @@ from promolift.shop import Shop
 from promolift.simulate import SimulationSettings, simulate
 from promolift.sql import DAY_MS, fetch
 from promolift.steps import plan
+from promolift.steps.audit import AuditSize, attack_encoder, attack_stand_in, attack_sums
+from promolift.steps.forecast import few_threads
+from promolift.steps.stand_in import keep_stand_in
 from promolift.store import Store
 from promolift.tables import Z95
 
@@ -199,6 +206,48 @@ def attacked_sums(customers: int) -> None:
             tell("membership: epsilon is at least", found.epsilon_low, **told)
 
 
+def told_members(name: str, found: Membership, **rest: Any) -> None:
+    """One attack in three lines."""
+    told: dict[str, Any] = {"n": found.auc.n, "attack": name, **rest}
+    tell("membership: AUC", found.auc.value, low=found.auc.low, high=found.auc.high, **told)
+    rate = f"{found.false_rate:.1%}"
+    tell(f"membership: advantage at {rate} false positives", found.advantage, low=found.low, high=found.high, **told)
+    tell("membership: epsilon is at least", found.epsilon_low, **told)
+
+
+def planted_members(customers: int, data: str, shadows: int = 5) -> None:
+    """Trees without limits learn noise from half of the customers, by heart."""
+    rng, models = np.random.default_rng(6), shadows + 1
+    x_MF, y_M = rng.normal(size=(customers, 8)), rng.normal(size=customers)
+    in_SM, loss_SM = rng.random((models, customers)) < 0.5, np.zeros((models, customers))
+    for s in range(models):
+        model = DecisionTreeRegressor(random_state=s).fit(x_MF[in_SM[s]], y_M[in_SM[s]])
+        loss_SM[s] = np.abs(model.predict(x_MF) - y_M)
+    for name, score in (("planted, by its loss", -loss_SM[0]), ("planted, LiRA", lira(loss_SM, in_SM, 0))):
+        told_members(name, membership(score, in_SM[0]), data=data)
+
+
+def members(customers: int, encoder: int, shadows: int) -> None:
+    """What half of the customers leave in a private shop's releases and encoder."""
+    made = simulate(SimulationSettings(customers=customers, weeks=28, categories=12))
+    goods, data = made.products.drop("cost_cents", strict=False), f"{customers:,} simulated customers"
+    planted_members(customers, data)
+    with TemporaryDirectory() as folder, Shop(made.events, products=goods, work=folder) as opened:
+        shop = opened.with_settings(
+            privacy={"epsilon": 3.0, "delta": DELTA}, encoder={"depth": 1, "epochs": 1, "customers": customers}
+        )
+        shop.step("ingest")
+        job = Job(shop.config, shop.store, lambda *_: None)
+        keep_stand_in(job)
+        found = {"nearest": attack_stand_in(job, customers, DELTA), "sums": attack_sums(job, 2_000, DELTA)}
+        for name, each in found.items():
+            told_members(name, each, data=data, epsilon=3.0)
+        with few_threads(job):
+            size = AuditSize(encoder, shadows)
+            for name, each in attack_encoder(job, size, DELTA).items():
+                told_members(name, each, data=data, epsilon=3.0)
+
+
 def private_shop(customers: int, epochs: int) -> None:
     """A shop at each epsilon and without: next baskets against counts, spend error, plan value at equal cost."""
     made = simulate(SimulationSettings(customers=customers, weeks=40, categories=12))
@@ -258,7 +307,10 @@ def spend_error(shop: Shop) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--part", choices=["fairness", "privacy", "private-shop"])
+    parser.add_argument("--part", choices=["fairness", "privacy", "private-shop", "members"])
+    parser.add_argument("--customers", type=int, default=50_000, help="of the shop whose members are attacked")
+    parser.add_argument("--encoder", type=int, default=5_000, help="of them who train encoders")
+    parser.add_argument("--shadows", type=int, default=2)
     parser.add_argument("--demo", type=Path)
     asked = parser.parse_args()
     if asked.part in (None, "fairness"):
@@ -269,6 +321,8 @@ def main() -> None:
         attacked_sums(2_000 if asked.quick else 50_000)
     if asked.part == "private-shop" or (asked.part is None and not asked.quick):
         private_shop(1_200, 3)
+    if asked.part == "members":
+        members(asked.customers, asked.encoder, asked.shadows)
     if asked.demo:
         demo(asked.demo)
 

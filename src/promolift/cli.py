@@ -12,7 +12,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -241,6 +241,24 @@ def init(
 
 
 @verb(app.command())
+def woocommerce(
+    config: Path,
+    url: Annotated[str, typer.Argument(help="The shop's address.")],
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("orders.csv"),
+    since: Annotated[str | None, option("Only orders changed after this day.", "--since")] = None,
+    by: Annotated[Literal["email", "id"], option("What names a customer.", "--customer")] = "email",
+) -> "StepSummary":  # fmt: skip
+    """Read a WooCommerce shop's orders by its REST API into a CSV for `promolift init`."""
+    from promolift.results.job import StepSummary
+    from promolift.sources.woocommerce import pull_orders
+
+    orders, lines = pull_orders(url, file, since, by)
+    following = "promolift run" if config.exists() else f"promolift init --events {file}"
+    text = f"{file}: {orders:,} orders, {lines:,} lines. Next: `{following}`"
+    return StepSummary(text, {"step": "woocommerce", "orders": orders, "lines": lines})
+
+
+@verb(app.command())
 def migrate(config: Path) -> "StepSummary":
     """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
     return migration.migrate(config)
@@ -340,6 +358,21 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
     with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
         found = compare_groups(Job(settings, store, tell))
         return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
+
+
+@verb(app.command())
+def bundles(
+    config: Path, work: Path, language: str | None,
+    most: Annotated[int, option("Pairs of each kind.", "--most")] = 5,
+) -> "StepSummary":  # fmt: skip
+    """Products bought together, or alike to the eye, as menu lines to paste: one price for both."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["ingest"])
+    from promolift.run import Job
+    from promolift.steps import bundles as step
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        return step.bundles(Job(settings, store, tell), most)
 
 
 @verb(effects.callback())
@@ -524,13 +557,37 @@ def decide(
 def export(
     config: Path, work: Path, learned: Path,
     tables: Annotated[Several, typer.Argument(help="plan, decisions, verdicts; left out: what there is.")] = None,
+    shape: Annotated[
+        Literal["growthbook", "eppo"] | None,
+        option("Also who was in which arm, as this tool reads assignments.", "--exposures"),
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
     """Write plan, decisions and verdicts into the warehouse of [warehouse], in place of what was written before."""
     from promolift.run import Job
     from promolift.steps.export import export as write
 
     with stores.Store(work) as store, showing() as tell:
-        return write(Job(settings_of(config), store, tell), tables or [], learned)
+        return write(Job(settings_of(config), store, tell), tables or [], learned, shape)
+
+
+@verb(app.command())
+def contacts(
+    config: Path, work: Path, language: str | None,
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("contacts.csv"),
+) -> "StepSummary":  # fmt: skip
+    """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
+    from promolift.deliver.files import contact_rows
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.report import plan_file
+
+    settings = settings_of(config, language)
+    with stores.Store(work) as store, showing() as tell:
+        rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
+    rows.write_csv(file)
+    unknown = rows["Email Address"].null_count()
+    more = f"; {unknown:,} are known by no e-mail address: add it by Customer ID" if unknown else ""
+    return StepSummary(f"{file}: {rows.height:,} contacts{more}", {"step": "contacts", "contacts": rows.height})
 
 
 @verb(app.command())
@@ -540,6 +597,7 @@ def evidence(
     to: Annotated[Path, option("The archive to write.", "--out", "-o")] = Path("evidence.zip"),
     file: Annotated[Given, option("An archive to replay, anywhere.", "--verify")] = None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
+    verdict: Annotated[Path, option("Folder of `promolift learn`.", "--learned")] = Path("learn-report"),
 ) -> "StepSummary":  # fmt: skip
     """Write all that speaks of a campaign into one archive, customers under pseudonyms; or replay one with --verify."""
     from promolift.serve import bundle
@@ -551,7 +609,8 @@ def evidence(
     shop_of = settings_of(config)
     with stores.Store(work) as store, showing() as tell:
         job = Job(shop_of, store, tell)
-        return bundle.write(job, campaign or shop_of.plan.campaign, server_main.read_settings(settings, work), to)
+        server = server_main.read_settings(settings, work)
+        return bundle.write(job, campaign or shop_of.plan.campaign, server, to, verdict)
 
 
 @verb(app.command())
@@ -591,7 +650,10 @@ def privacy(
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
     out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
-    attack: Annotated[bool, option("Attack the models instead: who were they learned from?", "--attack")] = False,
+    attack: Annotated[bool, option("Attack models, messages and pages instead.", "--attack")] = False,
+    left: Annotated[
+        list[Path] | None, option("An attack: a page that left before, oldest first.", "--page", exists=True)
+    ] = None,
     customers: Annotated[int, option("Customers that an attack draws from.", min=40)] = 400,
     shadows: Annotated[int, option("Shadow models of an attack.", min=2)] = 7,
 ) -> "StepSummary":
@@ -610,7 +672,8 @@ def privacy(
         from promolift.steps.audit import AuditSize, audit
 
         with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
-            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows))
+            pages = [each.read_text(encoding="utf-8", errors="replace") for each in left or []]
+            return audit(Job(shop_of, store, tell), AuditSize(customers, shadows), pages)
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
     kept = KeptDays(keep.events_days, keep.decisions_days) if keep else None
     with speaking(shop_of.report_language):

@@ -17,7 +17,7 @@ from promolift.llm import LlmSettings, SpeechSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings, PrivacySettings, WordsSettings
-from promolift.profile import ForecastSettings, Segment
+from promolift.profile import ForecastSettings, Segment, SensesSettings
 from promolift.settings import Currency, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
 from promolift.terms import Language
@@ -323,6 +323,7 @@ class Config(Settings):
     data: DataSettings
     warehouse: WarehouseSettings = WarehouseSettings()
     engine: EngineSettings = EngineSettings()
+    senses: SensesSettings = SensesSettings()
     encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()

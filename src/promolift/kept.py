@@ -3,7 +3,7 @@
 KEPT: dict[str, str] = {
     **dict.fromkeys(
         ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "words", "rejected",
-         "health", "span", "pulled_"),
+         "health", "span", "pulled_", "senses", "pictures"),
         "ingest",
     ),
     **dict.fromkeys(

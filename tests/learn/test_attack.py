@@ -1,10 +1,12 @@
 """Chance is told as chance, a model that learned by heart is found, and bounds of epsilon are below the truth."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from promolift.errors import SupportError
-from promolift.learn.attack import exact, lira, membership
+from promolift.learn.attack import exact, guessed, lira, membership, nearness, widened
+from promolift.learn.metrics import auc
 from promolift.privacy.budget import Spend, epsilon_of
 
 
@@ -73,3 +75,49 @@ def test_an_over_fitted_model_is_found() -> None:
 def test_too_few_customers() -> None:
     with pytest.raises(SupportError, match="at least 40"):
         membership(np.zeros(20), np.arange(20) < 10)
+
+
+def people(seed: int, n: int = 1500) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame({
+        "children": rng.choice(["yes", "no"], n, p=[0.3, 0.7]), "visits": rng.poisson(4, n), "one": np.ones(n),
+        "town": rng.choice(["a", "b", "c"], n), "spent": rng.gamma(1.0, 50.0, n),
+    })  # fmt: skip
+
+
+def test_an_attribute_that_decides_the_offer_is_guessed_from_it_and_no_other() -> None:
+    secret = people(1)
+    rng = np.random.default_rng(2)
+    leak = np.where(rng.random(1500) < 0.8, secret["children"] == "yes", rng.random(1500) < 0.3)
+    leaves = pl.DataFrame({"offer": np.where(leak, "toys", "tea"), "percent": rng.integers(1, 5, 1500)})
+    found = guessed(secret, leaves, secret.columns)
+    assert len(found) == 4  # a column of one value is not asked
+    assert [each.attribute for each in found if each.shown] == ["children = no"]
+    assert found[0].found.auc.value > 0.8
+    assert found[0].share == pytest.approx(0.7, abs=0.05)
+
+
+def test_nothing_is_guessed_from_offers_that_know_nothing() -> None:
+    wrong = 0
+    for seed in range(40):
+        rng = np.random.default_rng(100 + seed)
+        leaves = pl.DataFrame({"offer": rng.choice(list("abcd"), 600), "percent": rng.integers(1, 5, 600)})
+        secret = people(seed, 600)
+        wrong += any(each.shown for each in guessed(secret, leaves, secret.columns))
+    assert wrong <= 4
+
+
+def test_made_up_customers_who_are_copies_give_their_own_away() -> None:
+    rng = np.random.default_rng(5)
+    rows, member = rng.normal(size=(400, 6)), rng.random(400) < 0.5
+    copies = membership(nearness(rows[member] + 0.01 * rng.normal(size=(member.sum(), 6)), rows), member)
+    assert copies.auc.low > 0.9
+    assert not copies.holds_chance
+    assert membership(nearness(rng.normal(size=(200, 6)), rows), member).holds_chance
+
+
+def test_intervals_of_many_figures_are_wider() -> None:
+    score = auc(np.arange(200) % 2 == 0, np.random.default_rng(7).normal(size=200))
+    assert widened(score, 0.05).low == pytest.approx(score.low, abs=1e-6)
+    wide = widened(score, 0.001)
+    assert wide.low < score.low < score.value < score.high < wide.high

@@ -1,19 +1,23 @@
 """The archive of evidence: the same bytes twice, replayed elsewhere, and what was changed is named."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api
 
+from own_shop import write_shop
 from promolift.config import Config
 from promolift.errors import InputError
 from promolift.hashing import sha256_of
+from promolift.learning.run import LearnSettings, Request, run_learn
 from promolift.results.job import Job
 from promolift.serve import bundle
 from promolift.serve.bundle import Archive
 from promolift.serve.settings import ServeSettings
+from promolift.shop import Shop
 from promolift.store import Store
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
@@ -148,3 +152,56 @@ def test_tests_are_judged_again_and_who_was_erased_is_not_in(
     forged(to, "audit.jsonl", ("\n".join(lines) + "\n").encode())
     with pytest.raises(InputError, match=r"audit\.jsonl: row 2 does not follow"):
         bundle.verify(to)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Path]:
+    """A shop that planned ten weeks before its log ends, and what it learned of that plan since."""
+    folder = write_shop(tmp_path_factory.mktemp("learned"), customers=600, weeks=30)
+    made = Shop(folder / "events.csv", products=folder / "products.csv", customers=folder / "customers.csv",
+                work=folder / "work")  # fmt: skip
+    last = pl.read_csv(folder / "events.csv", infer_schema=False)["event_time"].str.to_datetime().max()
+    asof = f"{last - timedelta(weeks=10):%Y-%m-%d}"  # type: ignore[operator]
+    shop = made.with_settings(plan={"asof": asof, "holdout_share": 0.4, "trial": False}, value={"margin_rate": 0.6},
+                              discount={"prior_response": 2.0})  # fmt: skip
+    shop.step("ingest", "profile", "effect", "plan")
+    judged = Request(None, None, folder / "work", folder / "out", shop.config, LearnSettings(window_days=21))
+    run_learn(judged, lambda *_: None)
+    return shop, folder
+
+
+def test_the_verdict_of_the_plan_is_in_the_archive_with_its_protocol_and_replayed(
+    learned: tuple[Shop, Path], tmp_path: Path
+) -> None:
+    shop, folder = learned
+    job, to = Job(shop.config, shop.store, lambda *_: None), tmp_path / "evidence.zip"
+    bundle.write(job, shop.config.plan.campaign, None, to, folder / "out")
+    assert bundle.verify(to).figures["tests"] == 1
+    test, said = json.loads(bundle.read(to).files["verdict.json"]), json.loads((folder / "out/learn.json").read_text())
+    assert test["window_days"] == 21
+    assert test["design"]["holdout_share"] == 0.4
+    assert test["registered_ms"] <= test["first_ms"]
+    assert test["verdicts"][0]["answer"] == said["answer"]
+    assert test["verdicts"][0]["lift"] == pytest.approx(said["gain_per_customer"])
+    raw = to.read_bytes()
+    test["verdicts"][0]["lift"] += 1
+    forged(to, "verdict.json", bundle.as_json(test))
+    with pytest.raises(InputError, match=r"verdict\.json: verdicts: \[0\]\.lift is"):
+        bundle.verify(to)
+    to.write_bytes(raw)
+    rows = table(to, "verdict.parquet")
+    other = rows.with_columns(arm=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("other")).otherwise("arm"))
+    forged(to, "verdict.parquet", bundle.parquet(other.with_columns(arm=pl.col("arm").reverse())))
+    with pytest.raises(InputError, match=r"verdict\.json: cus_\w+ was not decided on so"):
+        bundle.verify(to)
+
+
+def test_a_verdict_that_is_not_of_this_plan_s_own_events_stays_out(learned: tuple[Shop, Path], tmp_path: Path) -> None:
+    shop, folder = learned
+    said = json.loads((folder / "out" / "learn.json").read_text())
+    job, to = Job(shop.config, shop.store, lambda *_: None), tmp_path / "evidence.zip"
+    for change in ({"policy_version": "another"}, {"gain_per_customer": said["gain_per_customer"] + 1}):
+        (tmp_path / "learn.json").write_text(json.dumps(said | change))
+        found = bundle.write(job, shop.config.plan.campaign, None, to, tmp_path)
+        assert "learn.json is not in it" in found.text
+        assert "verdict.json" not in found.figures["files"]  # type: ignore[operator]

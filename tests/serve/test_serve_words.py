@@ -205,8 +205,30 @@ def test_who_refused_personal_decisions_gets_what_is_for_everybody(api: Api) -> 
     lines = [{"line_id": "1", "product_id": "3", "price_cents": 1000}]
     found = api("POST", "/v1/carts:price", {"customer_id": "u001", "lines": lines})
     assert [each["promotion_id"] for each in found["applied"]] == ["for-all"]
-    assert api.decide("u001")["offer_id"] == "none"
     api("DELETE", "/v1/promotions/for-all")
+
+
+def test_a_decision_on_who_refused_names_what_everybody_has_and_chooses_nothing(api: Api) -> None:
+    campaign = api("GET", "/v1/campaigns")["data"][0]["campaign_id"]
+    benefit = {"type": "percent_off", "percent": 5}
+    more = {"over": {"expires": "2001-01-01T00:00:00Z"}, "coded": {"holder": "code"}, "full": {}, "for-all": {}}
+    for name, own in more.items():
+        api("PUT", f"/v1/promotions/{name}", {"campaign_id": campaign, "benefit": benefit, **own})
+    limit = {"limit_id": "none-left", "offer_id": "full", "metric": "redemptions", "amount": 0}
+    api("PATCH", f"/v1/campaigns/{campaign}", {"limits": [limit]})
+    made = api.decide("u001")
+    assert (made["offer_id"], made["offer"], made["holdout"]) == ("none", None, None)
+    named = [each["promotion_id"] for each in made["general"]]
+    assert named == ["for-all"]
+    assert made["general"][0]["benefit"]["percent"] == 5
+    assert api("POST", "/v1/decisions:dry", {"customer_id": "u001"})["general"] == made["general"]
+    batch = api("POST", "/v1/decisions:batch", {"customer_ids": ["u001", "u002"]})["data"]
+    assert [each.get("general") for each in batch] == [made["general"], None]
+    assert api("POST", "/v1/decisions", {"customer_id": "u001", "campaign_id": "other"}).get("general") is None
+    api("PATCH", f"/v1/campaigns/{campaign}", {"limits": None})
+    for name in more:
+        api("DELETE", f"/v1/promotions/{name}")
+    assert api.decide("u001")["general"] == []
 
 
 def test_the_choice_is_logged_learns_and_reaches_the_next_plan(api: Api, folder: Path) -> None:

@@ -12,8 +12,10 @@ from own_shop import write_shop
 from promolift.errors import BudgetError, ConfigError, SupportError
 from promolift.learn.experiment import HOLDOUT
 from promolift.learning.private import private_effect
+from promolift.pages import render
 from promolift.pages.processing import processing_page
 from promolift.pages.render import render_page
+from promolift.pages.shop import tell_story
 from promolift.results.effects import response
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job
@@ -141,7 +143,9 @@ def test_an_encoder_s_steps_are_in_the_ledger_and_kept(tmp_path: Path) -> None:
         assert PrivacyLedger.load(private.store).spends == spends
         assert private.store.frame("outlook").height == 130
         found = audit(Job(private.config, private.store, lambda *_: None), AuditSize(80, 2))
-        assert set(found.figures["attacks"]) == {"sums", "encoder_loss", "encoder_lira"}  # type: ignore[call-overload]
+        assert set(found.figures["attacks"]) == {  # type: ignore[call-overload]
+            "sums", "nearest", "encoder_loss", "encoder_lira",
+        }  # fmt: skip
         assert PrivacyLedger.load(private.store).spends == spends  # an attack releases nothing
 
 
@@ -160,9 +164,35 @@ def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: S
     assert sums["n"] == 240
     assert sums["epsilon_low"] <= privacy_spent(shop.config, shop.store).spent  # type: ignore[union-attr]
     assert "noisy sums: members are known with AUC" in found.text
+    nearest = found.figures["attacks"]["nearest"]  # type: ignore[index]
+    assert nearest["epsilon_low"] <= privacy_spent(shop.config, shop.store).spent  # type: ignore[union-attr]
+    assert nearest["n"] == 240
+
+
+def test_who_reads_messages_and_pages_learns_what_the_attack_says(shop: Shop, tmp_path: Path) -> None:
+    """Without epsilon too; a page that left with small cells is named, and so is the difference to the one of now."""
+    shop.step("message", "evaluate", "report", out=tmp_path)
     plain = shop.with_settings(privacy={"epsilon": None})
-    with pytest.raises(SupportError, match="nothing here"):
-        audit(Job(plain.config, plain.store, lambda *_: None), AuditSize(240, 2))
+    job = Job(plain.config, plain.store, lambda *_: None)
+    found = audit(job, AuditSize(240, 2)).figures
+    assert found["attacks"] == {}
+    assert found["messages"]["asked"] > 10  # type: ignore[index]
+    best = found["plan_file"]["attributes"][0]  # type: ignore[index]
+    assert best["low"] <= best["advantage"] <= best["high"]
+    assert found["pages"]["rebuilt"] == []  # type: ignore[index]
+    loose = plain.with_settings(privacy={"epsilon": None, "least_cell": 1})
+    before = render(tell_story(Job(loose.config, loose.store, lambda *_: None)))
+    said = audit(job, AuditSize(240, 2), [before])
+    assert any(each["way"] == "printed" for each in said.figures["pages"]["rebuilt"])  # type: ignore[index]
+    assert "printed numbers give away fewer than 10 customers" in said.text
+
+
+def test_an_attack_without_anything_to_attack(tmp_path: Path) -> None:
+    folder = write_shop(tmp_path, customers=60, weeks=30)
+    with Shop(folder / "events.csv", work=folder / "work") as made:
+        made.step("ingest", "profile")
+        with pytest.raises(SupportError, match="nothing here"):
+            audit(Job(made.config, made.store, lambda *_: None), AuditSize(240, 2))
 
 
 def test_whoever_is_absent_changes_nothing_of_the_others_but_through_the_door(

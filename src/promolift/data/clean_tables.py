@@ -18,19 +18,30 @@ SAID = Table("words", "Words before they are read.", (), (*WORDS.columns[:3], Co
 
 
 def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
-    """One row per customer, the last one of the source; columns we have no name for are kept as text."""
+    """One row per customer, the last one of the source; columns we have no name for are kept as text.
+
+    Where a row is a `member` of a household, it agrees only if all do, and has name and age only if it is one person.
+    """
     reader = Reader.of(raw, mapping, "customers")
     language = f"lower({reader.text('language')})"
     consent = f"lower({reader.text('consent')})"
     age = reader.id("age")
     young = f"try_cast({age} as double)"
+    agreed, name = _case(f"{consent} in $yes", True, f"{consent} in $no", False), reader.text("name")
+    if mapping.has("member"):
+        house = f"over (partition by {reader.id('customer_id')})"
+        alone = f"min({reader.id('member')}) {house} = max({reader.id('member')}) {house}"
+        name, age = (f"case when {alone} then {one} end" for one in (name, age))
+        no, said = f"bool_or(not ({agreed})) {house}", f"bool_and(({agreed}) is not null) {house}"
+        agreed = f"case when {no} then false when {said} then true end"
     columns = [
         f"{reader.id('customer_id')} as customer_id",
-        *(f"{reader.text(role)} as {role}" for role in ("name", "sex", "occupation", "income", "tier")),
+        f"{name} as name",
+        *(f"{reader.text(role)} as {role}" for role in ("sex", "occupation", "income", "tier")),
         f"case when {young} between 0 and {rules.max_age} is not false then {age} end as age",  # 35.0 years are 35
         f"coalesce({young} not between 0 and {rules.max_age}, false) as age_bad",
         f"{_case(f'{language} ~ $chinese', 'zh', f'{language} ~ $english', 'en')} as language",
-        f"{_case(f'{consent} in $yes', True, f'{consent} in $no', False)} as consent",
+        f"{agreed} as consent",
         *_extra(reader),
     ]
     return _judge(raw, reader, rules, CUSTOMERS, columns, _not_the_last("customer_id"))
@@ -49,7 +60,7 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
         f"{reader.id('product_id')} as product_id",
         f"{reader.text('name')} as name",
         *(f"{value} as {ident(role)}" for role, value in levels.items()),
-        f"{reader.text('brand')} as brand",
+        *(f"{reader.text(role)} as {role}" for role in ("brand", "description", "picture", "colour")),
     ]
     for role in ("price", "cost"):
         value = f"({reader.number(role)}) * {mapping.minor_factor}"

@@ -98,9 +98,15 @@ def with_segments(evidence: Evidence) -> pl.DataFrame:
 def analysed(evidence: Evidence, customers: pl.DataFrame, metric: Metric, by_past: bool = False) -> Analysis:
     """One metric as a family of its own: over all customers and, where asked, by the segments of `past`."""
     columns = ["value", "value_before", "orders"]
+    segments = sums_by(customers, columns, ("arm", "past")) if by_past else None
+    return analyse(sums_by(customers, columns), [metric], design_of(evidence, customers, metric), segments)
+
+
+def design_of(evidence: Evidence, customers: pl.DataFrame, metric: Metric) -> Design:
+    """What was fixed with the plan: its holdout, everybody it decided on, the measure and the error rate."""
     arms = sorted(set(customers["arm"]) - {HOLDOUT})
     sizes = {arm: float((customers["arm"] == arm).sum()) for arm in arms}
-    design = Design(
+    return Design(
         name=evidence.release.campaign_id,
         arms={arm: size / sum(sizes.values()) for arm, size in sizes.items()},
         holdout_share=evidence.release.holdout_share,
@@ -108,8 +114,6 @@ def analysed(evidence: Evidence, customers: pl.DataFrame, metric: Metric, by_pas
         primary=metric.name,
         alpha=evidence.settings.alpha,
     )
-    segments = sums_by(customers, columns, ("arm", "past")) if by_past else None
-    return analyse(sums_by(customers, columns), [metric], design, segments)
 
 
 def _eligible(evidence: Evidence) -> int:

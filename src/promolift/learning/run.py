@@ -67,7 +67,7 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         config = load_config(request.config)
     with opened(request.work) as store:
         tell("learn", 0.1, "decisions and outcomes")
-        evidence = _evidence(request, store, config)
+        evidence = evidence_of(request, store, config)
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
         mark = plan_mark(store) if store is not None else None
@@ -107,7 +107,8 @@ def opened(folder: Path) -> Iterator[Store | None]:
         yield store
 
 
-def _evidence(request: Request, store: Store | None, config: Config | None) -> Evidence:
+def evidence_of(request: Request, store: Store | None, config: Config | None) -> Evidence:
+    """What a verdict needs, from the files that are named, else from the work folder."""
     decisions = read_decisions(request.decisions, store)
     clean = Clean(store) if store is not None else None
     products = clean.catalogue if clean is not None and clean.has_products else None
@@ -157,4 +158,4 @@ def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: s
     return LearnResult(proposal, StepSummary(summary_text(learned), numbers).adding(f"Report: {page}", page=str(page)))
 
 
-__all__ = ["LearnSettings", "Request", "run_learn"]
+__all__ = ["LearnSettings", "Request", "evidence_of", "run_learn"]

@@ -36,6 +36,10 @@ class MenuItem(Settings):
         description="The one or two categories or products that it is on, for everybody alike.",
         examples=[["tea"]],
     )
+    together: bool = Field(
+        default=False,
+        description="With a fixed price and two products in `covers`: whether it is the price of both, bought at once.",
+    )
     activation: Activation = Field(
         default="automatic",
         description="`automatic` lowers the price at the till by itself, as with a loyalty card; with a `code` (typed "
@@ -97,6 +101,8 @@ class MenuItem(Settings):
             raise ValueError("covers names categories or products: say which with scope")
         if self.scope != "all" and not self.covers and kind != "percent_off":
             raise ValueError("an offer for each category or product is percent_off; others name theirs in covers")
+        if self.together and not (len(self.covers) == 2 and self.scope == "product" and kind == "fixed_price"):
+            raise ValueError("together is for a fixed_price of scope product with two in covers")
         if kind == "percent_off" and len(self.covers) > 1:
             raise ValueError("a percentage is on one thing: write a line for each, or leave pairs to the proposals")
         if self.untried and self.scope == "all":
@@ -167,7 +173,7 @@ def make_offer(
         scope=scope,
         covers=covers,
         label=label,
-        joined="each" if len(covered(covers)) > 1 else None,
+        joined=None if len(covered(covers)) < 2 else "together" if item.together else "each",
         activation=item.activation,
         members=item.members,
         min_spend_cents=item.min_spend_cents,

@@ -53,6 +53,7 @@ class DecisionAnswer(TypedDict):
     code: str | None
     send: NotRequired[SendAnswer]  # where `channels` was asked for and an offer is given
     considered: NotRequired[Considered]  # where several campaigns met
+    general: NotRequired[list[Mapping[str, Any]]]  # who refused personal decisions: promotions that everybody has
     language: NotRequired[str]
     title: NotRequired[str | None]
     angle: NotRequired[str | None]  # the reason that the message gives

@@ -29,9 +29,11 @@ from promolift.deliver import ReleaseTerms
 from promolift.deliver.decide import EXPLORED, NONE, explored, verdicts
 from promolift.errors import InputError, PromoError
 from promolift.hashing import sha256_of, sha256_of_file
-from promolift.learn.experiment import Design, analyse
+from promolift.learn.experiment import HOLDOUT, Design, analyse
 from promolift.learn.lift import Metric
 from promolift.learn.sums import Cap, sums_by
+from promolift.learning.judge import design_of, metric_of
+from promolift.learning.run import LearnSettings, Request, evidence_of
 from promolift.privacy.redact import pseudonym
 from promolift.results.fairness import FairnessNote
 from promolift.results.job import Job, StepSummary
@@ -45,6 +47,7 @@ from promolift.store import Store
 from promolift.store.chain import chain_break
 
 FORM = 1
+VERDICT = "verdict.json"  # of the plan over its holdout, in the form of a test
 MANIFEST, KEY = "manifest.json", "evidence.key"
 WHEN = (1980, 1, 1, 0, 0, 0)
 NEAR = 1e-9  # of a figure that another machine computes again
@@ -89,7 +92,9 @@ class Certificate(Settings):
 
 
 class Protocol(Settings):
-    """A test as it was registered, when that was, and what it showed: `rows` has a row per customer."""
+    """A test as it was registered, when that was, and what it showed by the rows of its customers beside it. Of a plan
+    over its holdout too, which is registered with it: outcomes are those of `window_days` after the decision.
+    """
 
     name: str
     registered_ms: int
@@ -98,6 +103,7 @@ class Protocol(Settings):
     design: Design
     metrics: tuple[Metric, ...]
     caps: dict[str, dict[str, Any]]
+    window_days: float | None = None
     verdicts: tuple[dict[str, Any], ...] = ()
 
 
@@ -120,9 +126,11 @@ class Archive(NamedTuple):
         return f"ev_{sha256_of(self.manifest.model_dump_json())[:32]}"
 
 
-def write(job: Job, campaign: str, server: ServeSettings | None, to: Path) -> StepSummary:
-    """Write the archive of a campaign."""
-    found = gather(job, campaign, server)
+def write(
+    job: Job, campaign: str, server: ServeSettings | None, to: Path, learned: Path = Path("learn-report")
+) -> StepSummary:
+    """Write the archive of a campaign; `learned` is where `promolift learn` wrote its verdict, if it did."""
+    found = gather(job, campaign, server, learned)
     draft = to.with_name(f".{to.name}.draft")
     to.parent.mkdir(parents=True, exist_ok=True)
     draft.write_bytes(packed(found))
@@ -131,6 +139,8 @@ def write(job: Job, campaign: str, server: ServeSettings | None, to: Path) -> St
     if faults:
         raise InputError(f"{to}: what the work folder holds does not agree with itself: {'; '.join(faults)}")
     said = f"{to}: {len(found.files)} files, {found.mark}. Keep this mark elsewhere; promolift evidence --verify {to}"
+    if VERDICT not in found.files and (learned / "learn.json").is_file():
+        said += f". {learned / 'learn.json'} is not in it: it is not of this plan and the work folder's own events"
     return StepSummary(said, {"step": "evidence", "file": str(to), "mark": found.mark, "files": [*found.files]})
 
 
@@ -139,7 +149,7 @@ def verify(path: Path) -> StepSummary:
     found = read(path)
     if faults := list(check(found)):
         raise InputError(f"{path}: {'; '.join(faults)}")
-    made, tests = found.manifest, [name for name in found.files if name.startswith("tests/") and name.endswith(".json")]
+    made, tests = found.manifest, protocols(found)
     text = (
         f"{path}: {len(found.files)} files are as they were written, and everything recomputed agrees "
         f"({len(tests)} verdicts, {made.audit_rows:,} audit rows up to {made.audit_head or 'none'}). Mark: {found.mark}"
@@ -147,7 +157,7 @@ def verify(path: Path) -> StepSummary:
     return StepSummary(text, {"step": "evidence verify", "mark": found.mark, "sound": True, "tests": len(tests)})
 
 
-def gather(job: Job, campaign: str, server: ServeSettings | None) -> Archive:
+def gather(job: Job, campaign: str, server: ServeSettings | None, learned: Path) -> Archive:
     """All that speaks of a campaign, under pseudonyms."""
     store, plan = job.store, Plan.load(job.store)
     if campaign != plan.note.terms.campaign_id:
@@ -157,6 +167,7 @@ def gather(job: Job, campaign: str, server: ServeSettings | None) -> Archive:
     erased, chain = LedgerPart(set(), [])
     if server is not None and ledger_of(server):
         erased, chain = from_ledger(server, campaign, plan.note.shop.currency, named, kept)
+    from_learned(job, plan, learned, partial(hidden, named=named, erased=erased), kept)
     left = [name for name in TOLD if name in plan.candidates.columns]
     rows = hidden(plan.candidates.select(left), named, erased)
     decided = hidden(plan.decisions, named, erased)
@@ -229,6 +240,50 @@ def from_ledger(
     return LedgerPart(erased, chain)
 
 
+def from_learned(
+    job: Job, plan: Plan, learned: Path, hide: Callable[[pl.DataFrame], pl.DataFrame], kept: dict[str, bytes]
+) -> None:
+    """Into `kept` goes what `promolift learn` said of this plan, with a row per customer; nothing where it was another
+    plan, or other decisions and events than those of the work folder.
+    """
+    try:
+        said: dict[str, Any] = json.loads((learned / "learn.json").read_text(encoding="utf-8"))
+        settings = LearnSettings(window_days=said["window_days"])
+        asked = Request(None, None, Path(), learned, job.config, settings)
+        evidence = evidence_of(asked, job.store, job.config)
+    except (OSError, ValueError, KeyError, PromoError):
+        return
+    metric, release = metric_of(evidence), evidence.release
+    design = design_of(evidence, evidence.customers, metric)
+    if (said["campaign"], said["policy_version"]) != (release.campaign_id, release.policy_version):
+        return
+    rows = hide(evidence.customers.select("customer_id", "arm", "value", "value_before", "orders"))
+    first = int(evidence.slots.start_N.min())
+    protocol = Protocol(
+        name=design.name, registered_ms=int(plan.decided("ts_ms")["ts_ms"].min()), begun_ms=first, first_ms=first,  # type: ignore[arg-type]
+        design=design, metrics=(metric,), caps={}, window_days=settings.window_days,
+    )  # fmt: skip
+    verdicts = verdicts_of(protocol, rows)
+    mine = next((each for each in verdicts if each.get("arm") == release.policy_id), {})
+    if rows.height == evidence.customers.height and list(unlike(said["gain_per_customer"], mine.get("lift"))):
+        return
+    kept[VERDICT] = as_json(protocol.model_copy(update={"verdicts": verdicts}).model_dump(mode="json"))
+    kept[VERDICT.replace("json", "parquet")] = parquet(rows)
+
+
+def protocols(found: Archive) -> list[str]:
+    """The files that hold a test, or the plan over its holdout."""
+    tests = [name for name in found.files if name.startswith("tests/") and name.endswith(".json")]
+    return sorted(tests) + [VERDICT] * (VERDICT in found.files)
+
+
+def wrong_arms(rows: pl.DataFrame, decided: pl.DataFrame) -> Iterator[str]:
+    """Customers of a verdict who are in another arm than was decided, and whether any was held out by it."""
+    both = rows.join(decided.select("customer_id", "holdout").unique("customer_id"), on="customer_id", how="left")
+    wrong = both.filter((pl.col("arm") == HOLDOUT) != pl.col("holdout").fill_null(False))
+    yield from (f"{who} was not decided on so" for who in wrong["customer_id"][:1])
+
+
 def certified(job: Job, plan: Plan, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
     """The certificate of the plan, worked out on what lies in the archive."""
     note, seed = plan.note, job.config.plan.seed
@@ -270,7 +325,7 @@ def chosen_of(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
 
 def verdicts_of(protocol: Protocol, rows: pl.DataFrame) -> tuple[dict[str, Any], ...]:
     """What a test shows, by its protocol."""
-    columns = [metric.value for metric in protocol.metrics]
+    columns = [*dict.fromkeys(name for each in protocol.metrics for name in (each.value, *each.covariates))]
     caps = {column: Cap(**cap) for column, cap in protocol.caps.items()}
     try:
         found = analyse(sums_by(rows, columns, caps=caps), list(protocol.metrics), protocol.design)
@@ -319,7 +374,10 @@ def replayed(found: Archive) -> Iterator[str]:
         )
     if stated.fairness and not found.manifest.left_out:
         yield from (f"plan.json: {each}" for each in stated.fairness.broken(given))
-    for name in sorted(each for each in found.files if each.startswith("tests/") and each.endswith(".json")):
+    if VERDICT in found.files:
+        each = frame(found, VERDICT.replace("json", "parquet"))
+        yield from (f"{VERDICT}: {fault}" for fault in wrong_arms(each, decided))
+    for name in protocols(found):
         protocol = Protocol.model_validate_json(found.files[name])
         again_of = json.loads(json.dumps(verdicts_of(protocol, frame(found, name.replace(".json", ".parquet")))))
         yield from (f"{name}: verdicts: {each}" for each in unlike(list(protocol.verdicts), again_of))

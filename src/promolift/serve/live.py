@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
@@ -24,7 +25,7 @@ from promolift.allocate.pace import DayForecast, Pace, PriceNow
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
-from promolift.privacy import may_send
+from promolift.privacy import REFUSED, may_send
 from promolift.serve import record
 from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, Now, closed_now, facts, recent
@@ -33,9 +34,10 @@ from promolift.serve.record import Row
 from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate
 from promolift.serve.settings import Policy
 from promolift.serve.shared import load_from, shared
-from promolift.serve.things import Campaign
+from promolift.serve.things import Campaign, KeptPromotion
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
+from promolift.store.ledger_money import used_up
 from promolift.store.ledger_schema import CODES, DECISIONS, STOCKED, THINGS, Query, memo, need, of_campaign, of_customer
 from promolift.terms import covered
 
@@ -69,6 +71,7 @@ class Answer:
     record: Row | None = None
     terms: deliver.ReleaseTerms | None = None
     lately: Now | None = None  # what the customer did in the last minutes: their message may say so
+    general: Sequence[Row] | None = None  # who refused personal decisions: the promotions that everybody has
 
 
 class GroupTerms(NamedTuple):
@@ -343,8 +346,19 @@ class Decider:
             row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)
             if who in closed.slots:
                 row |= _sent(closed.slots[who], policy, row, terms.seed)
-            answers[who] = Answer(row["offer_id"], row["reason"], row, terms, lately.get(who))
+            general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {REFUSED}" else None
+            answers[who] = Answer(row["offer_id"], row["reason"], row, terms, lately.get(who), general)
         return DecidedGroup(group, release, terms, answers, known, meter, weighed)
+
+    def _general(self, db: Connection, ask: Ask, now_ms: int) -> list[Row]:
+        """What everybody has in the live campaigns that were asked for: promotions that run and are not used up."""
+        running, at = self._running(db), datetime.fromtimestamp(now_ms / 1000, UTC)
+        full = {name: used_up(db, name, now_ms) for name in named_in(ask.campaign_id, running) if running.get(name)}
+        return [
+            {"promotion_id": name, "campaign_id": one.campaign_id, **one.terms.model_dump(mode="json")}
+            for name, one in KeptPromotion.all(db).items()
+            if one.holder == "everybody" and one.runs(at) and not full.get(one.campaign_id, {""}) & {"", name}
+        ]
 
     def _give_codes(self, db: Connection, release: LiveRelease, rows: list[Row], known: Facts, now_ms: int) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""

@@ -25,7 +25,7 @@ Number = Annotated[float, Field(strict=True)]
 
 
 class MailSettings(Settings):
-    """The one native channel: an SMTP server. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
+    """An SMTP server for e-mail. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
 
     host: str = Field(description="Name of the SMTP server.", examples=["smtp.example.com"])
     port: int = Field(default=587, ge=1, le=65535, description="Port of the server.")
@@ -151,6 +151,11 @@ class ServeSettings(Settings):
     )
     private_webhooks: bool = Field(
         default=False, description="Whether webhooks may go to addresses inside the own network, and over plain http."
+    )
+    shopify_customer: Literal["email", "id"] = Field(
+        default="email",
+        description="By what customers of Shopify are known here: as in its export of orders by e-mail, or by id. The "
+        "secret of its webhooks is in the variable PROMOLIFT_SHOPIFY_SECRET.",
     )
     words: Literal["none", "agreed", "all"] = Field(
         default="agreed",

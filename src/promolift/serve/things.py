@@ -3,9 +3,9 @@
 Whoever wants one asks its class, which alone reads and writes that JSON.
 """
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from promolift.config import Config
 from promolift.deliver import ReleaseTerms
 from promolift.learning.evidence import LearnSettings
+from promolift.offer.cart import Promotion, PromotionTerms
 from promolift.serve.models import ExperimentIn
 from promolift.serve.settings import Policy
 from promolift.settings import Settings
@@ -131,6 +132,24 @@ class Campaign(Thing):
     def testing(self, experiment: ExperimentIn | None) -> Self:
         """With this experiment, or none."""
         return self.model_copy(update={"experiment": experiment and spelt_out(experiment)})
+
+
+class KeptPromotion(Thing):
+    """A promotion as it is kept."""
+
+    KIND = "promotion"
+    campaign_id: str
+    holder: Literal["everybody", "code"]
+    terms: PromotionTerms
+
+    def promotion(self, name: str) -> Promotion:
+        """As the till needs it."""
+        return Promotion.model_construct(id=name, **dict(self.terms))
+
+    def runs(self, at: datetime) -> bool:
+        """Whether it has begun and is not over."""
+        starts, expires = self.terms.starts, self.terms.expires
+        return (starts is None or starts <= at) and (expires is None or at <= expires)
 
 
 class MadeRelease(Thing):

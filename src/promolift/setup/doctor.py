@@ -14,6 +14,7 @@ from promolift.results.job import StepSummary
 EXTRAS: dict[str, tuple[str, int]] = {
     "demo": ("a year of real groceries for `promolift demo`", 80),
     "deep": ("networks: encoder and generator of offers; with CUDA, as Linux gets it, several GB", 650),
+    "image": ("pictures of products", 7),
     "llm": ("drafts of texts by a language model", 120),
     "serve": ("the server, its ledger, the console", 50),
     "postgres": ("the ledger on PostgreSQL", 15),

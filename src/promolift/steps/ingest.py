@@ -22,7 +22,7 @@ from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.sql import DAY_MS, ident, literal
-from promolift.steps import words
+from promolift.steps import senses, words
 from promolift.store import Store, shards_for
 from promolift.store.local import TableDraft
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
@@ -84,6 +84,7 @@ def run(job: Job) -> None:
         for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
             if not store.has(name):
                 store.save(name, table.empty())
+        seen = senses.run(job)
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
     keep_recent_customers(job)
@@ -95,7 +96,7 @@ def run(job: Job) -> None:
     for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
         counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
-    keep_health(job, counts, raw, aside.private)
+    keep_health(job, counts, raw, aside.private + seen)
 
 
 @contextmanager
@@ -367,12 +368,12 @@ def clean_shard(
     return CleanShard(left, unnamed, rows.height - young.height)
 
 
-def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw], private: list[str]) -> None:
-    """The health report, with what was left out as too private, and the span of events that the other steps go by."""
+def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw], more: list[str]) -> None:
+    """The health report, with what `more` there is to say, and the span of events that the other steps go by."""
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
     summary = data.summarise(mapped(job, sums_of, job.clean.shards), **tables)
-    notes = [note for source in raw.values() for note in source.mapping.notes] + private
+    notes = [note for source in raw.values() for note in source.mapping.notes] + more
     found = data.health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
     warnings = (*found.warnings, *unsaid_repeats(counts[0], raw))

@@ -37,8 +37,9 @@ def run(job: Job) -> None:
     at, window_ms = moments(job), settings.window_days * DAY_MS
     asofs, planned = sorted({at.asof, at.check, at.response}), (at.check, at.asof)
     earlier = [moment for asof in planned for moment in profile.learned_moments(asof, window_ms)]
-    shards = job.clean.shards
-    shared, private = profile.Shared.start(asofs, earlier), job.config.privacy.epsilon is not None
+    shards, private = job.clean.shards, job.config.privacy.epsilon is not None
+    vectors = None if private else job.clean.vectors
+    shared = profile.Shared.start(asofs, earlier, vectors)
     if private:
         job.tell("profile", 0.0, "noisy sums")
         keep_stand_in(job)

@@ -6,8 +6,10 @@ from typing import Any
 import polars as pl
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sentences
+from promolift.pages.chapters.people import cell
 from promolift.pages.figures import Axis, Mark, forest, frontier, people_n, thin
 from promolift.pages.story import Story
+from promolift.privacy import small_cells
 from promolift.results.chinese import kept
 from promolift.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
 from promolift.results.plan import RULES_ZH, Level, Luck
@@ -323,17 +325,18 @@ def _unequal(rows: list[dict[str, Any]]) -> list[Block]:
 
 def _policies(rows: pl.DataFrame, story: Story) -> Figure:
     cash, lead = story.cash, lead_of(story)
+    few = small_cells(rows["treated"].to_list(), story.least, story.plan.able)
     marks = [
         Mark(
             called(r["policy"]),
             r["expected_profit_cents"],
             r["low"],
             r["high"],
-            (cash(r["spend_cents"]), count(r["treated"]), kept(r["evidence"])),
+            (cash(r["spend_cents"]), cell(None if small else r["treated"], story), kept(r["evidence"])),
             "ours" if r["policy"] == "plan" else "main",
             text=pick(f"spend {cash(r['spend_cents'])}", f"花费{cash(r['spend_cents'])}"),
         )
-        for r in rows.iter_rows(named=True)
+        for r, small in zip(rows.iter_rows(named=True), few, strict=True)
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
     best = kept(f"{name} has the highest expected profit: {value}.")

@@ -22,7 +22,7 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "agents": ("agents may ask, by the Model Context Protocol", 15),
     "cloud": ("work folders in object storage", 16),
     "privacy": ("a private encoder: counts what its steps tell; with torch, which it needs", 660),
-    "speech": ("recordings to text in this process, with the weights of Whisper base", 410),
+    "speech": ("recordings to text in this process, with the weights of Whisper base", 490),
     "cluster": ("many machines, by Ray", 250),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")

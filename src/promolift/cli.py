@@ -218,6 +218,7 @@ def init(
     products: Annotated[Given, option("The catalogue.")] = None,
     customers: Annotated[Given, option("What is known of customers.")] = None,
     promotions: Annotated[Given, option("Who was sent which past promotion.")] = None,
+    words: Annotated[Given, option("What customers wrote or said: reviews, chats, answers, calls.")] = None,
     force: Annotated[bool, option("Overwrite an existing settings file.", "--force")] = False,
     map_: Annotated[
         Several, option("A column's meaning, such as customer_id=Email or products.name=Title; repeatable.", "--map")
@@ -233,7 +234,8 @@ def init(
     answers = replace(setup.Answers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
-    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
+    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions,
+             "words": words}  # fmt: skip
     named = {name: path for name, path in files.items() if path}
     return setup.init(named, config, force, events[1:], answers)
 
@@ -282,6 +284,16 @@ def health(config: Path, work: Path, language: str | None) -> "StepSummary":
 def ingest(config: Path, work: Path, out: Path, again: bool) -> "StepSummary":
     """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
     return run_steps(settings_of(config), work, ["ingest"], out, again)
+
+
+@verb(app.command())
+def transcribe(config: Path, work: Path) -> "StepSummary":
+    """Turn the recordings that the file of customers' words names into text, which the next ingest reads."""
+    from promolift.run import Job
+    from promolift.steps.transcribe import transcribe as hear_all
+
+    with stores.Store(work) as store, showing() as tell:
+        return hear_all(Job(settings_of(config), store, tell))
 
 
 @verb(app.command())
@@ -346,6 +358,21 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
     with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
         found = compare_groups(Job(settings, store, tell))
         return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
+
+
+@verb(app.command())
+def bundles(
+    config: Path, work: Path, language: str | None,
+    most: Annotated[int, option("Pairs of each kind.", "--most")] = 5,
+) -> "StepSummary":  # fmt: skip
+    """Products bought together, or alike to the eye, as menu lines to paste: one price for both."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["ingest"])
+    from promolift.run import Job
+    from promolift.steps import bundles as step
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        return step.bundles(Job(settings, store, tell), most)
 
 
 @verb(effects.callback())

@@ -66,12 +66,15 @@ BRINGS: dict[str, Words] = {  # what a benefit brings; {0} and {1} as `brings` f
 }
 
 
+Quantity = Annotated[int, Field(ge=1, le=1000, strict=True), BeforeValidator(whole)]
+
+
 class CartLineIn(Body):
     """One line of a cart; without a category that of the release's catalogue counts."""
 
     line_id: Id
     product_id: Id
-    quantity: Annotated[int, Field(ge=1, le=1000, strict=True), BeforeValidator(whole)] = 1
+    quantity: Quantity = 1
     price_cents: Annotated[Cents, Field(description="Of one unit, before any promotion.")]
     category: Id | None = None
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from promolift.currency import currency_digits
 from promolift.offer.cart import PricedCart
-from promolift.serve.cart import CartIn, CartLineIn, Wallet, brings
+from promolift.serve.cart import CartIn, CartLineIn, Quantity, Wallet, brings
 from promolift.serve.models import Id, Typed
 from promolift.terms import Language
 
@@ -126,7 +126,7 @@ class FunctionLine(_Read):
     """A line of the cart."""
 
     id: Id
-    quantity: Annotated[int, Field(ge=1, le=1000)]
+    quantity: Quantity
     cost: LineCost
     merchandise: Merchandise = Merchandise()
 

@@ -8,12 +8,13 @@ what does not as a message with one of the protocol's six codes. What else the c
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from promolift.offer.cart import Applied, PricedCart
-from promolift.serve.cart import CartIn, CartLineIn, Wallet, brings
+from promolift.serve.cart import CartIn, CartLineIn, Quantity, Wallet, brings
 from promolift.serve.models import Cents, Id, Typed
 from promolift.serve.problems import REFUSALS, wrong_field
+from promolift.serve.settings import whole
 from promolift.terms import Language
 
 VERSION = "2026-01-11"  # of the extension, and of a cart that names none
@@ -46,14 +47,14 @@ class UcpLine(_Open):
 
     id: Id
     item: UcpItem
-    quantity: Annotated[int, Field(ge=1, le=1000)]
+    quantity: Quantity
 
 
 class UcpTotal(_Open):
     """A line of the receipt; of those that come in, all but what discounts change are kept."""
 
     type: Annotated[str, Field(max_length=100)]
-    amount: Annotated[int, Field(ge=-(10**10), le=10**10)]
+    amount: Annotated[int, Field(ge=-(10**10), le=10**10, strict=True), BeforeValidator(whole)]
 
 
 class UcpDiscounts(_Open):

@@ -14,7 +14,7 @@ DEV := .venv/.ready-dev
 PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled \
     $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-all test-slow check bench docs release clean
+.PHONY: demo test test-all test-slow check bench docs site release clean
 
 demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report/report.html; LIGHT=1: without torch
 	$(BIN)/promolift demo
@@ -43,6 +43,9 @@ bench: $(DEV)  ## every benchmark in full; add QUICK=--quick for under a minute 
 docs: $(DEV)  ## write the generated pages again
 	$(BIN)/python docs/generate.py
 
+site: $(DEV)  ## into site/: the documentation with reference, notebooks and search; then python -m http.server -d site
+	PYTHONPATH=src NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 release: $(DEV)  ## into dist/: the wheel, built twice and equal to the bit, its SBOM (CycloneDX), licences, checksums
 	.ci/release
 
@@ -56,4 +59,4 @@ $(BIN)/python:
 	touch $@
 
 clean:
-	rm -rf .venv .promolift demo-report
+	rm -rf .venv .promolift demo-report site

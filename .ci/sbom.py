@@ -28,6 +28,7 @@ SAID = {
     "BSD": "BSD-3-Clause", "MIT License": "MIT", "The MIT License (MIT)": "MIT", "3-Clause BSD License": "BSD-3-Clause",
     "Modified BSD License": "BSD-3-Clause", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "ISC License (ISCL)": "ISC", "License :: OSI Approved :: BSD License": "BSD-3-Clause",
+    "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "License :: OSI Approved :: MIT License": "MIT", "License :: OSI Approved :: Apache Software License": "Apache-2.0",
 }  # fmt: skip
 

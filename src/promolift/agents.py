@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import polars.selectors as cs
 
 from promolift import __version__
 from promolift.config import Config
 from promolift.errors import ConfigError, InputError, PromoError
 from promolift.learning import proposal
-from promolift.message import Angle, Channel
+from promolift.message import Angle, Channel, offer_words
 from promolift.message.drafts import Draft
 from promolift.pages import render
 from promolift.pages.shop import tell_story
@@ -31,11 +32,11 @@ from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, StepSummary
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
-from promolift.results.shop import Health
+from promolift.results.shop import Health, Offers
 from promolift.setup import words
 from promolift.store import Store, exists
 from promolift.terms import Language
-from promolift.words import speaking
+from promolift.words import speaking, spoken
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -87,7 +88,7 @@ class Desk:
         """The plan: budget, expected gain with interval and evidence, what must be believed, and each offer given."""
         with self._open() as store:
             made = Plan.load(store)
-            note = made.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
+            note = made.note.model_dump(mode="json", exclude={"menu", "shop", "consent", "explain"})
             return {"text": str(made), **note, "offers": made.offers.to_dicts()}
 
     def what_if(self, budget_cents: int) -> Found:
@@ -107,15 +108,30 @@ class Desk:
             return {"points": Plan.load(store).frontier.to_dicts()}
 
     def explain_customer(self, customer_id: str) -> Found:
-        """Why the plan decided so for a customer: every offer that was open with its worth, every closed one with its
-        reason, the probability of the decision, and the words."""
+        """Why the plan decided so for a customer: the decision with its probability and reason, the words, the offers
+        that were open (the best first, in minor units; `charge_cents` is what an offer takes of the budget), and how
+        many others were closed for which reason."""
         with self._open() as store:
-            rows = Plan.load(store).decision_of(customer_id).to_dicts()
-            if not rows:
+            made = Plan.load(store)
+            decided = made.decision_of(customer_id)
+            if decided.is_empty():
                 raise InputError(f"no decision for a customer {customer_id!r}; `promolift plan` decides for everybody")
-            said = Messages.load(store).rows.filter(customer_id=customer_id) if Messages.has(store) else pl.DataFrame()
-            texts = said.to_dicts()
-            return {"decision": _plain(rows[0]), "message": _plain(texts[0]) if texts else None}
+            own, said = made.of(customer_id), Offers.load(store).by_id
+            text = Messages.load(store).rows.filter(customer_id=customer_id) if Messages.has(store) else pl.DataFrame()
+        rows = own.filter("eligible").sort("gain_cents", descending=True, nulls_last=True).select(OPEN).to_dicts()
+        named = {offer_id: offer_words(offer, spoken()) for offer_id, offer in said.items()}
+        closed = (
+            own.filter(~pl.col("eligible")).group_by(why="why_not").agg(offers=pl.len(), such_as=pl.col("target").min())
+        )
+        return {
+            "decision": _plain(decided.select(cs.exclude(cs.list(), cs.struct())).to_dicts()[0]),
+            "message": _plain(text.select(SAID).to_dicts()[0]) if text.height else None,
+            "open": [
+                _plain(row) | {"offer": named.get(row["offer_id"], f"{row['menu_id']}: {row['target']}")}
+                for row in rows[:BEST]
+            ],
+            "closed": [_plain(row) for row in closed.sort("offers", "why", descending=[True, False]).to_dicts()],
+        }
 
     def other_policies(self) -> Found:
         """What other policies would have earned at equal spend, beside the plan; who leads, by how much, and whether
@@ -192,6 +208,9 @@ class Desk:
         return Store(self.work)
 
 
+BEST = 10  # open offers of a customer that are told
+OPEN = ("offer_id", "menu_id", "target", "gain_cents", "cost_cents", "charge_cents", "redeem_prob", "evidence")
+SAID = ("reason", "reason_zh", "angle", "title_zh", "message_zh", "title_en", "message_en")
 SHOP_TOOLS = (
     Desk.data_health, Desk.plan, Desk.what_if, Desk.curve, Desk.explain_customer, Desk.other_policies, Desk.verdict,
     Desk.next_step, Desk.check_text,

@@ -12,7 +12,7 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -218,6 +218,7 @@ def init(
     products: Annotated[Given, option("The catalogue.")] = None,
     customers: Annotated[Given, option("What is known of customers.")] = None,
     promotions: Annotated[Given, option("Who was sent which past promotion.")] = None,
+    words: Annotated[Given, option("What customers wrote or said: reviews, chats, answers, calls.")] = None,
     force: Annotated[bool, option("Overwrite an existing settings file.", "--force")] = False,
     map_: Annotated[
         Several, option("A column's meaning, such as customer_id=Email or products.name=Title; repeatable.", "--map")
@@ -233,9 +234,28 @@ def init(
     answers = replace(setup.Answers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
-    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
+    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions,
+             "words": words}  # fmt: skip
     named = {name: path for name, path in files.items() if path}
     return setup.init(named, config, force, events[1:], answers)
+
+
+@verb(app.command())
+def woocommerce(
+    config: Path,
+    url: Annotated[str, typer.Argument(help="The shop's address.")],
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("orders.csv"),
+    since: Annotated[str | None, option("Only orders changed after this day.", "--since")] = None,
+    by: Annotated[Literal["email", "id"], option("What names a customer.", "--customer")] = "email",
+) -> "StepSummary":  # fmt: skip
+    """Read a WooCommerce shop's orders by its REST API into a CSV for `promolift init`."""
+    from promolift.results.job import StepSummary
+    from promolift.sources.woocommerce import pull_orders
+
+    orders, lines = pull_orders(url, file, since, by)
+    following = "promolift run" if config.exists() else f"promolift init --events {file}"
+    text = f"{file}: {orders:,} orders, {lines:,} lines. Next: `{following}`"
+    return StepSummary(text, {"step": "woocommerce", "orders": orders, "lines": lines})
 
 
 @verb(app.command())
@@ -264,6 +284,16 @@ def health(config: Path, work: Path, language: str | None) -> "StepSummary":
 def ingest(config: Path, work: Path, out: Path, again: bool) -> "StepSummary":
     """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
     return run_steps(settings_of(config), work, ["ingest"], out, again)
+
+
+@verb(app.command())
+def transcribe(config: Path, work: Path) -> "StepSummary":
+    """Turn the recordings that the file of customers' words names into text, which the next ingest reads."""
+    from promolift.run import Job
+    from promolift.steps.transcribe import transcribe as hear_all
+
+    with stores.Store(work) as store, showing() as tell:
+        return hear_all(Job(settings_of(config), store, tell))
 
 
 @verb(app.command())
@@ -328,6 +358,21 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
     with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
         found = compare_groups(Job(settings, store, tell))
         return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
+
+
+@verb(app.command())
+def bundles(
+    config: Path, work: Path, language: str | None,
+    most: Annotated[int, option("Pairs of each kind.", "--most")] = 5,
+) -> "StepSummary":  # fmt: skip
+    """Products bought together, or alike to the eye, as menu lines to paste: one price for both."""
+    settings = settings_of(config, language)
+    run_steps(settings, work, ["ingest"])
+    from promolift.run import Job
+    from promolift.steps import bundles as step
+
+    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+        return step.bundles(Job(settings, store, tell), most)
 
 
 @verb(effects.callback())
@@ -512,13 +557,37 @@ def decide(
 def export(
     config: Path, work: Path, learned: Path,
     tables: Annotated[Several, typer.Argument(help="plan, decisions, verdicts; left out: what there is.")] = None,
+    shape: Annotated[
+        Literal["growthbook", "eppo"] | None,
+        option("Also who was in which arm, as this tool reads assignments.", "--exposures"),
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
     """Write plan, decisions and verdicts into the warehouse of [warehouse], in place of what was written before."""
     from promolift.run import Job
     from promolift.steps.export import export as write
 
     with stores.Store(work) as store, showing() as tell:
-        return write(Job(settings_of(config), store, tell), tables or [], learned)
+        return write(Job(settings_of(config), store, tell), tables or [], learned, shape)
+
+
+@verb(app.command())
+def contacts(
+    config: Path, work: Path, language: str | None,
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("contacts.csv"),
+) -> "StepSummary":  # fmt: skip
+    """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
+    from promolift.deliver.files import contact_rows
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.report import plan_file
+
+    settings = settings_of(config, language)
+    with stores.Store(work) as store, showing() as tell:
+        rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
+    rows.write_csv(file)
+    unknown = rows["Email Address"].null_count()
+    more = f"; {unknown:,} are known by no e-mail address: add it by Customer ID" if unknown else ""
+    return StepSummary(f"{file}: {rows.height:,} contacts{more}", {"step": "contacts", "contacts": rows.height})
 
 
 @verb(app.command())

@@ -86,6 +86,10 @@ def test_each_figure_is_that_of_the_plan(desk: Desk) -> None:
     said = tool(server, "explain_customer", customer_id=decided["customer_id"])
     assert said["decision"]["offer_id"] == decided["offer_id"]
     assert said["decision"]["propensity"] == decided["propensity"]
+    assert said["open"][0]["gain_cents"] == max(each["gain_cents"] for each in said["open"])
+    assert any(" off " in each["offer"] for each in said["open"])
+    assert "candidates" not in said["decision"]
+    assert all(each["why"] and each["offers"] > 0 for each in said["closed"])
     assert "no decision for a customer" in tool(server, "explain_customer", customer_id="' or true --")
     assert tool(server, "next_step")["next"].startswith("promolift")
     policies = tool(server, "other_policies")

@@ -27,6 +27,24 @@ def test_the_last_row_of_a_customer_wins_and_unknown_columns_are_kept_as_text():
     assert cleaned.counts().rejected == {"missing customer": 1, "duplicate": 1}
 
 
+def test_a_household_agrees_only_if_all_of_it_do_and_is_greeted_by_no_name_of_one():
+    roles = {"customer_id": "house", "member": "who", "name": "name", "age": "age", "consent": "ok"}
+    people = (
+        "1,a,Ann,40,no",
+        "1,b,Bo,12,yes",
+        "2,c,Cy,30,yes",
+        "3,d,Di,50,yes",
+        "3,e,Ed,51,",
+        "4,f,Fo,60,yes",
+        "4,g,Gu,61,yes",
+    )
+    text = "\n".join(("house,who,name,age,ok", *people))
+    found = data.clean_customers(raw(text), mapping("customers", roles), RULES).accepted().pl()
+    assert found.sort("customer_id").select("customer_id", "name", "age", "consent").rows() == [
+        ("1", None, None, False), ("2", "Cy", "30", True), ("3", None, None, None), ("4", None, None, True),
+    ]  # fmt: skip
+
+
 def test_products_have_prices_in_minor_units_and_categories_split_by_level():
     how = mapping("products", {"product_id": "id", "category": "path", "price": "p", "cost": "c"}, category_path=" > ")
     cleaned = data.clean_products(raw("id,path,p,c\n1,Home > Kitchen > Mugs,4.50,-1\n2,,x,2"), how, RULES)

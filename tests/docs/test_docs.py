@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -194,3 +195,25 @@ def test_examples_run(path: Path) -> None:
     assert done.returncode == 0, done.stderr
     if path.stem == "customer_a":
         assert "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Strict: a broken link, a page outside the menu's reach or a docstring that names nothing fails it."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path)]
+    more = {"PYTHONPATH": str(ROOT / "src"), "NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | more, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "UpliftEstimator" in (tmp_path / "reference-front.html").read_text(encoding="utf-8")
+    found = json.loads((tmp_path / "search/search_index.json").read_text(encoding="utf-8"))["docs"]
+    assert any("\u200b" in page["text"] for page in found if page["location"].startswith("zh/"))
+    assert "http://" not in "".join(re.findall(r'<script src="([^"]+)"', (tmp_path / "index.html").read_text("utf-8")))
+
+
+def test_no_file_keeps_the_marks_of_a_merge() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    if files.returncode:
+        pytest.skip("no git repository")
+    marks = re.compile(r"^(<{7}|={7}|>{7})( |$)", flags=re.M)
+    texts = [ROOT / name for name in files.stdout.splitlines() if (ROOT / name).suffix in {".md", ".py", ".toml"}]
+    assert [str(path) for path in texts if marks.search(path.read_text(encoding="utf-8"))] == []

@@ -1,8 +1,10 @@
 """A small planned shop that can be checked by hand, and a client of a server over it."""
 
 import json
+import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +33,8 @@ from promolift.store import Store
 from promolift.store.ledger_schema import CODES
 from promolift.terms import Benefit
 
+# python packages and node_modules of others, as `.ci/run` installs them
+CLIENTS = Path(os.environ.get("PROMOLIFT_TEST_CLIENTS", Path(__file__).parents[2] / ".clients"))
 CAMPAIGN = "cmp_test"
 PEOPLE = [f"u{n:02d}" for n in range(60)]
 TARGETS = ("tea", "coffee", "bread", "milk")
@@ -172,3 +176,24 @@ def derived(work: Path, base: str, terms: ReleaseTerms) -> str:
         shutil.copytree(home / base, home / named(text))
         (home / named(text) / "manifest.json").write_text(text, "utf-8")
     return named(text)
+
+
+def needs(*programs: str) -> None:
+    """Skip, naming what is missing."""
+    if missing := [each for each in programs if not shutil.which(each)]:
+        pytest.skip(f"needs {', '.join(missing)}")
+
+
+def client_found(*packages: str) -> None:
+    """Skip unless these were installed: folders of CLIENTS."""
+    if missing := [each for each in packages if not (CLIENTS / each).exists()]:
+        pytest.skip(f"needs {', '.join(missing)} in {CLIENTS}; .ci/run installs them, PROMOLIFT_TEST_CLIENTS names it")
+
+
+def node(text: str, *given: str) -> Any:
+    """What a script for node prints, as JSON; it may require the packages of CLIENTS."""
+    needs("node")
+    found = os.environ | {"NODE_PATH": str(CLIENTS / "node_modules")}
+    done = subprocess.run(["node", "-e", text, "--", *given], capture_output=True, text=True, timeout=60, env=found)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

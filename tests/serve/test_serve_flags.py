@@ -1,11 +1,38 @@
 """Flags by OFREP: what the decision says is what the flag says, by the official OpenFeature client and on the wire."""
 
+import io
 from typing import Any
 
+import polars as pl
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released
+from serve_helpers import CAMPAIGN, PEOPLE, Api, client_found, node, released
 
 pytest.importorskip("fastapi")
+from promolift.serve import live
+
+OFREP_NODE = """
+const { OpenFeature } = require("@openfeature/server-sdk");
+const { OFREPProvider } = require("@openfeature/ofrep-provider");
+const [baseUrl, key, campaign, ...people] = process.argv.slice(1);
+(async () => {
+  await OpenFeature.setProviderAndWait(new OFREPProvider({ baseUrl, headers: { Authorization: `Bearer ${key}` } }));
+  const client = OpenFeature.getClient(), found = [];
+  for (const targetingKey of people) {
+    const context = { targetingKey, language: "en" };
+    found.push({
+      who: targetingKey,
+      offer: await client.getStringDetails(campaign, "none", context),
+      words: await client.getObjectValue(`${campaign}.offer`, {}, context),
+      arm: await client.getStringValue(`${campaign}.variant`, "?", context),
+    });
+  }
+  const missing = await client.getStringDetails("nothing", "none", { targetingKey: "u01" });
+  const wrong = await client.getBooleanDetails(campaign, false, { targetingKey: "u01" });
+  const nobody = await client.getStringDetails(campaign, "none");
+  console.log(JSON.stringify({ found, errors: [missing, wrong, nobody].map((each) => each.errorCode) }));
+  await OpenFeature.close();
+})();
+"""
 ONE, ALL = "/ofrep/v1/evaluate/flags/", "/ofrep/v1/evaluate/flags"
 
 
@@ -58,11 +85,16 @@ def test_all_flags_are_as_they_would_be_now_and_nothing_is_kept(api: Api) -> Non
     assert api.client.post(ALL, json={"context": {"targetingKey": other}}, headers=again).status_code == 200
 
 
-def test_the_arm_of_a_running_test_is_a_flag(api: Api) -> None:
+def run_test(api: Api) -> None:
+    """Two arms and a holdout."""
     release = api("GET", f"/v1/campaigns/{CAMPAIGN}")["release"]
     design = {"name": "two", "arms": {"a": 0.5, "b": 0.5}, "holdout_share": 0.2, "planned_customers": 60,
               "primary": "value_cents", "least": 2}  # fmt: skip
     api("PUT", f"/v1/campaigns/{CAMPAIGN}/experiment", {"design": design, "releases": {"a": release, "b": release}})
+
+
+def test_the_arm_of_a_running_test_is_a_flag(api: Api) -> None:
+    run_test(api)
     for who in PEOPLE[:15]:
         found, made = flag(api, f"{CAMPAIGN}.variant", who), api.decide(who)
         assert found["value"] == found["variant"] == made["variant"]
@@ -121,3 +153,53 @@ def test_the_official_client_reads_them(address: tuple[str, Api]) -> None:
         assert client.get_string_details(CAMPAIGN, "none").error_code.value == "TARGETING_KEY_MISSING"
     finally:
         openfeature.shutdown()
+
+
+def test_the_official_provider_for_node_reads_them(address: tuple[str, Api]) -> None:
+    client_found("node_modules/@openfeature/ofrep-provider", "node_modules/@openfeature/server-sdk")
+    url, api = address
+    released(api)
+    said = node(OFREP_NODE, url, api.key, CAMPAIGN, *PEOPLE[:5])
+    assert said["errors"] == ["FLAG_NOT_FOUND", "TYPE_MISMATCH", "TARGETING_KEY_MISSING"]
+    for each in said["found"]:
+        offer = each["offer"]
+        made = api("GET", f"/v1/decisions/{offer['flagMetadata']['decision_id']}:explain")
+        assert (made["customer_id"], made["offer_id"]) == (each["who"], offer["value"])
+        assert offer["value"] == offer["variant"] == each["words"]["offer_id"]
+        assert "errorCode" not in offer
+        assert each["arm"] == ""
+
+
+def exposed(api: Api, shape: str, kind: str = "csv", **more: Any) -> pl.DataFrame:
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet}[kind]
+    asked = "".join(f"&{name}={value}" for name, value in more.items())
+    return read(io.BytesIO(api("GET", f"/v1/exports/exposures.{kind}?shape={shape}{asked}").content))
+
+
+def test_exposures_are_exported_as_growthbook_and_eppo_read_assignments(api: Api) -> None:
+    before = [api.decide(who) for who in PEOPLE[:20]]  # u07 may be sent nothing: in no draw
+    run_test(api)
+    within = [api.decide(who) for who in PEOPLE[:20]]
+    drawn = [each for each in (*before, *within) if each["holdout"] is not None]
+    arms = [each["variant"] or ("holdout" if each["holdout"] else "offers") for each in drawn]
+    assert {*arms} == {"a", "b", "holdout", "offers"}
+    assert len(drawn) == 38
+    growthbook = exposed(api, "growthbook", "parquet")
+    assert growthbook.columns == ["user_id", "timestamp", "experiment_id", "variation_id", "campaign_id"]
+    assert growthbook["user_id"].to_list() == [each["customer_id"] for each in drawn]
+    assert growthbook["experiment_id"].to_list() == [each["experiment_id"] or CAMPAIGN for each in drawn]
+    assert growthbook["variation_id"].to_list() == arms
+    assert growthbook["timestamp"].dtype == pl.Datetime("ms", "UTC")
+    assert growthbook["timestamp"].dt.epoch("ms").to_list() == [each["ts_ms"] for each in drawn]
+    eppo = exposed(api, "eppo")
+    assert eppo.columns == ["subject", "timestamp", "experiment", "variation", "campaign_id"]
+    assert eppo["variation"].to_list() == arms
+    assert api("GET", "/v1/exports/exposures.csv?shape=other", status=422)["code"] == "invalid"
+    assert exposed(api, "eppo", after=drawn[-1]["ts_ms"]).height == 0
+
+
+def test_a_decision_that_was_not_answered_is_no_exposure(api: Api) -> None:
+    made = next(each for each in map(api.decide, PEOPLE) if each["holdout"] is not None)
+    assert exposed(api, "growthbook").height == 1
+    api.server.ledger.write(lambda db, some: [live.mark_unanswered(db, [made["decision_id"]]) for _ in some])
+    assert exposed(api, "growthbook").height == 0

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released
+from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, needs, released
 from sqlalchemy import func, select
 
 from promolift.store.ledger_schema import EVENTS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, GUIDE = ROOT / "examples" / "serve", ROOT / "docs" / "serve.md"
-# python packages and node_modules, as `.ci/run` installs them
-CLIENTS = Path(os.environ.get("PROMOLIFT_TEST_CLIENTS", ROOT / ".clients"))
 PYTHON_CLIENT = """
 import sys
 import {package}.analytics as analytics
@@ -54,12 +52,6 @@ client.page({ userId: "u01", name: "home" });
 client.flush((error) => error && process.exit(1));
 setTimeout(() => client.flush(() => process.exit(0)), 2000);
 """
-
-
-def needs(*programs: str) -> None:
-    """Skip, naming what is missing."""
-    if missing := [each for each in programs if not shutil.which(each)]:
-        pytest.skip(f"needs {', '.join(missing)}")
 
 
 def stored(api: Api) -> int:

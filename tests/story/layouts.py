@@ -178,6 +178,37 @@ def shopify(folder: Path) -> None:
     table(folder / "orders_export.csv", rows)
 
 
+SHOPPERS = """
+Customer ID, First Name, Last Name, Email, Accepts Email Marketing, Default Address Company, Default Address Address1,
+Default Address Address2, Default Address City, Default Address Province Code, Default Address Country Code,
+Default Address Zip, Default Address Phone, Phone, Accepts SMS Marketing, Total Spent, Total Orders, Note, Tax Exempt,
+Tags
+"""
+
+
+def shopify_whole(folder: Path) -> None:
+    """With its export of customers: their ids are no column of the orders, their addresses are."""
+    shopify(folder)
+    rows = []
+    for who in range(25):
+        row = dict.fromkeys((name.strip() for name in SHOPPERS.replace("\n", " ").split(",")), "")
+        row |= {
+            "Customer ID": f"'{7_000_000_000 + who}",
+            "First Name": f"Kim{who}",
+            "Last Name": f"Doe{who}",
+            "Email": f"kim{who}@example.org",
+            "Accepts Email Marketing": "yes" if who % 2 else "no",
+            "Accepts SMS Marketing": "no",
+            "Default Address Country Code": "US",
+            "Total Spent": "12.00",
+            "Total Orders": "3",
+            "Tax Exempt": "no",
+            "Tags": "vip" if who % 5 == 0 else "",
+        }
+        rows.append(row)
+    table(folder / "customers_export.csv", rows)
+
+
 # 4. WooCommerce's analytics: the basket in one cell, the order's money beside it
 
 
@@ -530,6 +561,15 @@ LAYOUTS: dict[str, Layout] = {
              f"coalesce({TAG} - {PRICE}, 0)", "100 * off"),
         inside={"products": {"name": "Lineitem name", "brand": "Vendor"},
                 "customers": {"consent": "Accepts Marketing"}},
+    ),
+    "Shopify with customers": Layout(
+        shopify_whole,
+        "orders_export.csv",
+        {"customer_id": "Email", "time": "Created at", "product_id": "Lineitem sku", "order_id": "Name"},
+        sums(PAID_ORDERS, f"{PRICE} - 100 * off", f"coalesce({TAG}, {PRICE})",
+             f"coalesce({TAG} - {PRICE}, 0)", "100 * off"),
+        others={"customers": "customers_export.csv"},
+        inside={"customers": {"customer_id": "Email", "consent": "Accepts Email Marketing"}},
     ),
     "WooCommerce": Layout(
         woocommerce,

@@ -59,12 +59,17 @@ def test_the_warehouse_gives_the_plan_of_the_files_and_gets_it_back(
         assert call("run", *places(folder, name)) == 0
     plan = pl.read_parquet(folder / "promolift-out/plan.parquet")
     assert_frame_equal(pl.read_parquet(folder / "warehouse-out/plan.parquet"), plan)
+    contacts = folder / "contacts.csv"
+    assert call("contacts", "--out", str(contacts), *places(folder, "warehouse")[:4]) == 0
+    planned = plan.filter(pl.col("status") == "offer")
+    assert set(pl.read_csv(contacts, infer_schema=False)["Customer ID"]) == set(planned["customer_id"])
     (folder / "warehouse-out/learn.json").write_text(json.dumps(LEARNED), encoding="utf-8")
     for _ in "ab":
         capsys.readouterr()
-        assert call("export", "--json", *places(folder, "warehouse")) == 0
+        assert call("export", "--json", "--exposures", "eppo", *places(folder, "warehouse")) == 0
         counts = json.loads(capsys.readouterr().out)["rows"]
-        assert counts == {"plan": plan.height, "decisions": counts["decisions"], "verdicts": 1}
+        exposed = counts["exposures"]
+        assert counts == {"plan": plan.height, "decisions": counts["decisions"], "verdicts": 1, "exposures": exposed}
     with duckdb.connect(str(folder / "shop.duckdb")) as db:
         rows = db.sql("select * from promolift_plan order by customer_id").pl()
         assert rows["customer_id"].to_list() == plan["customer_id"].sort().to_list()
@@ -74,6 +79,10 @@ def test_the_warehouse_gives_the_plan_of_the_files_and_gets_it_back(
         ]
         open_offers = "select count(*) from promolift_decisions where json_array_length(candidates::json) > 1"
         assert db.sql(open_offers).fetchall()[0][0] > 0
+        arms = db.sql("select variation, count(*) from promolift_exposures where experiment = 'cmp_1' group by all")
+        assert sum(count for _, count in arms.fetchall()) == exposed == db.sql(
+            "select count(*) from promolift_decisions where holdout is not null"
+        ).fetchall()[0][0]  # fmt: skip
         verdict = db.sql("select * from promolift_verdicts").pl().row(0, named=True)
     assert (verdict["campaign_id"], verdict["policy_customers"], verdict["high"]) == ("cmp_1", 90, None)
     assert json.loads(verdict["figures"]) == LEARNED

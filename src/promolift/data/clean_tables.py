@@ -1,35 +1,47 @@
-"""Room 1. Raw customers, products, promotions, coupons and shelf rows in, judged rows of our tables out."""
+"""Room 1. Raw customers, products, promotions, coupons, shelf rows and words in, judged rows of our tables out."""
 
-from promolift.contract import Table
+from promolift.contract import Column, Table, Text
 from promolift.data import sql
 from promolift.data.clean import Cleaned, flags_sql, reason_sql
 from promolift.data.mapping import NEEDED, Mapping
 from promolift.data.reader import Reader
 from promolift.data.rules import RULES, CleanRules
 from promolift.sql import DAY_MS, bind, ident, literal
-from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
+from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, WORDS
 
 Relation = sql.Relation
 YES = ("true", "t", "yes", "y", "1", "on", "opt-in", "opted in", "granted", "subscribed", "是", "同意")
 NO = ("false", "f", "no", "n", "0", "off", "opt-out", "opted out", "denied", "unsubscribed", "否", "不同意", "拒绝")
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
 ENGLISH = "^(en|英).*"
+SAID = Table("words", "Words before they are read.", (), (*WORDS.columns[:3], Column("text", Text, "what was said")))
 
 
 def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
-    """One row per customer, the last one of the source; columns we have no name for are kept as text."""
+    """One row per customer, the last one of the source; columns we have no name for are kept as text.
+
+    Where a row is a `member` of a household, it agrees only if all do, and has name and age only if it is one person.
+    """
     reader = Reader.of(raw, mapping, "customers")
     language = f"lower({reader.text('language')})"
     consent = f"lower({reader.text('consent')})"
     age = reader.id("age")
     young = f"try_cast({age} as double)"
+    agreed, name = _case(f"{consent} in $yes", True, f"{consent} in $no", False), reader.text("name")
+    if mapping.has("member"):
+        house = f"over (partition by {reader.id('customer_id')})"
+        alone = f"min({reader.id('member')}) {house} = max({reader.id('member')}) {house}"
+        name, age = (f"case when {alone} then {one} end" for one in (name, age))
+        no, said = f"bool_or(not ({agreed})) {house}", f"bool_and(({agreed}) is not null) {house}"
+        agreed = f"case when {no} then false when {said} then true end"
     columns = [
         f"{reader.id('customer_id')} as customer_id",
-        *(f"{reader.text(role)} as {role}" for role in ("name", "sex", "occupation", "income", "tier")),
+        f"{name} as name",
+        *(f"{reader.text(role)} as {role}" for role in ("sex", "occupation", "income", "tier")),
         f"case when {young} between 0 and {rules.max_age} is not false then {age} end as age",  # 35.0 years are 35
         f"coalesce({young} not between 0 and {rules.max_age}, false) as age_bad",
         f"{_case(f'{language} ~ $chinese', 'zh', f'{language} ~ $english', 'en')} as language",
-        f"{_case(f'{consent} in $yes', True, f'{consent} in $no', False)} as consent",
+        f"{agreed} as consent",
         *_extra(reader),
     ]
     return _judge(raw, reader, rules, CUSTOMERS, columns, _not_the_last("customer_id"))
@@ -48,7 +60,7 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
         f"{reader.id('product_id')} as product_id",
         f"{reader.text('name')} as name",
         *(f"{value} as {ident(role)}" for role, value in levels.items()),
-        f"{reader.text('brand')} as brand",
+        *(f"{reader.text(role)} as {role}" for role in ("brand", "description", "picture", "colour")),
     ]
     for role in ("price", "cost"):
         value = f"({reader.number(role)}) * {mapping.minor_factor}"
@@ -121,6 +133,28 @@ def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         {_verdict(reader, rules, SHELF)}
     """
     return Cleaned(SHELF, sql.select(raw, query), "")
+
+
+def permitted(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
+    """The rows of customers who agreed to have their words read, and if `unasked` of those who said neither."""
+    said = f"lower({Reader.of(raw, mapping, 'words').text('consent')})".replace('"=', '"')
+    return raw.filter(bind(f"case when {said} in $yes then true when {said} in $no then false else {unasked} end",
+                           yes=YES, no=NO))  # fmt: skip
+
+
+def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """What customers wrote, and where there is a column `_text`, what recordings say: SAID, a row a text."""
+    reader = Reader.of(raw, mapping, "words")
+    heard = "_text" if "_text" in reader.types else "null::varchar"
+    columns = [
+        f"{reader.id('customer_id')} as customer_id",
+        f"{reader.time('time')} as ts_ms",
+        f"{reader.text('channel')} as channel",
+        f"coalesce({reader.text('text')}, {heard}) as text",
+        *(f"{reader.written(role)} as {role}_written" for role in ("time", "audio")),
+    ]
+    again = "text is not null and row_number() over (partition by customer_id, ts_ms, text order by _row) > 1"
+    return _judge(raw, reader, rules, SAID, columns, again)
 
 
 def _judge(

@@ -343,6 +343,16 @@ class Ranking:
         """The policies shown to earn less than the first."""
         return tuple(name for name in self.order[1:] if self.against[name].high < 0)
 
+    def __str__(self) -> str:
+        """The policies in order, each with its interval and whether it can be told from the first."""
+        lines = [f"all intervals at once ({self.values[self.order[0]].level:.0%}), best guess first:"]
+        for name in self.order:
+            low, high = self.intervals[name].low, self.intervals[name].high
+            beaten = "beaten" if name in self.beaten else "cannot be told from the first"
+            beaten = f"  {beaten}" if name in self.against else ""
+            lines.append(f"  {name}: {self.values[name].value:.5g}, {low:.5g} to {high:.5g}{beaten}")
+        return "\n".join(lines)
+
 
 class Mixed(NamedTuple):
     """A mix of the scores of a biased and an unbiased estimate, and the share of the biased one."""

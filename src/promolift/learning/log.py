@@ -103,6 +103,12 @@ class Log:
         """Decisions."""
         return self._rows.height
 
+    def __str__(self) -> str:
+        """How many decisions, which actions, and what was earned."""
+        mean = float(self._rows["reward"].to_numpy().mean())
+        found = f"{len(self):,} decisions of {', '.join(self.actions[:8])}{' ...' * (len(self.actions) > 8)}"
+        return "\n".join([f"{self.name}: {found}; mean {self.reward} {mean:.5g}", *self.notes])
+
     @overload
     def value(self, policy: Policy, settings: OffPolicySettings = ...) -> OffPolicyValue: ...
 
@@ -478,7 +484,7 @@ def _summary(
     order = ranking.order if ranking else tuple(values)
     first = values[order[0]]
     lines = [f"{name}: {first.support.rows} decisions, mean {log.reward} {first.logged:.5g}"]
-    policies, ranked = [], []
+    policies = []
     for policy in order:
         value = values[policy]
         low, high = ranking.intervals[policy] if ranking else (value.low, value.high)
@@ -487,15 +493,12 @@ def _summary(
             "estimator": value.chosen, "gain_low": value.gain_low, "gain_high": value.gain_high,
             "effective_rows": value.support.effective, "warning": value.warning,
         }  # fmt: skip
-        against = ""
         if ranking and policy in ranking.against:
             figures["beaten"] = policy in ranking.beaten
-            against = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
         policies.append(figures)
         lines += ["", f"policy {policy}", str(value)]
-        ranked.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
     if ranking:
-        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *ranked]
+        lines += ["", str(ranking)]
     lines += [f"note: {each}" for each in notes]
     told_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": list(notes)}
     return StepSummary("\n".join(lines), told_all)

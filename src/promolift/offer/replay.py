@@ -59,6 +59,7 @@ def promotion_of(item: MenuItem) -> Promotion:
         benefit=item.benefit,
         scope="basket" if item.scope == "all" else item.scope,
         covers=item.covers,
+        joined="together" if item.together else "each",
         min_spend_cents=item.min_spend_cents,
     )
 

@@ -13,6 +13,7 @@ __all__ = [
     "ProfileSettings",
     "PurchaseHistories",
     "Segment",
+    "SensesSettings",
     "Shard",
     "Shared",
     "affinities",
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
         together,
     )
     from promolift.profile.segments import Segment, find_segments, segment_counts
-    from promolift.profile.settings import ForecastSettings, MemberNote, ProfileSettings
+    from promolift.profile.settings import ForecastSettings, MemberNote, ProfileSettings, SensesSettings
     from promolift.profile.shared import Shard, Shared
 else:
     lazy(__name__)

@@ -17,6 +17,7 @@ from promolift.hashing import hash_units
 from promolift.profile.choices import firsts, pace, read_cells
 from promolift.profile.counts import forecast, order_prior, target_prior
 from promolift.profile.lines import Lines, read_lines, read_moments, words
+from promolift.profile.newcomers import newcomers
 from promolift.profile.novel import CHUNK, calibrated, columns_of, incidence, plausible, prospects, space_of
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
@@ -159,7 +160,8 @@ def _at_moment(
 
 
 def interests(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
-    """Products viewed but not bought in the last `interest_days`; empty for data without views.
+    """Products viewed but not bought in the last `interest_days`; none for data without views. Where the catalogue has
+    words or pictures also, with 0 views, products few have bought yet that are like what they buy (newcomers.py).
 
     Columns customer_id, asof_ms, product_id, views, last_view_ms, buy_rate.
 
@@ -177,7 +179,17 @@ def interests(shard: Shard, moments: Relation, shared: Shared, settings: Profile
     table = table.join(counts, on=["shared_ms", "product_id"], how="left").join(overall, on="shared_ms", how="left")
     bought, pairs = pl.col("bought").fill_null(0), pl.col("pairs").fill_null(0)
     rate = ((bought + 20 * pl.col("overall")) / (pairs + 20)).alias("buy_rate")
-    return table.select(*KEY, "product_id", "views", "last_view_ms", rate).sort(*KEY, "product_id")
+    table = table.select(*KEY, "product_id", "views", "last_view_ms", rate)
+    if shared.vectors is not None:
+        table = _and_new(table, newcomers(shard, fetch(moments), shared, settings))
+    return table.sort(*KEY, "product_id")
+
+
+def _and_new(viewed: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """What was looked at, and the new products that were not."""
+    if new.is_empty():
+        return viewed
+    return pl.concat([viewed, new.join(viewed, on=[*KEY, "product_id"], how="anti")], how="vertical_relaxed")
 
 
 def _bought(

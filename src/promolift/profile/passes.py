@@ -10,6 +10,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import sql
+from promolift.profile import newcomers
 from promolift.profile.choices import firsts, pace, read_cells, read_pace
 from promolift.profile.lines import Lines, everybody, read_lines, read_visits, words
 from promolift.profile.novel import (
@@ -102,6 +103,10 @@ def first_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Table
     firsts(shard, settings)
     words(shard, settings.zone)
     parts = [_booked(shard, lines, moments_of(asofs), moments_of(shared.asofs), settings)]
+    if shared.vectors is not None:
+        parts.append({"sales": newcomers.sales(lines, moments_of(all_asofs(shared, settings)), settings)})
+        for asof_ms in shared.asofs:
+            newcomers.kept_times(shard, asof_ms, settings)
     for asof_ms in asofs:  # one moment at a time: memory stays that of one moment
         moments = everybody(lines, asof_ms)
         visits = read_visits(lines.slices, moments)
@@ -191,7 +196,10 @@ def third_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Table
     """How often plausible targets of one window earlier were bought since, and how customers' sensitivities spread."""
     checks = [_check(shard, shared, asof_ms, settings) for asof_ms in shared.asofs]
     fitted = [with_variance(fits(shard, shared, asof_ms, settings), shared["likeness"]) for asof_ms in shared.asofs]
-    return {"calibration": pl.concat(checks), "sensitivity": pl.concat(population_sums(fit) for fit in fitted)}
+    new = {}
+    if shared.vectors is not None:
+        new["new_check"] = pl.concat(newcomers.check(shard, shared, asof_ms, settings) for asof_ms in shared.asofs)
+    return new | {"calibration": pl.concat(checks), "sensitivity": pl.concat(population_sums(fit) for fit in fitted)}
 
 
 def _check(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:

@@ -27,7 +27,8 @@ Held = TypeVar("Held")
 
 @dataclass(frozen=True)
 class Shard:
-    """One set of customers: their rows of the clean tables. Catalogue, exposures and redemptions may be whole.
+    """One set of customers: their rows of the clean tables. Catalogue, exposures, redemptions and
+    words may be whole.
 
     `kept` hands what one pass found out about these customers to the next ones, which then need no events: give all
     passes of a shard the same mapping. `held` holds what was read of the events for as long as this object lives.
@@ -39,6 +40,7 @@ class Shard:
     redemptions: Relation | None = None
     kept: MutableMapping[str, pl.DataFrame] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)
+    said: Relation | None = None
 
     def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The kept frame of that name; made and kept where there is none."""
@@ -69,6 +71,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "likeness": ("asof_ms",),
     "sensitivity": ("asof_ms",),
     "calibration": ("asof_ms", "bin"),
+    "sales": ("asof_ms", "product_id"),
+    "new_check": ("asof_ms", "bin"),
 }
 
 
@@ -77,25 +81,27 @@ class Shared:
     """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file.
 
     Of the `earlier` moments only what AFFINITIES of targets bought need is summed. `spaces` holds what
-    novel.py makes of the tables, for all shards.
+    novel.py makes of the tables, for all shards. `vectors`: product_id and vector, where the catalogue has words or
+    pictures.
     """
 
     asofs: tuple[int, ...]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     earlier: tuple[int, ...] = ()
     spaces: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    vectors: pl.DataFrame | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def start(cls, asofs: Iterable[int], earlier: Iterable[int] = ()) -> "Shared":
+    def start(cls, asofs: Iterable[int], earlier: Iterable[int] = (), vectors: pl.DataFrame | None = None) -> "Shared":
         """Nothing summed yet, for these moments; raises SupportError when there is none."""
         moments = tuple(sorted(set(asofs)))
         if not moments:
             raise SupportError("profile: no moment was given; name at least one asof_ms")
-        return cls(moments, {}, tuple(sorted(set(earlier) - set(moments))))
+        return cls(moments, {}, tuple(sorted(set(earlier) - set(moments))), vectors=vectors)
 
     def plus(self, parts: Iterable[Tables]) -> "Shared":
         """These tables and the sum over the shards of one pass."""
-        return Shared(self.asofs, {**self.tables, **add(parts)}, self.earlier)
+        return Shared(self.asofs, {**self.tables, **add(parts)}, self.earlier, vectors=self.vectors)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """A table by name; raises SupportError naming the pass that is missing."""

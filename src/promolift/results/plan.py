@@ -473,6 +473,11 @@ class Plan:
         mine, rows = pl.DataFrame({"customer_id": [customer_id]}), self.store.table("decisions")
         return fetch(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
 
+    def of(self, customer_id: str) -> pl.DataFrame:
+        """PLANNED of one customer: a row per offer, none for who is not in the plan."""
+        mine, rows = pl.DataFrame({"customer_id": [customer_id]}), self.store.table("candidates")
+        return fetch(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
+
     @cached_property
     def targets(self) -> pl.DataFrame:
         """target and kind, each pair once: all that some candidate is an offer on."""

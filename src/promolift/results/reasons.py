@@ -100,6 +100,8 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     if not names:
         return []
     if row["scope"] == "product":
+        if row.get("is_new"):
+            return [kept(f"{names[0]} is new and like what they buy")]
         return [] if _lately(row, known) else [kept(f"looked at {names[0]} and did not buy it")]
     found = [
         (known.bought.get((row["customer_id"], each)), name)

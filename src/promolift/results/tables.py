@@ -90,6 +90,30 @@ class Clean:
     def catalogue(self) -> pl.DataFrame:
         return self.store.frame("products")
 
+    senses = Kept("senses", "A row per product, its vector of words and pictures, and its colour where that is known.")
+    pictures = Kept("pictures", "What was read of each picture, by the hash of its file.")
+
+    def forget_senses(self, pictures: bool) -> None:
+        """Take away what was made of an earlier catalogue; also what was read of its pictures?"""
+        for name in ("senses", *(["pictures"] if pictures else [])):
+            if self.store.has(name):
+                self.store.remove(name)
+
+    @property
+    def vectors(self) -> pl.DataFrame | None:
+        """product_id and vector; None where the catalogue has neither words nor pictures."""
+        found = self.senses
+        if found is None:
+            return None
+        width = len(found["vector"][0]) if found.height else 0
+        return found.select("product_id", pl.col("vector").list.to_array(width))
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Products whose colour is known for sure, in English: the catalogue says it, or words and picture do."""
+        found = self.senses
+        return {} if found is None else dict(found.select("product_id", "colour").drop_nulls().iter_rows())
+
     @property
     def customers(self) -> Relation:
         return self.store.table("customers")
@@ -131,6 +155,8 @@ class Clean:
 
     exposures = KeptRows("exposures", "EXPOSURES: who was sent what.")
     redemptions = KeptRows("redemptions", "REDEMPTIONS.")
+    transcripts = Kept("transcripts", "TRANSCRIPTS: what recordings say.")
+    words = KeptRows("words", "WORDS: what customers wrote or said, read.")
     coupons = KeptRows("coupons", "COUPONS: what each coupon was good for.")
 
 
@@ -181,7 +207,7 @@ class Profiled:
         return self._at("affinities", asof_ms, customers, among)
 
     def interests(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
-        """INTERESTS as of one moment: what was looked at and not bought."""
+        """INTERESTS as of one moment: looked at and not bought; with 0 views: new, and like what they buy."""
         return self._at("interests", asof_ms, among=among)
 
     def has_interests(self, asof_ms: int) -> bool:

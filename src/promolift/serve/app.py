@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
+from functools import cache, partial
+from importlib.resources import files
 from multiprocessing import current_process
 from time import monotonic
 from typing import Any, NamedTuple
@@ -45,9 +46,10 @@ from promolift.serve.routes import (
     money,
     notes,
     rights,
+    shops,
     summary,
 )
-from promolift.serve.security import OPEN_PATHS
+from promolift.serve.security import OPEN_PATHS, SNIPPET
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
 from promolift.store.ledger_audit import put
@@ -99,7 +101,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes, flags):
+    for each in (money, lists, batch, cart, admin, data, rights, summary, experiments, notes, flags, shops):
         app.include_router(each.router)
     _operations(app, server)
     describe(app, routes)
@@ -215,6 +217,12 @@ def _operations(app: FastAPI, server: Server) -> None:
         """The process runs."""
         return {"status": "live"}
 
+    @app.get(SNIPPET, tags=["events"], response_class=Response)
+    def script() -> Response:
+        """The script that sends a web page's events here."""
+        kept = {"cache-control": "public, max-age=3600", "cross-origin-resource-policy": "cross-origin"}
+        return Response(snippet(), headers=kept, media_type="text/javascript; charset=utf-8")
+
     @app.get("/health/ready", tags=["operations"])
     def ready() -> JSONResponse:
         """The ledger keeps changes, all work on the side is done, the releases in use are loaded, and the server is not
@@ -242,6 +250,14 @@ def _operations(app: FastAPI, server: Server) -> None:
         for duty in server.duties.all:
             server.metrics.duties.labels(duty.name).set(duty.failed)
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@cache
+def snippet() -> str:
+    """promolift.js as pages load it: without indents and lines that are comments."""
+    text = files("promolift.serve").joinpath("promolift.js").read_text("utf-8")
+    lines = map(str.strip, text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _methods(request: Request) -> set[str]:

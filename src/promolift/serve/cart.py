@@ -54,7 +54,7 @@ GIVEN = (
 LATEST = Query(GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms")).limit(literal_column(str(MOST_DECISIONS))))
 OFFERED = Query(GIVEN.where(DECISIONS.c.decision_id.op("in")(Members("names"))))
 LANGUAGES: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
-BRINGS: dict[str, Words] = {  # what more goods would bring; {0} and {1} as `_brings` fills them
+BRINGS: dict[str, Words] = {  # what a benefit brings; {0} and {1} as `brings` fills them
     "percent_off": Words(zh="享{0}%优惠", en="{0}% off"),
     "amount_off": Words(zh="减{0}", en="{0} off"),
     "fixed_price": Words(zh="享{0}特价", en="a price of {0}"),
@@ -141,6 +141,7 @@ class Wallet(NamedTuple):
     refused: dict[str, str]
     release: LiveRelease | None  # of a campaign that is live: the shop's currency, and the rule packs of its texts
     catalogue: Mapping[str, str]  # a product of the cart: what its offers stand on
+    opened: Mapping[str, str]  # a code as it was typed: the promotion that it is of
 
     @property
     def currency(self) -> str | None:
@@ -218,12 +219,16 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
     }
     held = {name: one for name, one in everybody.items() if one.campaign_id in live}
     refused: dict[str, str] = {}
+    opened: dict[str, str] = {}
     for typed in body.codes:
         row = find_code(db, typed)
         if row is None or (why := unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
             refused[typed] = (why if row else None) or "code_unknown"
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
+        opened[typed] = name
+        if name in held and held[name].code:
+            continue
         if name in kept:
             held[name] = Held(kept[name].promotion(name), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
@@ -251,7 +256,7 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
         if full[each.campaign_id] & {"", name}:
             refused[name] = "limit_reached"
             del held[name]
-    return Wallet(held, refused, next(iter(releases.values()), None), catalogue)
+    return Wallet(held, refused, next(iter(releases.values()), None), catalogue, opened)
 
 
 def priced(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int) -> PricedCart:
@@ -409,7 +414,7 @@ def kept(body: PromotionIn) -> KeptPromotion:
 
 def find_code(db: Connection, typed: str) -> Row | None:
     """The code that a person means who typed this; None if there is none."""
-    tried = (CODE.first(db, named=text) for text in (typed, normalise(typed)) if text)
+    tried = (CODE.first(db, named=text) for text in (typed, normalise(typed), typed.strip().upper()) if text)
     return next(filter(None, tried), None)
 
 
@@ -445,21 +450,26 @@ def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) ->
         id=offer_id,
         benefit=offer.benefit,
         scope="product" if names else "basket",
-        covers=tuple(dict.fromkeys(on)) or tuple(sorted(names)),
+        covers=tuple(sorted(names)) if offer.joined == "together" else tuple(dict.fromkeys(on)) or tuple(sorted(names)),
+        joined=offer.joined or "each",
         min_spend_cents=offer.min_spend_cents,
         starts=offer.starts,
         expires=offer.expires,
     )
 
 
+def brings(benefit: Benefit, currency: str, language: Language) -> str:
+    """What a benefit is, in a word: '20% off', '免运费'."""
+    cents = benefit.amount_cents or benefit.price_cents
+    what = money(cents, currency, language) if cents else benefit.percent or benefit.points or benefit.buy
+    return BRINGS[benefit.type].in_(language).format(what, benefit.get)
+
+
 def _brings(no: NotApplied, benefit: Benefit, currency: str) -> Mapping[str, str]:
     """'$8.50 more for free delivery', '再买8.50美元，可免运费'."""
-    cents = benefit.amount_cents or benefit.price_cents
     said: dict[str, str] = {}
     for language, more in LANGUAGES.items():
         lacks = money(no.missing_cents, currency, language) if no.missing_cents else str(no.missing_units)
         unit = "件" if language == "zh" and not no.missing_cents else ""
-        first = benefit.percent or benefit.points or benefit.buy
-        what = money(cents, currency, language) if cents else first
-        said[language] = more.format(lacks + unit, BRINGS[benefit.type].in_(language).format(what, benefit.get))
+        said[language] = more.format(lacks + unit, brings(benefit, currency, language))
     return said

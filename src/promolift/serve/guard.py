@@ -1,6 +1,7 @@
 """The door around the app: request id, key and rate, size of the body, errors as problems, a log line, counters."""
 
 import logging
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ MEMBERS = 16  # parts that a gzip body may have
 NOBODY = Key("key_none", "write", "nobody")
 SECURE = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
 ALLOWED = b"access-control-allow-origin"
+ALLOWED_HEADERS = (
+    "authorization, content-type, content-encoding, idempotency-key, x-write-key, x-enable-debug, x-ip-policy"
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +67,9 @@ class Guard:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                message["headers"] = [*message.get("headers", []), *extra.items()]
+                given = message.get("headers", [])
+                own = dict(given)
+                message["headers"] = [*given, *(pair for pair in extra.items() if pair[0] not in own)]
             await send(message)
 
         scope["promolift"] = context
@@ -105,8 +111,11 @@ class Guard:
         right = needed(scope["method"], scope["path"])
         if right is None:
             return NOBODY
-        key = self.server.key_of(headers.get(b"authorization", b""))
-        if key is None:
+        header = headers.get(b"authorization", b"")
+        if not header and scope["path"] in EVENT_PATHS:
+            header = _key_beside(scope, headers)
+        key = self.server.key_of(header)
+        if key is None or (key.scope != "write" and b"authorization" not in headers):
             raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
         if right not in MAY[key.scope]:
             raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
@@ -157,11 +166,20 @@ class Guard:
             LOG.info("request", extra={"clean": line})
 
 
+def _key_beside(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
+    """A write key where Authorization cannot be: of Jitsu's clients, which want a name and a colon before it, or in the
+    address that a leaving page sends to.
+    """
+    in_url = re.search(rb"(?:^|&)key=([\w-]+)", scope["query_string"])
+    found = headers.get(b"x-write-key", b"").rpartition(b":")[2] or (in_url[1] if in_url else b"")
+    return b"Bearer " + found if found else b""
+
+
 def _preflight(extra: Mapping[bytes, bytes]) -> Response:
     """The answer to a browser that asks before it sends; ApiError for an origin that the settings do not name."""
     if ALLOWED not in extra:
         raise ApiError(403, "origin_unknown", "pages of this origin may not send events; name it in origins")
-    allowed = {"methods": "POST", "headers": "authorization, content-type, content-encoding, idempotency-key"}
+    allowed = {"methods": "POST", "headers": ALLOWED_HEADERS}
     headers = {f"access-control-allow-{name}": value for name, value in allowed.items()}
     return Response(status_code=204, headers=headers | {"access-control-max-age": "600"})
 

@@ -23,6 +23,7 @@ from promolift.serve.door import send_whole
 from promolift.serve.models import BatchIn, DecisionIn, EventIn, ReserveIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
+from promolift.serve.security import EVENT_KINDS, JITSU
 from promolift.serve.server import Server
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import Refused, nothing
@@ -78,10 +79,13 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
     routes = [HotRoute("/v1/decisions", "decisions", _decisions(server), DecisionIn, DecisionAnswer, 200, text)]
     text = "What a cart costs under all that its customer may use; with `hold`, money and codes are reserved for it"
     routes.append(HotRoute("/v1/carts:price", "carts", _carts(server), cart.CartIn, CartAnswer, 200, text))
-    for kind in (None, "track", "identify", "page", "screen"):
-        path, body = (f"/v1/{kind}", EventIn) if kind else ("/v1/batch", BatchIn)
-        text = f"One {kind} event of the Segment spec" if kind else "Events, as the Segment clients send them"
-        routes.append(HotRoute(path, "events", _events(server, kind), body, EventsTaken, 202, text))
+    text, batch = "Events, as the Segment clients send them", _events(server, None)
+    routes.append(HotRoute("/v1/batch", "events", batch, BatchIn, EventsTaken, 202, text))
+    for kind in EVENT_KINDS:
+        endpoint, text = _events(server, kind), f"One {kind} event of the Segment spec"
+        paths = {"/v1/": text} | dict.fromkeys(JITSU, f"{text}, where Jitsu's clients send it")
+        for place, said in paths.items():
+            routes.append(HotRoute(place + kind, "events", endpoint, EventIn, EventsTaken, 202, said))
     for name, step in redeem.STEPS.items():
         path, endpoint = f"/v1/redemptions:{name}", _money(server, name, step)
         routes.append(HotRoute(path, "redemptions", endpoint, step.body, Redeemed, 200, step.text))
@@ -217,7 +221,12 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
         parsed = await events.parse_in_turns(
-            listed, whole.get("sentAt"), received_ms, kind, server.crowd if page else None
+            listed,
+            whole.get("sentAt"),
+            received_ms,
+            kind,
+            server.crowd if page else None,
+            server.settings.words,
         )
         try:
             dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))

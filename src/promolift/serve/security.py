@@ -22,7 +22,10 @@ Scope = Literal["write", "decide", "admin"]
 MAY: dict[Scope, tuple[Scope, ...]] = {
     "write": ("write",), "decide": ("write", "decide"), "admin": ("write", "decide", "admin"),
 }  # fmt: skip
-EVENT_PATHS = frozenset({"/v1/track", "/v1/identify", "/v1/page", "/v1/screen", "/v1/batch"})
+EVENT_KINDS = ("track", "identify", "page", "screen")  # have paths of their own: ours, and those of Jitsu's clients
+JITSU = ("/api/s/", "/api/s/s2s/")
+EVENT_PATHS = frozenset({"/v1/batch", *(place + kind for place in ("/v1/", *JITSU) for kind in EVENT_KINDS)})
+SNIPPET = "/promolift.js"  # for web pages
 DECIDE_PATHS = frozenset(
     {
         "/v1/decisions",
@@ -35,7 +38,8 @@ DECIDE_PATHS = frozenset(
     }
 )
 FLAG_PATHS = "/ofrep/v1/evaluate/flags"  # and one flag below it
-OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json"})
+SIGNED = "/v1/shopify/webhooks"  # by a signature in place of a key
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET, SIGNED})
 SEALED, NONCE_BYTES = "sealed:", 16
 
 

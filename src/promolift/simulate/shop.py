@@ -249,7 +249,7 @@ def _products(world: World) -> pl.DataFrame:
         price_cents="price_cents",
         cost_cents="cost_cents",
     )
-    return rows.cast(PRODUCTS.schema)  # type: ignore[arg-type]
+    return PRODUCTS.conform(rows)
 
 
 def _names(world: World) -> dict[int, str]:

@@ -197,7 +197,7 @@ def _small(kind: Any) -> Any:
 
 
 def _plain(value: object) -> str:
-    return str(value) if isinstance(value, int) else literal(value)
+    return str(value) if isinstance(value, int) else literal(str(value))
 
 
 def _variable(name: str, key: str) -> str:

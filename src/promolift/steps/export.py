@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from promolift.deliver.exposures import SHAPES, Shape, exposures
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.results.job import Job, StepSummary
 from promolift.results.plan import Plan
@@ -34,9 +35,9 @@ class Outgoing(NamedTuple):
     key: dict[str, object]
 
 
-def export(job: Job, wanted: Sequence[str], learned: Path) -> StepSummary:
-    """Write the named tables, or those that there are; the rows of each. ConfigError for a name that is none of them,
-    StepError where one was not made yet.
+def export(job: Job, wanted: Sequence[str], learned: Path, shape: Shape | None = None) -> StepSummary:
+    """Write the named tables, or those that there are; the rows of each. With a `shape` also `exposures`. ConfigError
+    for a name that is none of them, StepError where one was not made yet.
     """
     for name in wanted:
         if name not in TABLES:
@@ -49,6 +50,8 @@ def export(job: Job, wanted: Sequence[str], learned: Path) -> StepSummary:
         except StepError:
             if name in wanted:
                 raise
+    if shape:
+        made["exposures"] = exposure_rows(job, shape)
     if not made:
         raise StepError("promolift export: neither plan nor verdict is there yet; run `promolift run` first")
     settings = job.config.warehouse
@@ -83,6 +86,15 @@ def decision_rows(job: Job, _: Path) -> Outgoing:
     if moment.is_empty():
         raise StepError("the plan decided for nobody; run `promolift health` to see who is known")
     return Outgoing(plan.records(ROWS), moment.row(0, named=True))
+
+
+def exposure_rows(job: Job, shape: Shape) -> Outgoing:
+    """Who the plan gives offers to and who is its holdout, of a campaign and a moment."""
+    found = Plan.load(job.store).decided("customer_id", "ts_ms", "campaign_id", "holdout")
+    rows, names = exposures(found, shape), SHAPES[shape]
+    if rows.is_empty():
+        raise StepError("the plan drew nobody; run `promolift health` to see who is known")
+    return Outgoing([rows], rows.select(names["experiment"], names["ts_ms"]).row(0, named=True))
 
 
 def verdict_rows(job: Job, learned: Path) -> Outgoing:

@@ -9,6 +9,7 @@ import polars as pl
 from promolift import deliver, message
 from promolift.config import Config
 from promolift.offer import make_offer
+from promolift.profile import senses
 from promolift.results import effects, reasons
 from promolift.results.job import Job, mapped, moments
 from promolift.results.messages import PoolWords, read_tallies
@@ -72,9 +73,11 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     menu = {item.id: item for item in plan.note.menu}
     rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
     printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
-    offers = {}
+    offers, colours = {}, job.clean.colours
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
         label = None if scope == "all" else message.label(printed.get(target, target), kind)
+        if label and kind == "product" and target in colours:
+            label = senses.coloured(label, colours[target])
         covers = kind if scope == "category" else scope
         offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
     return offers
@@ -101,15 +104,24 @@ def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     bought = job.profiled.affinities(asof, plan["customer_id"]).join(about, on=["customer_id", "target"], how="semi")
     printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
     known = reasons.habits(job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed, plan)
-    rows = plan.sort("customer_id")
+    rows = with_new(job, plan).sort("customer_id")
     why = [reasons.reason(row, known) for row in rows.iter_rows(named=True)]
     with speaking("zh"):
         why_zh = [reasons.reason(row, known).text for row in rows.iter_rows(named=True)]
-    return rows.with_columns(
+    return rows.drop("is_new", strict=False).with_columns(
         pl.Series("reason", [each.text for each in why], dtype=pl.String),
         pl.Series("reason_zh", why_zh, dtype=pl.String),
         pl.Series("motive", [each.motive for each in why], dtype=pl.String),
     )
+
+
+def with_new(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with `is_new`: the product was not looked at, but is new and like what they buy."""
+    if job.clean.vectors is None:
+        return plan
+    new = job.profiled.interests(moments(job).asof).filter(pl.col("views") == 0)
+    pairs = new.select("customer_id", pl.col("product_id").alias("target"), is_new=pl.lit(True))
+    return plan.join(pairs, on=["customer_id", "target"], how="left")
 
 
 def parts_of(plan: pl.DataFrame) -> pl.DataFrame:

@@ -40,8 +40,9 @@ def run(job: Job) -> None:
     at, window_ms = moments(job), settings.window_days * DAY_MS
     asofs, planned = sorted({at.asof, at.check, at.response}), (at.check, at.asof)
     earlier = [moment for asof in planned for moment in profile.learned_moments(asof, window_ms)]
-    shards = job.clean.shards
-    shared, private = profile.Shared.start(asofs, earlier), job.config.privacy.epsilon is not None
+    shards, private = job.clean.shards, job.config.privacy.epsilon is not None
+    vectors = None if private else job.clean.vectors
+    shared = profile.Shared.start(asofs, earlier, vectors)
     if private:
         job.tell("profile", 0.0, "noisy sums")
         keep_stand_in(job)
@@ -152,8 +153,9 @@ def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | N
     if shard == MADE_UP:
         return replace(as_shard(job), kept={} if kept is None else kept)
     return profile.Shard(
-        clean.events(shard), clean.products, clean.exposures, clean.redemptions, {} if kept is None else kept
-    )
+        clean.events(shard), clean.products, clean.exposures, clean.redemptions,
+        {} if kept is None else kept, said=clean.words,
+    )  # fmt: skip
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:

@@ -12,12 +12,14 @@ from promolift.serve.cart import (
     PricesIn,
     PromotionIn,
     kept,
+    priced,
     prices,
     wallet,
 )
 from promolift.serve.models import Slug
 from promolift.serve.routes import Asked
 from promolift.serve.things import Campaign, KeptPromotion
+from promolift.serve.ucp import UcpCartIn, discounted
 from promolift.store.ledger_audit import HttpAnswer, drop, every
 from promolift.store.ledger_schema import Refused
 
@@ -34,6 +36,15 @@ def page_prices(call: Asked, body: PricesIn) -> PricesAnswer:
     asked = CartIn(customer_id=body.customer_id, lines=tuple(lines), codes=body.codes, campaign_id=body.campaign_id)
     with call.read() as db:
         return prices(body, wallet(db, call.server.decider.ensure, asked, now_ms), now_ms)
+
+
+@router.post("/v1/carts:ucp", tags=["carts"])
+def ucp_cart(call: Asked, body: UcpCartIn) -> dict[str, Any]:
+    """A cart as the Universal Commerce Protocol has it, with its discounts; nothing is held."""
+    now_ms, asked = call.server.clock.now_ms(), body.asked()
+    with call.read() as db:
+        mine = wallet(db, call.server.decider.ensure, asked, now_ms)
+    return discounted(body, mine, priced(asked, mine, {}, now_ms))
 
 
 @router.put("/v1/promotions/{promotion_id}", tags=["carts"])

@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Table, create_engine, func, select
 
 from promolift.deliver.decide import first_id
+from promolift.deliver.exposures import Shape, exposures
 from promolift.errors import PromoError
 from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
@@ -37,7 +38,7 @@ from promolift.tables import DECISIONS as CONTRACT
 router = APIRouter()
 LOG = logging.getLogger("promolift.serve")
 COUNTED = {EVENTS: "seq", DECISIONS: "ts_ms", REDEMPTIONS: "ts_ms", REJECTS: "seq"}  # how pages are counted
-EXPORTED = {table.name: table for table in COUNTED} | {"purchases": EVENTS}
+EXPORTED = {table.name: table for table in COUNTED} | {"purchases": EVENTS, "exposures": DECISIONS}
 MOST = 200_000
 TYPES = {
     "csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet",
@@ -55,6 +56,7 @@ class ExportAsked(NamedTuple):
     limit: int
     spreadsheet: bool
     releases: str | None
+    shape: Shape
 
 
 class ExportPage(NamedTuple):
@@ -67,21 +69,23 @@ class ExportPage(NamedTuple):
 @router.get("/v1/exports/{table}.{kind}", response_class=Response, tags=["export"])
 def export(
     asked: Asked,
-    table: Literal["events", "decisions", "redemptions", "rejects", "purchases"],
+    table: Literal["events", "decisions", "redemptions", "rejects", "purchases", "exposures"],
     kind: Annotated[Literal["csv", "jsonl", "parquet"], Path()],
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
     spreadsheet: bool = False,
+    shape: Shape = "growthbook",
 ) -> Response:
     """Rows after a moment (`ts_ms`) or number (`seq`) in order; header `x-next` is the `after` of the next page.
 
     Every id stands as it is. With `spreadsheet=true` a cell that a spreadsheet would take for a formula gets an
     apostrophe in front: for people, not for the next `promolift ingest`.
 
-    `purchases` has a line per product of every completed order, in columns that `promolift ingest` understands.
+    `purchases` has a line per product of every completed order, in columns that `promolift ingest` understands;
+    `exposures` a line per answered decision of a draw, in the columns of `shape`.
     """
     until = asked.server.ledger.settled(partial(_latest, table, asked.server.clock))
-    wanted = ExportAsked(table, kind, after, until, limit, spreadsheet, asked.server.settings.releases)
+    wanted = ExportAsked(table, kind, after, until, limit, spreadsheet, asked.server.settings.releases, shape)
     page: ExportPage = asked.server.beside(exported, wanted)
     return Response(page.content, headers={"x-next": page.next}, media_type=TYPES[kind])
 
@@ -96,7 +100,7 @@ def _latest(table: str, clock: Clock, db: Connection) -> int:
 
 def exported(ledger: str, work: Folder, asked: ExportAsked) -> ExportPage:
     """A page of a table, as `export` answers it."""
-    table, kind, after, until, limit, spreadsheet, releases = asked
+    table, kind, after, until, limit, spreadsheet, releases, shape = asked
     source = EXPORTED[table]
     column = source.c[COUNTED[source]]
     order = source.c.decision_id if source is DECISIONS else column
@@ -121,6 +125,8 @@ def exported(ledger: str, work: Folder, asked: ExportAsked) -> ExportPage:
         rows = [tuple(map(each.columns(each.terms_text).__getitem__, schema)) for each in whole]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
+    if table == "exposures":
+        frame = exposures(frame.filter(pl.col("unanswered") == 0), shape)
     return ExportPage(written(purchases(frame) if table == "purchases" else frame, kind, spreadsheet), last)
 
 

@@ -1,0 +1,58 @@
+"""Pictures as shops have them: whatever cannot be read is said with the file's name."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from promolift.errors import InputError
+from promolift.sources.pictures import MOST_PIXELS, picture_bytes, read_picture
+
+Image = pytest.importorskip("PIL.Image")
+WHERE = Path("shop/red.png")
+
+
+def saved(picture, kind="PNG", **how) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **how)
+    return file.getvalue()
+
+
+MODES = {"RGB": "PNG", "CMYK": "JPEG", "L": "PNG", "P": "GIF", "RGBA": "PNG", "I;16": "PNG", "1": "PNG"}
+
+
+@pytest.mark.parametrize(("mode", "kind"), MODES.items())
+def test_every_way_of_writing_colours_becomes_a_square_of_rgb(mode, kind):
+    pixels = read_picture(saved(Image.new(mode, (30, 60)), kind), WHERE, 96)
+    assert pixels.shape == (96, 96, 3)
+    assert pixels.dtype == np.uint8
+    assert (pixels[:, :20] == 255).all()  # the side that the narrow picture leaves is white
+
+
+def test_the_first_frame_of_an_animation_counts():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    pixels = read_picture(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]), WHERE, 8)
+    assert pixels[4, 4].tolist() == [255, 0, 0]
+
+
+def test_what_is_transparent_is_white():
+    assert (read_picture(saved(Image.new("RGBA", (8, 8), (255, 0, 0, 0))), WHERE, 8) == 255).all()
+
+
+def test_a_broken_a_huge_and_an_empty_file_are_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG")
+    for content in (b"nothing", whole[: len(whole) // 3], whole[:20]):
+        with pytest.raises(InputError, match=r"^shop/red\.png: no whole picture"):
+            read_picture(content, WHERE, 96)
+    side = int(MOST_PIXELS**0.5) + 1
+    with pytest.raises(InputError, match=r"^shop/red\.png: 8001 x 8001 pixels are too many"):
+        read_picture(saved(Image.new("1", (side, side))), WHERE, 96)
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(InputError, match=r"empty\.png: the file is empty"):
+        picture_bytes(tmp_path / "empty.png")
+    with pytest.raises(InputError, match=r"gone\.png: no such file"):
+        picture_bytes(tmp_path / "gone.png")
+    with pytest.raises(InputError, match="no such file"):
+        picture_bytes(tmp_path)

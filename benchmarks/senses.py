@@ -21,6 +21,7 @@ import argparse
 import json
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -210,16 +211,15 @@ def tell_looks(table, vectors, said):
 
 def timed(data, quick):
     """10,000 products with a picture each."""
-    from PIL import Image, ImageChops
-
+    image, chops = import_module("PIL.Image"), import_module("PIL.ImageChops")
     table, many = pl.read_parquet(data / "products.parquet").sort("id"), 1_000 if quick else 10_000
     with tempfile.TemporaryDirectory() as made:
         folder, rows = Path(made), []
         for n in range(many):
             row = table.row(n % table.height, named=True)
             turn = n // table.height
-            picture = Image.open(data / row["img"]).convert("RGB")
-            picture = ImageChops.offset(picture.rotate(3 * (turn % 5), fillcolor="white"), turn, turn)
+            picture = image.open(data / row["img"]).convert("RGB")
+            picture = chops.offset(picture.rotate(3 * (turn % 5), fillcolor="white"), turn, turn)
             picture.save(folder / f"{n}.jpg", quality=90)
             rows.append({"id": str(n), "name": f"{row['productDisplayName']} {n}", "picture": f"{n}.jpg",
                          "category": row["subCategory"] if n % 10 else None})  # fmt: skip

@@ -1,13 +1,14 @@
 """A made-up log of receipts in; what a plan costs by several processes of this machine and on a Ray cluster out.
 
-    python benchmarks/engine.py [--quick] [--rows N] [--arms processes ray one] [--pairs N] [--keep FOLDER]
+    python benchmarks/engine.py [--quick] [--rows N] [--arms processes ray one] [--pairs N] [--keep FOLDER] [--kills]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The log is that of events.py. Each run is
 ingest, profile, effect and plan as `promolift run` does them, in a process of its own with an empty work folder: by two
 worker processes, or on a Ray cluster of two raylets of a core each, started for it on the loopback. CPU is user and
 system seconds of that process and of all below it, the raylets and the cluster's own services among
 them (those as last seen, twice a second). Of the run by processes also what each step takes in the process that was started, which no further machine takes
-off it, and in the workers. Tables are compared to the bit.
+off it, and in the workers. Tables are compared to the bit. --kills: on the cluster alone, one run for each of LOST, where
+the second raylet is killed while results come back; the choice by rounds, however few customers there are.
 """
 
 import argparse
@@ -20,7 +21,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,12 +32,14 @@ import polars as pl
 import events
 
 STEPS = ("ingest", "profile", "effect", "plan")
+LOST = (*STEPS, "rounds")  # the step, or the third round of the choice, in which a raylet is killed
+SUPPLIERS = 0.9  # of each benefit is paid by suppliers: deals move nobody in this log, and else no offer pays
 SUBREAPER = 36  # prctl: processes whose parent has ended become children of this one, which then knows their CPU
 ROWS = {"one": "this process alone", "processes": "2 worker processes", "ray": "Ray, 2 raylets of a core"}
 
 
-def arm(kind: str, folder: Path, root: Path) -> None:
-    """One run in this process; prints what it took."""
+def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None = None) -> None:
+    """One run in this process; prints what it took. `few` customers are parted and asked in rounds all the same."""
     from promolift.config import Config
     from promolift.engine import EngineSettings
     from promolift.results.job import Job
@@ -49,15 +54,23 @@ def arm(kind: str, folder: Path, root: Path) -> None:
 
         node = {"num_cpus": 1, "memory": 2 * 10**9, "object_store_memory": 200 * 2**20}
         cluster = Cluster(initialize_head=True, head_node_args=node)
-        cluster.add_node(**node)
+        other = cluster.add_node(**node)
         engine = EngineSettings(kind="ray", address=cluster.address, task_memory="2GB")
-    config = Config.parse({"data": json.loads((folder / "data.json").read_text())}, str(folder))
-    config = config.model_copy(update={"engine": engine})
+    stated = {"data": json.loads((folder / "data.json").read_text()), "consent": {"default": True}}
+    config = Config.parse(stated, str(folder))
+    menu = tuple(item.model_copy(update={"supplier_share": SUPPLIERS}) for item in config.menu)
+    config = config.model_copy(update={"engine": engine, "menu": menu})
+    if few:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"shards": 4})})
+        for_few_customers()
+    moment = Moment(lost, partial(cluster.remove_node, other, allow_graceful=False) if lost else None)
     found: dict[str, dict[str, float]] = {}
+    written = writing()
     peak = Watch(root / "tmp")
     start = time.perf_counter()
     with Store(root, memory=config.data.memory, threads=config.data.threads) as store:
         for name in STEPS:
+            moment.step = name
             began, mine, theirs = time.perf_counter(), used(resource.RUSAGE_SELF), used(resource.RUSAGE_CHILDREN)
             run(Job(config, store, lambda *_: None), [name])
             found[name] = {
@@ -82,8 +95,60 @@ def arm(kind: str, folder: Path, root: Path) -> None:
         "tables": tables,
         "scratch": seen.most_bytes,
         "peak": memory,
+        "killed": moment.killed,
+        "written": written,
+        "treated": pl.read_parquet(root / "tables" / "chosen.parquet").height,
     }
     print(json.dumps(line))
+
+
+def writing() -> dict[str, float]:
+    """CPU seconds of this process for each table that it writes in one file, from now on."""
+    from promolift.store import Store
+
+    spent, save = dict[str, float](), Store.save
+
+    def timed(store: Store, name: str, rows: Any) -> None:
+        began = time.process_time()
+        save(store, name, rows)
+        spent[name] = time.process_time() - began
+
+    Store.save = timed  # type: ignore[method-assign]
+    return spent
+
+
+def for_few_customers() -> None:
+    """What is asked of many customers is asked of few: parts on disk, and rounds over them."""
+    from promolift.allocate import dual, solver
+    from promolift.steps import plan
+
+    plan.WHOLE = 20
+    for module in (dual, solver):
+        module.GATHER = 0  # type: ignore[attr-defined]
+
+
+class Moment:
+    """When a raylet is killed: as the second result of a step, or of the third round, has come."""
+
+    def __init__(self, lost: str | None, kill: Callable[[], object] | None) -> None:
+        from promolift.engine.cluster import Cluster
+        from promolift.results.parts import ShelvedRounds
+
+        self.step, self.rounds, self.seen, self.killed, got, each = "", 0, 0, False, Cluster._got, ShelvedRounds.each
+
+        def counted(engine: Cluster, *asked: Any) -> Any:
+            found = got(engine, *asked)
+            self.seen += lost in (self.step, "rounds" if self.rounds == 3 else None)
+            if kill and self.seen == 2 and not self.killed:
+                self.killed = True
+                kill()
+            return found
+
+        def round_of(rounds: ShelvedRounds, *asked: Any, **named: Any) -> Iterator[Any]:
+            self.rounds += 1
+            return each(rounds, *asked, **named)
+
+        Cluster._got, ShelvedRounds.each = counted, round_of  # type: ignore[method-assign]
 
 
 class Seen(NamedTuple):
@@ -138,8 +203,8 @@ def used(who: int) -> float:
     return spent.ru_utime + spent.ru_stime
 
 
-def measured(kind: str, folder: Path, root: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--only", kind, "--keep", str(folder), "--store", str(root)]
+def measured(kind: str, folder: Path, root: Path, *more: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--only", kind, "--keep", str(folder), "--store", str(root), *more]
     source = str(Path(__file__).parent.parent / "src")
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": source})
     if done.returncode:
@@ -165,22 +230,48 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", choices=tuple(ROWS), default=("processes", "ray"))
     parser.add_argument("--pairs", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="where the log stays; one that is there is used again")
+    parser.add_argument("--kills", action="store_true", help=f"30,000 rows; a raylet lost in each of {', '.join(LOST)}")
+    parser.add_argument("--lost", choices=LOST, help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=tuple(ROWS), help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.only:
-        arm(asked.only, asked.keep, asked.store)
+        arm(asked.only, asked.keep, asked.store, asked.kills, asked.lost)
         return
     with tempfile.TemporaryDirectory() as folder:
-        compare(asked, asked.keep or Path(folder))
+        (kills if asked.kills else compare)(asked, asked.keep or Path(folder))
+
+
+def kills(asked: argparse.Namespace, folder: Path) -> None:
+    """Whether a run by processes and those that lose a raylet leave the same tables."""
+    log(folder, 30_000)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        whole = Path(place) / "processes"
+        show(
+            "customers with an offer",
+            measured("processes", folder, whole, "--kills")["treated"],
+            "customers",
+            "processes",
+            30_000,
+        )
+        for lost in LOST:
+            found = measured("ray", folder, Path(place) / lost, "--kills", "--lost", lost)
+            wrong = unequal(whole, Path(place) / lost)
+            show(f"a raylet killed in {lost}", float(found["killed"]), "raylets", "ray", 30_000)
+            show(f"a raylet killed in {lost}: tables that differ", len(wrong), "files", "ray", 30_000)
+
+
+def log(folder: Path, rows: int) -> None:
+    """Make the log, if none is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "data.json").exists():
+        (folder / "data.json").write_text(json.dumps(events.make(folder, "receipts", rows, "csv")))
 
 
 def compare(asked: argparse.Namespace, folder: Path) -> None:
     """Make the log, run the arms by turns, print what they cost."""
     rows, pairs = (100_000, 1) if asked.quick else (asked.rows, asked.pairs)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "data.json").exists():
-        (folder / "data.json").write_text(json.dumps(events.make(folder, "receipts", rows, "csv")))
+    log(folder, rows)
     for number in range(pairs):
         with tempfile.TemporaryDirectory(dir=folder) as place:
             roots = {kind: Path(place) / kind for kind in (asked.arms if number % 2 == 0 else asked.arms[::-1])}
@@ -198,6 +289,7 @@ def say(took: dict[str, dict[str, Any]], rows: int) -> None:
         of_peer = took[peer]["cpu"] if peer else None
         show("CPU seconds", found["cpu"], "s", kind, rows, peer, of_peer)
         show("seconds", found["seconds"], "s", kind, rows, peer, took[peer]["seconds"] if peer else None)
+        show("customers with an offer", found["treated"], "customers", kind, rows)
         show("tables on disk", found["tables"] / 1e6, "MB", kind, rows)
         show("most scratch on disk", found["scratch"] / 1e6, "MB", kind, rows)
         for who, size in found["peak"].items():
@@ -205,6 +297,8 @@ def say(took: dict[str, dict[str, Any]], rows: int) -> None:
         for name, one in found["steps"].items() if kind == "processes" else ():
             show(f"{name}, CPU seconds of the process that was started", one["driver"], "s", kind, rows)
             show(f"{name}, CPU seconds of the workers", one["workers"], "s", kind, rows)
+        for name in ("candidates", "decisions") if kind == "processes" else ():
+            show(f"table {name} written, CPU seconds", found["written"].get(name, 0.0), "s", kind, rows)
 
 
 def show(

@@ -11,10 +11,9 @@ without limits and the CPU of both told. Intervals are Wilson's. CPU seconds are
 Privacy, delta 1e-6: trials of 4,000 customers, a tenth held out, amounts that most do not spend; releases attacked by whoever
 knows all but who is in them, against planted ones without noise; and a simulated shop with an encoder planned
 at each epsilon: next baskets, spend of the next 28 days, and the plan's gain, by the exact run's effects, against the
-exact plan at the same cost. Its gains rest on the stated prior in every run. Members: a simulated shop, learned under
+exact plan at the same cost. Its gains rest on the stated prior in every run. Members: simulated shops, learned under
 epsilon 3 from half of its customers by a coin, attacked as `promolift privacy --attack` does; and, planted, trees without
-limits that learn noise from half of as many customers by heart. 2,000 customers' parts of the noisy sums are asked one
-by one, and --encoder of them train encoders.
+limits that learn noise from half of as many customers by heart. A smaller shop trains encoders.
 """
 
 import argparse
@@ -197,13 +196,7 @@ def attacked_sums(customers: int) -> None:
         member = rng.random(customers) < 0.5
         common = rows @ (noisy(rows[member].sum(axis=0), 1.0, noise) - rows.sum(axis=0) / 2)
         for name, score in (("shares in common", common), ("rare rows", noisy(member.astype(float), 1.0, noise))):
-            found = membership(score, member, DELTA if epsilon else 0.0)
-            told: dict[str, Any] = {"n": customers, "epsilon": epsilon, "data": name}
-            tell("membership: AUC", found.auc.value, low=found.auc.low, high=found.auc.high, **told)
-            tell(
-                "membership: advantage at 1 % false positives", found.advantage, low=found.low, high=found.high, **told
-            )
-            tell("membership: epsilon is at least", found.epsilon_low, **told)
+            told_members(name, membership(score, member, DELTA if epsilon else 0.0), epsilon=epsilon)
 
 
 def told_members(name: str, found: Membership, **rest: Any) -> None:
@@ -227,24 +220,22 @@ def planted_members(customers: int, data: str, shadows: int = 5) -> None:
         told_members(name, membership(score, in_SM[0]), data=data)
 
 
-def members(customers: int, encoder: int, shadows: int) -> None:
-    """What half of the customers leave in a private shop's releases and encoder."""
-    made = simulate(SimulationSettings(customers=customers, weeks=28, categories=12))
+def attacked_shop(customers: int, weeks: int, shadows: int = 0) -> None:
+    """What half of a private shop's customers leave in its releases and, with shadow models, in its encoder."""
+    made = simulate(SimulationSettings(customers=customers, weeks=weeks, categories=12))
     goods, data = made.products.drop("cost_cents", strict=False), f"{customers:,} simulated customers"
-    planted_members(customers, data)
     with TemporaryDirectory() as folder, Shop(made.events, products=goods, work=folder) as opened:
-        shop = opened.with_settings(
-            privacy={"epsilon": 3.0, "delta": DELTA}, encoder={"depth": 1, "epochs": 1, "customers": customers}
-        )
+        encoder = {"depth": 1, "epochs": 1, "customers": customers}
+        shop = opened.with_settings(privacy={"epsilon": 3.0, "delta": DELTA}, encoder=encoder)
         shop.step("ingest")
         job = Job(shop.config, shop.store, lambda *_: None)
         keep_stand_in(job)
-        found = {"nearest": attack_stand_in(job, customers, DELTA), "sums": attack_sums(job, 2_000, DELTA)}
-        for name, each in found.items():
-            told_members(name, each, data=data, epsilon=3.0)
+        told_members("nearest", attack_stand_in(job, customers, DELTA), data=data, epsilon=3.0)
+        if not shadows:
+            return
+        told_members("noisy sums", attack_sums(job, customers, DELTA), data=data, epsilon=3.0)
         with few_threads(job):
-            size = AuditSize(encoder, shadows)
-            for name, each in attack_encoder(job, size, DELTA).items():
+            for name, each in attack_encoder(job, AuditSize(customers, shadows), DELTA).items():
                 told_members(name, each, data=data, epsilon=3.0)
 
 
@@ -309,7 +300,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--part", choices=["fairness", "privacy", "private-shop", "members"])
     parser.add_argument("--customers", type=int, default=50_000, help="of the shop whose members are attacked")
-    parser.add_argument("--encoder", type=int, default=5_000, help="of them who train encoders")
+    parser.add_argument("--encoder", type=int, default=2_000, help="of the one whose encoder is")
     parser.add_argument("--shadows", type=int, default=2)
     parser.add_argument("--demo", type=Path)
     asked = parser.parse_args()
@@ -322,7 +313,9 @@ def main() -> None:
     if asked.part == "private-shop" or (asked.part is None and not asked.quick):
         private_shop(1_200, 3)
     if asked.part == "members":
-        members(asked.customers, asked.encoder, asked.shadows)
+        planted_members(asked.customers, f"{asked.customers:,} simulated customers")
+        attacked_shop(asked.encoder, 28, asked.shadows)
+        attacked_shop(asked.customers, 12)
     if asked.demo:
         demo(asked.demo)
 

@@ -218,6 +218,7 @@ def init(
     products: Annotated[Given, option("The catalogue.")] = None,
     customers: Annotated[Given, option("What is known of customers.")] = None,
     promotions: Annotated[Given, option("Who was sent which past promotion.")] = None,
+    words: Annotated[Given, option("What customers wrote or said: reviews, chats, answers, calls.")] = None,
     force: Annotated[bool, option("Overwrite an existing settings file.", "--force")] = False,
     map_: Annotated[
         Several, option("A column's meaning, such as customer_id=Email or products.name=Title; repeatable.", "--map")
@@ -233,7 +234,8 @@ def init(
     answers = replace(setup.Answers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
-    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
+    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions,
+             "words": words}  # fmt: skip
     named = {name: path for name, path in files.items() if path}
     return setup.init(named, config, force, events[1:], answers)
 
@@ -282,6 +284,16 @@ def health(config: Path, work: Path, language: str | None) -> "StepSummary":
 def ingest(config: Path, work: Path, out: Path, again: bool) -> "StepSummary":
     """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
     return run_steps(settings_of(config), work, ["ingest"], out, again)
+
+
+@verb(app.command())
+def transcribe(config: Path, work: Path) -> "StepSummary":
+    """Turn the recordings that the file of customers' words names into text, which the next ingest reads."""
+    from promolift.run import Job
+    from promolift.steps.transcribe import transcribe as hear_all
+
+    with stores.Store(work) as store, showing() as tell:
+        return hear_all(Job(settings_of(config), store, tell))
 
 
 @verb(app.command())
@@ -556,6 +568,26 @@ def export(
 
     with stores.Store(work) as store, showing() as tell:
         return write(Job(settings_of(config), store, tell), tables or [], learned, shape)
+
+
+@verb(app.command())
+def contacts(
+    config: Path, work: Path, language: str | None,
+    file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("contacts.csv"),
+) -> "StepSummary":  # fmt: skip
+    """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
+    from promolift.deliver.files import contact_rows
+    from promolift.results.job import StepSummary
+    from promolift.run import Job
+    from promolift.steps.report import plan_file
+
+    settings = settings_of(config, language)
+    with stores.Store(work) as store, showing() as tell:
+        rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
+    rows.write_csv(file)
+    unknown = rows["Email Address"].null_count()
+    more = f"; {unknown:,} are known by no e-mail address: add it by Customer ID" if unknown else ""
+    return StepSummary(f"{file}: {rows.height:,} contacts{more}", {"step": "contacts", "contacts": rows.height})
 
 
 @verb(app.command())

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,17 +13,17 @@ from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.engine import EngineSettings
 from promolift.errors import ConfigError
-from promolift.llm import LlmSettings
+from promolift.llm import LlmSettings, SpeechSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
-from promolift.privacy import ConsentSettings, PrivacySettings
+from promolift.privacy import ConsentSettings, PrivacySettings, WordsSettings
 from promolift.profile import ForecastSettings, Segment, SensesSettings
 from promolift.settings import Currency, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
 from promolift.terms import Language
 
-RawName = Literal["events", "customers", "products", "promotions"]
-RAW: tuple[RawName, ...] = ("events", "customers", "products", "promotions")
+RawName = Literal["events", "customers", "products", "promotions", "words"]
+RAW: tuple[RawName, ...] = get_args(RawName)
 BY_PRICE = "price_sensitivity"  # in plan.groups: no segment, but halves of the groups there are
 
 
@@ -158,6 +158,10 @@ class DataSettings(Settings):
         default=None, description="Past campaigns: who was sent what when, and who redeemed it."
     )
 
+    words: RawFile | None = Field(
+        default=None, description="What customers wrote or said: reviews, chats, answers, recordings of calls."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _each_mapping_knows_its_table(cls, values: Any) -> Any:
@@ -178,7 +182,7 @@ class DataSettings(Settings):
 
     @property
     def files(self) -> dict[str, RawFile]:
-        """All raw files and queries that are named: events, events2 and so on, customers, products, promotions."""
+        """All raw files and queries that are named: events, events2 and so on, customers, products and the others."""
         named: dict[str, RawFile | None] = {name: getattr(self, name) for name in RAW}
         named |= {f"events{number}": file for number, file in enumerate(self.more_events, start=2)}
         return {name: file for name, file in named.items() if file is not None}
@@ -335,6 +339,8 @@ class Config(Settings):
     fairness: FairnessSettings = FairnessSettings()
     message: MessageSettings = MessageSettings()
     llm: LlmSettings = LlmSettings()
+    words: WordsSettings = WordsSettings()
+    speech: SpeechSettings = SpeechSettings()
     report: ReportSettings = ReportSettings()
 
     @property

@@ -2,8 +2,8 @@
 
 KEPT: dict[str, str] = {
     **dict.fromkeys(
-        ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "rejected", "health",
-         "span", "pulled_", "senses", "pictures"),
+        ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "words", "rejected",
+         "health", "span", "pulled_", "senses", "pictures"),
         "ingest",
     ),
     **dict.fromkeys(
@@ -20,6 +20,7 @@ KEPT: dict[str, str] = {
     **dict.fromkeys(
         ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test"), "plan"
     ),
+    "transcripts": "transcribe",
     **dict.fromkeys(("messages", "offers", "wording"), "message"),
     **dict.fromkeys(("predictions", "policies", "unchecked", "believed"), "evaluate"),
     "fairness": "fairness",

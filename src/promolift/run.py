@@ -35,11 +35,17 @@ from promolift.tables import Z95
 from promolift.words import pick, share
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
-SOURCES = ("events", "customers", "promotions")  # of personal data
+SOURCES = ("events", "customers", "promotions", "words")  # of personal data
 FORM = 6  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
-    "ingest": ("data", "senses", "privacy.sensitive_allowed", *(f"privacy.{name}.keep_days" for name in SOURCES)),
+    "ingest": (
+        "data",
+        "senses",
+        "words",
+        "privacy.sensitive_allowed",
+        *(f"privacy.{name}.keep_days" for name in SOURCES),
+    ),
     "profile": ("shop", "plan.asof", "plan.window_days", "privacy.epsilon", "privacy.delta", "privacy.runs"),
     "effect": ("panel", "discount", "menu"),
     "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic", "fairness"),

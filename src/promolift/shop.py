@@ -41,6 +41,7 @@ class Shop:
         products: Any = None,
         customers: Any = None,
         promotions: Any = None,
+        words: Any = None,
         work: str | Path = WORK,
         on_progress: Tell | None = None,
     ) -> None:
@@ -48,7 +49,8 @@ class Shop:
         promolift.toml in the work folder, to be looked at; `guessed` says the same. Raises InputError for what cannot
         be understood.
         """
-        given = {"events": events, "products": products, "customers": customers, "promotions": promotions}
+        given = {"events": events, "products": products, "customers": customers, "promotions": promotions,
+                 "words": words}  # fmt: skip
         if events is None:
             raise ConfigError("a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')")
         if url := url_of(work):

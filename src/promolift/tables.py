@@ -56,6 +56,7 @@ def _read() -> dict[str, Table]:
 TABLES = _read()
 EVENTS, CUSTOMERS, PRODUCTS = TABLES["events"], TABLES["customers"], TABLES["products"]
 EXPOSURES, REDEMPTIONS, COUPONS, SHELF = (TABLES[name] for name in ("exposures", "redemptions", "coupons", "shelf"))
+WORDS, TRANSCRIPTS = TABLES["words"], TABLES["transcripts"]
 PROFILES, AFFINITIES, EXPOSURE_FEATURES = TABLES["profiles"], TABLES["affinities"], TABLES["exposure_features"]
 DECISIONS, REJECTED, CANDIDATES = TABLES["decisions"], TABLES["rejected"], TABLES["candidates"]
 PLANNED, PLAN_FILE = TABLES["planned"], TABLES["plan_file"]

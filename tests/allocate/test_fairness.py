@@ -112,3 +112,14 @@ def test_few_offers_are_shared_out_as_far_as_whole_ones_can_be() -> None:
 def test_a_band_that_is_no_share_is_refused() -> None:
     with pytest.raises(ConfigError, match="band"):
         FairnessSettings.parse({"band": 1.5}, "promolift.toml")
+
+
+@pytest.mark.parametrize(("seed", "customers"), [(2, 600), (1, 1500)])
+def test_small_shops_under_limits_on_value_have_a_small_gap_too(seed: int, customers: int) -> None:
+    """Few customers bind many limits: moves that are good only together must be found."""
+    rows = shop(seed, customers)
+    fair = limits(rows, band=0.2, loyal_never_worse=True, of=["offers", "value"], least_customers=30)
+    found = allocate.plan(rows, 20.0 * customers, fair, seed=seed)
+    assert not allocate.breaks(found.chosen, fair)
+    assert found.cost_cents <= 20.0 * customers
+    assert found.allocation.gap <= 1e-3

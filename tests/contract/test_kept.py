@@ -23,7 +23,7 @@ WRITERS = {"save", "save_json", "sharded", "save_model", "save_files"}
 # Where a loop or an argument hands a name on: what it may be.
 HANDED_ON = {
     ("steps/pull.py", "kept"): {"pulled_"},
-    ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf"},
+    ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf", "words"},
     ("results/trial.py", "name"): {"trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_qini",
                                    "trial_curves", "trial_deciles", "trial_policies", "trial_plan", "trial_frontier",
                                    "trial_dose"},

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.deliver.codes import ALPHABET, code, normalise, unique_codes
-from promolift.deliver.files import export_rows, plan_rows, safe_cells
+from promolift.deliver.files import contact_rows, export_rows, plan_rows, safe_cells
 from promolift.errors import ConfigError, InputError
 from promolift.tables import PLAN_FILE
 from promolift.terms import Benefit, Offer, Words
@@ -272,3 +272,15 @@ def test_the_page_on_the_plan_file_names_only_its_columns_and_values():
               "free_shipping", "none"}  # fmt: skip
     assert named <= values | set(PLAN_FILE.schema)
     assert values <= named
+
+
+def test_contacts_are_who_is_planned_an_offer_by_address_where_it_is_known():
+    rows = pl.concat([plan(customer_id="ann@example.com"), plan(customer_id="A2", message_en="=1+1", code=None)])
+    out = contact_rows(file_of(rows, HELD))
+    assert out.columns == ["Email Address", "Customer ID", "OFFER", "MESSAGE", "CODE", "ENDS", "Tags"]
+    assert out.sort("Customer ID").rows() == [
+        (None, "A2", "coffee-20", "'=1+1", None, OFFERS[0].expires.date(), "promolift"),
+        ("ann@example.com", "ann@example.com", "coffee-20", "20 % off coffee", "K7QM-W3XP-9D2H",
+         OFFERS[0].expires.date(), "promolift"),
+    ]  # fmt: skip
+    assert contact_rows(file_of(rows), "zh")["MESSAGE"].to_list() == ["咖啡8折"] * 2

@@ -24,7 +24,8 @@ def settings(files: Path, folder: Path) -> Config:
     config = load_config(folder / "promolift.toml")
     data = config.data.model_copy(update={"shards": 4})
     plan = config.plan.model_copy(update={"asof": "2024-09-20", "budget_cents": 20_000})
-    return config.model_copy(update={"data": data, "plan": plan})
+    encoder = config.encoder.model_copy(update={"depth": 1, "epochs": 1})  # where torch is there
+    return config.model_copy(update={"data": data, "plan": plan, "encoder": encoder})
 
 
 def ran(config: Config, work: Path | str, engine: EngineSettings | None = None, steps: tuple[str, ...] = STEPS) -> Path:

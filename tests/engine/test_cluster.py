@@ -19,9 +19,11 @@ import ray
 from ray.cluster_utils import Cluster as Raylets
 
 import promolift
+from promolift.config import Config
 from promolift.engine import EngineSettings, cluster
 from promolift.engine.cluster import Cluster
 from promolift.errors import ConfigError, StepError, SupportError
+from promolift.results.parts import ShelvedRounds
 from promolift.store import Store, StorePlace
 
 pytestmark = [
@@ -138,3 +140,28 @@ def test_a_plan_though_a_node_is_lost_in_the_middle(raylets: Raylets, own_files:
     assert not losing.is_alive()
     assert_same(one, two)
     assert not [*kept.iterdir()], "nothing half-written is left"
+
+
+@pytest.mark.usefixtures("in_rounds")
+def test_a_plan_by_rounds_though_a_node_is_lost_in_the_third(
+    raylets: Raylets, ready: tuple[Config, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, work = ready
+    limits = ("count <= 40", "offer share: cost_share[scope=category] >= 0.2")
+    config = config.model_copy(update={"plan": config.plan.model_copy(update={"limits": limits})})
+    for name in ("one", "two"):
+        shutil.copytree(work, tmp_path / name)
+    one = ran(config, tmp_path / "one", steps=("plan",))
+    lost, rounds, each = raylets.add_node(**NODE), [], ShelvedRounds.each
+
+    def losing(self: ShelvedRounds, *asked: Any, **named: Any) -> Iterator[Any]:
+        rounds.append(asked)
+        for place, found in enumerate(each(self, *asked, **named)):
+            if (len(rounds), place) == (3, 1):
+                raylets.remove_node(lost, allow_graceful=False)
+            yield found
+
+    monkeypatch.setattr(ShelvedRounds, "each", losing)
+    assert_same(one, ran(config, tmp_path / "two", engine_of(raylets), ("plan",)))
+    assert len(rounds) > 3
+    assert len(raylets.list_all_nodes()) == 1

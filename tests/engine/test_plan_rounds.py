@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from same_tables import assert_same, ran, settings, tables
+from same_tables import assert_same, ran, tables
 
-from promolift.allocate import dual, solver
 from promolift.config import Config
 from promolift.engine import EngineSettings
 from promolift.results import parts
 from promolift.results.job import Job
 from promolift.results.parts import PartShelf
-from promolift.steps import plan
 
 LIMITS = ("count <= 40", "offer share: cost_share[scope=category] >= 0.2")
 
@@ -32,22 +30,6 @@ def dies_once(job: Job, number: int, shelf: PartShelf, name: str, *more: Any) ->
 
 
 on_slots = parts.on_slots
-
-
-@pytest.fixture(scope="module")
-def ready(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path]:
-    """A small shop as far as its effects."""
-    folder = tmp_path_factory.mktemp("rounds")
-    config = settings(own_files, folder)
-    return config, ran(config, folder / "work", steps=("ingest", "profile", "effect"))
-
-
-@pytest.fixture
-def in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is few: all that is asked of customers is asked in rounds."""
-    monkeypatch.setattr(plan, "WHOLE", 20)
-    for module in (solver, dual):
-        monkeypatch.setattr(module, "GATHER", 0)
 
 
 @pytest.mark.slow

@@ -35,6 +35,18 @@ def test_facts_of_a_target_by_hand():
     assert (home["views"], home["orders"], home["last_ms"]) == (1, 1, MONDAY + int(130.5 * DAY_MS))
 
 
+def test_a_customer_s_own_spend_counts_as_it_was_and_a_short_past_as_short():
+    """`old` came for 20 weeks, `new` for 42 days, each spending 300 on milk in the last twelve weeks."""
+    rows = [event("old", d, product_id="milk", order_id=f"{d}") for d in (0, 30, 80, 100, 120)]
+    rows += [event("new", d, product_id="milk", order_id=f"{d}") for d in (98, 110, 125)]
+    shop, found = Shop(rows, CATALOGUE), dict[float, list[float]]()
+    for share in (0.0, 0.5, 1.0):
+        frame = affinities_of(shop, ASOF, settings=SETTINGS.model_copy(update={"own_share": share}))
+        found[share] = frame.filter("bought").sort("customer_id")["expected_cents"].to_list()
+    assert found[1.0] == pytest.approx([300 * 28 / 42, 300 * 28 / 84])
+    assert found[0.5] == pytest.approx([(one + other) / 2 for one, other in zip(found[0.0], found[1.0], strict=True)])
+
+
 @pytest.mark.parametrize(
     ("catalogue", "target", "kind"),
     [

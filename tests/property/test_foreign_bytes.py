@@ -24,6 +24,7 @@ from promolift.errors import PromoError
 from promolift.message.drafts import _read as read_drafts
 from promolift.message.pool import Pool, from_csv, load_pool, shipped, to_csv
 from promolift.privacy import redact, tells_private
+from promolift.privacy.rebuild import read_pages
 from promolift.serve import bundle
 from promolift.serve.main import read_settings
 from promolift.serve.settings import ServeSettings
@@ -243,6 +244,15 @@ def test_archives_of_evidence(tmp_path_factory: pytest.TempPathFactory, data: by
     path = tmp_path_factory.getbasetemp() / "evidence.zip"
     path.write_bytes(data)
     refuses(lambda: bundle.verify(path))
+
+
+PAGE = b'<h3>Age</h3><span class="n">n = 20 customers</span><table><tr><th>age<th>customers</tr><tr><td>9<td>3</table>'
+
+
+@FUZZ
+@given(broken(PAGE))
+def test_pages_that_left(data: bytes) -> None:
+    refuses(lambda: read_pages([data.decode("utf-8", "replace")] * 2, 10))
 
 
 @FUZZ

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from test_serve_decisions import batch, naming
+from test_serve_outbox import by_hand, send_all
 
 from promolift.config import Config
 from promolift.errors import ConfigError
+from promolift.serve.senders import NEEDED, ServiceAnswer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books, ledger_url, open_ledger
@@ -55,6 +57,22 @@ def test_decisions_events_money_and_erasing_over_http(api: Api, folder: Path) ->
     api("POST", f"/v1/privacy/{who}:erase")
     assert naming(api, who) == {"customers"}
     assert api("GET", "/v1/audit:verify")["holds"]
+
+
+def test_messages_wait_for_consent_and_exposures_come_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NEEDED["klaviyo"]:
+        monkeypatch.setenv(name, "k")
+    by_hand(api)
+    asked: list[str] = []
+    api.server.outbox.post = lambda url, _, body: asked.append(url) or ServiceAnswer(202, None)
+    one, two, *_ = (each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    for made in (one, two):
+        api("POST", "/v1/messages", {"decision_id": made["decision_id"], "by": "klaviyo"}, 202)
+    no = {"userId": one["customer_id"], "traits": {"consent": False}, "messageId": "no"}
+    api("POST", "/v1/identify", no, 202)
+    send_all(api)
+    assert len(asked) == 1
+    assert api("GET", "/v1/exports/exposures.csv?shape=eppo").text.startswith("subject,timestamp,experiment,variation")
 
 
 def test_two_servers_share_releases_limits_and_keys(

@@ -21,11 +21,14 @@ from promolift.serve.problems import REFUSALS
 PROGRAM = os.environ.get("PROMOLIFT_TEST_SCHEMATHESIS") or shutil.which("schemathesis")
 # A request that the document allows may be refused by what the ledger holds. Of 404 and 409 the checks know that; of
 # these codes they do not. What breaks the document itself is `invalid`.
-BY_STATE = {*REFUSALS, "refused", "mail_off", "url_unsafe", "arms_differ"}
+BY_STATE = {*REFUSALS, "refused", "mail_off", "sender_off", "url_unsafe", "arms_differ"}
 BY_RULE = (
     "/design",
     "/policy/pacing",
     "/decision_id",
+    "/to",
+    "/unsubscribe_url",
+    "/postal_address",
     "/benefit",
     "cursor",
     "",

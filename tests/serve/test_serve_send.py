@@ -79,3 +79,38 @@ def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, fold
         kept = db.execute(select(*columns).where(DECISIONS.c.send_ms.is_not(None))).all()
     assert len(kept) == sum(drawn.values())
     assert all(offer != "none" and name in REACHED and 0 < p < 1 for offer, name, _, p in kept)
+
+
+def test_the_hour_at_which_a_customer_answers_comes_first_once_it_is_learned(api: Api) -> None:
+    from promolift.sql import DAY_MS, HOUR_MS
+    from promolift.store.ledger_schema import EVENTS
+
+    who = offered(api)[0]
+    sending(api)
+    made = api.decide(who, channels=REACHED)
+    assert (made["send"]["channel"], hour(made)) == ("push", 12)
+    with api.server.ledger.read() as db:
+        row = dict(db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == made["decision_id"])).one()._mapping)
+    midnight, decisions, events = row["send_ms"] // DAY_MS * DAY_MS - 40 * DAY_MS, [], []
+    for n in range(240):  # what was sent at 18 by e-mail was answered, the rest was not
+        channel, at = (("push", 12), ("email", 10), ("email", 18))[n % 3]
+        sent = midnight + (n // 8) * DAY_MS + at * HOUR_MS
+        mine = {"decision_id": f"dec_{n}", "channel": channel, "send_ms": sent, "ts_ms": sent, "send_prob": 0.3}
+        decisions.append({**row, **mine, "code": None})
+        if at == 18 or n % 12 == 0:
+            events.append({"message_id": f"o{n}", "customer_id": who, "ts_ms": sent + 1000, "received_ms": sent + 1000,
+                           "name": "Message Opened", "decision_id": f"dec_{n}", "body": "{}"})  # fmt: skip
+
+    def put(db: Any, some: Any) -> Any:
+        db.execute(DECISIONS.insert(), decisions)
+        db.execute(EVENTS.insert(), events)
+        return [None for _ in some]
+
+    api.server.ledger.write(put)
+    api.server.learn_hours()
+    assert api.server.decider.hours is None  # no campaign asks for it
+    learned = {"sending": {"channels": WAYS, "explore": 0.0, "learned": True}}
+    api("PATCH", POLICY, {"policy": learned})
+    api.server.learn_hours()
+    made = api.decide(who, channels=REACHED)
+    assert (made["send"]["channel"], hour(made), made["send"]["propensity"]) == ("email", 18, 1.0)

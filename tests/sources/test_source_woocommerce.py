@@ -72,7 +72,9 @@ def shop(orders: list[dict[str, Any]], answers: list[int] | None = None) -> Iter
 
 def test_all_pages_come_once_and_init_understands_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     to = tmp_path / "orders.csv"
-    with shop([order(number) for number in range(1, 251)], [503]) as (url, asked):
+    orders = [order(number) for number in range(1, 251)]
+    orders.insert(100, orders[99])  # what changes between two pages moves the rest
+    with shop(orders, [503]) as (url, asked):
         waited: list[float] = []
         made = pull_orders(url, to, wait=waited.append)
         assert (*made, waited) == (250, 500, [2.0])

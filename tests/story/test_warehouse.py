@@ -59,6 +59,10 @@ def test_the_warehouse_gives_the_plan_of_the_files_and_gets_it_back(
         assert call("run", *places(folder, name)) == 0
     plan = pl.read_parquet(folder / "promolift-out/plan.parquet")
     assert_frame_equal(pl.read_parquet(folder / "warehouse-out/plan.parquet"), plan)
+    contacts = folder / "contacts.csv"
+    assert call("contacts", "--out", str(contacts), *places(folder, "warehouse")[:4]) == 0
+    planned = plan.filter(pl.col("status") == "offer")
+    assert set(pl.read_csv(contacts, infer_schema=False)["Customer ID"]) == set(planned["customer_id"])
     (folder / "warehouse-out/learn.json").write_text(json.dumps(LEARNED), encoding="utf-8")
     for _ in "ab":
         capsys.readouterr()

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from promolift.allocate.arrays import Floats, Ints, Links, Slots, State
 from promolift.allocate.core import (
@@ -314,6 +316,8 @@ MOST = 2_000_000  # customers who may take part, in one place
 ROUNDS = 300  # repairs of one rule before giving up
 STUCK = 24  # rounds without a move before giving up: by then the fines have grown ten million times
 FILLS = 8  # rounds of filling and exchanging
+LEFT = 8e-4  # a gap above which moves are weighed together, as small shops under many rules have it
+MOVES, NODES = 300, 50  # of these, and branches that are looked at
 PAIRS = 1_200  # moves among which pairs are sought
 
 
@@ -359,7 +363,7 @@ def finish(dual: Dual, scale: Quanta, priced: Priced, prices: Prices) -> Whole:
         near = gathered(dual.parts, hesitant, weight_SJ4, within_, SALT + 1, part)
         bench = Bench(near.rows, dual.links, rules, prices, dual.unit_M)
         drawn_C = near.rows.choose(prices)
-        done = repair_and_fill(bench, drawn_C, drawn_SJ4, scale)
+        done = repair_and_fill(bench, drawn_C, drawn_SJ4, scale, (1 - LEFT) * priced.bound)
         choice = SlotChoice.but_for(prices, near.part_C, near.row_C, done.slot_C, drawn_C)
         whole = Whole.counted(choice, rules, scale, done.sums_SJ4)
         if best is None or (whole.broken_M.any(), -whole.gain) < (best.broken_M.any(), -best.gain):
@@ -380,21 +384,35 @@ class BenchSlots(NamedTuple):
     sums_SJ4: Ints
 
 
-def repair_and_fill(bench: "Bench", drawn_C: Slots, sums_SJ4: Ints, scale: Quanta) -> BenchSlots:
-    """The slots drawn, moved on the bench until no rule is broken, then filled; `sums_SJ4` are those of everybody."""
+def repair_and_fill(bench: "Bench", drawn_C: Slots, sums_SJ4: Ints, scale: Quanta, well: float) -> BenchSlots:
+    """The slots drawn, moved on the bench until no rule is broken, then filled; `sums_SJ4` are those of everybody. Less
+    gain than `well`: moves are also weighed together.
+    """
     rules, unit_4, slot_C = bench.rules, scale.unit_4, drawn_C.copy()
     base_SJ4 = sums_SJ4 - sums_of(bench.rows, sums_SJ4, scale, slot_C)
     for _ in range(3):  # the working sums are floats: count exactly, and repair again if rounding broke a rule
         if not rules.excess(sums_SJ4 / unit_4).any():
-            filled_C = slot_C.copy()
-            bench.fill(filled_C, sums_SJ4 / unit_4)
-            filled_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, filled_C)
-            if not rules.excess(filled_SJ4 / unit_4).any():
-                slot_C, sums_SJ4 = filled_C, filled_SJ4
+            for way in (bench.fill, bench.weigh):
+                filled_C = slot_C.copy()
+                way(filled_C, sums_SJ4 / unit_4)
+                filled_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, filled_C)
+                if not rules.excess(filled_SJ4 / unit_4).any():
+                    slot_C, sums_SJ4 = filled_C, filled_SJ4
+                if float(sums_SJ4[:, :, 0].sum()) / scale.gain >= well:
+                    break
             break
         bench.repair(slot_C, sums_SJ4 / unit_4)
         sums_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, slot_C)
     return BenchSlots(slot_C, sums_SJ4)
+
+
+class Moves(NamedTuple):
+    """Moves of customers to other slots: place, customer, what each adds to every rule and to the gain."""
+
+    move_P: Ints
+    who_P: Ints
+    delta_PM: Floats
+    gain_P: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -430,19 +448,44 @@ class Bench:
             if not self._exchange(slot_C, state):
                 return
 
+    def weigh(self, slot_C: Slots, sums_SJ4: Floats) -> None:
+        """Make the MOVES of those that lose least at the prices which together gain most (branch and bound, HiGHS)."""
+        state = self._state(sums_SJ4, np.ones(self.rules.rows))
+        found = self._moves(slot_C, MOVES)
+        who_P = np.unique(found.who_P, return_inverse=True)[1]
+        once = sparse.csr_array((np.ones(len(who_P)), (who_P, np.arange(len(who_P)))))
+        limits = [(once, np.ones(once.shape[0])), (found.delta_PM.T, np.maximum(state.bound_M - state.used_M, 0.0))]
+        done = milp(
+            -found.gain_P, constraints=[LinearConstraint(each, -np.inf, most) for each, most in limits],
+            integrality=np.ones(len(who_P)), bounds=Bounds(0, 1),
+            options={"node_limit": NODES, "mip_rel_gap": 1e-9},
+        )  # fmt: skip
+        if done.x is not None and done.fun < 0:
+            self._make(slot_C, found.move_P[done.x > 0.5])
+
     def _exchange(self, slot_C: Slots, state: State) -> int:
         """Make pairs of moves among the PAIRS that lose least at the prices; how many moves were made."""
         from promolift.allocate import kernel
 
-        flat = kernel.losses(self.rows.columns, slot_C, self.prices.weight_SJ4).ravel()
-        slots = self.rows.gain_NK.shape[1] + 1
-        move_P = np.flatnonzero(flat < np.inf)
-        if len(move_P) > PAIRS:
-            move_P = move_P[np.argsort(flat[move_P], kind="stable")[:PAIRS]]
-        delta_PM, gain_P = kernel.changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
-        made_P = move_P[kernel.exchange(delta_PM, gain_P, move_P // slots, state.used_M, state.bound_M)]
-        slot_C[made_P // slots] = np.where(made_P % slots == slots - 1, -1, made_P % slots)
+        found = self._moves(slot_C, PAIRS)
+        made_P = found.move_P[kernel.exchange(found.delta_PM, found.gain_P, found.who_P, state.used_M, state.bound_M)]
+        self._make(slot_C, made_P)
         return len(made_P)
+
+    def _moves(self, slot_C: Slots, most: int) -> "Moves":
+        """So many moves that lose least at the prices."""
+        from promolift.allocate import kernel
+
+        flat = kernel.losses(self.rows.columns, slot_C, self.prices.weight_SJ4).ravel()
+        move_P = np.flatnonzero(flat < np.inf)
+        if len(move_P) > most:
+            move_P = move_P[np.argsort(flat[move_P], kind="stable")[:most]]
+        changes = kernel.changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
+        return Moves(move_P, move_P // (self.rows.gain_NK.shape[1] + 1), *changes)
+
+    def _make(self, slot_C: Slots, move_P: Ints) -> None:
+        slots = self.rows.gain_NK.shape[1] + 1
+        slot_C[move_P // slots] = np.where(move_P % slots == slots - 1, -1, move_P % slots)
 
     def _state(self, sums_SJ4: Floats, fine_M: Floats) -> State:
         """Use of rules, their bounds with the rounding allowed to rules of several terms, and the fines."""

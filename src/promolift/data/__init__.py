@@ -6,6 +6,7 @@ from promolift.lazy import lazy
 
 __all__ = [
     "ASKED",
+    "INTENTS",
     "ROLES",
     "Ability",
     "CleanRules",
@@ -27,6 +28,7 @@ __all__ = [
     "clean_products",
     "clean_redemptions",
     "clean_shelf",
+    "clean_words",
     "cost_of_line",
     "explained_mapping",
     "find_tie",
@@ -37,10 +39,13 @@ __all__ = [
     "join_rows",
     "judged_events",
     "key_rows",
+    "language_of_text",
     "latest",
     "order_lines",
     "parted_events",
+    "permitted",
     "price_rows",
+    "read_intents",
     "rejected_rows",
     "rules_text",
     "shard_sums",
@@ -65,13 +70,16 @@ if TYPE_CHECKING:
         clean_products,
         clean_redemptions,
         clean_shelf,
+        clean_words,
         latest,
+        permitted,
     )
     from promolift.data.counts import Counts, first_rows
     from promolift.data.evidence import cost_of_line
     from promolift.data.find import ASKED, RoleGuess
     from promolift.data.guess import MappingGuess, explained_mapping, guess_mapping
     from promolift.data.health import Ability, HealthReport, health
+    from promolift.data.intents import INTENTS, language_of_text, read_intents
     from promolift.data.join import Tie, find_tie, join_rows, order_lines
     from promolift.data.mapping import ROLES, Mapping, RawTable
     from promolift.data.names import home_of

@@ -1,19 +1,20 @@
-"""Room 1. Raw customers, products, promotions, coupons and shelf rows in, judged rows of our tables out."""
+"""Room 1. Raw customers, products, promotions, coupons, shelf rows and words in, judged rows of our tables out."""
 
-from promolift.contract import Table
+from promolift.contract import Column, Table, Text
 from promolift.data import sql
 from promolift.data.clean import Cleaned, flags_sql, reason_sql
 from promolift.data.mapping import NEEDED, Mapping
 from promolift.data.reader import Reader
 from promolift.data.rules import RULES, CleanRules
 from promolift.sql import DAY_MS, bind, ident, literal
-from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
+from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, WORDS
 
 Relation = sql.Relation
 YES = ("true", "t", "yes", "y", "1", "on", "opt-in", "opted in", "granted", "subscribed", "是", "同意")
 NO = ("false", "f", "no", "n", "0", "off", "opt-out", "opted out", "denied", "unsubscribed", "否", "不同意", "拒绝")
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
 ENGLISH = "^(en|英).*"
+SAID = Table("words", "Words before they are read.", (), (*WORDS.columns[:3], Column("text", Text, "what was said")))
 
 
 def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
@@ -132,6 +133,28 @@ def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         {_verdict(reader, rules, SHELF)}
     """
     return Cleaned(SHELF, sql.select(raw, query), "")
+
+
+def permitted(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
+    """The rows of customers who agreed to have their words read, and if `unasked` of those who said neither."""
+    said = f"lower({Reader.of(raw, mapping, 'words').text('consent')})".replace('"=', '"')
+    return raw.filter(bind(f"case when {said} in $yes then true when {said} in $no then false else {unasked} end",
+                           yes=YES, no=NO))  # fmt: skip
+
+
+def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """What customers wrote, and where there is a column `_text`, what recordings say: SAID, a row a text."""
+    reader = Reader.of(raw, mapping, "words")
+    heard = "_text" if "_text" in reader.types else "null::varchar"
+    columns = [
+        f"{reader.id('customer_id')} as customer_id",
+        f"{reader.time('time')} as ts_ms",
+        f"{reader.text('channel')} as channel",
+        f"coalesce({reader.text('text')}, {heard}) as text",
+        *(f"{reader.written(role)} as {role}_written" for role in ("time", "audio")),
+    ]
+    again = "text is not null and row_number() over (partition by customer_id, ts_ms, text order by _row) > 1"
+    return _judge(raw, reader, rules, SAID, columns, again)
 
 
 def _judge(

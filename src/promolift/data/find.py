@@ -31,7 +31,7 @@ from promolift.data.times import MONTH_DAY, TimeGuess, guess_time
 from promolift.errors import InputError
 from promolift.settings import COUNTED
 
-TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
+TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start", "words": "time"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
 STRONG_KIND = ("event", "behavio", "action", "interaction", "行为", "事件")
 SINCE_LAST = re.compile(r"days?(since|from)(the)?(prior|previous|prev|last)|距上[次单]")
@@ -44,6 +44,7 @@ NOT_THE_TIME = re.compile(
 
 SURE, LIKELY, BY_VALUES = 0.95, 0.8, 0.5  # of a name of the trade, of a part of one, of what the values look like
 ASKED = 0.6  # below that a person is asked
+RECORDED = re.compile(r"\.(wav|flac|ogg|opus|mp3|m4a|amr|aac)$", re.IGNORECASE)
 ID_ROLES = ("customer_id", "product_id", "order_id")
 
 
@@ -158,6 +159,11 @@ class Columns:
             return known > 0.5 * len(values) or (
                 any(word in name.lower() for word in STRONG_KIND) and len(set(values)) <= 60
             )
+        if role == "text" and self.table == "words":
+            plain = [value for value in values if re.search(r"[^\W\d_]{2}", value) and not RECORDED.search(value)]
+            return len(plain) > 0.5 * len(values) and len({*values}) > 0.25 * len(values)
+        if role == "audio":
+            return sum(bool(RECORDED.search(value)) for value in values) > 0.5 * len(values)
         if role == "status":
             words = {value.lower() for value in values}
             return len(words) <= 40 and any(re.search(f"{GONE_STATUS}|{KEPT_STATUS}", word) for word in words)

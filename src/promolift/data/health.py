@@ -185,7 +185,8 @@ def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:
         for reason, number in each.rejected.items():
             if number > 0.05 * each.read:
                 rows = ", ".join(str(row) for row, _ in each.first.get(reason, []))
-                found.append(f"{each.table}: {number / each.read:.0%} of rows rejected: {reason} (first rows {rows})")
+                where = f" (first rows {rows})" if rows else ""  # none is kept of what may not be kept
+                found.append(f"{each.table}: {number / each.read:.0%} of rows rejected: {reason}{where}")
         for reason, number in each.repaired.items():
             if number > 0.5 * each.read and reason not in HARMLESS:
                 found.append(f"{each.table}: {number:,} of {each.read:,} rows repaired: {reason}; look at that column")

@@ -11,7 +11,7 @@ from promolift.currency import currency_digits
 from promolift.errors import InputError
 from promolift.settings import COUNTED, Currency, Settings, Zone, rows_of, toml_key, toml_value
 
-RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
+RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf", "words"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -167,6 +167,8 @@ class Mapping(Settings):
         for role in NEEDED[self.table]:
             if not self.has(role):
                 raise ValueError(f'needs {role}; write {role} = "<your column>" under columns')
+        if self.table == "words" and not (self.has("text") or self.has("audio")):
+            raise ValueError('needs text or audio; write text = "<your column>" under columns')
         if self.time_format == GAPS and not self.has("sequence"):
             raise ValueError("time_format gaps needs columns.sequence, which numbers the orders of each customer")
         if (self.time_format in (*COUNTED, GAPS) or self.yearless) and not self.time_origin:

@@ -7,7 +7,7 @@ from promolift.data.mapping import JOINED, Mapping
 from promolift.sql import ident, literal
 
 Relation = sql.Relation
-HIDDEN = ("_row", "_line", "_customer", "_key", "_price")  # columns the way in adds to a raw table
+HIDDEN = ("_row", "_line", "_customer", "_key", "_price", "_text")  # columns the way in adds to a raw table
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Bid", "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "ReleaseTerms", "SendSlot", "arbitrate",
-    "arbitrated", "code", "decide", "decide_options", "draw_send", "export_rows", "in_holdout", "next_at", "normalise",
-    "plan_rows", "records", "replay", "unique_codes", "verdicts",
+    "Bid", "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "ReleaseTerms", "SendHours", "SendSlot",
+    "arbitrate", "arbitrated", "code", "decide", "decide_options", "draw_send", "export_rows", "fit_hours",
+    "hour_of_week", "in_holdout", "next_at", "normalise", "plan_rows", "records", "replay", "unique_codes", "verdicts",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         verdicts,
     )
     from promolift.deliver.files import export_rows, plan_rows
+    from promolift.deliver.hours import SendHours, fit_hours, hour_of_week
     from promolift.deliver.send import SendSlot, draw_send, next_at
 else:
     lazy(__name__)

@@ -53,6 +53,21 @@ def plan_rows(
     )
 
 
+def contact_rows(rows: pl.DataFrame, language: Language = "en") -> pl.DataFrame:
+    """`plan_rows` as tools that send mail import contacts: who is planned an offer, under headings that Mailchimp and
+    the like know, merge fields in capitals. An id that is no e-mail address leaves the first column empty.
+    """
+    who = pl.col("customer_id")
+    mail = pl.when(who.str.contains(r"^[^@\s]+@[^@\s]+$")).then(who)
+    text = {"zh": "message_zh", "en": "message_en"}[language]
+    offers = rows.filter(pl.col("status") == "offer")
+    return safe_cells(offers.select(
+        mail.alias("Email Address"), who.alias("Customer ID"), pl.col("offer_id").alias("OFFER"),
+        pl.col(text).alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("expires").alias("ENDS"),
+        pl.lit("promolift").alias("Tags"),
+    ))  # fmt: skip
+
+
 def _terms(offer: Offer, language: Language) -> dict[str, Any]:
     benefit, unit = offer.benefit, 10 ** currency_digits(offer.currency)
     most, first, last = benefit.max_discount_cents, offer.starts.date(), offer.expires.date()

@@ -11,10 +11,11 @@ from promolift.lazy import lazy
 
 __all__ = [
     "LlmSettings", "LocalSettings", "LocalWriter", "Prompt", "Recorder", "RemoteSettings", "RemoteWriter", "Replay",
-    "Reply", "Writer", "writer_of",
+    "Reply", "SpeechSettings", "Writer", "hear", "recogniser_of", "writer_of",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
+    from promolift.llm.speech import SpeechSettings, hear, recogniser_of
     from promolift.llm.writers import (
         LlmSettings,
         LocalSettings,

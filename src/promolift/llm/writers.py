@@ -165,7 +165,7 @@ class RemoteWriter:
         if self.spent_cents >= self.settings.cost_cap_cents:
             return Reply("", model, f"the cost cap of {self.settings.cost_cap_cents:g} cents is reached", attempts=0)
         try:
-            answer = self._client.chat.completions.create(**self._body(ask))
+            answer = self._ask(ask)
         except openai.APITimeoutError:
             return Reply("", model, f"no answer within {self.settings.timeout_s:g} s")
         except openai.APIStatusError as error:
@@ -173,6 +173,9 @@ class RemoteWriter:
         except (openai.APIError, json.JSONDecodeError) as error:
             return Reply("", model, f"the endpoint gave no readable answer ({type(error).__name__})")
         return self._read(answer)
+
+    def _ask(self, ask: Prompt) -> Any:
+        return self._client.chat.completions.create(**self._body(ask))
 
     def _body(self, ask: Prompt) -> dict[str, Any]:
         return {

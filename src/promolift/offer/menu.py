@@ -184,6 +184,7 @@ def make_offer(
 
 
 BEST = 3  # categories of a customer at one percentage that are paired with one another
+COMPLAINED = "complaint_recency_days"
 PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
 
 
@@ -260,8 +261,8 @@ def list_candidates(
 ) -> pl.DataFrame:
     """CANDIDATES without effects: `none` for everybody, then every menu line that could fit.
 
-    `profiles`: customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online, and where
-    there are segments `segments`.
+    `profiles`: customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online, where it is
+    known complaint_recency_days, and where there are segments `segments`.
     `targets`: customer_id, target, scope, base_cents, base_se_cents, buy_prob, bought, margin_rate.
     `resting`: customer_id, target of what was redeemed within `rest_days`.
     """
@@ -273,7 +274,7 @@ def list_candidates(
     )  # fmt: skip
     of_each = [targets if item.covers else untried if item.untried else kept for item in menu]
     parts = [none, *(_rows(item, profiles, some) for item, some in zip(menu, of_each, strict=True))]
-    about = ("price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents", "segments")
+    about = ("price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents", COMPLAINED, "segments")
     people = profiles.select("customer_id", *(name for name in about if name in profiles.columns))
     rows = pl.concat(parts, how="diagonal").join(people, on="customer_id", how="left")
     marked = rows.join(
@@ -353,11 +354,14 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
         if item.segments
     ]
     given = line != "none"
+    lately = pl.col(COMPLAINED) < rules.complaint_days
+    complained = [(given & lately, "complained lately, in their own words")] if COMPLAINED in rows.columns else []
     barred = [item.id for item in menu if set(item.covers) & set(rules.excluded)]
     by_baskets = [item.id for item in menu if item.by_baskets]
     margin_left = pl.col("margin_rate") - pl.col("depth") * (1 - pl.col("supplier_share"))
     reasons: list[tuple[pl.Expr, str]] = [
         (given & belongs(rules.excluded_segments), "the shop gives no offers to this segment"),
+        *complained,
         *members,
         (line.is_in(barred) | pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
         (margin_left < rules.margin_floor, "the margin left would be below the floor"),
@@ -371,4 +375,4 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
         (line.is_in(by_baskets) & pl.col("basket_mean_cents").is_null(), "no order seen to compare the offer with"),
     ]
     why = pl.coalesce(*(pl.when(broken.fill_null(False)).then(pl.lit(text)) for broken, text in reasons))
-    return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible"))
+    return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible")).drop(COMPLAINED, strict=False)

@@ -37,6 +37,13 @@ class OfferRules(Settings):
     rest_days: int = Field(
         default=14, ge=0, description="Days in which there is no new offer on what a customer redeemed a coupon for."
     )
+    complaint_days: float = Field(
+        default=1.0,
+        ge=0,
+        le=112,
+        description="Days after a complaint, as read in the customer's own words, in which there is no offer at all.",
+        examples=[3.0],
+    )
     top_targets: int = Field(
         default=15,
         ge=1,

@@ -17,6 +17,7 @@ SOURCES = {
     "events": ("Behaviour: visits, carts, orders", "行为：访问、加购、订单"),
     "customers": ("What customers said of themselves", "客户自述资料"),
     "promotions": ("Offers of the past", "以往的优惠"),
+    "words": ("What customers wrote or said: what it is about", "客户所写所说：内容主题"),
 }  # of personal data, by part of [data]
 GUARDED = ("sex", "age", "income", "occupation")  # roles that the law of many places protects
 

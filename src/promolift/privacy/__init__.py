@@ -7,8 +7,8 @@ from promolift.lazy import lazy
 
 __all__ = [
     "MATTER_WORDS", "REFUSED", "ConsentSettings", "KeptDays", "LastDecision", "PrivacySettings", "Processing",
-    "SubjectFacts", "explain_subject", "may_send", "personal", "pseudonym", "redact", "sensitive_columns",
-    "sensitive_products", "small_cells", "tells_private", "with_rest",
+    "SubjectFacts", "WordsSettings", "explain_subject", "may_send", "personal", "pseudonym", "redact",
+    "sensitive_columns", "sensitive_products", "small_cells", "tells_private", "with_rest",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -17,6 +17,6 @@ if TYPE_CHECKING:
     from promolift.privacy.redact import pseudonym, redact
     from promolift.privacy.rights import KeptDays, LastDecision, SubjectFacts, explain_subject
     from promolift.privacy.sensitive import MATTER_WORDS, sensitive_columns, sensitive_products, tells_private
-    from promolift.privacy.settings import ConsentSettings, PrivacySettings, Processing
+    from promolift.privacy.settings import ConsentSettings, PrivacySettings, Processing, WordsSettings
 else:
     lazy(__name__)

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 PEOPLE = re.compile(r"customers|households|with an offer|messages|客户|人数|有优惠|消息", re.IGNORECASE)
-WHOLE = re.compile(r"n = ([\d,]+) ?(?:customers|households|位客户|名客户)", re.IGNORECASE)
-WHOLE_NUMBER = re.compile(r"[\d,]+")
+WHOLE = re.compile(r"n = (\d[\d,]{0,20}) ?(?:customers|households|位客户|名客户)", re.IGNORECASE)
+WHOLE_NUMBER = re.compile(r"\d[\d,]{0,20}")
 
 
 class Cell(NamedTuple):
@@ -56,8 +56,10 @@ class _Tables(HTMLParser):
             self._n, self._into = "", "n"
         elif tag == "table":
             self.found.append((self._heading, self._n, []))
+            self._into = ""
         elif tag == "tr" and self.found:
             self.found[-1][2].append([])
+            self._into = ""
         elif tag in ("td", "th") and self.found and self.found[-1][2]:
             self.found[-1][2][-1].append("")
             self._into = "cell"

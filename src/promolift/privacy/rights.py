@@ -104,6 +104,7 @@ def _purpose(settings: PrivacySettings) -> str:
     names = {
         "events": ("What you did", "行为数据"), "customers": ("What was said of you", "客户资料"),
         "promotions": ("Offers of the past", "以往的优惠"),
+        "words": ("What you wrote or said to the shop", "您对店铺所写所说"),
     }  # fmt: skip
     said = []
     for name, title in names.items():

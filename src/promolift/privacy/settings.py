@@ -26,6 +26,28 @@ class ConsentSettings(Settings):
     )
 
 
+class WordsSettings(Settings):
+    """What customers write and say: whether it may be read, and who says what it is about."""
+
+    unasked: bool = Field(
+        default=False,
+        description="Whether the words of customers may be read of whom neither a yes nor a no is known: the role "
+        "`consent` of the file of words says it, apart from the consent to be sent offers.",
+    )
+    reader: Literal["own", "remote", "local", "replay"] = Field(
+        default="own",
+        description="`own` reads in this process; the others ask the [model](#llm) of that name, with names of mail "
+        "boxes, phones and cards taken out, and `own` where it fails. `remote` sends the words to its endpoint.",
+    )
+    sure: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="A text counts as a complaint, or as a request for no more messages, from this probability on. "
+        "Who asked for no more messages counts as having refused offers.",
+    )
+
+
 class Processing(Settings):
     """Why a source of personal data is used, what allows it, and how long its rows are kept."""
 
@@ -108,3 +130,4 @@ class PrivacySettings(Settings):
     events: Processing = Processing()
     customers: Processing = Processing()
     promotions: Processing = Processing()
+    words: Processing = Processing()

@@ -4,6 +4,7 @@ Rows are (1) every target the customer bought, with what they are expected to sp
 further promotion; (2) the likeliest targets they never bought, and (3) targets they only looked at (`bought` false).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -203,7 +204,12 @@ def _bought(
     )
     recency = (pl.col("asof_ms") - pl.col("last_ms")) / DAY_MS
     whole = pl.col("revenue_cents").sum().over(KEY)
+    fades = math.log(2) / settings.visit_half_life_days / 2  # effective days to days: a new customer's past is short
+    days = (pl.col("eff_days") * fades).clip(0, 1 - 1e-9).arctanh() / fades
+    own = pl.col("recent_list_cents") * settings.window_days / days.clip(settings.window_days, settings.recent_days)
+    share = settings.own_share
     return forecast(table, settings.window_days).with_columns(
+        (pl.col("expected_cents") * (1 - share) + own * share if share else pl.col("expected_cents")),
         recency.alias("recency_days"),
         (pl.col("gap_days") - recency).alias("due_in_days"),
         pl.when(whole > 0).then(pl.col("revenue_cents") / whole).alias("spend_share"),

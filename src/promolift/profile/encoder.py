@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch import distributed as dist
 from torch.nn import functional as nf
 
 from promolift.profile.encoder_data import PERSONAL, Bools, Days, Floats, Histories, Ints, Popularity, count
@@ -377,7 +376,7 @@ class Encoder(nn.Module):
         self.register_buffer("attribute_sd", torch.ones(sizes.attributes))
 
     def forward(self, batch: Batch, target: Targets) -> dict[str, Tensor]:
-        """The losses (see `loss`); a method so that a distributed wrapper can call it."""
+        """The losses: see `loss`."""
         return loss(self, batch, target)
 
     def table(self) -> Tensor:
@@ -452,13 +451,8 @@ class Encoder(nn.Module):
 
 
 def per(total: Tensor, size: Tensor, least: float = 1.0) -> Tensor:
-    """A sum per unit of size. With several processes the size is their mean, so that the mean loss is that of all."""
-    size = size.detach().to(total.dtype)
-    if dist.is_available() and dist.is_initialized():
-        size = size.clone()
-        dist.all_reduce(size)
-        size /= dist.get_world_size()
-    return total / size.clamp(min=least)
+    """A sum per unit of size."""
+    return total / size.detach().to(total.dtype).clamp(min=least)
 
 
 def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:

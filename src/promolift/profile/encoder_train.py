@@ -1,8 +1,8 @@
 """Histories in; a trained encoder out. Only training needs this module; a saved model predicts without it.
 
 Points are drawn anew each epoch, uniform over each customer's days before the validation window, so that a model learns
-from moments like those it will be asked about. With `torch.distributed` initialised, each process takes its slice of
-every batch. Deterministic given the seed, the data and the machine.
+from moments like those it will be asked about. A batch is worked on in PARTS, whoever does that (`Hooks.work`), and
+what they teach is added in their order. Deterministic given the seed, the data and the kind of machine.
 
 `fit_private` learns so that no customer moves the weights by more than the noise hides. The encoder is trained on
 made-up customers, then its heads are fitted to the real ones by DP-SGD (Abadi and others 2016): every step takes each
@@ -13,19 +13,17 @@ apart by rows see no customer in it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
@@ -46,6 +44,7 @@ from promolift.profile.encoder_data import (
     PERSONAL,
     RATES,
     TOP,
+    Floats,
     Histories,
     Ints,
     Popularity,
@@ -55,6 +54,7 @@ from promolift.profile.encoder_data import (
 )
 from promolift.profile.encoder_forecast import LearnedEncoder, ndcg
 
+PARTS = 2  # of a batch: with four, one process took a fifth longer
 MIN_VISITS = 200  # of all customers together; fewer teach nothing
 CLIP = 1.0
 RATE = 1 / 16  # of the customers, in each step
@@ -73,15 +73,6 @@ class Epoch:
     train_ndcg: float
     valid_ndcg: float
     best: bool
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """`progress` is called after every epoch, `checkpoint` with bytes to keep; `resume` are such bytes."""
-
-    progress: Callable[[Epoch], None] = lambda epoch: None
-    checkpoint: Callable[[bytes], None] = lambda state: None
-    resume: bytes | None = None
 
 
 class Example(NamedTuple):
@@ -125,6 +116,49 @@ class Training:
         return Example(batch.to(self.device), target.to(self.device))
 
 
+class BatchPart(NamedTuple):
+    """Points that are worked on at once, and the seed of what is dropped there; what comes at `until` is not known."""
+
+    points: Points
+    until: float
+    seed: int = 0
+
+
+class PartGradient(NamedTuple):
+    """The gradient of the mean loss, all weights in a row, and each head's mean loss."""
+
+    gradient_W: Floats
+    losses: dict[str, float]
+
+
+class PartJudged(NamedTuple):
+    """Mean losses of each head, and NDCG@10 of each point."""
+
+    losses: dict[str, float]
+    gains: list[float]
+
+
+Each = Callable[[Callable[[Training, Encoder, BatchPart], Any], Encoder, Sequence[BatchPart]], Iterable[Any]]
+
+
+def here(job: Training, model: Encoder) -> Each:
+    """This process goes through the parts."""
+    return lambda task, now, parts: (task(job, now, part) for part in parts)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """`progress` is called after every epoch, `checkpoint` with bytes to keep; `resume` are such bytes.
+
+    `work` is asked once who goes through the parts, on a CPU; they find what a task makes of each, in their order.
+    """
+
+    progress: Callable[[Epoch], None] = lambda epoch: None
+    checkpoint: Callable[[bytes], None] = lambda state: None
+    resume: bytes | None = None
+    work: Callable[[Training, Encoder], Each] = here
+
+
 def fit_encoder(
     h: Histories, end_day: float, settings: EncoderSettings | None = None, hooks: Hooks | None = None
 ) -> LearnedEncoder:
@@ -141,7 +175,7 @@ def fit_encoder(
             f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed"
         )
     job = Training(h, settings, popularity(h, end_day), until, end_day, device_of(settings))
-    with torch.random.fork_rng(), _repeatable():
+    with torch.random.fork_rng(), repeatable():
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
         model = _start(job).to(job.device)
         record = _train(model, job, hooks)
@@ -162,7 +196,7 @@ def device_of(settings: EncoderSettings) -> torch.device:
 
 
 @contextmanager
-def _repeatable() -> Iterator[None]:
+def repeatable() -> Iterator[None]:
     """Sums in one order, on a CPU by one thread; where a device has no such kernel, it warns and goes on."""
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
@@ -177,7 +211,7 @@ def _repeatable() -> Iterator[None]:
 def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]]:
     """The loop over epochs; leaves the best weights in `model` and returns one row per epoch."""
     S = job.settings
-    wrapped = DistributedDataParallel(model) if dist.is_initialized() else model
+    each = (hooks.work if job.device.type == "cpu" else here)(job, model)
     optimizer = torch.optim.AdamW(_groups(model), lr=S.learning_rate, betas=(0.9, 0.98))
     steps = S.epochs * math.ceil(len(_customers(job)) / S.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
@@ -187,10 +221,9 @@ def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]
     if hooks.resume is not None:
         first, best, kept, record = _resume(hooks.resume, model, optimizer, schedule)
     for number in range(first, S.epochs):
-        torch.manual_seed(hash_int("encoder", S.seed, number, _rank()) % 2**63)
-        train = _epoch(wrapped, job, number, optimizer, schedule)
-        valid, ndcg = evaluate(model, job, job.until, job.end)
-        _, before = evaluate(model, job, job.until - S.horizon_days, job.until)
+        train = _epoch(model, job, number, optimizer, schedule, each)
+        valid, ndcg = evaluate(model, job, job.until, job.end, each)
+        _, before = evaluate(model, job, job.until - S.horizon_days, job.until, each)
         better = ndcg > best
         if better:
             best, kept = ndcg, {k: v.clone() for k, v in model.state_dict().items()}
@@ -205,37 +238,58 @@ def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]
 
 
 def _epoch(
-    model: nn.Module,
+    model: Encoder,
     job: Training,
     number: int,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LambdaLR,
+    each: Each,
 ) -> dict[str, float]:
     """One pass over all customers; mean losses."""
-    model.train()
-    S, seen = job.settings, 0
+    S, weights, seen = job.settings, [*model.parameters()], 0
     total: dict[str, float] = {}
     for at, customers in enumerate(_batches(job, number)):
-        drawn = draw_points(job, customers, hash_int("points", S.seed, number, at))  # the same in every process
-        own = np.flatnonzero(np.isin(drawn.customer_P, _slice(customers)))
-        losses = model(*job.example(drawn.take(own), job.until))
-        losses["total"].backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        drawn = draw_points(job, customers, hash_int("points", S.seed, number, at))
+        places_CP = np.arange(len(drawn.day_P)).reshape(len(customers), -1)
+        split = [places.ravel() for places in np.array_split(places_CP, PARTS) if len(places)]
+        seeds = (hash_int("dropped", S.seed, number, at, place) for place in range(PARTS))
+        parts = [BatchPart(drawn.take(places), job.until, seed) for places, seed in zip(split, seeds, strict=False)]
+        mean_W = np.zeros(sum(each.numel() for each in weights), np.float32)
+        for places, found in zip(split, each(gradient_of, model, parts), strict=True):
+            share = places.size / places_CP.size
+            mean_W += share * found.gradient_W
+            total = {k: total.get(k, 0.0) + share * v for k, v in found.losses.items()}
+        give_gradient(weights, torch.from_numpy(mean_W).to(job.device))
+        nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        total = {k: total.get(k, 0.0) + float(v.detach()) for k, v in losses.items()}
         seen += 1
-    mean = torch.tensor([v / seen for v in total.values()], dtype=torch.float64, device=job.device)
-    if dist.is_initialized():
-        dist.all_reduce(mean)
-    return dict(zip(total, (mean / _world()).tolist(), strict=True))
+    return {k: v / seen for k, v in total.items()}
 
 
-@torch.no_grad()
-def evaluate(model: Encoder, job: Training, day: float, until: float) -> Judged:
+def gradient_of(job: Training, model: Encoder, part: BatchPart) -> PartGradient:
+    """What a part of a batch teaches."""
+    torch.manual_seed(part.seed % 2**63)
+    losses = model.train()(*job.example(part.points, part.until))
+    found = torch.autograd.grad(losses["total"], [*model.parameters()])
+    row_W = torch.cat([grad.reshape(-1) for grad in found]).cpu().numpy()
+    return PartGradient(row_W, {k: float(v.detach()) for k, v in losses.items()})
+
+
+def shaped_as(weights: Sequence[nn.Parameter], row_W: torch.Tensor) -> list[torch.Tensor]:
+    """What stands in a row, taken apart as the weights are."""
+    parts = torch.split(row_W, [each.numel() for each in weights])
+    return [part.view_as(weight) for weight, part in zip(weights, parts, strict=True)]
+
+
+def give_gradient(weights: Sequence[nn.Parameter], row_W: torch.Tensor) -> None:
+    """Each weight its gradient, from all of them in a row."""
+    for weight, part in zip(weights, shaped_as(weights, row_W), strict=True):
+        weight.grad = part
+
+
+def evaluate(model: Encoder, job: Training, day: float, until: float, each: Each | None = None) -> Judged:
     """On the first basket in [day, until), at most 1,024 customers with a visit on both sides."""
-    model.eval()
     everyone = np.arange(len(job.h.customers))
     points = points_at(job.h, everyone, np.full(len(everyone), day))
     next_C, start_C, end_C = points.visit_P, job.h.start_C[:-1], job.h.start_C[1:]
@@ -244,15 +298,25 @@ def evaluate(model: Encoder, job: Training, day: float, until: float) -> Judged:
     chosen = everyone[came][:1024]
     total: dict[str, float] = {}
     gains: list[float] = []
-    for rows in np.array_split(chosen, max(len(chosen) // 256, 1)):
-        batch, target = job.example(points.take(rows), until)
-        for k, v in model(batch, target).items():
-            total[k] = total.get(k, 0.0) + float(v) * len(rows) / max(len(chosen), 1)
-        table_ID = model.table()
-        logit_PI = model.logits(model.states(batch, table_ID), table_ID, batch)
-        top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.cpu().numpy()
-        gains += [ndcg(top, job.h.items_of(points.visit_P[c])) for c, top in zip(rows, top_PT, strict=True)]
+    split = np.array_split(chosen, max(len(chosen) // 256, 1))
+    parts = [BatchPart(points.take(rows), until) for rows in split]
+    for rows, found in zip(split, (each or here(job, model))(judged_of, model, parts), strict=True):
+        for k, v in found.losses.items():
+            total[k] = total.get(k, 0.0) + v * len(rows) / max(len(chosen), 1)
+        gains += found.gains
     return Judged(total, float(np.mean(gains)) if gains else 0.0)
+
+
+@torch.no_grad()
+def judged_of(job: Training, model: Encoder, part: BatchPart) -> PartJudged:
+    """How well a part's next baskets are forecast."""
+    batch, target = job.example(part.points, part.until)
+    losses = {k: float(v) for k, v in model.eval()(batch, target).items()}
+    table_ID = model.table()
+    logit_PI = model.logits(model.states(batch, table_ID), table_ID, batch)
+    top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.cpu().numpy()
+    gains = [ndcg(top, job.h.items_of(visit)) for visit, top in zip(part.points.visit_P, top_PT, strict=True)]
+    return PartJudged(losses, gains)
 
 
 @torch.no_grad()
@@ -349,12 +413,6 @@ def _batches(job: Training, number: int) -> Iterator[Ints]:
         yield parts[at]
 
 
-def _slice(customers: Ints) -> Ints:
-    """The part of a batch that this process works on; never nothing."""
-    own = customers[_rank() :: _world()]
-    return own if len(own) else customers[:1]
-
-
 def draw_points(job: Training, customers: Ints, seed: int) -> Points:
     """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of their visits."""
     S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
@@ -388,14 +446,6 @@ def _rate(step: int, steps: int) -> float:
         if step < warm
         else 0.02 + 0.49 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1)))
     )
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _world() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def _state(
@@ -480,10 +530,7 @@ def fit_private(
         for customer in taken:
             total += clipped_gradient(model, heads, job, int(customer), int(rng.integers(2**62)))
         noise = torch.from_numpy(rng.normal(0.0, how.noise * CLIP, len(total)).astype(np.float32)).to(job.device)
-        mean, start = (total + noise) / max(RATE * how.customers, 1.0), 0
-        for each in heads:
-            each.grad = mean[start : start + each.numel()].view_as(each)
-            start += each.numel()
+        give_gradient(heads, (total + noise) / max(RATE * how.customers, 1.0))
         for group in optimizer.param_groups:
             group["lr"] = SLOWER * settings.learning_rate * (0.02 + 0.98 * math.cos(math.pi / 2 * step / how.steps))
         optimizer.step()

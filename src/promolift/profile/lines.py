@@ -122,6 +122,7 @@ class Lines:
     slices: Relation
     exposures: Relation | None
     redemptions: Relation | None
+    said: Relation | None
     people: Relation
     words: Relation
     goods: Relation
@@ -156,12 +157,12 @@ def _read(shard: Shard, zone: str) -> Lines:
     words = sql.kept(sql.run(WORDS, events=events, products=products))
     goods = sql.kept(sql.run(GOODS, events=events, products=products, words=words))
     rows = sql.kept(sql.run(bind(LINES, zone=zone), events=events, people=people, goods=goods, words=words))
-    exposures, redemptions = (
+    exposures, redemptions, said = (
         None if table is None else sql.kept(sql.run(OWN, rows=table, people=people))
-        for table in (shard.exposures, shard.redemptions)
+        for table in (shard.exposures, shard.redemptions, shard.said)
     )
     slices = sql.kept(sql.run(SLICES, lines=rows))
-    return Lines(rows, slices, exposures, redemptions, people, words, goods)
+    return Lines(rows, slices, exposures, redemptions, said, people, words, goods)
 
 
 def words(shard: Shard, zone: str) -> pl.DataFrame:

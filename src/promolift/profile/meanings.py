@@ -77,6 +77,10 @@ SENTENCES: Mapping[str, str] = {
     "redemptions_16w": "Has used {} in the last 16 weeks.",
     "redemption_recency_days": "Last used a coupon {} ago.",
     "redemption_rate": "Answers {} of the campaigns.",
+    "words_16w": "Wrote or said something to the shop, {} in the last 16 weeks.",
+    "complaints_16w": "Complained in about {} in the last 16 weeks.",
+    "complaint_recency_days": "Last complained {} ago.",
+    "too_expensive_16w": "Said in about {} in the last 16 weeks that something is too expensive.",
     **{f"orders_{w}w": f"Placed {{}} in the last {w} weeks." for w in WINDOWS},
     **{f"revenue_{w}w_cents": f"Spent {{}} in the last {w} weeks." for w in WINDOWS},
     **{f"views_{w}w": f"Looked at products {{}} in the last {w} weeks." for w in WINDOWS},
@@ -124,6 +128,8 @@ def _words(name: str, value: object, money: Money) -> str:
         case "days" | "lines" | "seconds" | "ratio" | "nats" | "log odds" as unit:
             digits = 1 if unit in ("days", "lines", "seconds") else 2
             return f"{value:.{digits}f}" + ("" if unit == "ratio" else f" {unit}")
+        case "texts" if isinstance(value, float):
+            return f"{value:.1f} texts"
         case "views" | "carts":
             return f"{value} times"
         case unit:

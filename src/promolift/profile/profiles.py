@@ -10,7 +10,7 @@ from promolift.profile.lines import Lines, read_lines, read_moments, read_visits
 from promolift.profile.sensitivity import fits, posterior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.profile.signals import VIEWS, read_coupons, read_online, read_trials, shrunk_rates
+from promolift.profile.signals import VIEWS, read_coupons, read_online, read_said, read_trials, shrunk_rates
 from promolift.profile.tastes import brands, breadth, novelty, price_tier, read_habits, tally
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 from promolift.tables import PROFILES
@@ -144,6 +144,8 @@ def _answers(lines: Lines, moments: Relation, shard: Shard, shared: Shared) -> l
     if lines.exposures is not None and lines.redemptions is not None:
         parts.append(read_coupons(moments, lines.exposures, lines.redemptions))
         parts.append(shrunk_rates(trials, known, rates, "redemption", "redemption_rate"))
+    if lines.said is not None:
+        parts.append(read_said(moments, lines.said))
     return parts
 
 

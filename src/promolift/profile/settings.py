@@ -14,6 +14,7 @@ class ProfileSettings(Settings):
     private_brands: tuple[str, ...] = ("private", "private label", "own brand", "store brand")
     window_days: int = Field(default=28, ge=1, le=365)  # the future that expected_cents and buy_prob speak of
     recent_days: int = Field(default=84, ge=1)  # the recent past in AFFINITIES
+    own_share: float = Field(default=0.0, ge=0, le=1)  # of expected_cents: the recent past's own spend, as it was
     interest_days: int = Field(default=30, ge=1)
     novelty_days: int = Field(default=56, ge=1)
     visit_half_life_days: float = Field(default=45.0, gt=0)  # how fast old orders fade from the order rate

@@ -27,7 +27,8 @@ Held = TypeVar("Held")
 
 @dataclass(frozen=True)
 class Shard:
-    """One set of customers: their rows of the clean tables. Catalogue, exposures and redemptions may be whole.
+    """One set of customers: their rows of the clean tables. Catalogue, exposures, redemptions and
+    words may be whole.
 
     `kept` hands what one pass found out about these customers to the next ones, which then need no events: give all
     passes of a shard the same mapping. `held` holds what was read of the events for as long as this object lives.
@@ -39,6 +40,7 @@ class Shard:
     redemptions: Relation | None = None
     kept: MutableMapping[str, pl.DataFrame] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)
+    said: Relation | None = None
 
     def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The kept frame of that name; made and kept where there is none."""

@@ -134,6 +134,24 @@ select m.customer_id, m.asof_ms,
 from moments m left join sent using (customer_id, asof_ms) left join used using (customer_id, asof_ms)
 """
 
+# each text counts as far as it is likely to be what it is taken for; the reading's own doubt is the error
+SAID = """
+select m.customer_id, m.asof_ms, count(ts_ms) as words_16w,
+    coalesce(sum(complaint_prob), 0) as complaints_16w,
+    sqrt(coalesce(sum(complaint_prob * (1 - complaint_prob)), 0)) as complaints_16w_se,
+    (m.asof_ms - max(ts_ms) filter (complaint_prob >= 0.5)) / $day as complaint_recency_days,
+    coalesce(sum(too_expensive_prob), 0) as too_expensive_16w,
+    sqrt(coalesce(sum(too_expensive_prob * (1 - too_expensive_prob)), 0)) as too_expensive_16w_se
+from moments m left join said s on s.customer_id = m.customer_id and s.intent is not null
+    and s.ts_ms < m.asof_ms and s.ts_ms >= m.asof_ms - 112 * $day
+group by m.customer_id, m.asof_ms
+"""
+
+
+def read_said(moments: Relation, said: Relation) -> pl.DataFrame:
+    """What each customer's own words were about before each moment."""
+    return fetch(sql.run(bind(SAID, day=DAY_MS), moments=moments, said=said))
+
 
 def read_trials(shard: Shard, lines: Lines, moments: Relation) -> Relation:
     """k successes in n trials per customer, moment and kind of rate ('view', 'cart', 'click', 'redemption')."""

@@ -155,6 +155,8 @@ class Clean:
 
     exposures = KeptRows("exposures", "EXPOSURES: who was sent what.")
     redemptions = KeptRows("redemptions", "REDEMPTIONS.")
+    transcripts = Kept("transcripts", "TRANSCRIPTS: what recordings say.")
+    words = KeptRows("words", "WORDS: what customers wrote or said, read.")
     coupons = KeptRows("coupons", "COUPONS: what each coupon was good for.")
 
 

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, select, text
 
-from promolift.deliver import SendSlot, next_at
-from promolift.serve.events import lines
+from promolift.deliver import SendHours, SendSlot, next_at
+from promolift.serve.events import READ, complains, lines
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Live, Policy, Sending
 from promolift.sql import DAY_MS, MINUTE_MS
@@ -168,11 +168,11 @@ class Closed:
 
 def closed_now(
     db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, Now],
-    now_ms: int,
+    now_ms: int, hours: SendHours | None = None,
 ) -> Closed:  # fmt: skip
     """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
 
-    `lately` is what each of them did in the last minutes.
+    `lately` is what each of them did in the last minutes; `hours` say when they answer, where that was learned.
     """
     people = [ask.customer_id for ask in asks]
     closed = Closed()
@@ -191,6 +191,8 @@ def closed_now(
     since_ms = now_ms - round(policy.rest_days * DAY_MS)
     for who, *bought in LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms):
         closed.targets |= {who + PAIR + target: "bought it lately" for target in _targets(release, bought)}
+    if policy.live.complaint_days:
+        _close_complaints(db, closed, policy.live.complaint_days, people, now_ms)
     if policy.live.looks:
         _close_lately(closed, release, policy.live, lately, people, now_ms)
     given = _given(db, policy, people, now_ms) if policy.caps else {}
@@ -199,7 +201,8 @@ def closed_now(
         said = known.said.get(who)
         zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
         if ask.channels and policy.sending:
-            closed.slots[who] = _slots(policy, policy.sending, ask, moments, zone, now_ms)
+            slots = _slots(policy, policy.sending, ask, moments, zone, now_ms)
+            closed.slots[who] = hours.ranked(who, slots, zone) if hours and policy.sending.learned else slots
             no_slot = "no channel is open: quiet hours, caps, or none of those that are sent on"
             why = _capped(policy, None, moments, now_ms) or (None if closed.slots[who] else no_slot)
         else:
@@ -213,6 +216,15 @@ def _targets(release: LiveRelease, named: Iterable[str | None]) -> Iterator[str]
     """What an offer may stand on: product and category as they were named, and what the plan counts the product as."""
     product_, category = named
     return (name for name in (product_, category, release.products.get(product_ or "")) if name)
+
+
+def _close_complaints(db: Connection, closed: Closed, days: float, people: Sequence[str], now_ms: int) -> None:
+    """Nothing is offered to who complained in the last days, as their own words were read."""
+    since_ms = now_ms - round(days * DAY_MS)
+    named, names = to_json(people).decode(), json.dumps([READ])
+    for who, _, _, body in RECENT.rows(db, people=named, names=names, since_ms=since_ms, until_ms=now_ms):
+        if complains(body):
+            closed.customers[who] = f"complained less than {days:g} days ago, in their own words"
 
 
 def _close_lately(

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, literal_column, select, update
 
+from promolift.data.intents import read_intents
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
 from promolift.settings import Zone
@@ -30,6 +31,8 @@ NAMES = {
     "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
 }  # of GA4  # fmt: skip
 FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
+READ = "Words Read"  # says what a customer's own words were about; the server alone writes it
+SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
 ID_LENGTH = 256
 EVENT_BYTES = 32_768  # as the Segment API allows
@@ -98,6 +101,8 @@ class Parsed:
     places: list[int] = field(default_factory=list)  # of each of `events` in the request
     visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
     joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
+    said: list["OwnWords"] = field(default_factory=list)  # which may be read, and are not yet
+    read: list[dict[str, Any]] = field(default_factory=list)  # further rows of `events`: what words were about
 
     def refuse(self, index: int, pointer: str, code: str, detail: str) -> None:
         """Note an event that is not taken."""
@@ -112,6 +117,35 @@ class Parsed:
         if dry:
             taken["dry_run"] = True
         return taken
+
+
+class OwnWords(NamedTuple):
+    """A customer's own words, the event that brought them, and whether a web page sent it."""
+
+    words: str
+    row: dict[str, Any]
+    decision_id: str | None
+    by_page: bool
+
+
+def read_said(parsed: Parsed) -> None:
+    """Read the words that came with events: what they are about becomes an event of its own, and who asks for no more
+    messages withdraws their consent. Fits a model at its first use, which takes a second or two.
+    """
+    found = read_intents([each.words for each in parsed.said]).iter_rows(named=True) if parsed.said else ()
+    for (_, row, decision, by_page), about in zip(parsed.said, found, strict=False):
+        body = json.dumps({"properties": about})
+        who, ts_ms = row["customer_id"], row["ts_ms"]
+        mark = hash_id("words", row["message_id"])
+        parsed.read.append(event_row(mark, who, ts_ms, row["received_ms"], READ, body, decision_id=decision))
+        if (about["stop_prob"] or 0.0) >= SURE:
+            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": by_page, "consent": 0})
+    parsed.said = []
+
+
+def complains(body: str) -> bool:
+    """Whether the body of an event READ says that it is a complaint."""
+    return (json.loads(body)["properties"]["complaint_prob"] or 0.0) >= SURE
 
 
 class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
@@ -142,39 +176,46 @@ class Throttle:
 
 
 def parse(
-    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None
-) -> Parsed:
-    """Read the events of one request. `kind` is that of the path, where each event has one path of its own.
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None,
+    words: str = "agreed",
+) -> Parsed:  # fmt: skip
+    """Read the events of one request. `kind` is that of the path, where each event has one path of its own; `words`:
+    see ServeSettings.
 
     With a `crowd` the sender is a web page, which anybody can read the key of: it may not say what anything is worth,
     nor give a consent back, and the events of one customer are counted.
     """
     parsed = Parsed()
-    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd):
+    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd, words):
         pass
+    read_said(parsed)
     return parsed
 
 
 async def parse_in_turns(
-    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None
-) -> Parsed:
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None,
+    words: str = "agreed",
+) -> Parsed:  # fmt: skip
     """`parse`, a few events at a time: decisions go on between them."""
     parsed = Parsed()
-    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd):
+    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd, words):
         await asyncio.sleep(0)
+    if parsed.said:
+        await asyncio.to_thread(read_said, parsed)
     return parsed
 
 
 def _reading(
-    parsed: Parsed, events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None, crowd: Throttle | None
-) -> Iterator[None]:
+    parsed: Parsed, events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None, crowd: Throttle | None,
+    words: str,
+) -> Iterator[None]:  # fmt: skip
     """Fill `parsed`; a pause after every AT_ONCE events."""
     sent_ms = _moment(sent_at)
     for index, event in enumerate(events):
         if index and not index % AT_ONCE:
             yield
         try:
-            _take(parsed, event, sent_ms, received_ms, kind, crowd)
+            _take(parsed, event, sent_ms, received_ms, kind, crowd, words)
             parsed.places.append(index)
         except _BadEvent as bad:
             pointer, code, detail = bad.place
@@ -202,6 +243,7 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
         if gone:
             _leave_out(parsed, gone)
         counts.append(KEEP.many(db, parsed.events))
+        KEEP.many(db, parsed.read)
         for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
             if rows:
                 db.execute(insert(table), rows)
@@ -229,7 +271,7 @@ def _join(db: Connection, parsed: Parsed) -> None:
             db.execute(update(table).where(which).values(customer_id=customer))
     if parsed.visitors:
         owner = dict(map(tuple, ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
-        for row in [*parsed.events, *parsed.bought]:
+        for row in [*parsed.events, *parsed.bought, *parsed.read]:
             row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
 
 
@@ -239,13 +281,14 @@ def _leave_out(parsed: Parsed, gone: set[str]) -> None:
         if row["customer_id"] in gone:
             parsed.refuse(place, "/userId", "customer_erased", "this customer was erased")
     parsed.places = [place for place, row in both if row["customer_id"] not in gone]
-    for rows in (parsed.events, parsed.bought, parsed.traits):
+    for rows in (parsed.events, parsed.bought, parsed.traits, parsed.read):
         rows[:] = [row for row in rows if row["customer_id"] not in gone]
 
 
 def _take(
-    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Throttle | None
-) -> None:
+    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Throttle | None,
+    words: str,
+) -> None:  # fmt: skip
     if not isinstance(event, dict):
         raise _BadEvent("", "not_an_object", "an event is a JSON object")
     kind = kind or event.get("type")
@@ -258,6 +301,8 @@ def _take(
     if not isinstance(properties, dict):
         raise _BadEvent(f"/{named}", "not_an_object", f"{named} is a JSON object")
     name = _name(event, kind)
+    said = properties.get("words")
+    said = said if isinstance(said, str) and said.strip() else None
     ts_ms = _corrected(event, sent_ms if sent_ms is not None else _moment(event.get("sentAt")), received_ms)
     if ts_ms > received_ms:
         parsed.repaired += 1  # nothing has happened yet that will happen later
@@ -276,12 +321,18 @@ def _take(
         most = f"{CROWDED} a customer in {WINDOW_MS // MINUTE_MS} minutes"
         raise _BadEvent("/userId", "too_many_events", f"a write key may send {most}")
     decision = properties.get("decision_id")
+    decision = decision if isinstance(decision, str) and _fit(decision) else None
     message_id = _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body)
+    if said:  # the words themselves are kept nowhere
+        without = {name: value for name, value in properties.items() if name != "words"}
+        body = _compact({**event, named: without})
     parsed.events.append(event_row(
         message_id, who, ts_ms, received_ms, name, body,
-        decision_id=decision if isinstance(decision, str) and _fit(decision) else None,
+        decision_id=None if said else decision,  # words take no offer up
         value_cents=_worth(event, properties) if crowd is None else None,
     ))  # fmt: skip
+    if said and (words == "all" or (words == "agreed" and properties.get("may_read") is True)):
+        parsed.said.append(OwnWords(said, parsed.events[-1], decision, crowd is not None))
     parsed.bought += bought
     if kind == "identify" or name == "Consent Updated":
         columns = _traits(properties)
@@ -329,8 +380,8 @@ def _name(event: Json, kind: str) -> str:
     name = event.get("event")
     if not isinstance(name, str) or not _fit(name):
         raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
-    if name == FILLED:
-        raise _BadEvent("/event", "event_reserved", f"{FILLED} is written by the server alone; use another name")
+    if name in (FILLED, READ):
+        raise _BadEvent("/event", "event_reserved", f"{name} is written by the server alone; use another name")
     return NAMES.get(name, name)
 
 

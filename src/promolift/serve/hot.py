@@ -221,7 +221,12 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
         parsed = await events.parse_in_turns(
-            listed, whole.get("sentAt"), received_ms, kind, server.crowd if page else None
+            listed,
+            whole.get("sentAt"),
+            received_ms,
+            kind,
+            server.crowd if page else None,
+            server.settings.words,
         )
         try:
             dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))

@@ -181,6 +181,7 @@ class Decider:
         self._loading = threading.Lock()
         self._tried: dict[str, float] = {}  # when loading was begun last
         self._used: dict[str, float] = {}  # when each was asked for last, but by decisions
+        self.hours: deliver.SendHours | None = None  # at which hours customers answer; None: not learned yet
         self._counting: set[str] = set()  # campaigns whose decisions share a pace or a stock of codes
 
     def ensure(self, release_id: str) -> LiveRelease:
@@ -318,7 +319,7 @@ class Decider:
         people, policy = sorted(asks), campaign.state.policy
         known = facts(db, campaign.campaign_id, people)
         lately = recent(db, people, policy.live, now_ms)
-        closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms)
+        closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
         if meter or known.stock:

@@ -10,12 +10,15 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
 from promolift.learn.experiment import Design
 from promolift.serve.security import Scope
+from promolift.serve.senders import By
 from promolift.serve.settings import Channel, Policy, whole
 from promolift.settings import Zone
 
@@ -173,14 +176,34 @@ class WebhookIn(Body):
     events: Annotated[tuple[HookEvent, ...], Field(min_length=1, max_length=20)]
 
 
+LOOKED_AT = Field(validate_default=True)
+
+
 class MailIn(Body):
-    """Send a decided offer by e-mail."""
+    """Send a decided offer: by e-mail, or `by` a service that knows the customer; WeChat needs their openid as `to`.
+
+    `channel` is that whose quiet hours hold; left out: `email` for an e-mail, else `push`.
+    """
 
     decision_id: Id
-    to: Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]{1,64}@[A-Za-z0-9.-]{1,190}$")]
+    by: By = "email"
+    to: Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\s<>,;]*$"), LOOKED_AT] = ""
     language: Literal["zh", "en"] | None = None
-    unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^https://[^\s<>]{1,500}$")]
-    postal_address: Annotated[str, StringConstraints(min_length=5, max_length=300, pattern=PLAIN)]
+    channel: Channel | None = None
+    unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^(https://[^\s<>]{1,500})?$"), LOOKED_AT] = ""
+    postal_address: Annotated[str, StringConstraints(max_length=300, pattern=rf"^$|{PLAIN}"), LOOKED_AT] = ""
+
+    @field_validator("to", "unsubscribe_url", "postal_address")
+    @classmethod
+    def _there(cls, value: str, info: ValidationInfo) -> str:
+        by = info.data.get("by")
+        if by == "email" and info.field_name == "to" and not re.match(r"^[^@]{1,64}@[A-Za-z0-9.-]{1,190}$", value):
+            raise ValueError("an e-mail needs an address")
+        if by == "email" and info.field_name != "to" and len(value) < 5:
+            raise ValueError("an e-mail needs it by law")
+        if by == "wechat" and info.field_name == "to" and not value:
+            raise ValueError("WeChat needs the customer's openid")
+        return value
 
 
 class EventIn(BaseModel):

@@ -1,4 +1,5 @@
-"""What others shall hear of in; signed webhooks and e-mails out, tried again until they arrive or a day has passed.
+"""What others shall hear of in; signed webhooks and messages to customers out, tried again until they arrive or a day
+has passed. A message waits out its channel's quiet hours, and goes to nobody who took back their consent meanwhile.
 
 A message is written in the same transaction as what it tells of, so none is lost and none is sent for what did not
 happen. A receiver may get one twice: `webhook-id` is the same then.
@@ -9,31 +10,33 @@ import base64
 import ipaddress
 import json
 import logging
-import os
 import secrets
-import smtplib
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
 
 import httpcore
 from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, null, select, text, update
 from standardwebhooks import Webhook
 
+from promolift.deliver.send import next_at
 from promolift.serve.clock import Clock
 from promolift.serve.security import unseal
-from promolift.serve.settings import MailSettings, ServeSettings
-from promolift.serve.things import Thing
+from promolift.serve.senders import OfferMessage, Post, braze, klaviyo, post_json, wechat
+from promolift.serve.senders.mail import send_mail
+from promolift.serve.settings import ServeSettings
+from promolift.serve.things import Campaign, Thing
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import drop
-from promolift.store.ledger_schema import MAILS, OUTBOX, Members, Query, members
+from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, MAILS, OUTBOX, Members, Query, members
 
 LOG = logging.getLogger("promolift.serve")
+SENDERS = {"braze": braze.send, "klaviyo": klaviyo.send, "wechat": wechat.send}
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
 TIMEOUT_S = 10.0
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -76,6 +79,14 @@ POST = Query(insert(OUTBOX).inline())
 NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
 TAKEN = Query(NAMED.values(next_ms=bindparam("again_ms")))
 SENT = Query(NAMED.values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
+UNWANTED = Query(
+    select(DECISIONS.c.decision_id)
+    .join(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
+    .where(
+        DECISIONS.c.decision_id.op("in")(Members("ids")),
+        (CUSTOMERS.c.consent == literal_column("0")) | (CUSTOMERS.c.erased != literal_column("0")),
+    )
+)  # fmt: skip
 UNSAID = Query(NAMED.where(OUTBOX.c.status != "waiting").values(body="{}"))
 
 
@@ -106,15 +117,6 @@ class Resend(Thing):
         mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == self.webhook_id
         made = OUTBOX.c.ts_ms.between(self.since_ms, self.until_ms)
         return [*mine, made, *([OUTBOX.c.status == self.status] if self.status else [])]
-
-
-class Mail(NamedTuple):
-    """An e-mail: to whom, and what; `unsubscribe` is a URL."""
-
-    to: str
-    subject: str
-    text: str
-    unsubscribe: str = ""
 
 
 class Delivery(NamedTuple):
@@ -253,10 +255,12 @@ class Outbox:
     """Sends what is due, to each receiver on its own. On a shared ledger each message is taken by one process only."""
 
     def __init__(
-        self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S
-    ) -> None:
-        """`secret` opens those of the webhooks; `waits_s`: seconds between tries."""
+        self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S,
+        post: Post = post_json,
+    ) -> None:  # fmt: skip
+        """`secret` opens those of the webhooks; `waits_s`: seconds between tries; `post` reaches services that send."""
         self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
+        self.post = post
         self._secret = secret
         self._lanes: dict[Lane, asyncio.Task[int]] = {}
 
@@ -324,9 +328,12 @@ class Outbox:
 
     async def _mails(self, due: Sequence[Delivery]) -> list[_Tried]:
         def send(each: Delivery) -> str | None:
+            message = OfferMessage(**json.loads(each.body))
             try:
-                return send_mail(self.settings.mail, Mail(**json.loads(each.body)))
-            except (OSError, ValueError, smtplib.SMTPException) as error:
+                if message.by == "email":
+                    return send_mail(self.settings.mail, message)
+                return SENDERS[message.by](message, self.post)
+            except Exception as error:  # its text may hold an address or a key
                 return type(error).__name__
 
         return [_Tried(each, await asyncio.to_thread(send, each)) for each in due]
@@ -364,9 +371,31 @@ class Outbox:
     def _take(self, db: Connection, lane: Lane) -> list[Delivery]:
         now_ms, target = self.clock.now_ms(), {"target": lane.target} if lane.target else {}
         due = [Delivery(*row) for row in TAKE[lane.channel].rows(db, now_ms=now_ms, **target)]
+        if lane.channel == "email":
+            due = self._now(db, due, now_ms)
         if due:
             TAKEN.run(db, ids=members(each.delivery_id for each in due), again_ms=now_ms + 10 * MINUTE_MS)
         return due
+
+    def _now(self, db: Connection, due: Sequence[Delivery], now_ms: int) -> list[Delivery]:
+        """Messages that may go now: the rest waits for the end of the quiet hours, or ends without consent."""
+        policies = {name: each.policy.quiet for name, each in Campaign.all(db).items()}
+        unwanted = {row[0] for row in UNWANTED.rows(db, ids=members(each.target for each in due))}
+        found = []
+        for each in due:
+            message = OfferMessage(**json.loads(each.body))
+            quiet = policies.get(message.campaign_id)
+            hour = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(message.zone)).hour
+            row: dict[str, str | int] = {}
+            if each.target in unwanted:
+                row = {"status": "failed", "error": "consent_missing", "body": "{}"}
+            elif quiet and message.channel in quiet.channels and quiet.quiet(hour):
+                row = {"next_ms": next_at(quiet.end, now_ms, message.zone)}
+            if row:
+                db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == each.delivery_id).values(**row))
+            else:
+                found.append(each)
+        return found
 
     def _note(self, db: Connection, turn: _Turn) -> None:
         arrived = [each.delivery.delivery_id for each in turn.results if each.error is None]
@@ -418,22 +447,3 @@ async def _sent(
                 return _Tried(due, None if 200 <= reply.status < 300 else f"status {reply.status}")
     except Exception as error:
         return _Tried(due, type(error).__name__)
-
-
-def send_mail(settings: MailSettings | None, mail: Mail) -> str | None:
-    """Send one e-mail; None if the server took it, else why not."""
-    if settings is None:
-        return "no SMTP server is configured"
-    message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = settings.sender, mail.to, mail.subject
-    if mail.unsubscribe:
-        message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
-    message.set_content(mail.text)
-    kind = smtplib.SMTP_SSL if settings.tls == "tls" else smtplib.SMTP
-    with kind(settings.host, settings.port, timeout=settings.timeout_s) as server:
-        if settings.tls == "starttls":
-            server.starttls()
-        if settings.username:
-            server.login(settings.username, os.environ.get("PROMOLIFT_SMTP_PASSWORD", ""))
-        server.send_message(message)
-    return None

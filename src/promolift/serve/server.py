@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from promolift.config import Config
+from promolift.deliver import fit_hours
 from promolift.deliver.decide import NONE
 from promolift.errors import ConfigError, PromoError
 from promolift.hashing import sha256_of
@@ -25,7 +26,7 @@ from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
 from promolift.serve.things import Campaign
-from promolift.sql import MINUTE_MS
+from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store import Store
 from promolift.store.ledger import Ledger, Locks, is_file
 from promolift.store.ledger_audit import (
@@ -77,7 +78,7 @@ class Server:
         self.redeemer = redeem.Redeemer(self.clock)
         self.carts = cart.Carts(self.decider)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
-        self._noted_ms = 0
+        self._noted_ms = self._hours_ms = 0
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.crowd = events.Throttle()
@@ -89,6 +90,7 @@ class Server:
             "releases": lambda: asyncio.to_thread(lambda: self.decider.tend(self.needed())),
             "keys": lambda: asyncio.to_thread(self.tend_keys),
             "texts": lambda: asyncio.to_thread(self.count_texts),
+            "hours": lambda: asyncio.to_thread(self.learn_hours),
             "expiry": lambda: asyncio.to_thread(self.expire),
             "webhooks": self.outbox.look, "learning": self.scheduler.look,
         }  # fmt: skip
@@ -340,6 +342,16 @@ class Server:
     def count_texts(self, every_s: float = uptake.EVERY_S) -> bool:
         """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
         return self.texts.refresh(self.ledger, self.clock.now_ms(), every_s)
+
+    def learn_hours(self) -> None:
+        """At which hours and on which channels customers answer, once an hour where a campaign asks."""
+        with self.ledger.read() as db:
+            asked = any(each.policy.sending and each.policy.sending.learned for each in Campaign.all(db).values())
+            now_ms, releases = self.clock.now_ms(), self.decider.releases
+            if asked and releases and now_ms - self._hours_ms >= HOUR_MS:
+                self._hours_ms = now_ms
+                zone = next(iter(releases.values())).shop.zone
+                self.decider.hours = fit_hours(uptake.sends(db, zone, now_ms))
 
     def check_clock(self) -> None:
         """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""

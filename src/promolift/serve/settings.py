@@ -25,7 +25,7 @@ Number = Annotated[float, Field(strict=True)]
 
 
 class MailSettings(Settings):
-    """The one native channel: an SMTP server. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
+    """An SMTP server for e-mail. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
 
     host: str = Field(description="Name of the SMTP server.", examples=["smtp.example.com"])
     port: int = Field(default=587, ge=1, le=65535, description="Port of the server.")
@@ -157,6 +157,12 @@ class ServeSettings(Settings):
         description="By what customers of Shopify are known here: as in its export of orders by e-mail, or by id. The "
         "secret of its webhooks is in the variable PROMOLIFT_SHOPIFY_SECRET.",
     )
+    words: Literal["none", "agreed", "all"] = Field(
+        default="agreed",
+        description="Whose `properties.words` of an event are read for complaints and for requests of no more "
+        "messages: those that come with `properties.may_read` true, everybody's, or nobody's. The words "
+        "themselves are not kept.",
+    )
     keep: Keep = Keep()
     mail: MailSettings | None = None
     learn: Learning = Learning()
@@ -220,6 +226,11 @@ class Sending(Settings):
     """
 
     channels: Annotated[tuple[SendChannel, ...], Field(min_length=1, max_length=5)]
+    learned: bool = Field(
+        default=False,
+        description="Whether the usual channel and hour are those at which this customer is likeliest to answer "
+        "within a day, by what was sent and answered before, once there are 100 answers. Else the first that is open.",
+    )
     explore: Number = Field(
         default=0.1,
         ge=0,
@@ -269,6 +280,10 @@ class Live(Settings):
         le=10_080,
         description="Minutes after an order in which there is no offer at all.",
         examples=[60.0],
+    )
+
+    complaint_days: Number = Field(
+        default=1.0, ge=0, le=112, description="Days after a complaint in their own words in which there is no offer."
     )
 
     @property

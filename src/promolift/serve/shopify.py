@@ -22,7 +22,7 @@ Json = Mapping[str, Any]
 ORDER, REFUND, CHECKOUT = ("orders/paid", "orders/create"), "refunds/create", ("checkouts/create", "checkouts/update")
 CUSTOMER = ("customers/create", "customers/update", "customers_email_marketing_consent/update")
 AGREED = {"subscribed": True, "unsubscribed": False}
-DECIMAL = r"^\d{1,12}(\.\d{1,4})?$"
+DECIMAL = r"^\d{1,9}(\.\d{1,4})?$"
 
 
 def signed(secret: str, body: bytes, signature: str) -> bool:

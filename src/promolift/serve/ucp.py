@@ -53,7 +53,7 @@ class UcpTotal(_Open):
     """A line of the receipt; of those that come in, all but what discounts change are kept."""
 
     type: Annotated[str, Field(max_length=100)]
-    amount: Annotated[int, Field(ge=-(10**12), le=10**12)]
+    amount: Annotated[int, Field(ge=-(10**10), le=10**10)]
 
 
 class UcpDiscounts(_Open):
@@ -132,10 +132,14 @@ def discounted(body: UcpCartIn, mine: Wallet, price: PricedCart) -> dict[str, An
         for no in price.refused
     ]
     discounts = cart.discounts.model_dump() | {"applied": applied, "available": available}
-    known = cart.ucp.get("capabilities") or {}
+    known = cart.ucp.get("capabilities")
     version = cart.ucp.get("version", VERSION)
     mine_too = {DISCOUNT: [{"version": version}], AVAILABLE: [{"version": VERSION, "extends": [DISCOUNT]}]}
-    ucp = {"status": "success"} | dict(cart.ucp) | {"version": version, "capabilities": {**known, **mine_too}}
+    ucp = (
+        {"status": "success"}
+        | dict(cart.ucp)
+        | {"version": version, "capabilities": known | mine_too if isinstance(known, dict) else mine_too}
+    )
     lines = [_line(line, price.line_cents[str(at)]) for at, line in enumerate(cart.line_items)]
     found = {"ucp": ucp, "line_items": lines, "discounts": discounts, "totals": _totals(cart, price)}
     return (

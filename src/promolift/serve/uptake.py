@@ -1,4 +1,5 @@
-"""What a ledger says of shown texts in; how often each was shown and taken up, and the choices that follow, out.
+"""What a ledger says of shown texts and of sends in; how often each text was shown and taken up, the choices that
+follow, and when sends were answered, out.
 
 The sums stand in the ledger, with the last event and the last note of the audit log that they count: only what came
 since is read, a part at a time, so that a start asks no more of a ledger that has lived. What took a message up is kept
@@ -12,19 +13,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
 from sqlalchemy import Column, Connection, bindparam, func, insert, select
 
+from promolift.deliver import hour_of_week
 from promolift.message import TextTally, WordChoice
 from promolift.results.messages import TALLIES, read_tallies
-from promolift.serve.events import FILLED
+from promolift.serve.events import FILLED, READ
 from promolift.serve.release import LiveRelease
 from promolift.serve.things import Thing
+from promolift.sql import DAY_MS, HOUR_MS
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_schema import AUDIT, EVENTS, REDEMPTIONS, TAKEN, Members, Query, members
+from promolift.store.ledger_schema import (
+    AUDIT,
+    CUSTOMERS,
+    DECISIONS,
+    EVENTS,
+    REDEMPTIONS,
+    TAKEN,
+    Members,
+    Query,
+    members,
+)
 
 # what people send about an offer that they did not take up
-NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed"})
+NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed", READ})
 EVERY_S = 60.0
+MOST_SENDS = 100_000  # of which hours are learned
 SPAN = 20_000  # events, and notes, that are looked at in one round
 SUMS = "sums"  # the one thing of its kind
 OF_DECISIONS = Query(
@@ -49,6 +64,24 @@ SHOWN = Query(
     .order_by(EVENTS.c.seq)
 )
 TAKE = Query(insert(TAKEN).inline(), then=" on conflict (decision_id) do nothing")
+
+
+def sends(db: Connection, zone: str, now_ms: int) -> pl.DataFrame:
+    """Offers that were sent at a moment of their own, as `deliver.fit_hours` takes them: the last MOST_SENDS of those
+    that had a day to be answered. The clock is the customer's where it is known, else that of `zone`.
+    """
+    answer = (EVENTS.c.decision_id == DECISIONS.c.decision_id) & (EVENTS.c.ts_ms >= DECISIONS.c.send_ms)
+    both = DECISIONS.outerjoin(EVENTS, answer & EVENTS.c.name.not_in(NOT_TAKEN | {FILLED}))
+    both = both.outerjoin(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
+    columns = [DECISIONS.c[name] for name in ("decision_id", "customer_id", "channel", "send_ms")] + [CUSTOMERS.c.zone]
+    found = select(*columns, func.min(EVENTS.c.ts_ms)).select_from(both).group_by(*columns)
+    found = found.where(DECISIONS.c.send_ms < now_ms - DAY_MS, DECISIONS.c.unanswered == 0)
+    rows = [
+        (row[1], row[2], hour_of_week(row[3], row[4] or zone), None if row[5] is None else (row[5] - row[3]) // HOUR_MS)
+        for row in db.execute(found.order_by(columns[0].desc()).limit(MOST_SENDS))
+    ]
+    schema = {"customer_id": pl.String, "channel": pl.String, "hour": pl.Int64, "answered": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 class TextSums(Thing):

@@ -13,6 +13,7 @@ from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict
 from promolift.learn.lift import Metric
 from promolift.learn.sums import Cap, sums_by
 from promolift.results.tables import Profiled
+from promolift.serve.events import READ, complains
 from promolift.serve.learning import KINDS, HeardEvent
 from promolift.serve.learning import outcomes as bought
 from promolift.serve.things import KeptTest
@@ -24,6 +25,7 @@ VALUE, BOUGHT = (
     Metric(name="value_cents", value="value_cents", unit="minor units"),
     Metric(name="bought", value="bought"),
 )
+COMPLAINED = Metric(name="complained", value="complained")  # in their own words, read; the fewer the better
 MANY = 10_000  # decisions that are read beside the requests, in another process
 LOOKS = 14  # moments of a test at which its interval is drawn
 
@@ -69,9 +71,12 @@ class ExperimentRows(NamedTuple):
     money: pl.DataFrame
     source: str
     caps: dict[str, Cap]
+    complaints: pl.DataFrame  # customer_id, ts_ms
 
     def rows(self, until_ms: int) -> pl.DataFrame:
-        """customer_id, arm, value_cents, bought as they stood at a moment; nothing heard is a value of 0."""
+        """customer_id, arm, value_cents, bought as they stood at a moment, and complained where anybody did; nothing
+        heard is a value of 0.
+        """
         people = self.people.filter(pl.col("since_ms") <= until_ms)
         sums = (
             self.money.filter(pl.col("ts_ms") <= until_ms)
@@ -79,7 +84,12 @@ class ExperimentRows(NamedTuple):
             .agg(value_cents=pl.col("cents").sum())
         )
         rows = people.join(sums, on="customer_id", how="left").with_columns(pl.col("value_cents").fill_null(0.0))
-        return rows.with_columns(bought=(pl.col("value_cents") > 0).cast(pl.Float64))
+        rows = rows.with_columns(bought=(pl.col("value_cents") > 0).cast(pl.Float64))
+        if self.complaints.is_empty():
+            return rows
+        said = self.complaints.filter(pl.col("ts_ms") <= until_ms).join(people, on="customer_id")
+        who = said.filter(pl.col("ts_ms") >= pl.col("since_ms"))["customer_id"].unique().implode()
+        return rows.with_columns(complained=pl.col("customer_id").is_in(who).cast(pl.Float64))
 
 
 def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
@@ -92,12 +102,16 @@ def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
     arms = select(DECISIONS.c.customer_id, DECISIONS.c.variant, func.min(DECISIONS.c.ts_ms)).where(*mine)
     arms = arms.group_by(DECISIONS.c.customer_id, DECISIONS.c.variant)
     people = _frame(db.execute(arms), customer_id=pl.String, arm=pl.String, since_ms=pl.Int64)
+    words = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.name == READ)
+    words = words.where(EVENTS.c.customer_id.in_(select(DECISIONS.c.customer_id).where(*mine)))
+    angry = (row[:2] for row in db.execute(words) if complains(row[2]))
+    complaints = _frame(angry, customer_id=pl.String, ts_ms=pl.Int64)
     said = select(DECISIONS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.value_cents)
     said = said.select_from(EVENTS.join(DECISIONS, EVENTS.c.decision_id == DECISIONS.c.decision_id))
     said = said.where(*mine, EVENTS.c.value_cents.is_not(None))
     money = _frame(db.execute(said), customer_id=pl.String, ts_ms=pl.Int64, cents=pl.Float64)
     if money.height:
-        return ExperimentRows(people, money, "feedback", {})
+        return ExperimentRows(people, money, "feedback", {}, complaints)
     who = select(DECISIONS.c.customer_id).where(*mine)
     orders = select(*(EVENTS.c[name] for name in HeardEvent._fields))
     orders = orders.where(EVENTS.c.customer_id.in_(who), EVENTS.c.name.in_(KINDS))
@@ -109,7 +123,7 @@ def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
     sums = money.group_by("customer_id").agg(pl.col("cents").sum())["cents"]
     high = sums.quantile(0.99) if money.height else None
     caps = {} if high is None else {"value_cents": Cap("99th percentile of all arms together", high=high)}
-    return ExperimentRows(people, money, "orders", caps)
+    return ExperimentRows(people, money, "orders", caps, complaints)
 
 
 def many(db: Connection, tested: KeptTest) -> bool:
@@ -163,8 +177,8 @@ def winner(primary: list[Verdict], control: str) -> str | None:
 
 
 def broken(rest: list[Verdict]) -> bool:
-    """Whether a guardrail is: the outcome beside the primary one is shown to be lower."""
-    return any(v.segment == WHOLE and v.answer == "lower" for v in rest)
+    """Whether a guardrail is: the outcome beside the primary one is shown to be lower, or complaints to be more."""
+    return any(v.segment == WHOLE and v.answer == ("higher" if v.metric == COMPLAINED.name else "lower") for v in rest)
 
 
 def judged_by(design: Design) -> Design:
@@ -174,13 +188,14 @@ def judged_by(design: Design) -> Design:
 
 
 def analysed(rows: pl.DataFrame, design: Design, caps: dict[str, Cap], groups: pl.DataFrame | None = None) -> Analysis:
-    """Both outcomes; the one that is not primary is a guardrail."""
-    columns = ["value_cents", "bought"]
+    """All outcomes; those that are not primary are guardrails."""
+    metrics = [metric for metric in (VALUE, BOUGHT, COMPLAINED) if metric.name in rows.columns]
+    columns = [metric.name for metric in metrics]
     segments = None
     if groups is not None:
         known = rows.join(groups, on="customer_id", how="inner")
         segments = sums_by(known, columns, ("arm", "segment"), caps) if known.height else None
-    return analyse(sums_by(rows, columns, caps=caps), [VALUE, BOUGHT], design, segments)
+    return analyse(sums_by(rows, columns, caps=caps), metrics, design, segments)
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:

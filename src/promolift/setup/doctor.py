@@ -22,6 +22,7 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "agents": ("agents may ask, by the Model Context Protocol", 15),
     "cloud": ("work folders in object storage", 16),
     "privacy": ("a private encoder: counts what its steps tell; with torch, which it needs", 660),
+    "speech": ("recordings to text in this process, with the weights of Whisper base", 490),
     "cluster": ("many machines, by Ray", 250),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
@@ -76,9 +77,18 @@ def wanted_by(config: Config) -> dict[str, str]:
     """The extras that a shop's settings ask for, each with the key that does."""
     asked = {
         "deep": ("encoder.depth", config.encoder.depth > 0),
-        "llm": ("message.writer", config.message.writer in ("local", "remote")),
+        "llm": (
+            "message.writer",
+            config.message.writer in ("local", "remote") or config.words.reader in ("local", "remote"),
+        ),
         "privacy": ("privacy.epsilon", config.privacy.epsilon is not None and config.encoder.depth > 0),
         "warehouse": ("warehouse.driver", any(file.query for file in config.data.files.values())),
+        "speech": (
+            "data.words",
+            config.data.words is not None
+            and config.data.words.mapping.has("audio")
+            and config.speech.recogniser != "replay",
+        ),
         "cluster": ("engine.kind", config.engine.kind == "ray"),
         "demo": ("data.source", config.data.source == "complete-journey"),
     }

@@ -64,6 +64,12 @@ source = "files"
 """
 
 
+WORDS = """
+[words]
+unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, so none are. If all did, say true
+"""
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
@@ -254,6 +260,10 @@ def guess_all(
             if inside is not None:
                 parts.append(Part(name, inside.mapping, logs[0].path, logs[0], inside=True, roles=inside.roles))
                 taken |= {source for role in inside.mapping.columns for source in inside.mapping.sources(role)}
+    if "words" not in files:
+        own = [Part("words", said.mapping, log.path, log, inside=True, roles=said.roles)
+               for log in logs if (said := spoken(log.table.sample(), events))]  # fmt: skip
+        parts += own[:1]
     if "promotions" not in files and (sent := coupons(samples["events"], events)):
         parts.append(Part("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
     return parts
@@ -268,6 +278,15 @@ def coupons(sample: pl.DataFrame, events: data.Mapping) -> data.MappingGuess | N
     start = " ".join(found.mapping.sources("start"))
     sent = re.search(r"receiv|issue|sent|领|发放", start.lower()) and found.mapping.has("redeemed_at")
     return found if sent else None
+
+
+def spoken(sample: pl.DataFrame, events: data.Mapping) -> data.MappingGuess | None:
+    """What a log says in customers' own words, or None: then no column of it holds any."""
+    try:
+        who = {role: events.sources(role)[0] for role in ("customer_id",) if events.sources(role)}
+        return data.explained_mapping("words", sample, events.zone, events.currency, (), who, {})
+    except (ConfigError, InputError):
+        return None
 
 
 def catalogue(
@@ -360,7 +379,9 @@ def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets 
     )
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
     menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
-    return head + "".join(_section(part, config.resolve().parent) for part in parts) + menu
+    said = next((part.mapping for part in parts if part.name == "words"), None)
+    ask = WORDS if said and not said.has("consent") else ""
+    return head + "".join(_section(part, config.resolve().parent) for part in parts) + ask + menu
 
 
 def _section(part: Part, folder: Path) -> str:
@@ -372,7 +393,7 @@ def _section(part: Part, folder: Path) -> str:
         f"[[{name}]]" if many else f"[{name}]",
         f"path = {_quoted(os.path.relpath(part.path.resolve(), folder))}",
     ]
-    if part.inside and part.name != "promotions":
+    if part.inside and part.name not in ("promotions", "words"):
         lines.append('per = "last"             # these columns stand in the events file')
     if part.log and part.log.header:
         header = json.dumps(list(part.log.header), ensure_ascii=False)

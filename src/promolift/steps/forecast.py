@@ -7,7 +7,8 @@ the customers table, so whoever is erased there leaves them. torch is loaded her
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from time import time_ns
@@ -158,7 +159,8 @@ def enough(h: "Histories", start: float) -> None:
 def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder of these histories and settings: kept from an earlier run, or trained, going on from a checkpoint."""
     from promolift.profile.encoder_forecast import LearnedEncoder
-    from promolift.profile.encoder_train import Hooks, fit_encoder
+    from promolift.profile.encoder_train import Hooks, fit_encoder, here
+    from promolift.steps.forecast_parts import by_workers
 
     store, settings = job.store, settings_of(job)
     mark = digest(h, settings.model_dump_json() + repr(day)).encode()
@@ -168,18 +170,20 @@ def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
         return LearnedEncoder.from_files(kept)
     part = store.load_files(UNFINISHED)
     resume = part.get("state") if part.get("made_from") == mark else None
-    hooks = Hooks(
-        progress=on_epoch(job),
-        checkpoint=lambda state: store.save_files(UNFINISHED, {"made_from": mark, "state": state}),
-        resume=resume,
-    )
-    try:
-        model = fit_encoder(h, day, settings, hooks)
-    except InputError:  # a checkpoint of another version
-        store.remove_files(UNFINISHED)
-        if resume is None:
-            raise
-        model = fit_encoder(h, day, settings, Hooks(hooks.progress, hooks.checkpoint))
+    with store.scratch() as scratch:
+        hooks = Hooks(
+            progress=on_epoch(job),
+            checkpoint=lambda state: store.save_files(UNFINISHED, {"made_from": mark, "state": state}),
+            resume=resume,
+            work=partial(by_workers, job.engine, scratch) if job.engine else here,
+        )
+        try:
+            model = fit_encoder(h, day, settings, hooks)
+        except InputError:  # a checkpoint of another version
+            store.remove_files(UNFINISHED)
+            if resume is None:
+                raise
+            model = fit_encoder(h, day, settings, replace(hooks, resume=None))
     store.save_files(MODEL, {**model.to_files(), "made_from": mark})
     store.remove_files(UNFINISHED)
     return model

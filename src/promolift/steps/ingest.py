@@ -9,6 +9,7 @@ from time import time
 from typing import NamedTuple
 
 import polars as pl
+from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
 from promolift.config import RawFile
@@ -21,7 +22,7 @@ from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.sql import DAY_MS, ident, literal
-from promolift.steps import senses
+from promolift.steps import senses, words
 from promolift.store import Store, shards_for
 from promolift.store.local import TableDraft
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
@@ -33,6 +34,7 @@ CLEANERS = {
     "redemptions": data.clean_redemptions,
     "coupons": data.clean_coupons,
     "shelf": data.clean_shelf,
+    "words": data.clean_words,
 }
 ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
 UNSAID = 0.001  # of the rows: fewer equal ones are not spoken of
@@ -40,7 +42,9 @@ SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
 MATTERS_EN = {matter: said.en for matter, said in MATTER_WORDS.items()}
 ALLOW = "privacy.sensitive_allowed takes it in"
 OLD = "older than it may be kept"  # by privacy.*.keep_days
-UNTIL = {"exposures": "end_ms", "redemptions": "ts_ms"}  # the moment from which the days of a table's rows count
+UNASKED = "their customers did not agree to have them read"  # by words.unasked
+UNTIL = {"exposures": "end_ms", "redemptions": "ts_ms", "words": "ts_ms"}  # from when the days of a table's rows count
+PART = {"words": "words", "transcripts": "words"}  # of [privacy], for tables that are not of promotions
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,14 @@ def run(job: Job) -> None:
             if source is None:
                 continue
             job.tell("ingest", 0.05 * done, name)
+            if name == "words":
+                all_rows = source.table.rows
+                admitted = words.admitted(job, all_rows, source.mapping)
+                source = replace(source, table=replace(source.table, rows=admitted))
             counts.append(clean_table(job, name, source, cleaner(source.table.rows, source.mapping, rules), aside))
+            if name == "words":
+                left = size_of(all_rows) - size_of(admitted)
+                counts[-1] += words.counted(job) + data.Counts(name, left, rejected={UNASKED: left} if left else {})
         for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
             if not store.has(name):
                 store.save(name, table.empty())
@@ -77,6 +88,11 @@ def run(job: Job) -> None:
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
     keep_recent_customers(job)
+    if stopped := words.refused(job):
+        aside.private.append(
+            f"{stopped:,} of the customers asked in their own words for no more messages: they count as having refused "
+            "offers; let a person look (table words, stop_prob)"
+        )
     for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
         counts[0] += data.Counts("events", first=data.first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
@@ -207,12 +223,23 @@ def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, aside: 
             rows = rows.project(", ".join([*own, *more]))
             aside.private += [f"customers: column {each} is left out, as it tells of {MATTERS_EN[matter]} "
                               f"({ALLOW})" for each, matter in private.items()]  # fmt: skip
-        if name in UNTIL and (since := kept_since(job.config.privacy.promotions)) is not None:
-            old = rows.filter(f"{UNTIL[name]} < {since}").aggregate("count(*)").fetchall()[0][0]
+        if name in UNTIL and (since := kept_since(kept_by(job, name))) is not None:
+            old = size_of(rows.filter(f"{UNTIL[name]} < {since}"))
             rows, counts = rows.filter(f"{UNTIL[name]} >= {since}"), without(counts, old)
-        store.save(name, rows)
+        store.save(name, words.read_words(job, rows) if name == "words" else rows)
         aside.keep(judged, source.table.source)
         return aside.unreadable(counts, source)
+
+
+def size_of(rows: Relation) -> int:
+    """How many rows a relation has."""
+    return int(rows.aggregate("count(*)").fetchall()[0][0])
+
+
+def kept_by(job: Job, name: str) -> Processing:
+    """What [privacy] says of the rows of a table of UNTIL."""
+    found: Processing = getattr(job.config.privacy, PART.get(name, "promotions"))
+    return found
 
 
 def kept_since(source: Processing) -> int | None:
@@ -243,16 +270,18 @@ def keep_recent_customers(job: Job) -> int:
 def purge(job: Job) -> dict[str, int]:
     """Delete what is by now older than [privacy] keeps it; how many rows of each table went."""
     privacy, store, gone = job.config.privacy, job.store, dict[str, int]()
-    since = {"events": kept_since(privacy.events)} | dict.fromkeys(UNTIL, kept_since(privacy.promotions))
+    since = {"events": kept_since(privacy.events)} | {
+        name: kept_since(kept_by(job, name)) for name in (*UNTIL, "transcripts")
+    }
     for name, moment in since.items():
         if moment is not None:
-            column = UNTIL.get(name, "ts_ms")
+            column = "made_ms" if name == "transcripts" else UNTIL.get(name, "ts_ms")
             gone |= store.delete(column, pl.col(column) < moment, name)
     if went := keep_recent_customers(job):
         gone["customers"] = went
     days, last = privacy.rejected_days, job.clean.rejected
     if days is not None and last is not None and store.age_days("rejected") > days:
-        gone["rejected"] = int(last.aggregate("count(*)").fetchall()[0][0])
+        gone["rejected"] = size_of(last)
         store.remove("rejected")
     return gone
 

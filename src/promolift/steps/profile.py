@@ -31,6 +31,9 @@ order by all
 """
 
 
+OWN = 0.5  # of what is expected under privacy.epsilon: a customer's own spend is theirs, and has no noise
+
+
 def run(job: Job) -> None:
     """Profile all customers known at each moment: three passes for what customers share, one to write."""
     store, settings = job.store, profile_settings(job)
@@ -140,7 +143,8 @@ def write_affinities(
 
 def profile_settings(job: Job) -> profile.ProfileSettings:
     """The room's settings with the shop's zone and the plan's window."""
-    return profile.ProfileSettings(zone=job.config.shop.zone, window_days=job.config.plan.window_days)
+    own = OWN if job.config.privacy.epsilon is not None else 0.0
+    return profile.ProfileSettings(zone=job.config.shop.zone, window_days=job.config.plan.window_days, own_share=own)
 
 
 def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | None = None) -> profile.Shard:
@@ -149,8 +153,9 @@ def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | N
     if shard == MADE_UP:
         return replace(as_shard(job), kept={} if kept is None else kept)
     return profile.Shard(
-        clean.events(shard), clean.products, clean.exposures, clean.redemptions, {} if kept is None else kept
-    )
+        clean.events(shard), clean.products, clean.exposures, clean.redemptions,
+        {} if kept is None else kept, said=clean.words,
+    )  # fmt: skip
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:

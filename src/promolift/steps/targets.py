@@ -195,8 +195,8 @@ def _viewed(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFr
 
 
 def list_people(job: Job, asof_ms: int, among: Among, segments: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online; where the shop has
-    segments also these, of which `segments` gives everybody's.
+    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, complaint_recency_days and
+    online; where the shop has segments also these, of which `segments` gives everybody's.
     """
     window, past = job.config.plan.window_days, 16 * 7
     known = job.profiled.profiles(asof_ms, among)
@@ -207,6 +207,7 @@ def list_people(job: Job, asof_ms: int, among: Among, segments: Callable[[], pl.
         (pl.col("orders_16w") * window / seen_days.clip(lower_bound=float(window))).alias("orders_expected"),
         "basket_mean_cents",
         "basket_sd_cents",
+        "complaint_recency_days",
         pl.col("top_channel").str.to_lowercase().is_in(list(ONLINE)).fill_null(False).alias("online"),
     )
     if not job.config.segment:

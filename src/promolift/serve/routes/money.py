@@ -1,6 +1,7 @@
 """Feedback, messages, redemptions as they stand, and what a decision was made of."""
 
 import json
+from collections.abc import Mapping
 from secrets import token_hex
 from typing import Any
 
@@ -15,6 +16,7 @@ from promolift.serve.models import DecisionIn, FeedbackIn, Id, MailIn
 from promolift.serve.problems import ApiError
 from promolift.serve.redeem import decision
 from promolift.serve.routes import Asked, Call, Keyed
+from promolift.serve.senders import OfferMessage, missing
 from promolift.serve.things import Campaign
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_money import REDEMPTION as REDEMPTION_ROW
@@ -45,10 +47,14 @@ def feedback(asked: Keyed, body: FeedbackIn) -> Response:
 
 @router.post("/v1/messages", status_code=202, tags=["decisions"])
 def message(asked: Keyed, body: MailIn) -> Response:
-    """Send a decided offer by e-mail; consent is looked at again, and the address is forgotten once it is out."""
+    """Send a decided offer in words, by e-mail or a service. Consent is looked at now and again when it goes, which is
+    after the quiet hours of its channel; address and words are forgotten once it is out.
+    """
     server = asked.server
-    if server.settings.mail is None:
+    if body.by == "email" and server.settings.mail is None:
         raise ApiError(422, "mail_off", "no SMTP server is configured; set mail in the server's settings")
+    if lacks := missing(body.by):
+        raise ApiError(422, "sender_off", f"{body.by}: {', '.join(lacks)}: not in the server's environment")
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = decision(db, body.decision_id)
@@ -61,20 +67,28 @@ def message(asked: Keyed, body: MailIn) -> Response:
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
-        mail = mail_of(release.shop.name, text, made["code"], body)
-        return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], mail._asdict(), now_ms)})
+        zone = (said["zone"] if said else None) or release.shop.zone
+        sent = message_of(release.shop.name, text, made, body)._replace(zone=zone)
+        return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], sent._asdict(), now_ms)})
 
     return asked.changed(do, body)
 
 
-def mail_of(shop: str, text: dict[str, Any], code: str | None, body: MailIn) -> outbox.Mail:
-    """The e-mail: the gated words, the code, and what the law asks for: who sends it, from where, how to stop it."""
-    zh = text["language"] == "zh"
-    needed = code and text["offer"]["activation"] == "code"
-    lines = [text["message"], f"{'优惠码' if zh else 'Your code'}: {code}" if needed else "", ""]
+def message_of(shop: str, text: dict[str, Any], made: Mapping[str, Any], body: MailIn) -> OfferMessage:
+    """The gated words and the code; in an e-mail also what the law asks for: who sends it, whence, how to stop it."""
+    zh, code = text["language"] == "zh", made["code"]
+    needed = code if code and text["offer"]["activation"] == "code" else ""
+    title = text.get("title") or ("您的优惠" if zh else "an offer for you")
+    whole = OfferMessage(
+        body.to, title, text["message"], body.unsubscribe_url, body.by,
+        body.channel or ("email" if body.by == "email" else "push"), "UTC", made["campaign_id"], made["customer_id"],
+        made["decision_id"], made["offer_id"], needed, str(text["offer"]["expires"]), text["language"],
+    )  # fmt: skip
+    if body.by != "email":
+        return whole
+    lines = [text["message"], f"{'优惠码' if zh else 'Your code'}: {needed}" if needed else "", ""]
     lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
-    subject = f"{shop}: {text.get('title') or ('您的优惠' if zh else 'an offer for you')}"
-    return outbox.Mail(body.to, subject, "\n".join(lines), body.unsubscribe_url)
+    return whole._replace(subject=f"{shop}: {title}", text="\n".join(lines))
 
 
 @router.post("/v1/decisions:dry", tags=["decisions"])

@@ -1,0 +1,233 @@
+"""Messages out by an SMTP server and by services whose answers are replayed; consent and quiet hours hold."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, free_port, released, serving
+from sqlalchemy import select, update
+from test_serve_outbox import by_hand, send_all
+
+from promolift.config import Config
+from promolift.serve.senders import OfferMessage, ServiceAnswer, braze, klaviyo, wechat
+from promolift.sql import HOUR_MS
+from promolift.store.ledger_schema import OUTBOX
+
+SECRETS = {
+    "PROMOLIFT_BRAZE_URL": "https://rest.fra-01.braze.eu/", "PROMOLIFT_BRAZE_KEY": "braze-hush",
+    "PROMOLIFT_BRAZE_CAMPAIGN": "c-1", "PROMOLIFT_KLAVIYO_KEY": "pk_hush", "PROMOLIFT_WECHAT_APPID": "wx1",
+    "PROMOLIFT_WECHAT_SECRET": "wx-hush", "PROMOLIFT_WECHAT_TEMPLATE": "t-1",
+}  # fmt: skip
+MESSAGE = OfferMessage(
+    "openid-1", "八折", "茶叶八折", by="wechat", customer_id="u01", decision_id="dec_1", offer_id="off_1",
+    code="K7QM-W3XP-9D2H", expires="2026-01-31T23:59:59+08:00", language="zh",
+)  # fmt: skip
+
+
+class Replay:
+    """Answers as the services document them, one after the other; what was asked is kept."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers, self.asked = list(answers), []
+
+    def __call__(self, url: str, headers: Any, body: Any) -> ServiceAnswer:
+        self.asked.append((url, dict(headers), json.loads(json.dumps(body))))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return ServiceAnswer(*answer)
+
+
+@pytest.fixture(autouse=True)
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(wechat, "_tokens", {})
+
+
+def test_braze_gets_an_api_triggered_campaign() -> None:
+    replay = Replay((201, {"dispatch_id": "d", "message": "success"}), (400, {"message": "invalid"}))
+    assert braze.send(MESSAGE, replay) is None
+    url, headers, body = replay.asked[0]
+    assert (url, headers["authorization"]) == (
+        "https://rest.fra-01.braze.eu/campaigns/trigger/send",
+        "Bearer braze-hush",
+    )
+    (recipient,) = body["recipients"]
+    assert (body["campaign_id"], recipient["external_user_id"]) == ("c-1", "u01")
+    assert recipient["trigger_properties"]["message"] == "茶叶八折"
+    assert braze.send(MESSAGE, replay) == "braze: status 400"
+
+
+def test_klaviyo_gets_an_event_of_a_profile() -> None:
+    replay = Replay((202, None), (401, {"errors": []}))
+    assert klaviyo.send(MESSAGE._replace(to="ann@example.com"), replay) is None
+    url, headers, body = replay.asked[0]
+    assert (url, headers["authorization"]) == ("https://a.klaviyo.com/api/events", "Klaviyo-API-Key pk_hush")
+    assert headers["revision"] == "2024-10-15"
+    said = body["data"]["attributes"]
+    assert said["metric"]["data"]["attributes"]["name"] == "Promolift Offer"
+    assert said["profile"]["data"]["attributes"] == {"external_id": "u01", "email": "ann@example.com"}
+    assert (said["unique_id"], said["properties"]["code"]) == ("dec_1", "K7QM-W3XP-9D2H")
+    assert klaviyo.send(MESSAGE, replay) == "klaviyo: status 401"
+
+
+def test_wechat_gets_a_template_message_by_one_token_until_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ok, token = (200, {"errcode": 0, "errmsg": "ok", "msgid": 1}), {"access_token": "T1", "expires_in": 7200}
+    replay = Replay((200, token), ok, ok, (200, {"errcode": 40001}), (200, token | {"access_token": "T2"}), ok)
+    for _ in range(3):
+        assert wechat.send(MESSAGE, replay) is None
+    assert [url.rpartition("/")[2].partition("=")[2] for url, *_ in replay.asked] == ["", "T1", "T1", "T1", "", "T2"]
+    body = replay.asked[1][2]
+    assert (body["touser"], body["template_id"], body["client_msg_id"]) == ("openid-1", "t-1", "dec_1")
+    assert {name: field["value"] for name, field in body["data"].items()} == {
+        "thing1": "八折", "thing2": "茶叶八折", "character_string3": "K7QM-W3XP-9D2H", "time4": "2026年1月31日"
+    }  # fmt: skip
+    assert (
+        wechat.send(MESSAGE, Replay((200, {"errcode": 43004}))) == "wechat: errcode 43004"
+    )  # does not follow the account
+    long = MESSAGE._replace(text="茶" * 21)
+    assert wechat.send(long, Replay()) == "wechat: message has 21 characters, thing2 of the template holds 20"
+    monkeypatch.setenv("PROMOLIFT_WECHAT_FIELDS", "keyword1=message")
+    free = Replay(ok)
+    assert wechat.send(long, free) is None
+    assert free.asked[0][2]["data"] == {"keyword1": {"value": "茶" * 21}}
+    monkeypatch.setattr(wechat, "_tokens", {})
+    assert wechat.send(MESSAGE, Replay((200, {"errcode": 40013}))) == "wechat: no access token for this app"
+
+
+@pytest.fixture
+def api(shop: tuple[Path, Config], folder: Path) -> Iterator[Api]:
+    with serving(folder, shop[1]) as opened:
+        released(opened)
+        by_hand(opened)
+        yield opened
+
+
+def given(api: Api) -> Any:
+    return next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+
+
+def states(api: Api) -> list[Any]:
+    with api.server.ledger.read() as db:
+        return [tuple(row) for row in db.execute(select(OUTBOX.c.status, OUTBOX.c.error, OUTBOX.c.body))]
+
+
+def due_now(api: Api) -> None:
+    """What waits to be tried again need not wait any longer."""
+    due = update(OUTBOX).where(OUTBOX.c.status == "waiting").values(next_ms=0)
+    api.server.ledger.write(lambda db, some: [db.execute(due) and None for _ in some])
+
+
+def send(api: Api, made: Any, by: str = "braze", status: int = 202, **more: Any) -> Any:
+    return api("POST", "/v1/messages", {"decision_id": made["decision_id"], "by": by} | more, status)
+
+
+def test_a_service_gets_the_words_of_the_decision_and_nothing_is_kept_of_them(api: Api) -> None:
+    made = given(api)
+    api.server.outbox.post = replay = Replay(httpx.ConnectError("braze-hush"), (201, {}))
+    send(api, made)
+    send_all(api)
+    assert [state[:2] for state in states(api)] == [("waiting", "ConnectError")]  # its text may hold a key
+    due_now(api)
+    send_all(api)
+    (recipient,) = replay.asked[1][2]["recipients"]
+    assert recipient["external_user_id"] == made["customer_id"]
+    assert recipient["trigger_properties"]["message"] == made["message"]
+    assert recipient["trigger_properties"]["decision_id"] == made["decision_id"]
+    assert [(state[0], state[2]) for state in states(api)] == [("sent", "{}")]
+
+
+def test_what_is_not_set_up_or_lacks_an_address_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = given(api)
+    assert send(api, made, "wechat", 422)["errors"][0]["pointer"] == "/to"
+    assert [each["pointer"] for each in send(api, made, "email", 422)["errors"]] == [
+        "/to", "/unsubscribe_url", "/postal_address"
+    ]  # fmt: skip
+    monkeypatch.delenv("PROMOLIFT_KLAVIYO_KEY")
+    refused = send(api, made, "klaviyo", 422)
+    assert (refused["code"], "PROMOLIFT_KLAVIYO_KEY" in refused["detail"]) == ("sender_off", True)
+
+
+def test_a_message_waits_for_the_end_of_the_quiet_hours(api: Api) -> None:
+    made, clock = given(api), api.server.clock
+    quiet = {"start": 0, "end": 0, "channels": ["push"]}
+    hour = clock.now_ms() // HOUR_MS % 24  # the shop's clock is UTC
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"quiet": quiet | {"start": hour, "end": (hour + 2) % 24}}})
+    api.server.outbox.post = replay = Replay((202, None), (201, {}))
+    send(api, made)
+    send(api, made, "klaviyo", channel="email")  # another channel: its hours are not quiet
+    send_all(api)
+    assert [url for url, *_ in replay.asked] == [klaviyo.URL]
+    with api.server.ledger.read() as db:
+        waits = db.execute(select(OUTBOX.c.next_ms, OUTBOX.c.attempts).where(OUTBOX.c.status == "waiting")).one()
+    assert (waits.next_ms // HOUR_MS % 24, waits.next_ms % HOUR_MS, waits.attempts) == ((hour + 2) % 24, 0, 0)
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"quiet": None}})
+    due_now(api)
+    send_all(api)
+    assert len(replay.asked) == 2
+
+
+def test_who_takes_back_their_consent_meanwhile_gets_nothing(api: Api) -> None:
+    made = given(api)
+    api.server.outbox.post = replay = Replay()
+    send(api, made)
+    no = {"userId": made["customer_id"], "traits": {"consent": False}, "messageId": "no"}
+    api("POST", "/v1/identify", no, 202)
+    send_all(api)
+    assert replay.asked == []
+    assert states(api) == [("failed", "consent_missing", "{}")]
+    assert send(api, made, status=422)["code"] == "consent_missing"
+
+
+@pytest.fixture
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[Any]]]:
+    """An SMTP server that wants a login, and keeps what it is sent."""
+    client_found("aiosmtpd")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(CLIENTS)])
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.handlers import Sink
+    from aiosmtpd.smtp import AuthResult
+
+    class Box(Sink):
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+            if not session.authenticated:
+                return "530 log in first"
+            kept.append(envelope)
+            return "250 OK"
+
+    def login(server: Any, session: Any, envelope: Any, mechanism: str, auth: Any) -> Any:
+        return AuthResult(success=(auth.login, auth.password) == (b"offers", b"smtp-hush"))
+
+    kept: list[Any] = []
+    monkeypatch.setenv("PROMOLIFT_SMTP_PASSWORD", "smtp-hush")
+    port = free_port()
+    box = Controller(Box(), "127.0.0.1", port, authenticator=login, auth_require_tls=False)
+    box.start()
+    yield lambda: [port, *kept]
+    box.stop()
+
+
+def test_an_e_mail_goes_through_an_smtp_server_with_login_and_can_be_unsubscribed_by_a_click(
+    shop: tuple[Path, Config], folder: Path, mailbox: Callable[[], list[Any]]
+) -> None:
+    (port,) = mailbox()
+    mail = {"host": "127.0.0.1", "port": port, "sender": "Shop <shop@example.com>", "tls": "none", "username": "offers"}
+    more = {"to": "ann@example.com", "unsubscribe_url": "https://shop.example/stop", "postal_address": "1 Main St"}
+    with serving(folder, shop[1], mail=mail) as api:
+        released(api)
+        by_hand(api)
+        made = given(api)
+        send(api, made, "email", **more)
+        send_all(api)
+        assert [state[0] for state in states(api)] == ["sent"]
+    _, envelope = mailbox()
+    text = envelope.content.decode()
+    assert envelope.rcpt_tos == ["ann@example.com"]
+    assert "List-Unsubscribe: <https://shop.example/stop>" in text
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in text
+    assert "1 Main St" in text

@@ -45,7 +45,8 @@ def say(figure, value, se=None, unit="", n=0, data="Complete Journey", **more):
 
 
 def mean_se(x):
-    return float(np.mean(x)), float(np.std(x) / len(x) ** 0.5)
+    x = np.asarray(x, float)
+    return float(x.mean()), float(x.std() / len(x) ** 0.5)
 
 
 def journey(draw=0):

@@ -138,9 +138,12 @@ def door(quick):
         start = time.process_time()
         with Shop(seen.select(columns), products=catalogue, work=folder) as shop:
             shop.step("ingest", "profile")
-            asof = shop.store.frame("interests")["asof_ms"].max() if shop.store.has("interests") else None
-            told = shop.store.frame("interests").filter((pl.col("asof_ms") == asof) & (pl.col("views") == 0))
+            told = shop.store.frame("interests").filter(pl.col("views") == 0)
+            told = told.filter(pl.col("asof_ms") == told["asof_ms"].max()) if told.height else told
         cpu = time.process_time() - start
+    if told.is_empty():
+        say("new products put forward: none, too few such were bought before", 0, n=0, CPU=cpu)
+        return
     after = log.filter(
         (pl.col("transaction_timestamp") > end) & (pl.col("transaction_timestamp") <= end + pl.duration(days=28))
     )

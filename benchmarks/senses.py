@@ -21,6 +21,7 @@ import argparse
 import json
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,8 @@ def say(figure, value, se=None, unit="", n=0, data="Complete Journey", **more):
 
 
 def mean_se(x):
-    return float(np.mean(x)), float(np.std(x) / len(x) ** 0.5)
+    x = np.asarray(x, float)
+    return float(x.mean()), float(x.std() / len(x) ** 0.5)
 
 
 def journey(draw=0):
@@ -136,9 +138,12 @@ def door(quick):
         start = time.process_time()
         with Shop(seen.select(columns), products=catalogue, work=folder) as shop:
             shop.step("ingest", "profile")
-            asof = shop.store.frame("interests")["asof_ms"].max() if shop.store.has("interests") else None
-            told = shop.store.frame("interests").filter((pl.col("asof_ms") == asof) & (pl.col("views") == 0))
+            told = shop.store.frame("interests").filter(pl.col("views") == 0)
+            told = told.filter(pl.col("asof_ms") == told["asof_ms"].max()) if told.height else told
         cpu = time.process_time() - start
+    if told.is_empty():
+        say("new products put forward: none, too few such were bought before", 0, n=0, CPU=cpu)
+        return
     after = log.filter(
         (pl.col("transaction_timestamp") > end) & (pl.col("transaction_timestamp") <= end + pl.duration(days=28))
     )
@@ -210,16 +215,15 @@ def tell_looks(table, vectors, said):
 
 def timed(data, quick):
     """10,000 products with a picture each."""
-    from PIL import Image, ImageChops
-
+    image, chops = import_module("PIL.Image"), import_module("PIL.ImageChops")
     table, many = pl.read_parquet(data / "products.parquet").sort("id"), 1_000 if quick else 10_000
     with tempfile.TemporaryDirectory() as made:
         folder, rows = Path(made), []
         for n in range(many):
             row = table.row(n % table.height, named=True)
             turn = n // table.height
-            picture = Image.open(data / row["img"]).convert("RGB")
-            picture = ImageChops.offset(picture.rotate(3 * (turn % 5), fillcolor="white"), turn, turn)
+            picture = image.open(data / row["img"]).convert("RGB")
+            picture = chops.offset(picture.rotate(3 * (turn % 5), fillcolor="white"), turn, turn)
             picture.save(folder / f"{n}.jpg", quality=90)
             rows.append({"id": str(n), "name": f"{row['productDisplayName']} {n}", "picture": f"{n}.jpg",
                          "category": row["subCategory"] if n % 10 else None})  # fmt: skip

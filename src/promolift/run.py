@@ -36,7 +36,7 @@ from promolift.words import pick, share
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
 SOURCES = ("events", "customers", "promotions", "words")  # of personal data
-FORM = 6  # of what the steps keep; another number makes all of them run again
+FORM = 7  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": (

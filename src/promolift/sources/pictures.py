@@ -5,6 +5,7 @@ JPEG, PNG, WebP, GIF and what else Pillow reads; CMYK and palettes become RGB, o
 
 import io
 import warnings
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -19,10 +20,9 @@ MOST_BYTES, MOST_PIXELS = 64 * 2**20, 64_000_000
 def reader() -> ModuleType | None:
     """Pillow's Image, or None where it is not installed."""
     try:
-        from PIL import Image
+        return import_module("PIL.Image")
     except ImportError:
         return None
-    return Image
 
 
 def picture_bytes(path: Path) -> bytes:

@@ -27,6 +27,16 @@ def test_the_last_row_of_a_customer_wins_and_unknown_columns_are_kept_as_text():
     assert cleaned.counts().rejected == {"missing customer": 1, "duplicate": 1}
 
 
+def test_consent_is_read_in_many_languages_and_what_nobody_can_read_is_no_yes():
+    how = mapping("customers", {"customer_id": "id", "consent": "Newsletter"})
+    rows = "id,Newsletter\n1,Ja\n2,nein\n3,oui\n4,não\n5,нет\n6,vielleicht\n7,unknown\n8,\n9,opted_in\n"
+    cleaned = data.clean_customers(raw(rows), how, RULES)
+    agreed = dict(CUSTOMERS.check(cleaned.accepted().pl()).select("customer_id", "consent").rows())
+    assert [who for who, said in agreed.items() if said] == ["1", "3", "9"]
+    assert [who for who, said in agreed.items() if said is None] == ["7", "8"]
+    assert cleaned.counts().repaired == {"unread consent": 1}
+
+
 def test_a_household_agrees_only_if_all_of_it_do_and_is_greeted_by_no_name_of_one():
     roles = {"customer_id": "house", "member": "who", "name": "name", "age": "age", "consent": "ok"}
     people = (

@@ -10,8 +10,16 @@ from promolift.sql import DAY_MS, bind, ident, literal
 from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, WORDS
 
 Relation = sql.Relation
-YES = ("true", "t", "yes", "y", "1", "on", "opt-in", "opted in", "granted", "subscribed", "是", "同意")
-NO = ("false", "f", "no", "n", "0", "off", "opt-out", "opted out", "denied", "unsubscribed", "否", "不同意", "拒绝")
+YES = (
+    *("true", "t", "yes", "y", "1", "1.0", "on", "opt-in", "opted in", "opted_in", "granted", "subscribed", "agreed"),
+    *("是", "同意", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "да", "はい", "예", "네"),
+)
+NO = (
+    *("false", "f", "no", "n", "0", "0.0", "off", "opt-out", "opted out", "opted_out", "denied", "unsubscribed"),
+    *("not_subscribed", "not subscribed", "refused", "否", "不同意", "拒绝"),
+    *("nein", "nee", "non", "não", "nao", "nie", "нет", "いいえ", "아니요"),
+)
+NEITHER = ("?", "-", "unknown", "not set", "none", "null", "n/a", "pending", "unbekannt", "inconnu", "未知", "不详")
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
 ENGLISH = "^(en|英).*"
 SAID = Table("words", "Words before they are read.", (), (*WORDS.columns[:3], Column("text", Text, "what was said")))
@@ -27,7 +35,9 @@ def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     consent = f"lower({reader.text('consent')})"
     age = reader.id("age")
     young = f"try_cast({age} as double)"
-    agreed, name = _case(f"{consent} in $yes", True, f"{consent} in $no", False), reader.text("name")
+    unread = bind(f"({consent}) not in $known", known=(*YES, *NO, *NEITHER))
+    agreed = _case(f"{consent} in $yes", True, f"{consent} in $no or {unread}", False)  # what nobody can read is no yes
+    name = reader.text("name")
     if mapping.has("member"):
         house = f"over (partition by {reader.id('customer_id')})"
         alone = f"min({reader.id('member')}) {house} = max({reader.id('member')}) {house}"
@@ -42,6 +52,7 @@ def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
         f"coalesce({young} not between 0 and {rules.max_age}, false) as age_bad",
         f"{_case(f'{language} ~ $chinese', 'zh', f'{language} ~ $english', 'en')} as language",
         f"{agreed} as consent",
+        f"coalesce({unread}, false) as consent_bad",
         *_extra(reader),
     ]
     return _judge(raw, reader, rules, CUSTOMERS, columns, _not_the_last("customer_id"))
@@ -138,8 +149,14 @@ def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
 def permitted(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
     """The rows of customers who agreed to have their words read, and if `unasked` of those who said neither."""
     said = f"lower({Reader.of(raw, mapping, 'words').text('consent')})".replace('"=', '"')
-    return raw.filter(bind(f"case when {said} in $yes then true when {said} in $no then false else {unasked} end",
-                           yes=YES, no=NO))  # fmt: skip
+    return raw.filter(
+        bind(
+            f"case when {said} in $yes then true when {said} is null or {said} in $neither then {unasked} "
+            "else false end",
+            yes=YES,
+            neither=NEITHER,
+        )
+    )
 
 
 def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:

@@ -178,6 +178,31 @@ def test_products_and_customers_may_stand_in_the_events_file():
     )
     people = guess("Customer ID,First Name,Last Name,Gender,opt_in\n1,Ann,Lee,F,yes", "customers")
     assert (people.columns["name"], people.columns["consent"]) == (("First Name", "Last Name"), "opt_in")
+    kunden = guess("Kunde,Vorname,Nachname,Newsletter\nK1,Ann,Lee,ja", "customers")
+    assert (kunden.columns["name"], kunden.columns["consent"]) == (("Vorname", "Nachname"), "Newsletter")
+
+
+def test_a_file_of_reviews_that_say_the_same_again_and_who_may_be_read():
+    said = (
+        "太贵了",
+        "很好喝",
+        "Broken",
+        "Great tea",
+        "到货慢",
+        "不错",
+        "Too late",
+        "还行",
+        "好评",
+        "ok then",
+        "退款",
+        "坏了",
+        "Nice",
+    )
+    rows = "\n".join(f"c{n},2026-05-{n % 28 + 1:02d} 10:00,{said[n % 13]},yes" for n in range(80))
+    found = guess(f"member,at,review,may_read\n{rows}", "words")
+    assert (found.columns["text"], found.columns["consent"]) == ("review", "may_read")
+    with pytest.raises(InputError, match=r"--map words\.text=COLUMN"):
+        guess("member,at,stars\nc1,2026-05-01 10:00,5\nc2,2026-05-02 10:00,4", "words")
 
 
 def test_a_plain_id_is_the_key_of_a_products_or_customers_file():

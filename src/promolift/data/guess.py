@@ -28,6 +28,8 @@ NO_PRICE = re.compile(
     r"cost|einkauf|purchaseprice|buying|tax|ship|fee|freight|discount|balance|refund|成本|进价|税|运费"
 )
 MOST_SHOWN = 20  # columns named in an error
+GIVEN_NAMES = ("first", "firstname", "givenname", "forename", "vorname", "prenom", "primernombre", "imie", "имя")
+FAMILY_NAMES = ("last", "lastname", "surname", "familyname", "nachname", "apellido", "apellidos", "cognome", "nazwisko")
 
 
 def guess_mapping(
@@ -357,12 +359,8 @@ class _Guess(Columns):
 
     def _settle_names(self) -> None:
         if "name" not in self.columns:
-            first = next(
-                (name for name in self.free if compact(name) in ("first", "firstname", "givenname", "forename")), None
-            )
-            last = next(
-                (name for name in self.free if compact(name) in ("last", "lastname", "surname", "familyname")), None
-            )
+            first = next((name for name in self.free if compact(name) in GIVEN_NAMES), None)
+            last = next((name for name in self.free if compact(name) in FAMILY_NAMES), None)
             if first and last:
                 self.columns["name"] = (first, last)
             elif first:
@@ -603,6 +601,12 @@ class _Guess(Columns):
                     f"{self.table}: {what}; it has {shown}. If one of them says it: --map {role}=COLUMN; if another "
                     "file does, give both: --events this.csv+other.csv"
                 )
+        if self.table == "words" and "text" not in self.columns and "audio" not in self.columns:
+            raise InputError(
+                "words: no column looks like what customers wrote, or names recordings; it has "
+                f"{', '.join(self.sample.columns[:MOST_SHOWN])}. If one of them does: --map words.text=COLUMN, or "
+                "--map words.audio=COLUMN"
+            )
 
 
 def _is_nested(sample: pl.DataFrame, name: str) -> bool:

@@ -75,7 +75,17 @@ def lending_words(found: LendingResults, out: Path) -> str:
             f"{everybody}位客户中有{given}位得到推介；预期利润{gain}，占用{budget}中的{bound}（{found.evidence}）",
         )
     ]
-    lines += [f"  {name}: {cash(each.value)} ({ends(each.low, each.high, cash)})" for name, each in found.worth.items()]
+    if found.worth:
+        lines.append(
+            "  "
+            + pick(
+                f"what it would have earned of the {everybody} customers, by what they did afterwards:",
+                f"按这{everybody}位客户后来的实际情况，本可赚得：",
+            )
+        )
+    lines += [
+        f"    {name}: {cash(each.value)} ({ends(each.low, each.high, cash)})" for name, each in found.worth.items()
+    ]
     lines += [f"  {name}: {number(each.value)} ({ends(each.low, each.high, number)}), n = {count(each.n)}"
               for name, each in found.checks.items()]  # fmt: skip
     lines.append(f"  {fair_words(found, cash)}")

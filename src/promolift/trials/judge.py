@@ -115,6 +115,7 @@ def plan(
     spent_NK = net.cost_NK if money_NA is None else net.spent(money_NA)[:, 1:]
     offered = TreatmentChoice.of(model, data.features, net.cost_NK, spent_NK)
     budget = settings.budget if budget is None else budget
+    named = budget is not None
     budget = offered.whole if budget is None else budget
     found = offered.within(budget, settings.seed)
     tell("plan", 0.7, "other budgets")
@@ -134,15 +135,27 @@ def plan(
     frame = frame.insert_column(0, who[rows_M])
     error = Z95 * _error(data, net.before_cost(data.outcomes[settings.money], data.arm_N), rows_M, slot_M)
     total = float(gain.sum())
+    low, high = total - error, total + error
     note = TrialPlanned(
-        budget=budget, gain=total, low=total - error, high=total + error, cost=allocation.cost,
+        budget=budget, gain=total, low=low, high=high, cost=allocation.cost,
         treated=len(rows_M), customers=len(offered.wanted_N), bound=max(allocation.bound, total),
         price=allocation.price,
         level=predicted.level, basis=settings.basis(settings.money),
-        explain=_explained(found, model, data, settings),
+        explain=_all_treated(allocation, total, low, high) if not named and len(rows_M) else
+        _explained(found, model, data, settings),
     )  # fmt: skip
     tell("plan", 1.0, "done")
     return TrialPlan(note, frame, frontier)
+
+
+def _all_treated(found: allocate.Allocation, gain: float, low: float, high: float) -> str:
+    """What is planned where nobody named a budget."""
+    return (
+        f"{found.treated:,} of {found.customers:,} customers are treated: all whom the recommended policy treats, "
+        f"since no budget is named. That costs {found.cost:,.2f} and is expected to gain {gain:,.2f} "
+        f"({low:,.2f} to {high:,.2f}) by the models that chose them; `promolift effect evaluate` says what the "
+        "policy earns on customers whom they did not see."
+    )
 
 
 def _explained(found: WithinBudget, model: EffectModel, data: TrialData, settings: TrialSettings) -> str:

@@ -47,6 +47,13 @@ def test_very_few_rows_give_a_report(rows: str):
     json.dumps(asdict(found))
 
 
+def test_weeks_are_whole_so_that_the_reason_does_not_deny_what_it_asks_for():
+    rows = "".join(f"c{n},2024-0{1 if k else 7}-01,tea,{n}{k},1,2\n" for n in range(300) for k in (0, 1))
+    late = rows.replace("2024-07-01", "2024-06-30")  # 181 days, a day less than 26 weeks
+    (forecast,) = (each for each in report(f"who,at,item,order,n,price\n{late}").abilities if "forecast" in each.name)
+    assert (forecast.level, forecast.reason.split(",")[0]) == ("partly", "25 weeks")
+
+
 def test_views_only_allow_remarketing_and_no_forecast():
     found = report("who,at,item\nann,2024-03-01,tea\nann,2024-03-02,nut\nbob,2024-04-02,nut", VIEWS)
     assert (levels(found)["offers on viewed products"], levels(found)["purchase forecast"]) == ("partly", "no")

@@ -78,13 +78,13 @@ def test_a_floor_closes_what_brings_less_and_none_changes_nothing() -> None:
     assert close_small(rows, 0.0) is rows
 
 
-def told(person: dict[str, Any], habit: dict[str, Any], **row: Any) -> OfferReason:
+def told(person: dict[str, Any], habit: dict[str, Any], crowd: int = 9, **row: Any) -> OfferReason:
     """The reason of one customer among ten, of whom the others are alike."""
     base = {
         "recency_days": 3.0, "cadence_days": 5.0, "price_sensitivity": 0.0, "price_sensitivity_se": 0.1,
         "revenue_52w_cents": 1000,
     }  # fmt: skip
-    others = [{"customer_id": f"o{k}", **base, "revenue_52w_cents": 2000} for k in range(9)]
+    others = [{"customer_id": f"o{k}", **base, "revenue_52w_cents": 2000} for k in range(crowd)]
     profiles = pl.DataFrame([{"customer_id": "a", **base, **person}, *others], strict=False)
     usual = {"bought": True, "orders": 9, "gap_days": 9.0, "due_in_days": 2.0, "deal_share": 0.2}
     affinities = pl.DataFrame([{"customer_id": "a", "target": "tea", **usual, **habit}])
@@ -99,6 +99,11 @@ def test_what_sets_a_customer_apart_decides_the_reason() -> None:
     assert [each.motive for each in motives] == ["away", "deals", "prices", "spend", "habit"]
     assert len({each.text for each in motives}) == len(motives)
     assert set(MOTIVES) >= {each.motive for each in motives}
+
+
+def test_nobody_is_ahead_of_all_customers_of_whom_they_are_one() -> None:
+    assert "answers prices more than 99 % of customers" in told({"price_sensitivity": 2.0}, {}, 400).text
+    assert "spends more than 99 % of customers" in told({"revenue_52w_cents": 9000}, {}, 400).text
 
 
 def test_a_reason_says_what_would_be_bought_anyway_and_what_more() -> None:

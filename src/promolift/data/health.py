@@ -75,7 +75,7 @@ def _profiles(s: Summary) -> Ability:
 
 def _forecast(s: Summary) -> Ability:
     add = "at least 26 weeks of purchases, and 200 customers who ordered twice"
-    text = f"{s.days / 7:.0f} weeks, {s.repeaters:,} customers with two orders or more"
+    text = f"{s.days // 7:.0f} weeks, {s.repeaters:,} customers with two orders or more"
     if not s.bought:
         return Ability("purchase forecast", "no", "no purchases", add)
     good, fair = (s.days >= days and s.repeaters >= least for days, least in ((182, 200), (84, 50)))

@@ -361,7 +361,10 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
         text += kept(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
     if not plan.drawn:
         part = f"{plan.gap:.2%}"
-        text += kept(f" At most {part} of the best possible plan is missing.")
+        if part == "0.00%":
+            text += kept(" No plan within the budget and the limits is expected to add more.")
+        else:
+            text += kept(f" At most {part} of the best possible plan is missing.")
     return text
 
 

@@ -26,6 +26,7 @@ MOTIVES: dict[Motive, str] = {
 }
 # angles of a message that tell an event, which no habit says
 AWAY = 3  # times the usual gap after which a customer is late for all
+MOST_OF_ALL = 0.99  # nobody is ahead of all: they are one of them
 TOP = 0.9  # from this share of the others on, being ahead of them in price sensitivity is
 MOST = 0.8  # from this share of the others on, being ahead of them is worth saying
 OFTEN = 5  # orders from which on a habit is one
@@ -149,13 +150,13 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
         yield OfferReason(kept(f"bought {of} of their {name} on a deal"), "deals")
     ahead, sure = person.get("price_sensitivity_rank"), _sure(person)
     if ahead is not None and sure and ahead >= TOP:
-        yield OfferReason(kept(f"answers prices more than {share(ahead)} of customers"), "prices")
+        yield OfferReason(kept(f"answers prices more than {share(min(ahead, MOST_OF_ALL))} of customers"), "prices")
     best = max(names, key=lambda each: known.responsive.get(each, 0.0), default="")
     if known.responsive.get(best, 0.0) >= MOST:
         yield OfferReason(kept(f"discounts on {names[best]} move sales more than on most categories"), "category")
     spend = person.get("revenue_52w_cents_rank")
     if spend is not None and spend >= MOST:
-        yield OfferReason(kept(f"spends more than {share(spend)} of customers"), "spend")
+        yield OfferReason(kept(f"spends more than {share(min(spend, MOST_OF_ALL))} of customers"), "spend")
     if ahead is not None and sure:
         more = ahead > 0.5
         yield OfferReason(

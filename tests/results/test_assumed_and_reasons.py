@@ -102,8 +102,10 @@ def test_what_sets_a_customer_apart_decides_the_reason() -> None:
 
 
 def test_nobody_is_ahead_of_all_customers_of_whom_they_are_one() -> None:
-    assert "answers prices more than 99 % of customers" in told({"price_sensitivity": 2.0}, {}, 400).text
-    assert "spends more than 99 % of customers" in told({"revenue_52w_cents": 9000}, {}, 400).text
+    assert (
+        "answers prices more than 99\N{NO-BREAK SPACE}% of customers" in told({"price_sensitivity": 2.0}, {}, 400).text
+    )
+    assert "spends more than 99\N{NO-BREAK SPACE}% of customers" in told({"revenue_52w_cents": 9000}, {}, 400).text
 
 
 def test_a_reason_says_what_would_be_bought_anyway_and_what_more() -> None:

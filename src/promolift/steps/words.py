@@ -6,6 +6,7 @@ The texts themselves are kept nowhere: they go through memory some at a time.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -80,7 +81,7 @@ def by_model(texts: Sequence[str], writer: Writer, own: pl.DataFrame) -> pl.Data
             intent, sure = said["intent"], min(max(float(said["sure"]), 1 / len(data.INTENTS)), 0.95)
         except (ValueError, KeyError, TypeError):
             continue
-        if intent in data.INTENTS:
+        if intent in data.INTENTS and isfinite(sure):
             rest = (1 - sure) / (len(data.INTENTS) - 1)
             found[row] = {each: sure if each == intent else rest for each in data.INTENTS}
     if not found:

@@ -225,6 +225,25 @@ def test_recordings_become_text_once_and_then_words(tmp_path: Path) -> None:
     assert ears.asked == 1
 
 
+def test_what_was_heard_goes_when_it_may_no_longer_be_read(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    for name, note in (("a.wav", 1), ("b.wav", 2)):
+        with wave.open(str(tmp_path / name), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes([note, 90]) * 20_000)
+    columns = {"customer_id": "who", "time": "at", "audio": "call", "consent": "ok"}
+    row = "who,at,call,ok\nu1,2026-06-09 12:00:00,a.wav,{}\nu2,2026-06-09 12:00:00,b.wav,yes"
+    config = shop(tmp_path, row.format("yes"), columns)
+    job = job_of(tmp_path, config, "ingest")
+    transcribe(job, Ears())
+    run(job, ["ingest"])
+    assert job.store.frame("transcripts")["customer_id"].to_list() == ["u1", "u2"]
+    (tmp_path / "words.csv").write_text(row.format("no"))
+    run(job, ["ingest"])
+    assert job.store.frame("words")["customer_id"].to_list() == ["u2"]
+    assert job.store.frame("transcripts")["customer_id"].to_list() == ["u2"]
+
+
 def test_a_recording_outside_the_folder_and_a_name_too_long_are_faults(tmp_path: Path) -> None:
     (tmp_path / "secret.wav").write_bytes(b"another's")
     inner = tmp_path / "in"

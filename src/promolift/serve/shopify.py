@@ -189,7 +189,7 @@ def operations(body: FunctionInput, mine: Wallet, price: PricedCart, language: L
     """The function's output: each promotion's part of each line as a fixed amount, so that nothing is left to round."""
     currency = body.cart.lines[0].cost.amountPerQuantity.currencyCode
     digits = currency_digits(currency)
-    entered = {name: typed for typed, name in reversed(mine.opened.items()) if name in mine.held}
+    entered = {name: typed for typed, name in reversed([*mine.opened.items()]) if name in mine.held}
     candidates = []
     for each in price.applied:
         held, typed = mine.held[each.promotion_id], entered.get(each.promotion_id)

@@ -193,3 +193,9 @@ def test_impossible_limits_are_named():
     ):
         with pytest.raises(ConfigError, match=words):
             solve(gain, cost, 1.0, rules)
+
+
+def test_where_no_slot_is_left_near_the_best_the_plan_stands():
+    limits = [Limit(name="gain", measure="gain", at_most=1), Limit(name="stock", measure="count", at_most=1)]
+    with np.errstate(over="ignore"):
+        assert solve([[1e9], [np.nan]], [[1.0], [0.0]], 3.3, limits).choice_N.tolist() == [-1, -1]

@@ -70,6 +70,11 @@ def test_what_cannot_be_heard_says_why(tmp_path: Path, content: bytes, fault: st
     assert fault in found.fault
 
 
+def test_a_playlist_reaches_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "other.wav").write_bytes(tone(2.0))
+    assert "cannot be decoded" in heard(tmp_path, b"ffconcat version 1.0\nfile 'other.wav'\n").fault
+
+
 def test_a_file_that_ends_early_gives_what_is_there(tmp_path: Path) -> None:
     assert heard(tmp_path, tone(4.0)[:40_000]).text == "hello"
 

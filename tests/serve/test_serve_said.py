@@ -10,7 +10,7 @@ from sqlalchemy import select
 from promolift.serve.events import READ
 from promolift.serve.uptake import NOT_TAKEN
 from promolift.serve.verdicts import heard
-from promolift.store.ledger_schema import CUSTOMERS, EVENTS
+from promolift.store.ledger_schema import CUSTOMERS, EVENTS, REJECTS
 
 LATE = "My parcel has still not arrived, I have been waiting for two weeks!"
 STOP = "别再给我发短信了，退订"
@@ -93,3 +93,23 @@ def test_complaints_stand_beside_the_money_of_a_test(api: Api) -> None:
         found = heard(db, "no such test", "USD")
     assert found.complaints.is_empty()
     assert "complained" not in found.rows(2**50).columns
+
+
+def test_words_of_an_event_that_is_refused_are_kept_nowhere_either(api: Api) -> None:
+    for more in ({"timestamp": "soon"}, {"userId": ""}):
+        event = {"type": "track", "event": "Chat Message", "userId": "u01", "properties": {"words": LATE}} | more
+        assert api("POST", "/v1/track", event, 202)["rejected_count"] == 1
+    for number, words in enumerate(([LATE], {"text": LATE})):
+        assert say(api, "u01", words, number)["accepted"] == 1  # type: ignore[arg-type]
+    with api.server.ledger.read() as db:
+        refused = db.execute(select(REJECTS.c.body)).scalars().all()
+    assert len(refused) == 2
+    assert not any("parcel" in body for body in (*refused, *(row["body"] for row in rows(api))))
+
+
+def test_a_visitor_who_is_known_by_now_refuses_as_the_customer(api: Api) -> None:
+    who = offered(api)
+    api("POST", "/v1/identify", {"userId": who, "anonymousId": "a1", "messageId": "m1"}, 202)
+    said = {"type": "track", "event": "Chat", "anonymousId": "a1", "properties": {"words": STOP, "may_read": True}}
+    api("POST", "/v1/track", said, 202)
+    assert api.decide(who)["reason"] == "consent: the customer said no"

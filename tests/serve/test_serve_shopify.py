@@ -10,7 +10,11 @@ import pytest
 from serve_helpers import CAMPAIGN, Api, coded
 from sqlalchemy import select
 
+from promolift.offer.cart import Promotion
+from promolift.serve.cart import Held, Wallet, priced
+from promolift.serve.shopify import FunctionInput, operations
 from promolift.store.ledger_schema import CUSTOMERS, EVENTS
+from promolift.terms import Benefit
 
 jsonschema = pytest.importorskip("jsonschema")
 SECRET = "hush"
@@ -129,7 +133,9 @@ def test_consent_and_checkouts_are_heard_and_what_tells_nothing_is_answered(api:
     assert send(api, "orders/paid", ORDER | {"email": None, "customer": None})["accepted"] == 0
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"7", json.dumps({"line_items": 3} | {"email": "u01"}).encode()])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"7", b"[" * 100_000, json.dumps({"line_items": 3} | {"email": "u01"}).encode()]
+)
 def test_what_is_no_webhook_is_refused_and_nothing_is_kept(api: Api, body: bytes) -> None:
     send(api, "orders/paid", body, status=400)
     assert stored(api) == []
@@ -141,6 +147,29 @@ def test_only_the_shared_secret_signs(api: Api, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("PROMOLIFT_SHOPIFY_SECRET")
     send(api, "orders/paid", ORDER, "", 401)
     assert stored(api) == []
+
+
+def test_an_old_consent_sent_again_gives_back_nothing_that_was_withdrawn_since(api: Api) -> None:
+    def told(state: str, at: str) -> None:
+        consent = {"state": state, "consent_updated_at": at}
+        body = {"customer_id": 70001, "email_address": "u01", "email_marketing_consent": consent}
+        send(api, "customers_email_marketing_consent/update", body)
+
+    told("subscribed", "2026-01-05T10:00:00Z")
+    told("unsubscribed", "2026-01-06T10:00:00Z")
+    told("subscribed", "2026-01-05T10:00:00Z")
+    with api.server.ledger.read() as db:
+        assert db.execute(select(CUSTOMERS.c.consent).where(CUSTOMERS.c.customer_id == "u01")).scalar() == 0
+
+
+def test_a_page_cannot_keep_an_order_of_the_shop_out_by_taking_its_id(api: Api) -> None:
+    key = api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"]
+    event = {"type": "track", "event": "x", "userId": "u02", "messageId": "shopify:order:5001"}
+    found = Api(api.client, key)("POST", "/v1/track", event, 202)
+    assert [each["pointer"] for each in found["rejected"]] == ["/messageId"]
+    assert send(api, "orders/paid", ORDER)["accepted"] == 1
+    assert send(api, "refunds/create", REFUND)["accepted"] == 1
+    assert {row["customer_id"] for row in stored(api)} == {"u01"}
 
 
 def cart(**more: Any) -> dict[str, Any]:
@@ -170,3 +199,19 @@ def test_the_discount_function_takes_off_what_the_cart_takes_off(api: Api) -> No
     off = {each["targets"][0]["cartLine"]["id"][-1]: each["value"]["fixedAmount"]["amount"] for each in candidates}
     assert off == {"1": "2.23", "2": "1.78"}
     assert {each["message"] for each in candidates} == {"$4.01 off"}
+
+
+def test_only_codes_that_were_entered_are_accepted_and_as_they_were_entered(api: Api) -> None:
+    terms = {"campaign_id": CAMPAIGN, "benefit": {"type": "amount_off", "amount_cents": 401}, "holder": "code"}
+    api("PUT", "/v1/promotions/off_x", terms)
+    coded(api)
+    found = api("POST", "/v1/carts:shopify", cart(enteredDiscountCodes=[{"code": "c1"}]))["operations"]
+    assert found[0] == {"enteredDiscountCodesAccept": {"codes": [{"code": "c1"}]}}
+    candidates = found[1]["productDiscountsAdd"]["candidates"]
+    assert {each["associatedDiscountCode"]["code"] for each in candidates} == {"c1"}
+    mine = Held(Promotion(id="mine", benefit=Benefit(type="percent_off", percent=10)), CAMPAIGN, "dec_1", "NOT-TYPED")
+    body = FunctionInput.model_validate(cart())
+    wallet = Wallet({"mine": mine}, {}, None, {}, {})
+    found = operations(body, wallet, priced(body.asked("email"), wallet, {}, 0))["operations"]
+    assert [*found[0]] == ["productDiscountsAdd"]
+    assert not any("associatedDiscountCode" in each for each in found[0]["productDiscountsAdd"]["candidates"])

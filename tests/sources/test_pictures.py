@@ -2,12 +2,16 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
+import polars as pl
 import pytest
 
 from promolift.errors import InputError
 from promolift.sources.pictures import MOST_PIXELS, picture_bytes, read_picture
+from promolift.steps.senses import look
 
 Image = pytest.importorskip("PIL.Image")
 WHERE = Path("shop/red.png")
@@ -38,6 +42,23 @@ def test_the_first_frame_of_an_animation_counts():
 
 def test_what_is_transparent_is_white():
     assert (read_picture(saved(Image.new("RGBA", (8, 8), (255, 0, 0, 0))), WHERE, 8) == 255).all()
+
+
+def test_what_would_be_run_as_a_program_is_not_read():
+    with pytest.raises(InputError, match="cannot identify"):  # else Ghostscript runs it
+        read_picture(saved(Image.new("RGB", (30, 60)), "EPS"), WHERE, 96)
+
+
+def test_no_file_outside_the_folder_of_the_catalogue_is_read(tmp_path):
+    (tmp_path / "goods").mkdir()
+    for place in ("secret.png", "goods/own.png"):
+        (tmp_path / place).write_bytes(saved(Image.new("RGB", (8, 8))))
+    names = ["../secret.png", str(tmp_path / "secret.png"), "own.png", "../goods/own.png"]
+    products = SimpleNamespace(path=str(tmp_path / "goods" / "goods.csv"))
+    parts = {"store": Mock(), "clean": Mock(pictures=None), "config": Mock(**{"data.products": products})}
+    seen = look(SimpleNamespace(**parts), pl.Series(names))
+    assert np.isnan(seen.features_NP).all(axis=1).tolist() == [True, True, False, False]
+    assert all("it leads out of the folder" in line for line in seen.lines)
 
 
 def test_a_broken_a_huge_and_an_empty_file_are_named(tmp_path):

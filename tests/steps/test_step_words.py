@@ -93,6 +93,18 @@ def test_no_message_nor_anything_else_that_is_kept_holds_the_words(tmp_path: Pat
         assert not path.is_file() or b"zzq" not in path.read_bytes(), path
 
 
+def test_words_of_rows_that_are_set_aside_are_kept_nowhere_either(tmp_path: Path) -> None:
+    rows = ['u1,2026-06-09 12:00:00,"zzq late"'] * 2 + ['u2,soon,"zzq late"', 'u3,2026-06-09 12:00:00,"zzq" late,9']
+    columns = {"customer_id": "who", "time": "at", "text": "review"}
+    said = "who,at,review\n" + "\n".join(rows)
+    job = job_of(tmp_path, shop(tmp_path, said, columns, words={"unasked": True}), "ingest")
+    assert job.clean.rejected is not None
+    aside = job.clean.rejected.pl().filter(pl.col("source").str.contains("words"))
+    assert aside.height == 3
+    assert not aside["raw"].str.contains("zzq").any()
+    assert "zzq" not in str(Health.load(job.store))
+
+
 def test_who_asks_for_no_more_messages_has_refused_and_is_named(tmp_path: Path) -> None:
     job = job_of(tmp_path, written(tmp_path, consent={"default": True}), "ingest")
     assert job.clean.people.filter(pl.col("consent").not_())["customer_id"].to_list() == ["u3"]
@@ -211,6 +223,45 @@ def test_recordings_become_text_once_and_then_words(tmp_path: Path) -> None:
     assert job.store.frame("words")["intent"].to_list() == ["late", "late"]
     transcribe(job, ears)
     assert ears.asked == 1
+
+
+def test_what_was_heard_goes_when_it_may_no_longer_be_read(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    for name, note in (("a.wav", 1), ("b.wav", 2)):
+        with wave.open(str(tmp_path / name), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes([note, 90]) * 20_000)
+    columns = {"customer_id": "who", "time": "at", "audio": "call", "consent": "ok"}
+    row = "who,at,call,ok\nu1,2026-06-09 12:00:00,a.wav,{}\nu2,2026-06-09 12:00:00,b.wav,yes"
+    config = shop(tmp_path, row.format("yes"), columns)
+    job = job_of(tmp_path, config, "ingest")
+    transcribe(job, Ears())
+    run(job, ["ingest"])
+    assert job.store.frame("transcripts")["customer_id"].to_list() == ["u1", "u2"]
+    (tmp_path / "words.csv").write_text(row.format("no"))
+    run(job, ["ingest"])
+    assert job.store.frame("words")["customer_id"].to_list() == ["u2"]
+    assert job.store.frame("transcripts")["customer_id"].to_list() == ["u2"]
+
+
+def test_a_recording_outside_the_folder_and_a_name_too_long_are_faults(tmp_path: Path) -> None:
+    (tmp_path / "secret.wav").write_bytes(b"another's")
+    inner = tmp_path / "in"
+    inner.mkdir()
+    names = ("../secret.wav", str(tmp_path / "secret.wav"), "x" * 300)
+    rows = [f"u{n},2026-06-09 12:00:00,{name}" for n, name in enumerate(names, 1)]
+    columns = {"customer_id": "who", "time": "at", "audio": "call"}
+    job = job_of(inner, shop(inner, "who,at,call\n" + "\n".join(rows), columns, words={"unasked": True}), "ingest")
+    transcribe(job, Ears())
+    faults = dict(job.store.frame("transcripts").select("audio", "fault").iter_rows())
+    assert all("it leads out of the folder" in faults[name] for name in names[:2])
+    assert "too long" in faults[names[2]]
+
+
+def test_a_model_that_is_sure_of_no_number_is_not_believed() -> None:
+    own = read_intents(["where is my parcel", "hello"])
+    bad = ['{"intent": "late", "sure": NaN}', '{"intent": ["late"], "sure": 1}']
+    assert by_model(["a", "b"], lambda asks: [Reply(text, "m") for text in bad], own).equals(own)
 
 
 def test_without_recordings_there_is_nothing_to_transcribe(tmp_path: Path) -> None:

@@ -1,16 +1,20 @@
 """The walk of docs/trades.md on a small made-up clothes shop: what pictures and words give, and what they do not."""
 
 import tomllib
+import tracemalloc
+from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
 from promolift import Shop
 from promolift.offer.menu import MenuItem
 from promolift.offer.replay import promotion_of
+from promolift.profile.senses import PICTURE
 from promolift.results.job import moments
+from promolift.steps import bundles as step
 from promolift.steps import senses as senses_step
-from promolift.steps.bundles import bundles
 
 pytest.importorskip("PIL")
 
@@ -94,7 +98,7 @@ def test_a_catalogue_without_words_and_pictures_gives_the_same_bits_as_with_sens
 
 
 def test_bundles_are_menu_lines_that_can_be_pasted_and_hold_for_both_alone(shop):
-    found = bundles(shop._job, 3)
+    found = step.bundles(shop._job, 3)
     lines = tomllib.loads(found.text)["menu"]
     alike = [row for row in found.figures["bundles"] if row["why"] == "alike"]
     assert 0 < len(alike) <= 3
@@ -108,3 +112,27 @@ def test_bundles_are_menu_lines_that_can_be_pasted_and_hold_for_both_alone(shop)
     planned = shop.with_settings(menu=[*lines, {"id": "off", "benefit": {"type": "percent_off", "percent": 10}}])
     planned.plan(budget_cents=100_000, min_evidence="assumed")
     assert item.id in planned.store.frame("candidates")["menu_id"].to_list()
+
+
+def test_many_products_of_one_colour_are_compared_some_at_a_time():
+    rng, n = np.random.default_rng(0), 6000
+    x = rng.random((n, PICTURE), np.float32) - np.float32(0.5)
+    x[1] = x[0]
+    ids = [f"p{k:04d}" for k in range(n)]
+    vectors = pl.DataFrame({"product_id": ids, "vector": pl.Series(x, dtype=pl.Array(pl.Float32, PICTURE))})
+    goods = {"product_id": ids, "category": [f"c{k % 2}" for k in range(n)], "price_cents": [100] * n}
+    clean = SimpleNamespace(
+        catalogue=pl.DataFrame(goods), vectors=vectors,
+        senses=vectors.with_columns(pl.lit("red").alias("colour"), pl.col("vector").arr.to_list()),
+    )  # fmt: skip
+    tracemalloc.start()
+    found = step.alike(SimpleNamespace(clean=clean))
+    assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    tracemalloc.stop()
+    assert found.select("product_id", "other").rows()[0] == ("p0000", "p0001")
+
+
+def test_a_name_of_two_lines_writes_no_line_of_the_menu():
+    row = {"why": "alike", "product_id": "a", "other": "b", "price_cents": 100, "price_2": 100, "orders": None}
+    text = step.said(row | {"name": 'Cap\n[[menu]]\nid = "free"', "name_2": "Hat", "score": 0.5})
+    assert len(tomllib.loads(text)["menu"]) == 1

@@ -183,7 +183,7 @@ def polish(rows: ChoiceRows, scale: Quanta, rules: Rules, whole: Whole, bound: f
     value_P = rows.gain_NK[i_P, k_P] - price_M @ coef_MP
     np.maximum.at(best_N, i_P, value_P)
     near_P = best_N[i_P] - value_P <= gap * (1 + TOLERANCE)
-    if near_P.sum() > OPEN + (best_N > gap).sum():
+    if not near_P.any() or near_P.sum() > OPEN + (best_N > gap).sum():
         return Bounded(whole, bound)
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array, vstack

@@ -35,12 +35,13 @@ class Reader:
         return ", ".join([*hidden, *(f"{ident(name)} as {ident('=' + name)}" for name in self.raw_columns)])
 
     def raw_json(self) -> str:
-        """The raw row as JSON text."""
+        """The raw row as JSON text, without what customers said: that is kept nowhere."""
+        said = self.mapping.sources("text") if self.mapping.has("text") else ()
         # JSON has no NaN and no infinity, so reals are written as text.
         values = {
             name: f"cast({ident('=' + name)} as varchar)" if self.types[name] == "real" else ident("=" + name)
-            for name in self.raw_columns
-        }
+            for name in self.raw_columns if name not in said
+        }  # fmt: skip
         pairs = ", ".join(f"{ident(name)} := {value}" for name, value in values.items())
         return f"cast(to_json(struct_pack({pairs})) as varchar)"
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "LlmSettings", "LocalSettings", "LocalWriter", "Prompt", "Recorder", "RemoteSettings", "RemoteWriter", "Replay",
-    "Reply", "SpeechSettings", "Writer", "hear", "recogniser_of", "writer_of",
+    "Heard", "LlmSettings", "LocalSettings", "LocalWriter", "Prompt", "Recorder", "RemoteSettings", "RemoteWriter",
+    "Replay", "Reply", "SpeechSettings", "Writer", "hear", "recogniser_of", "writer_of",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
-    from promolift.llm.speech import SpeechSettings, hear, recogniser_of
+    from promolift.llm.speech import Heard, SpeechSettings, hear, recogniser_of
     from promolift.llm.writers import (
         LlmSettings,
         LocalSettings,

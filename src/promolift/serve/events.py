@@ -32,6 +32,7 @@ NAMES = {
 }  # of GA4  # fmt: skip
 FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
 READ = "Words Read"  # says what a customer's own words were about; the server alone writes it
+BY_SHOP = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
 SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
 ID_LENGTH = 256
@@ -220,7 +221,7 @@ def _reading(
         except _BadEvent as bad:
             pointer, code, detail = bad.place
             parsed.refuse(index, pointer, code, detail)
-            body = json.dumps(event)[:EVENT_BYTES]
+            body = json.dumps(_wordless(event))[:EVENT_BYTES]
             reject = {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
             parsed.rejects.append(reject | {"customer_id": named_in(body)})
 
@@ -271,7 +272,7 @@ def _join(db: Connection, parsed: Parsed) -> None:
             db.execute(update(table).where(which).values(customer_id=customer))
     if parsed.visitors:
         owner = dict(map(tuple, ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
-        for row in [*parsed.events, *parsed.bought, *parsed.read]:
+        for row in [*parsed.events, *parsed.bought, *parsed.read, *parsed.traits]:
             row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
 
 
@@ -323,9 +324,10 @@ def _take(
     decision = properties.get("decision_id")
     decision = decision if isinstance(decision, str) and _fit(decision) else None
     message_id = _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body)
-    if said:  # the words themselves are kept nowhere
-        without = {name: value for name, value in properties.items() if name != "words"}
-        body = _compact({**event, named: without})
+    if crowd is not None and message_id.startswith(BY_SHOP):
+        raise _BadEvent("/messageId", "id_reserved", f"{BY_SHOP} begins ids that the shop system gives")
+    if "words" in properties:
+        body = _compact(_wordless(event))
     parsed.events.append(event_row(
         message_id, who, ts_ms, received_ms, name, body,
         decision_id=None if said else decision,  # words take no offer up
@@ -340,6 +342,14 @@ def _take(
             columns = _by_page(columns)
         if columns:
             parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": crowd is not None} | columns)
+
+
+def _wordless(event: Any) -> Any:
+    """The event without what a customer said: the words themselves are kept nowhere."""
+    if not isinstance(event, dict):
+        return event
+    parts = {name: event[name] for name in ("properties", "traits") if isinstance(event.get(name), dict)}
+    return {**event, **{name: {k: v for k, v in part.items() if k != "words"} for name, part in parts.items()}}
 
 
 def _compact(event: Json) -> str:

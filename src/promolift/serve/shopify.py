@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from promolift.currency import currency_digits
 from promolift.offer.cart import PricedCart
 from promolift.serve.cart import CartIn, CartLineIn, Quantity, Wallet, brings
+from promolift.serve.events import BY_SHOP
 from promolift.serve.models import Id, Typed
 from promolift.terms import Language
 
@@ -40,22 +41,22 @@ def event_of(topic: str, body: Json, by: str) -> dict[str, Any] | None:
     who = {"email": body.get("email") or customer.get("email"), "id": customer.get("id")}[by]
     if topic == CUSTOMER[2]:
         who = body.get("email_address") if by == "email" else body.get("customer_id")
-    when = body.get("updated_at") or body.get("created_at")
+    consent = body.get("email_marketing_consent") or {}
+    when = body.get("updated_at") or body.get("created_at") or consent.get("consent_updated_at")
     if topic == REFUND:
         lines = [
             _line(each.get("line_item") or {}, each.get("quantity")) for each in body.get("refund_line_items") or ()
         ]
         said = {"order_id": _text(body.get("order_id")), "products": lines}
-        return _track(topic, body, "Order Refunded", said, when) | {"of": f"shopify:order:{body.get('order_id')}"}
+        return _track(topic, body, "Order Refunded", said, when) | {"of": f"{BY_SHOP}order:{body.get('order_id')}"}
     if who in (None, ""):
         return None
     if topic in CUSTOMER:
-        consent = body.get("email_marketing_consent") or {}
         state = consent.get("state") or consent.get("marketing_state")
         traits: dict[str, Any] = {"consent": AGREED[state]} if state in AGREED else {}
         if locale := body.get("locale"):
             traits |= {"language": str(locale)[:2]}
-        id_ = f"shopify:{topic}:{who}:{when or consent.get('consent_updated_at')}"
+        id_ = f"{BY_SHOP}{topic}:{who}:{when}"
         return {"type": "identify", "messageId": id_, "timestamp": when, "userId": str(who), "traits": traits}
     if topic not in ORDER + CHECKOUT:
         return None
@@ -76,7 +77,7 @@ def _track(topic: str, body: Json, name: str, said: Json, when: Any) -> dict[str
     return {
         "type": "track",
         "event": name,
-        "messageId": f"shopify:{kind}:{named}",
+        "messageId": f"{BY_SHOP}{kind}:{named}",
         "timestamp": when,
         "properties": said,
     }
@@ -188,15 +189,16 @@ def operations(body: FunctionInput, mine: Wallet, price: PricedCart, language: L
     """The function's output: each promotion's part of each line as a fixed amount, so that nothing is left to round."""
     currency = body.cart.lines[0].cost.amountPerQuantity.currencyCode
     digits = currency_digits(currency)
+    entered = {name: typed for typed, name in reversed([*mine.opened.items()]) if name in mine.held}
     candidates = []
     for each in price.applied:
-        held = mine.held[each.promotion_id]
+        held, typed = mine.held[each.promotion_id], entered.get(each.promotion_id)
         named: dict[str, Any] = {"message": brings(held.promotion.benefit, currency, language)}
-        named |= {"associatedDiscountCode": {"code": held.code}} if held.code else {}
+        named |= {"associatedDiscountCode": {"code": typed}} if typed else {}
         for line_id, cents in each.allocation.items():
             amount = {"amount": f"{Decimal(cents).scaleb(-digits):f}", "appliesToEachItem": False}
             candidates.append({**named, "targets": [{"cartLine": {"id": line_id}}], "value": {"fixedAmount": amount}})
-    taken = [{"code": held.code} for held in mine.held.values() if held.code]
+    taken = [{"code": typed} for typed in entered.values()]
     found: list[dict[str, Any]] = [{"enteredDiscountCodesAccept": {"codes": taken}}] if taken else []
     if candidates:
         found.append({"productDiscountsAdd": {"candidates": candidates, "selectionStrategy": "ALL"}})

@@ -1,5 +1,6 @@
 """A CSV, Parquet, JSON or Excel file in, its rows as one relation out: CSV as text, every row numbered, none lost."""
 
+import os.path
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,17 @@ def open_file(
             "JSON lines or .xlsx"
         )
     return _open_text(connection, path, work, names)
+
+
+def beside(folder: Path, name: str) -> Path:
+    """The file that a row names, from the folder of its table on. InputError where it leads out of that folder: rows
+    may be written by strangers, and what lies elsewhere is none of theirs.
+    """
+    home = Path(os.path.normpath(folder.absolute()))
+    path = Path(os.path.normpath(home / name))
+    if not path.is_relative_to(home):
+        raise InputError(f"{name}: it leads out of the folder of its table; put files below {home}")
+    return path
 
 
 def _there(work: Path) -> Path:

@@ -1,6 +1,7 @@
 """A picture's file in; its pixels as a small square on white, or an error that names the file, out.
 
-JPEG, PNG, WebP, GIF and what else Pillow reads; CMYK and palettes become RGB, of an animation the first frame counts.
+JPEG, PNG, WebP, GIF, AVIF, BMP or TIFF, and none that is a program, such as EPS; CMYK and palettes become RGB, of an
+animation the first frame counts.
 """
 
 import io
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from promolift.errors import InputError
 
+KINDS = frozenset({"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
 MOST_BYTES, MOST_PIXELS = 64 * 2**20, 64_000_000
 
 
@@ -48,7 +50,8 @@ def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a size that is refused just below, or of odd metadata
-            picture = image.open(io.BytesIO(content))
+            image.init()
+            picture = image.open(io.BytesIO(content), formats=sorted(KINDS & {*image.OPEN}))
             wide, high = picture.size
             if wide * high > MOST_PIXELS:
                 raise InputError(f"{where}: {wide} x {high} pixels are too many; make it smaller")

@@ -80,31 +80,35 @@ def found_with(job: Job, shard: int, query: str, often: pl.DataFrame) -> pl.Data
 def alike(job: Job) -> pl.DataFrame:
     """Pairs of one colour and two categories, each the most alike to the other there; none without pictures."""
     schema = {"product_id": pl.String, "other": pl.String, "score": pl.Float64, "orders": pl.Int64, "why": pl.String}
-    known = job.clean.senses
-    if known is None:
+    known, vectors = job.clean.senses, job.clean.vectors
+    if known is None or vectors is None or known.is_empty():
         return pl.DataFrame(schema=schema)
-    seen = known.drop_nulls("colour").join(job.clean.catalogue, on="product_id", suffix="_said")
+    seen = known.select("product_id", "colour").drop_nulls().join(vectors, on="product_id")
+    seen = seen.join(job.clean.catalogue.select("product_id", "category", "price_cents"), on="product_id")
     seen = seen.filter(pl.col("category").is_not_null() & (pl.col("price_cents") > 0)).sort("product_id")
     found = []
     for (colour,), part in seen.group_by("colour", maintain_order=True):
-        x_ND = np.stack(part["vector"].to_list())[:, -senses.PICTURE :]
-        size = np.linalg.norm(x_ND, axis=1, keepdims=True)
+        x_ND = part["vector"].to_numpy()[:, -senses.PICTURE :]
         if x_ND.shape[1] < senses.PICTURE or not colour:
             continue
-        alike_NN = (x_ND / np.maximum(size, 1e-9)) @ (x_ND / np.maximum(size, 1e-9)).T
-        category = part["category"].to_numpy()
-        alike_NN[category[:, None] == category] = -1.0
-        best, names = alike_NN.argmax(axis=1), part["product_id"].to_list()
+        x_ND = x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-9)
+        category, names = part["category"].to_numpy(), part["product_id"].to_list()
+        best, size = np.zeros(len(names), int), np.zeros(len(names))
+        for start in range(0, len(names), senses.SLICE):
+            rows = slice(start, start + senses.SLICE)
+            alike_SN = x_ND[rows] @ x_ND.T
+            alike_SN[category[rows, None] == category] = -1.0
+            best[rows], size[rows] = alike_SN.argmax(axis=1), alike_SN.max(axis=1)
         for n, m in enumerate(best):
-            if n < m and best[m] == n and alike_NN[n, m] >= ALIKE:
-                found.append((names[n], names[m], float(alike_NN[n, m]), None, "alike"))
+            if n < m and best[m] == n and size[n] >= ALIKE:
+                found.append((names[n], names[m], float(size[n]), None, "alike"))
     return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def said(row: dict[str, Any]) -> str:
     """A pair and why, then its menu line."""
     ids, whole = (row["product_id"], row["other"]), row["price_cents"] + row["price_2"]
-    names = " + ".join(row[name] or one for name, one in zip(("name", "name_2"), ids, strict=True))
+    names = " + ".join(" ".join((row[name] or one).split()) for name, one in zip(("name", "name_2"), ids, strict=True))
     if row["why"] == "together":
         times = f"{row['score']:.1f}"
         why = pick(f"bought together in {row['orders']} orders, at least {times} times as often as by coincidence",

@@ -137,6 +137,8 @@ class Aside:
         """The lines that could not be read at all; returns the counts with them."""
         for table in (source.table, *source.joined):
             lines = table.unreadable()
+            if source.mapping.table == "words":  # which are kept nowhere
+                lines = lines.with_columns(raw=pl.lit("(a text)"))
             self.put(self.pieces, self.store.connection.from_arrow(lines.to_arrow()))
             self.pieces += 1
             counts = counts.with_unreadable(lines)

@@ -16,6 +16,7 @@ from promolift.errors import InputError
 from promolift.privacy import sensitive_products
 from promolift.profile import senses
 from promolift.results.job import Job
+from promolift.sources.files import beside
 from promolift.sources.pictures import picture_bytes, read_picture, reader
 
 SAID = 10  # unreadable pictures that are named one by one
@@ -112,12 +113,13 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
         try:
             if "://" in name:
                 raise InputError(f"{name}: addresses are not fetched; name files")
-            content = picture_bytes(folder / name)
+            path = beside(folder, name)
+            content = picture_bytes(path)
             key = blake2b(content, digest_size=16, key=str(senses.VERSION).encode()).hexdigest()
             if key not in kept:
                 old = known.get(key)
                 kept[key] = (
-                    senses.picture_features(read_picture(content, folder / name, senses.SIDE))
+                    senses.picture_features(read_picture(content, path, senses.SIDE))
                     if old is None
                     else np.array(old, np.float32)
                 )

@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 
 from promolift import data
-from promolift.errors import ConfigError
+from promolift.errors import ConfigError, InputError
 from promolift.hashing import sha256_of_file
-from promolift.llm import Writer, hear, recogniser_of
+from promolift.llm import Heard, Writer, hear, recogniser_of
 from promolift.results.job import Job, StepSummary
+from promolift.sources.files import beside
 from promolift.sql import ident
 from promolift.steps.ingest import open_one
 from promolift.tables import TRANSCRIPTS
@@ -41,12 +42,16 @@ def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
     made: list[dict[str, Any]] = []
     heard = {row["sha256"]: row for row in known.iter_rows(named=True)}
     for done, (customer, name) in enumerate(asked.iter_rows(), 1):
-        path = Path(name) if Path(name).is_absolute() else folder / name
-        mark = sha256_of_file(path) if path.is_file() else ""
-        row = heard.get(mark) if mark else None
-        if row is None or row["fault"]:  # a fault may be gone: another recogniser, a longer limit
-            recogniser = recogniser or recogniser_of(speech, job.config.llm.remote, job.config.llm.records)
-            row = hear(path, recogniser, speech)._asdict() | {"model": speech.model or speech.recogniser}
+        mark, row = "", None
+        try:
+            path = beside(folder, name)
+            mark = sha256_of_file(path) if path.is_file() else ""
+            row = heard.get(mark) if mark else None
+            if row is None or row["fault"]:  # a fault may be gone: another recogniser, a longer limit
+                recogniser = recogniser or recogniser_of(speech, job.config.llm.remote, job.config.llm.records)
+                row = hear(path, recogniser, speech)._asdict() | {"model": speech.model or speech.recogniser}
+        except (InputError, OSError) as why:
+            row = Heard(fault=str(why))._asdict() | {"model": ""}
         made.append(row | {"customer_id": customer, "audio": name, "sha256": mark, "made_ms": round(time() * 1000)})
         heard[mark] = made[-1]
         job.tell("transcribe", done / asked.height, name)

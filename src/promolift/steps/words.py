@@ -6,6 +6,7 @@ The texts themselves are kept nowhere: they go through memory some at a time.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -42,13 +43,20 @@ class IntentAsk:
 
 
 def admitted(job: Job, rows: Relation, mapping: data.Mapping) -> Relation:
-    """The raw rows whose words may be read, recordings with what `promolift transcribe` heard in them as `_text`."""
+    """The raw rows whose words may be read, recordings with what `promolift transcribe` heard in them as `_text`.
+
+    What it heard in others, as their customer has refused since, goes.
+    """
     allowed = data.permitted(rows, mapping, job.config.words.unasked)
     known = job.clean.transcripts
     if not mapping.has("audio") or known is None:
         return allowed
-    texts = known.drop_nulls("text").select("audio", _text="text").unique("audio", keep="first", maintain_order=True)
-    audio = f"raw.{ident(mapping.sources('audio')[0])}::varchar"
+    who, audio = (f"raw.{ident(mapping.sources(role)[0])}::varchar" for role in ("customer_id", "audio"))
+    pairs: pl.DataFrame = run(f"select distinct {who} as customer_id, {audio} as audio from raw", raw=allowed).pl()
+    stay = known.join(pairs, on=["customer_id", "audio"], how="semi", maintain_order="left")
+    if stay.height < known.height:
+        job.store.save("transcripts", stay)
+    texts = stay.drop_nulls("text").select("audio", _text="text").unique("audio", keep="first", maintain_order=True)
     query = f"select raw.*, heard._text from raw left join heard on {audio} = heard.audio"
     return run(query, raw=allowed, heard=texts)
 
@@ -80,7 +88,7 @@ def by_model(texts: Sequence[str], writer: Writer, own: pl.DataFrame) -> pl.Data
             intent, sure = said["intent"], min(max(float(said["sure"]), 1 / len(data.INTENTS)), 0.95)
         except (ValueError, KeyError, TypeError):
             continue
-        if intent in data.INTENTS:
+        if intent in data.INTENTS and isfinite(sure):
             rest = (1 - sure) / (len(data.INTENTS) - 1)
             found[row] = {each: sure if each == intent else rest for each in data.INTENTS}
     if not found:

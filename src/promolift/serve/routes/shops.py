@@ -31,7 +31,7 @@ async def shopify_webhook(request: Request) -> EventsTaken:
     try:
         body = json.loads(context.body)
         found = event_of(headers.get(b"x-shopify-topic", b"").decode(), body, call.server.settings.shopify_customer)
-    except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError):
+    except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError):
         raise ApiError(400, "json_invalid", "this is no webhook as Shopify documents it") from None
     if found and (order := found.pop("of", None)):
         with call.read() as db:

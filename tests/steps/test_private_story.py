@@ -171,7 +171,7 @@ def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: S
 
 def test_who_reads_messages_and_pages_learns_what_the_attack_says(shop: Shop, tmp_path: Path) -> None:
     """Without epsilon too; a page that left with small cells is named, and so is the difference to the one of now."""
-    shop.step("effect", "plan", "message", "evaluate", "report", out=tmp_path)  # a test before this one made profiles again
+    shop.step("effect", "plan", "message", "evaluate", "report", out=tmp_path)  # profiles were made again above
     plain = shop.with_settings(privacy={"epsilon": None})
     job = Job(plain.config, plain.store, lambda *_: None)
     found = audit(job, AuditSize(240, 2)).figures

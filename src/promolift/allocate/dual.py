@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from promolift.allocate.arrays import Floats, Ints, Links, Slots, State
 from promolift.allocate.core import (
@@ -450,6 +448,9 @@ class Bench:
 
     def weigh(self, slot_C: Slots, sums_SJ4: Floats) -> None:
         """Make the MOVES of those that lose least at the prices which together gain most (branch and bound, HiGHS)."""
+        from scipy import sparse
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
         state = self._state(sums_SJ4, np.ones(self.rules.rows))
         found = self._moves(slot_C, MOVES)
         who_P = np.unique(found.who_P, return_inverse=True)[1]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import scipy
 
 from promolift.learn.off_policy import off_policy_value
 from promolift.trades.creatives import bandit_policy, read_creatives, run_creatives
@@ -179,7 +180,7 @@ def simulated(quick):
 
 def interval(each):
     """Mean over runs, with its 95 % interval."""
-    half = 1.96 * each.std(ddof=1) / np.sqrt(len(each))
+    half = scipy.stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each))
     return f"{each.mean():.1f} ({each.mean() - half:.1f} to {each.mean() + half:.1f})"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from promolift.errors import ConfigError, InputError, SupportError
 from promolift.results.creatives import CreativeResults, CreativeSettings
-from promolift.trades.creatives import run_creatives
+from promolift.trades.creatives import policy_values, read_creatives, run_creatives
 from promolift.trades.start import TradeAnswers, start, trade_of
 
 
@@ -123,3 +123,28 @@ def test_a_log_without_clicks_teaches_nothing(tmp_path: Path) -> None:
 def test_two_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one file"):
         start("ads", [tmp_path, tmp_path], tmp_path / "x.toml", False, TradeAnswers({}))
+
+
+def test_a_bandit_gives_each_creative_as_often_as_it_is_probably_best(tmp_path: Path) -> None:
+    (tmp_path / "new.txt").write_text("brand new\n", encoding="utf-8")
+    found = run_creatives(settings(logged(tmp_path, 20_000), policy="bandit", new="new.txt", text="banner"), tmp_path)
+    plan = found.plan
+    assert plan["share"].sum() == pytest.approx(1)
+    shares = plan.with_columns(part=pl.col("share") / pl.col("share").sum().over("placement"))
+    top = dict(shares.filter(pl.col("placement") == "top").select("creative", "part").iter_rows())
+    assert top["c"] > 0.85
+    assert min(top.values()) >= 0.1 / 4 - 1e-9  # the floor of what is explored
+    side = dict(shares.filter(pl.col("placement") == "side").select("creative", "part").iter_rows())
+    assert side["brand new"] > top["brand new"]  # where no creative leads, a new one is worth more trials
+    worth = found.values["next shares"]
+    assert worth.low < (0.9 + 0.1 / 3) * 0.2 + 0.1 * 0.1 < worth.high  # 0.3 at the top, 0.1 beside, evenly seen
+    assert found.verdict.startswith("shares learned from the earlier rows earn")
+
+
+def test_a_policy_of_shares_is_valued_at_its_own_propensities(tmp_path: Path) -> None:
+    rows = read_creatives(logged(tmp_path, 20_000), settings(tmp_path / "log.csv"))
+    even = pl.DataFrame(
+        {"placement": ["top"] * 3 + ["side"] * 3, "creative": ["a", "b", "c"] * 2, "share": [1 / 3] * 6}
+    )
+    value = policy_values(rows, {"even": even}).values["even"]
+    assert value.low < (0.1 + 0.1 + 0.3) / 6 + 0.1 / 2 < value.high

@@ -64,6 +64,11 @@ class CreativeSettings(Settings):
     explore: float = Field(
         default=0.1, ge=0.01, lt=1, description="Share of impressions drawn evenly, so that the next log can teach."
     )
+    policy: Literal["proven", "bandit"] = Field(
+        default="proven", description="Of a log with propensities. `proven`: the learned creatives where later rows "
+        "show that they beat what ran, else what ran. `bandit`: each creative as often as it is probably the best of "
+        "its placement and audience, so that each next log teaches the next plan.",
+    )  # fmt: skip
     language: Language = Field(default="en", description="Of what is printed: zh or en.")
 
 

@@ -4,6 +4,7 @@ Tests teach a ranker of words, which orders creatives that nobody has seen. Impr
 policies that never ran, at each placement by itself. Legend: N rows, A creatives.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import polars as pl
 from promolift.data.columns import nearest, typed
 from promolift.effect.trial import Floats
 from promolift.errors import InputError, SupportError
+from promolift.learn.bandit import best_shares
 from promolift.learn.metrics import wilson
 from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, read_log, value_of
 from promolift.learn.ranker import Ranker, click_z, fit_ranker
@@ -41,7 +43,7 @@ def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) 
     earlier, later = _split(rows)
     if settings.shown:
         return _from_tests(settings, folder, earlier, later, tell)
-    return _from_impressions(settings, earlier, later, tell)
+    return _from_impressions(settings, folder, earlier, later, tell)
 
 
 def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
@@ -201,7 +203,7 @@ def _paced(plan: pl.DataFrame, settings: CreativeSettings) -> pl.DataFrame:
 
 
 def _from_impressions(
-    settings: CreativeSettings, earlier: pl.DataFrame, later: pl.DataFrame, tell: Tell
+    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Tell
 ) -> CreativeResults:
     if settings.propensity is None:
         raise InputError(
@@ -210,9 +212,11 @@ def _from_impressions(
         )
     tell("learn", 0.3, "clicks by placement and audience")
     best = learned_policy(earlier)
-    fixed = fixed_policy(earlier)
+    bandit, clicked = settings.policy == "bandit", earlier["clicks"].sum() > 0
+    shares = {"next shares": bandit_policy(earlier, settings.explore)} if bandit and clicked else {}
+    policies = {"best fixed creative": fixed_policy(earlier), **shares, "learned policy": best}
     tell("learn", 0.6, "what later impressions say")
-    found = policy_values(later, {"best fixed creative": fixed, "learned policy": best})
+    found = policy_values(later, policies)
     lead = found.values.get("learned policy over what ran")
     claims = lead is not None and found.clicks >= CLICKS and lead.low > 0
     why = f"{later['clicks'].sum():.0f} clicks in {later.height:,} later impressions"
@@ -225,6 +229,10 @@ def _from_impressions(
             f"clicks, {CLICKS} are needed); keep what runs, and draw a share evenly"
         )
     whole = pl.concat([earlier, later])
+    if bandit:
+        new = () if settings.new is None else _new(folder / settings.new, settings)["text"]
+        best, claims = bandit_policy(whole, settings.explore, new), True
+        verdict = _next_words(found.values, why)
     plan = impression_plan(whole, best if claims else None, settings)
     return CreativeResults(
         settings, "impressions", earlier.height, later.height, plan, found.values, fatigue_of(whole), verdict,
@@ -232,12 +240,45 @@ def _from_impressions(
     )  # fmt: skip
 
 
+def _next_words(values: dict[str, Measured], why: str) -> str:
+    if (worth := values.get("next shares")) is None:
+        return f"the next shares follow what clicks say so far; what they earn cannot be said yet ({why})"
+    lead = values["next shares over what ran"]
+    return (
+        f"shares learned from the earlier rows earn {worth.value:.5f} clicks per impression on the later ones "
+        f"({worth.low:.5f} to {worth.high:.5f}), {lead.low:+.5f} to {lead.high:+.5f} beside what ran ({why})"
+    )
+
+
 def learned_policy(rows: pl.DataFrame) -> pl.DataFrame:
     """placement, audience, creative: the creative of the largest rate (weighted by propensity and shrunk to the
     placement's, so that few clicks do not choose) of each placement and audience."""
-    many = rows["audience"].value_counts(sort=True)["audience"].head(MOST_AUDIENCES).to_list()
-    known = rows.filter(pl.col("audience").is_in(many))
-    return _largest(known, ["placement", "audience"])
+    return _largest(rows.filter(pl.col("audience").is_in(_many(rows))), ["placement", "audience"])
+
+
+def _many(rows: pl.DataFrame) -> list[str]:
+    """The audiences that are told apart: those seen most."""
+    counts = rows["audience"].value_counts().sort(["count", "audience"], descending=[True, False])
+    return counts["audience"].head(MOST_AUDIENCES).to_list()
+
+
+def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -> pl.DataFrame:
+    """placement, audience, creative, share: of each placement and audience, `explore` evenly over all creatives, those
+    of `new` too, the rest by the probability that a creative is the best there. Counts of a placement and audience are
+    taken as they are: within it, nothing but the period may have moved who got what."""
+    by = ["placement", "audience"]
+    known = rows.filter(pl.col("audience").is_in(_many(rows)))
+    if not known["clicks"].sum():
+        raise SupportError("no click at the audiences that are seen most; nothing can be learned of them")
+    names = sorted({*known["creative"], *new})
+    cells = known.select(by).unique().sort(by)
+    seen = known.group_by(*by, "creative").agg(pl.len().cast(pl.Float64).alias("n"), pl.col("clicks").sum())
+    every = cells.join(pl.DataFrame({"creative": names}), how="cross").sort(*by, "creative")
+    counts_CA = every.join(seen, on=[*by, "creative"], how="left", maintain_order="left").fill_null(0.0)
+    shape = (cells.height, len(names))
+    shares_CA = best_shares(counts_CA["n"].to_numpy().reshape(shape), counts_CA["clicks"].to_numpy().reshape(shape))
+    share = pl.Series("share", (1 - explore) * shares_CA.ravel() + explore / len(names))
+    return counts_CA.select(*by, "creative", share)
 
 
 def fixed_policy(rows: pl.DataFrame) -> pl.DataFrame:
@@ -296,13 +337,18 @@ def policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]) -> Valu
 def _value(rows: pl.DataFrame, policy: pl.DataFrame) -> OffPolicyValue:
     names = rows["creative"].unique().sort().to_list()
     place = {name: at for at, name in enumerate(names)}
-    by = [each for each in ("placement", "audience") if each in policy.columns]
-    pick = policy.rename({"creative": "pick"})
-    picked = (rows.join(pick, on=by, how="left", maintain_order="left") if by else rows.join(pick, how="cross"))["pick"]
+    by: list[str] = [each for each in ("placement", "audience") if each in policy.columns]
+    shares = policy if "share" in policy.columns else policy.with_columns(share=1.0)
+    if not by:
+        rows, shares, by = rows.with_columns(all=0), shares.with_columns(all=0), ["all"]
     action_N = rows["creative"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
-    at_N = picked.replace_strict(place, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
-    policy_NA = np.tile(np.bincount(action_N, minlength=len(names)) / len(action_N), (len(action_N), 1))
-    policy_NA[at_N >= 0] = np.eye(len(names))[at_N[at_N >= 0]]
+    cells = rows.select(by).unique(maintain_order=True).with_row_index("cell")
+    cell_N = rows.join(cells, on=by, how="left", maintain_order="left")["cell"].to_numpy()
+    given = cells.join(shares, on=by).filter(pl.col("creative").is_in(names))
+    given_CA = np.zeros((cells.height, len(names)))
+    given_CA[given["cell"], given["creative"].replace_strict(place, return_dtype=pl.Int64)] = given["share"]
+    ran_A = np.bincount(action_N, minlength=len(names)) / len(action_N)
+    policy_NA = (given_CA + (1 - given_CA.sum(axis=1, keepdims=True)) * ran_A)[cell_N]
     unit = None if rows["customer"].null_count() else rows["customer"].to_numpy()
     context_NF = rows.select("placement").to_dummies().to_numpy().astype(np.float64)
     log = read_log(action_N, rows["clicks"].to_numpy(), rows["prob"].to_numpy(), context_NF, unit)
@@ -322,12 +368,20 @@ def impression_plan(rows: pl.DataFrame, best: pl.DataFrame | None, settings: Cre
         given=pl.col("n") / pl.col("n").sum().over(by), part=pl.col("n").sum().over(by) / rows.height,
         many=pl.len().over(by),
     )  # fmt: skip
-    if best is not None:
+    given = (1 - settings.explore) * pl.col("given") + settings.explore / pl.col("many")
+    if best is not None and "share" in best.columns:
+        parts = ran.select(*by, "part").unique()
+        ran = pl.concat([
+            best.select(*by, "creative", given="share").join(parts, on=by),
+            ran.join(best, on=by, how="anti").select(*by, "creative", given.alias("given"), "part"),
+        ])  # fmt: skip
+        given = pl.col("given")
+    elif best is not None:
         picked = ran.join(best.rename({"creative": "pick"}), on=by, how="left")
         is_pick = (pl.col("creative") == pl.col("pick")).cast(pl.Float64)
         ran = picked.with_columns(given=pl.coalesce(is_pick, "given"))
-    share = pl.col("part") * ((1 - settings.explore) * pl.col("given") + settings.explore / pl.col("many"))
-    plan = ran.select(*by, "creative", share.alias("share")).sort([*by, "share"], descending=[False, False, True])
+    plan = ran.select(*by, "creative", share=pl.col("part") * given)
+    plan = plan.sort([*by, "share", "creative"], descending=[False, False, True, False])
     return _paced(plan, settings)
 
 

@@ -117,7 +117,8 @@ BACKLOG = """
 insert into outbox select 'w' || n || k, 'webhook', 'whk_' || (n % 3), '{}', 'waiting', 1, 9000 + n, null, n, null
   from many, (select 1 as k union all select 2 union all select 3);
 insert into outbox select 's' || n, 'webhook', 'whk_9', '{}', 'sent', 1, n, null, n, null from many;
-insert into outbox select 'm' || n, 'email', 'dec_' || n, '{"to": "a@b.c", "subject": "s", "text": "t"}', 'waiting', 1, 9000 + n, null, n, null from many;
+insert into outbox select 'm' || n, 'email', 'dec_' || n,
+  '{"to": "a@b.c", "subject": "s", "text": "t"}', 'waiting', 1, 9000 + n, null, n, null from many;
 insert into outbox select 'p' || n, 'email', 'dec_' || n, '{}', 'sent', 1, n, null, n, null from many;
 """
 

@@ -50,7 +50,8 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(shop: Path, most: 
     assert len(said) == 1, stopped.stderr
     assert LINE in said[0]
     assert not [path for path in (shop / work).rglob("*") if path.is_file() and path.suffix not in ("", ".parquet")]
-    assert set(tables(shop / work)) <= {f"tables/{name}.parquet" for name in ("customers", "products", "senses")}  # each of them whole
+    whole = {f"tables/{name}.parquet" for name in ("customers", "products", "senses")}
+    assert set(tables(shop / work)) <= whole
     assert not (shop / work / "steps.json").exists()
     again = promolift(shop, "ingest", "--work", work)
     assert again.returncode == 0, again.stderr

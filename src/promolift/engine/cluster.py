@@ -120,7 +120,7 @@ class Cluster:
             if address != "auto":  # Ray itself would try for minutes
                 host, _, port = address.rpartition(":")
                 socket.create_connection((host, int(port)), timeout=5).close()
-            threads = {name: os.environ[name] for name in THREADS if name in os.environ}
+            threads = {name: os.environ.get(name) or str(_cores()) for name in THREADS}  # Ray's own say is one
             ray.init(
                 address=address, log_to_driver=False, logging_level="error", runtime_env={"env_vars": threads},
             )  # fmt: skip
@@ -132,6 +132,12 @@ class Cluster:
                 f"{where}: no Ray cluster is reached there ({why}); start one with `ray start --head`, and run this on "
                 "one of its nodes, or set engine.kind = 'local'"
             ) from None
+
+
+def _cores() -> int:
+    """Cores that this process may use, as many threads as libraries start where nobody says otherwise."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) -> Any:

@@ -67,6 +67,24 @@ def opens(place: StorePlace, shard: int) -> None:
     Store.at(place, memory="1GB")
 
 
+def threads(shard: int) -> list[str]:
+    return [os.environ.get(name, "unset") for name in cluster.THREADS]
+
+
+@pytest.mark.parametrize("said", [None, "3"])
+def test_a_worker_has_the_threads_of_who_asks(
+    raylets: Raylets, monkeypatch: pytest.MonkeyPatch, said: str | None
+) -> None:
+    """Products of matrices go by their number, in the last bits; left alone Ray gives each worker one."""
+    for name in cluster.THREADS:
+        monkeypatch.delenv(name, raising=False)
+        if said:
+            monkeypatch.setenv(name, said)
+    with Cluster(engine_of(raylets)) as engine:
+        (found,) = engine.map(threads, [0])
+    assert found == [said or str(len(os.sched_getaffinity(0)))] * len(cluster.THREADS)
+
+
 def test_both_nodes_work_and_an_error_meant_for_people_comes_as_it_is(raylets: Raylets, tmp_path: Path) -> None:
     raylets.add_node(**NODE)
     with Cluster(engine_of(raylets)) as engine:

@@ -171,7 +171,11 @@ def test_every_function_that_the_library_page_names_is_there() -> None:
     assert [name for room, name in named if not hasattr(import_module(f"promolift.{room}"), name)] == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
+BOOKS = [pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.stem not in ("shop", "hillstrom")))
+         for path in sorted((ROOT / "examples").glob("*.ipynb"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", BOOKS)
 def test_notebooks_print_what_they_show(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if path.stem == "hillstrom" and not HILLSTROM.exists():
         pytest.skip("needs hillstrom.csv in ../shared/data")

@@ -65,6 +65,7 @@ def test_another_process_goes_on_where_the_first_one_was(tmp_path: Path) -> None
     assert one.impressions().height == len(shown)
 
 
+@pytest.mark.slow
 def test_what_was_served_teaches_the_next_plan(tmp_path: Path) -> None:
     some, rng = server(tmp_path, budget=4000, shares=(0.5, 0.5)), np.random.default_rng(0)
     for at in range(4000):

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sentences
+from promolift.pages.chapters.people import cell
 from promolift.pages.figures import Axis, Mark, forest, frontier, people_n, thin
 from promolift.pages.story import Story
 from promolift.privacy import small_cells
@@ -131,7 +132,7 @@ def _frontier(story: Story) -> Figure | Block:
             cash(r["gain_cents"]),
             cash(r["cost_cents"]),
             number(r["price"]),
-            _shown(r["treated"]),
+            cell(r["treated"], story),
         ]
         for r in thin(line.unique(maintain_order=True)).iter_rows(named=True)  # one, where nothing costs anything
     ]
@@ -153,11 +154,6 @@ def _frontier(story: Story) -> Figure | Block:
         n=people_n(plan.able),
         evidence=plan.evidence,
     )
-
-
-def _shown(treated: int | None) -> str:
-    """How many get an offer, unless they, or those who get none, are too few to be printed."""
-    return pick("not printed", "不公布") if treated is None else count(treated)
 
 
 def _rules(story: Story) -> Block:
@@ -344,7 +340,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
             r["expected_profit_cents"],
             r["low"],
             r["high"],
-            (cash(r["spend_cents"]), _shown(None if small else r["treated"]), kept(r["evidence"])),
+            (cash(r["spend_cents"]), cell(None if small else r["treated"], story), kept(r["evidence"])),
             "ours" if r["policy"] == "plan" else "main",
             text=pick(f"spend {cash(r['spend_cents'])}", f"花费{cash(r['spend_cents'])}"),
         )

@@ -146,8 +146,8 @@ def _segments(story: Story) -> Block:
 
 
 def cell(customers: int | None, story: Story) -> str:
-    """A number of customers, or that they are too few to be printed."""
-    return kept(f"fewer than {story.least}") if customers is None else count(customers)
+    """A number of customers, or that it is not printed: they are too few, or the rest of a whole would be."""
+    return kept(f"fewer than {story.least}, or would tell of so few") if customers is None else count(customers)
 
 
 def _card(card: Card, place: int, story: Story) -> dict[str, object]:

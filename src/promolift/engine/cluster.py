@@ -65,9 +65,9 @@ class Cluster:
             ray.cancel(each)
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        do, nodes = ray.remote(on_leaving), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        do, nodes = ray.remote(lambda: leaving()), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         at = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
-        asked = [do.options(num_cpus=0, scheduling_strategy=each).remote(leaving) for each in at]
+        asked = [do.options(num_cpus=0, scheduling_strategy=each).remote() for each in at]
         ray.wait(asked, num_returns=len(asked), timeout=LOOK_S)
 
     def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
@@ -173,11 +173,6 @@ def on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) -> A
         return work(token, lambda: _read(task[0]), shard)
     except PromoError as error:
         return TaskRefused(error)
-
-
-def on_leaving(task: Callable[[], object]) -> None:
-    """What is done on a node when the run ends."""
-    task()
 
 
 def _read(task: Any) -> Any:

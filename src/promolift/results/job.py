@@ -19,7 +19,7 @@ from promolift.results.shop import Span
 from promolift.results.tables import EVERYBODY, Among, Clean, Effects, Profiled
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, run
 from promolift.store import Store, StorePlace
-from promolift.store.nodes import leave, packed
+from promolift.store.nodes import NodeTask, leave
 from promolift.store.remote import PARTS, brought
 
 Asked = ParamSpec("Asked")
@@ -95,13 +95,16 @@ def spread(job: Job, engine: Engine, task: Callable[[int], Found], shards: Seque
     they read of it from its URL. Paths below it, and nothing else of this machine, are found there.
     """
     remote = job.store.remote
+    if remote:
+        remote.apart = engine.node_disk is not None
     if remote is None or engine.node_disk is None:
         for part in PARTS if remote else ():
             brought(job.store.root / part)
         yield from engine.map(task, shards)
         return
     engine.leaving = partial(leave, remote.url)
-    for answer in engine.map(packed(remote, job.store.place.work, task, engine.node_disk), shards):
+    files = remote.share(job.store.place.work)
+    for answer in engine.map(NodeTask(remote.url, files, task, engine.node_disk), shards):
         remote.learn(answer.files)
         yield answer.found
 

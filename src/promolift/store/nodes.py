@@ -6,19 +6,19 @@ read, and what a task wrote is sent when it is done. Paths in the task are those
 URL, by their hash: who asks knows which file they are, and a task that is done twice sends the same ones.
 """
 
-import pickle
+import copyreg
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from socket import gethostname
 from typing import Any, NamedTuple
 
 from promolift.errors import full_said
-from promolift.store.remote import Content, Remote
+from promolift.store.remote import Content, Remote, copy_with
 
 
 class NodeAnswer(NamedTuple):
@@ -28,18 +28,16 @@ class NodeAnswer(NamedTuple):
     files: dict[str, Content]
 
 
-@dataclass
+@dataclass(frozen=True)
 class NodeTask:
-    """A task as it travels: `packed`, with the files of the work folder at `url` by name. A node keeps `most` bytes of
-    them for later tasks.
+    """A task as it travels, with the files of the work folder at `url` by name. A node keeps `most` bytes of them for
+    later tasks.
     """
 
     url: str
-    files: Mapping[str, Content]
-    packed: bytes
+    files: dict[str, Content]
+    task: Callable[[int], Any]
     most: int
-    task: Callable[[int], Any] | None = None
-    folders: list[Path] = field(default_factory=list)
 
     def __call__(self, shard: int) -> NodeAnswer:
         """Do it here. ConfigError or StepError, which name the node, where the storage cannot be reached from it."""
@@ -47,8 +45,7 @@ class NodeTask:
         with full_said(f"node {gethostname()}, {here.folder}"):
             here.begin(self.files)
             try:
-                self.task = self.task or Unpacking(self.packed, here.folder, self.folders).load()
-                for folder in self.folders:
+                for folder in (each for each in _folders if each.is_relative_to(here.folder)):
                     folder.mkdir(parents=True, exist_ok=True)
                 return NodeAnswer(self.task(shard), here.written())
             finally:
@@ -60,11 +57,6 @@ class NodeCopy(Remote):
 
     def _read(self) -> None:
         """No manifest names what tasks read."""
-
-    @staticmethod
-    def _place_of(url: str) -> Path:
-        place = Remote._place_of(url)
-        return place.with_name(f"{place.name}-node")  # of which nothing is left when the run ends
 
     def begin(self, files: Mapping[str, Content]) -> None:
         """These are the files."""
@@ -95,52 +87,41 @@ class NodeCopy(Remote):
                 size -= each
 
 
+def node_folder(url: str) -> Path:
+    """The copy's folder, in a part of the cache that goes when a run ends."""
+    place = Remote.place_of(url)
+    return place.with_name(f"{place.name}-node") / "runs" / f"{os.getpid()}-node-{gethostname()}"
+
+
 @lru_cache(maxsize=1)
 def copy_of(url: str) -> NodeCopy:
     """The copy of this process."""
-    found = NodeCopy(url, at=f"node {gethostname()}: ")
-    found._clear()
+    folder = node_folder(url)
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that had this number before
+    found = NodeCopy(url, f"node {gethostname()}: ", folder)
+    found.clear()
     return found
 
 
 def leave(url: str) -> None:
     """Remove all that this node has of a work folder."""
-    shutil.rmtree(NodeCopy._place_of(url), ignore_errors=True)
+    shutil.rmtree(node_folder(url).parent.parent, ignore_errors=True)
 
 
-def packed(remote: Remote, work: Path, task: Callable[[int], Any], most: int) -> NodeTask:
-    """A task that works on a folder's copy here, for nodes; what it may read is sent first. StepError where that
-    fails.
-    """
-    file = BytesIO()
-    Packing(file, remote.folder).dump(task)
-    return NodeTask(remote.url, remote.share(work), file.getvalue(), most)
+def at_node(url: str, name: str, is_folder: bool) -> Path:
+    """A path of a task as it is on a node; a folder is there when the task begins."""
+    path = node_folder(url) / name
+    if is_folder:
+        _folders.add(path)
+    return path
 
 
-class Packing(pickle.Pickler):
-    """Paths below a folder become names."""
-
-    def __init__(self, file: BytesIO, folder: Path) -> None:
-        super().__init__(file)
-        self.folder = folder
-
-    def persistent_id(self, value: Any) -> tuple[str, bool] | None:
-        """A path as its name, and whether it is of a folder."""
-        if isinstance(value, Path) and value.is_relative_to(self.folder):
-            return value.relative_to(self.folder).as_posix(), value.is_dir()
-        return None
+def as_it_travels(path: Path) -> Any:
+    """How a path is pickled: by its name below the work folder, where that is to be another's copy of it."""
+    if (copy := copy_with(path)) and copy.apart:
+        return at_node, (copy.url, path.relative_to(copy.folder).as_posix(), path.is_dir())
+    return path.__reduce__()
 
 
-class Unpacking(pickle.Unpickler):
-    """Names become paths below another folder; `folders` are those that must be there."""
-
-    def __init__(self, packed: bytes, folder: Path, folders: list[Path]) -> None:
-        super().__init__(BytesIO(packed))
-        self.folder, self.folders = folder, folders
-
-    def persistent_load(self, name: tuple[str, bool]) -> Path:
-        """The path that a name stands for."""
-        path = self.folder / name[0]
-        if name[1]:
-            self.folders.append(path)
-        return path
+_folders = set[Path]()
+copyreg.pickle(type(Path()), as_it_travels)

@@ -82,23 +82,24 @@ def exists(work: Path) -> bool:
 
 def brought(path: Path) -> Path:
     """The path; in a copy of a work folder at a URL, with all that lies there."""
-    if copy := _copy_of(path):
+    if copy := copy_with(path):
         copy.bring(path)
     return path
 
 
 def is_kept(path: Path) -> bool:
     """Whether something lies there, brought or not."""
-    return path.exists() or bool((copy := _copy_of(path)) and copy.knows(path))
+    return path.exists() or bool((copy := copy_with(path)) and copy.knows(path))
 
 
 def listed(folder: Path) -> set[str]:
     """Names of the files in a folder, brought or not."""
-    copy = _copy_of(folder)
+    copy = copy_with(folder)
     return {path.name for path in folder.glob("*") if path.is_file()} | (copy.names(folder) if copy else set())
 
 
-def _copy_of(path: Path) -> "Remote | None":
+def copy_with(path: Path) -> "Remote | None":
+    """The copy of this process that a path lies in."""
     return next((copy for folder, copy in [*_copies.items()] if path.is_relative_to(folder)), None)
 
 
@@ -180,9 +181,9 @@ class Remote:
     manifest names them.
     """
 
-    def __init__(self, url: str, at: str = "") -> None:
+    def __init__(self, url: str, at: str = "", folder: Path | None = None) -> None:
         """Read the manifest. ConfigError where the library, the place or the right to read are missing."""
-        self.url = url
+        self.url, self.apart = url, False  # whether tasks are for machines that do not see `folder`
         self._files = dict[str, Content]()
         self._etag: dict[str, str] | None = None
         self._gone = dict[str, float]()
@@ -194,8 +195,9 @@ class Remote:
         self._bucket = Bucket(url, at=at)
         self._obstore, self._place, self._said = self._bucket.library, self._bucket.store, self._bucket.said
         self._read()
-        self._home = self._place_of(url)
-        self.folder = self._home / "runs" / f"{os.getpid()}-{uuid4().hex[:8]}-{socket.gethostname()}"
+        own = f"{os.getpid()}-{uuid4().hex[:8]}-{socket.gethostname()}"
+        self.folder = folder or self.place_of(url) / "runs" / own
+        self._home = self.folder.parent.parent
         self._make()
         self._away = dict(self._files)
         _copies[self.folder] = self
@@ -210,7 +212,7 @@ class Remote:
             raise ConfigError(f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
 
     @staticmethod
-    def _place_of(url: str) -> Path:
+    def place_of(url: str) -> Path:
         """The part of the cache that is for this URL."""
         cache = Path(os.environ.get("PROMOLIFT_CACHE") or Path.home() / ".cache/promolift").expanduser()
         return cache.absolute() / sha256_of(url)[:16]
@@ -265,15 +267,13 @@ class Remote:
         return name
 
     def _fetched(self, name: str) -> Path:
-        sha, draft = self._away[name].sha256, self.folder / f"{uuid4().hex}.part"
+        sha, draft, at = self._away[name].sha256, self.folder / f"{uuid4().hex}.part", self._bucket.named
         try:
             self._bucket.get(f"objects/{sha}", draft)
         except FileNotFoundError:
-            raise StepError(
-                f"{self._bucket.named}: {name} was replaced while it was read; run the command again"
-            ) from None
+            raise StepError(f"{at}: {name} was replaced while it was read; run the command again") from None
         if sha256_of_file(draft) != sha:
-            raise StepError(f"{self._bucket.named}: {name} is not what was written; run the step that makes it again")
+            raise StepError(f"{at}: {name} is not what was written; run the step that makes it again")
         return draft
 
     def _know(self, name: str, kept: Content) -> None:
@@ -471,10 +471,10 @@ class Remote:
         for known in (self._away, self._sent):
             known.clear()
         self.unlock()
-        self._clear()
+        self.clear()
         self._prune({kept.sha256 for kept in self._files.values()})
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Remove what processes of this machine left that were killed."""
         for run in (self._home / "runs").glob(f"*-{socket.gethostname()}"):
             if not _runs(int(run.name.partition("-")[0])):

@@ -97,6 +97,7 @@ CUSTOMERS = Table(
     Column("customer_id", Text, primary_key=True),
     Column("person_id", Text),
     Column("consent", Integer),  # 0 no, 1 yes, 2 yes by a web page: it counts where nobody said no
+    Column("personal", Integer),  # 0: they refused personal decisions; 1: they took that back
     Column("age", Text),
     Column("language", Text),
     Column("zone", Text),
@@ -252,7 +253,7 @@ OUTBOX = Table(
     Column("channel", Text, nullable=False),  # webhook or email
     Column("target", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Column("status", Text, nullable=False),  # waiting, sent, failed
+    Column("status", Text, nullable=False),  # waiting, sent, failed, expired
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_ms", Big, nullable=False),
     Column("error", Text),

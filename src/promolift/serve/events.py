@@ -22,7 +22,7 @@ from promolift.serve.answers import EventsTaken
 from promolift.settings import Zone
 from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_migrate import named_in
-from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query, of_customer
+from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, READ, REJECTS, Members, Query, of_customer
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 NAMES = {
@@ -31,7 +31,6 @@ NAMES = {
     "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
 }  # of GA4  # fmt: skip
 FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
-READ = "Words Read"  # says what a customer's own words were about; the server alone writes it
 BY_SHOP = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
 SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}

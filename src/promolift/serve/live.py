@@ -323,6 +323,19 @@ class Decider:
                 return sum(each.cost_cents for each in options if each.offer_id == row.offer_id)
         return 0.0
 
+    def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
+        """A campaign's paced budget gets back what an offer that never went out was reckoned to cost."""
+        row = db.execute(
+            select(DECISIONS.c.campaign_id, DECISIONS.c.ts_ms).where(DECISIONS.c.decision_id == decision_id)
+        )
+        name, ts_ms = row.first() or ("", 0)
+        campaign = Campaign.find(db, name)
+        pacing = campaign.policy.pacing if campaign else None
+        if pacing and pacing.starts_ms <= ts_ms <= pacing.ends_ms:
+            pace = _pace(db, name, pacing.starts_ms)
+            pace = replace(pace, spent=max(0.0, pace.spent - cost))
+            put(db, "pace", name, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
+
     def _settled(
         self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int, together: int
     ) -> DecidedGroup:
@@ -448,18 +461,6 @@ def _pace(db: Connection, campaign_id: str, starts_ms: int) -> Pace:
     """Where the paced time that began then stands."""
     kept = get(db, "pace", campaign_id) or {}
     return Pace(**kept["pace"]) if kept.get("starts_ms") == starts_ms else Pace()
-
-
-def give_back(db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
-    """A campaign's paced budget gets back what an offer that never went out was reckoned to cost."""
-    row = db.execute(select(DECISIONS.c.campaign_id, DECISIONS.c.ts_ms).where(DECISIONS.c.decision_id == decision_id))
-    name, ts_ms = row.first() or ("", 0)
-    campaign = Campaign.find(db, name)
-    pacing = campaign.policy.pacing if campaign else None
-    if pacing and pacing.starts_ms <= ts_ms <= pacing.ends_ms:
-        pace = _pace(db, name, pacing.starts_ms)
-        pace = replace(pace, spent=max(0.0, pace.spent - cost))
-        put(db, "pace", name, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
 
 
 def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:

@@ -17,7 +17,7 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,6 @@ from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_col
 from standardwebhooks import Webhook
 
 from promolift.deliver.send import next_at
-from promolift.serve import live
 from promolift.serve.clock import Clock
 from promolift.serve.security import unseal
 from promolift.serve.senders import OfferMessage, Post, braze, klaviyo, post_json, wechat
@@ -171,6 +170,16 @@ class Lane(NamedTuple):
     target: str
 
 
+class OfferCosts(Protocol):
+    """What knows the money of decided offers."""
+
+    def cost_of(self, db: Connection, decision_id: str) -> float:
+        """What the offer is reckoned to cost, in cents."""
+
+    def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
+        """Give the budget it was counted in the cost back."""
+
+
 class _Tried(NamedTuple):
     """A message that was sent, and what went wrong, if anything did; what its offer was to cost, if it expired."""
 
@@ -282,14 +291,14 @@ class Outbox:
 
     def __init__(
         self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S,
-        post: Post = post_json, decider: live.Decider | None = None,
+        post: Post = post_json, costs: OfferCosts | None = None,
         ended: Callable[[str, str], object] = lambda channel, how: None,
     ) -> None:  # fmt: skip
         """`secret` opens those of the webhooks; `waits_s`: seconds between tries; `post` reaches services that send;
-        `decider` knows what offers cost; `ended` hears on which channel a message ended how.
+        `costs` knows what offers cost; `ended` hears on which channel a message ended how.
         """
         self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
-        self.post, self.decider, self.ended = post, decider, ended
+        self.post, self.costs, self.ended = post, costs, ended
         self._secret = secret
         self._lanes: dict[Lane, asyncio.Task[int]] = {}
 
@@ -370,10 +379,10 @@ class Outbox:
         return [await asyncio.to_thread(send, each) for each in due]
 
     def _cost(self, decision_id: str) -> float:
-        if self.decider is None:
+        if self.costs is None:
             return 0.0
         with self.ledger.read() as db:
-            return self.decider.cost_of(db, decision_id)
+            return self.costs.cost_of(db, decision_id)
 
     async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
         """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
@@ -459,8 +468,8 @@ class Outbox:
                 values = {"attempts": tried.attempts, "error": None, "next_ms": now_ms}
                 CHANGED.run(db, id=tried.delivery_id, status=EXPIRED, **values)
                 self.ended(channel, EXPIRED)
-                if not STILL_OUT.rows(db, decision=tried.target):
-                    live.give_back(db, tried.target, cost, now_ms)
+                if cost and self.costs and not STILL_OUT.rows(db, decision=tried.target):
+                    self.costs.give_back(db, tried.target, cost, now_ms)
             elif tries > len(self.waits_s):
                 self._end(db, tried, tries, error, min(last_ms + 1, NEVER_MS))
             else:

@@ -84,7 +84,7 @@ class Server:
         self.crowd = events.Throttle()
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(
-            self.ledger, settings, self.clock, self.secret, decider=self.decider, ended=self.metrics.message_ended
+            self.ledger, settings, self.clock, self.secret, costs=self.decider, ended=self.metrics.message_ended
         )
         self.scheduler = Scheduler(self)
         self.texts = uptake.TextCounter(settings.work / "serve")

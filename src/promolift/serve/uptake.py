@@ -19,7 +19,7 @@ from sqlalchemy import Column, Connection, bindparam, func, insert, select
 from promolift.deliver import hour_of_week
 from promolift.message import TextTally, WordChoice
 from promolift.results.messages import TALLIES, read_tallies
-from promolift.serve.events import FILLED, READ
+from promolift.serve.events import FILLED
 from promolift.serve.release import LiveRelease
 from promolift.serve.things import Thing
 from promolift.sql import DAY_MS, HOUR_MS
@@ -30,6 +30,7 @@ from promolift.store.ledger_schema import (
     DECISIONS,
     EVENTS,
     OUTBOX,
+    READ,
     REDEMPTIONS,
     TAKEN,
     Members,

@@ -30,7 +30,7 @@ def hear(job: Job) -> None:
             "the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"
         ) from None
     mark = sha256_of(rows.write_csv())
-    if mark != heard_mark(job.store) and (rows.height or job.store.has("heard")):
+    if mark != heard_mark(job.store) and (rows.height or job.clean.heard is not None):
         job.store.save("heard", rows)
         job.store.save_json("heard", {"rows": mark})
 

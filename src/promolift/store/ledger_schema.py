@@ -68,6 +68,16 @@ EVENTS = Table(
     UniqueConstraint("message_id"),
 )  # fmt: skip
 Index("events_customer", EVENTS.c.customer_id, EVENTS.c.ts_ms)
+READ = "Words Read"  # the name of an event that says what a customer's own words were about
+OF_WORDS = EVENTS.c.name == literal_column(f"'{READ}'")
+Index(
+    "events_words",
+    EVENTS.c.name,
+    EVENTS.c.customer_id,
+    EVENTS.c.ts_ms,
+    sqlite_where=OF_WORDS,
+    postgresql_where=OF_WORDS,
+)
 Index("events_decision", EVENTS.c.decision_id, sqlite_where=EVENTS.c.decision_id.is_not(None))
 
 REJECTS = Table(

@@ -14,6 +14,7 @@ from promolift.store.ledger_schema import CUSTOMERS, EVENTS, READ, REJECTS
 LATE = "My parcel has still not arrived, I have been waiting for two weeks!"
 STOP = "别再给我发短信了，退订"
 
+
 def say(api: Api, who: str, words: str, number: int = 1, **more: Any) -> Any:
     said = {"words": words, "may_read": True} | more
     event = {
@@ -25,12 +26,15 @@ def say(api: Api, who: str, words: str, number: int = 1, **more: Any) -> Any:
     }
     return api("POST", "/v1/track", event, 202)
 
+
 def rows(api: Api) -> list[Mapping[str, Any]]:
     with api.server.ledger.read() as db:
         return [row._mapping for row in db.execute(select(EVENTS))]
 
+
 def offered(api: Api) -> str:
     return next(who for who in (f"u{n:02d}" for n in range(40)) if api.decide(who)["offer_id"] != "none")
+
 
 def test_a_complaint_closes_every_offer_for_the_configured_days_and_then_no_more(api: Api) -> None:
     who = offered(api)
@@ -41,6 +45,7 @@ def test_a_complaint_closes_every_offer_for_the_configured_days_and_then_no_more
     api("PUT", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"live": {"complaint_days": 0}}})
     assert api.decide(who)["offer_id"] != "none"
 
+
 def test_praise_and_words_that_nobody_may_read_close_nothing(api: Api) -> None:
     who = offered(api)
     say(api, who, "Great quality, thank you, I love it!")
@@ -48,12 +53,14 @@ def test_praise_and_words_that_nobody_may_read_close_nothing(api: Api) -> None:
     assert api.decide(who)["offer_id"] != "none"
     assert sum(row["name"] == READ for row in rows(api)) == 1
 
+
 def test_who_asks_for_no_more_messages_has_refused(api: Api) -> None:
     who = offered(api)
     say(api, who, STOP)
     assert api.decide(who)["reason"] == "consent: the customer said no"
     with api.server.ledger.read() as db:
         assert db.execute(select(CUSTOMERS.c.consent).where(CUSTOMERS.c.customer_id == who)).scalar() == 0
+
 
 def test_the_words_are_kept_nowhere_and_sent_twice_are_read_once(api: Api) -> None:
     who = offered(api)
@@ -65,6 +72,7 @@ def test_the_words_are_kept_nowhere_and_sent_twice_are_read_once(api: Api) -> No
     assert about["intent"] == "late"
     assert 0.5 < about["complaint_prob"] <= 1
 
+
 def test_words_about_an_offer_are_feedback_and_no_uptake(api: Api) -> None:
     who = offered(api)
     made = api.decide(who)
@@ -73,15 +81,18 @@ def test_words_about_an_offer_are_feedback_and_no_uptake(api: Api) -> None:
     assert {row["name"] for row in mine} <= NOT_TAKEN
     assert READ in {row["name"] for row in mine}
 
+
 def test_nobody_else_writes_what_words_were_about(api: Api) -> None:
     event = {"type": "track", "event": READ, "userId": "u01", "properties": {"complaint_prob": 1.0}}
     assert api("POST", "/v1/track", event, 202)["rejected"][0]["code"] == "event_reserved"
+
 
 def test_complaints_stand_beside_the_money_of_a_test(api: Api) -> None:
     with api.server.ledger.read() as db:
         found = heard(db, "no such test", "USD")
     assert found.complaints.is_empty()
     assert "complained" not in found.rows(2**50).columns
+
 
 def test_words_of_an_event_that_is_refused_are_kept_nowhere_either(api: Api) -> None:
     for more in ({"timestamp": "soon"}, {"userId": ""}):
@@ -93,6 +104,7 @@ def test_words_of_an_event_that_is_refused_are_kept_nowhere_either(api: Api) -> 
         refused = db.execute(select(REJECTS.c.body)).scalars().all()
     assert len(refused) == 2
     assert not any("parcel" in body for body in (*refused, *(row["body"] for row in rows(api))))
+
 
 def test_a_visitor_who_is_known_by_now_refuses_as_the_customer(api: Api) -> None:
     who = offered(api)

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpcore
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, null, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, null, select, text, update
 from standardwebhooks import Webhook
 
 from promolift.deliver.send import next_at
@@ -101,6 +101,11 @@ CHANGED = Query(
     .where(OUTBOX.c.delivery_id == bindparam("id"))
     .values(**{name: bindparam(name) for name in ("status", "attempts", "next_ms", "error")})
 )
+UNREADABLE = Query(
+    update(OUTBOX)
+    .where(OUTBOX.c.delivery_id == bindparam("id"))
+    .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
+)  # one that was given up by an earlier version has no body either, and keeps its error
 # A decision whose offer went out some other way, or may yet: another message of it, or the till.
 STILL_OUT = Query(
     select(OUTBOX.c.delivery_id)
@@ -434,7 +439,8 @@ class Outbox:
                 hour = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(message.zone)).hour
                 last_ms = _last_ms(message)
             except (TypeError, ValueError, KeyError, OSError):  # whatever wrote it: the others go on
-                self._end(db, each, each.attempts, "the body cannot be read", NEVER_MS)
+                UNREADABLE.run(db, id=each.delivery_id, error="the body cannot be read", next_ms=NEVER_MS)
+                self.ended(each.channel, "failed")
                 continue
             quiet = policies.get(message.campaign_id)
             if each.target in unwanted:

@@ -27,6 +27,7 @@ from promolift.results.plan import Plan
 from promolift.results.segments import segment_table, segment_words
 from promolift.results.shop import Health
 from promolift.results.standing import standing
+from promolift.steps.heard import hear, heard_mark
 from promolift.steps.pull import pull
 from promolift.store import Store
 from promolift.tables import Z95
@@ -61,6 +62,8 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     wanted = [name for name in STEPS if name in steps]
     if "ingest" in wanted:
         pull(job)
+    if "plan" in wanted:
+        hear(job)
     with full_said(job.store.root), opened(job.config.engine) as engine:
         for name in STEPS:
             mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
@@ -97,6 +100,8 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
             parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)
+    if store is not None and "plan" in names and (said := heard_mark(store)):
+        parts.append(said)
     pool = config.message.pool
     if pool and "message" in names and Path(pool).exists():
         parts.append(sha256_of_file(Path(pool)))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -18,13 +19,14 @@ import polars as pl
 
 BLOCK = re.compile(r"^(?:<!-- not run: (?P<why>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 STANDS_FOR = {
-    "--months 4": "--months 1 --customers 300", "--customers 1500": "--months 1 --customers 200",
+    "--months 4": "--months 1 --customers 300", "--world goods": "--world goods --months 1 --customers 200",
     "s3://bucket": "file://$PWD/bucket", "postgresql://reader:PASSWORD@db.example.com/shop": "shop.duckdb",
 }  # fmt: skip
 SERVER = re.compile(r"promolift (serve|mcp .*--port)\b")
 # A server goes on beside the reader, who waits until it answers; an answer that is an error stops them.
 START = r"""
 pip() { echo "pip $*: not here"; }
+export PROMOLIFT_BRAZE_URL=http://127.0.0.1:9 PROMOLIFT_BRAZE_KEY=key PROMOLIFT_BRAZE_CAMPAIGN=spring
 curl() { command curl --fail-with-body --silent --show-error --max-time 60 "$@"; }
 beside() {
   until (exec 3<>/dev/tcp/127.0.0.1/$1) 2>/dev/null; do kill -0 $! || break; sleep 0.2; done
@@ -88,10 +90,15 @@ class Reader:
         self.bash.communicate()
 
     def follow(self, block: Block) -> None:
-        """Give the commands of a block, a shop of its own if it begins with one; the first that fails is told."""
+        """Give the commands of a block, a shop of its own if it begins with one; the first that fails is told.
+
+        Python of a page is run where what it imports is there."""
         if block.text.startswith("promolift init") and "--force" not in block.text:
             self.told("rm -rf promolift.toml .promolift")
-        for statement in block.statements():
+        if block.language == "py":
+            there = all(find_spec(name) for name in re.findall(r"^(?:from|import) (\w+)", block.text, re.M))
+            (self.folder / "page.py").write_text(self.real(block.text) if there else "", encoding="utf-8")
+        for statement in block.statements() if block.language == "sh" else ["python page.py"]:
             command = self.real(statement)
             beside = f"(exec {command}) > served 2>&1 &\nbeside {self.port}" if SERVER.match(command) else command
             status, printed = self.told(beside)
@@ -105,11 +112,13 @@ class Reader:
             text = text.replace(written, here)
         text = re.sub(r"(?<=[: ])80[89]0\b", self.port, text)
         text = re.sub(r"^promolift serve(?!.*--port)", f"promolift serve --port {self.port}", text)
+        if (self.folder / "serve.toml").exists():
+            text = text.replace("promolift serve", "promolift serve --settings serve.toml")
         if "customer-7" in text:
             plan = pl.read_csv(self.folder / "promolift-report/plan.csv", infer_schema=False)
             text = text.replace("customer-7", plan.filter(pl.col("status") == "offer")["customer_id"][0])
         for dots in re.findall(r"\b[a-z_]+_(?=\.\.\.)", text):
-            text = text.replace(f"{dots}...", re.findall(rf"\b{dots}\w+", self.said)[-1])
+            text = text.replace(f"{dots}...", re.findall(rf"\b{dots}[\w-]+", self.said)[-1])
         codes = re.findall(r'"code": ?"([A-Z0-9-]{14})"', self.said)
         return text.replace("K7QM-W3XP-9D2H", codes[-1]) if codes else text
 

@@ -79,7 +79,7 @@ def logged_decisions(folder: Path) -> None:
 
 def played_month(folder: Path) -> None:
     """A made-up shop with a plan that tests, its decisions, and the events of a month like the one before."""
-    promolift = [Path(sys.executable).parent / "promolift", "simulate", "--months", "1", "--customers", "300"]
+    promolift = [Path(sys.executable).parent / "promolift", "simulate", "--months", "1", "--customers", "450"]
     subprocess.run([*promolift, "--out", folder], check=True, capture_output=True)
     (folder / "work").rename(folder / ".promolift")
     shutil.copy(folder / ".promolift/tables/decisions.parquet", folder)
@@ -102,9 +102,17 @@ def reviews(folder: Path) -> None:
     shop_files(folder)
     lines = pl.read_csv(folder / "E.csv", infer_schema=False)
     lines.write_csv(folder / "orders.csv")
-    said = pl.DataFrame({"review": ["much too expensive", "arrived a week late", "lovely, thank you"] * 20})
+    texts = ("Much too expensive for what order {} was", "Order {} arrived a week late, and I waited at home for it")
+    said = pl.DataFrame({"review": [texts[n % 2].format(n) for n in range(60)]})
     wrote = lines.head(60).select(member="user_id", at="event_time", may_read=pl.lit("yes"))
     wrote.hstack(said).write_csv(folder / "reviews.csv")
+
+
+def with_mail(folder: Path) -> None:
+    """A server's settings with a mail server that never answers: what is sent waits."""
+    shop_files(folder)
+    mail = '[mail]\nhost = "localhost"\nport = 9\ntls = "none"\nsender = "Shop <offers@example.com>"\n'
+    (folder / "serve.toml").write_text(mail, encoding="utf-8")
 
 
 def lines_in_a_database(folder: Path) -> None:
@@ -120,7 +128,12 @@ def lines_in_a_database(folder: Path) -> None:
 
 FILES: dict[str, Callable[[Path], None]] = {
     f"docs/{at}{name}.md": made
-    for name, made in (("trials", trial_file), ("off-policy", logged_decisions), ("learning", played_month))
+    for name, made in (
+        ("trials", trial_file),
+        ("off-policy", logged_decisions),
+        ("learning", played_month),
+        ("connect", with_mail),
+    )
     for at in ("", "zh/")
 } | {"docs/trades.md": trades_files, "docs/warehouse.md": lines_in_a_database, "docs/words-of-customers.md": reviews}
 
@@ -132,7 +145,7 @@ def test_commands_of_a_page_run_in_their_order(name: str, tmp_path: Path) -> Non
     page, until = BEFORE.get(name, ("", ""))
     with Reader(tmp_path) as reader:
         for block in [*(blocks(PAGES[page], until) if page else []), *blocks(PAGES[name])]:
-            if block.language == "sh" and not block.why:
+            if (block.language == "sh" and not block.why) or (block.language, block.page) == ("py", "serve.md"):
                 reader.follow(block)
 
 

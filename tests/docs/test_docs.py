@@ -118,14 +118,14 @@ def facts(page: Path) -> str:
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/zh").glob("*.md")), ids=lambda page: page.name)
 def test_a_chinese_page_follows_its_english_one(page: Path) -> None:
-    """Its first line holds `facts` of the English page that it was written from; two follow none."""
+    """Its last line holds `facts` of the English page that it was written from; two follow none."""
     english = ROOT / "docs" / page.name
-    mark = re.match(r"<!-- docs/[\w-]+\.md ([0-9a-f]{12}) -->\n", page.read_text(encoding="utf-8"))
+    mark = re.search(r"\n<!-- docs/[\w-]+\.md ([0-9a-f]{12}) -->\n$", page.read_text(encoding="utf-8"))
     assert (mark is None) == (page.name in ("index.md", "configuration.md")), (
         f"{page.name}: its first line names its English page"
     )
     assert not mark or mark[1] == facts(english), (
-        f"docs/{page.name} has changed: carry that over to docs/zh/{page.name}, whose first line is then "
+        f"docs/{page.name} has changed: carry that over to docs/zh/{page.name}, whose last line is then "
         f"<!-- docs/{page.name} {facts(english)} -->"
     )
 

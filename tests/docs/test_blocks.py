@@ -41,7 +41,7 @@ NOT_RUN = 9  # blocks; a tenth needs a better reason than the ninth
 
 def shop_files(folder: Path) -> None:
     """A small shop's files under the names that pages give them; its lines, orders and accounts apart, too."""
-    write_shop(folder)
+    write_shop(folder, customers=120, weeks=30)
     for name, chinese in {"events": "交易", "products": "商品", "customers": "会员", "promotions": "活动"}.items():
         letter = "O" if name == "promotions" else name[0].upper()
         shutil.copy(folder / f"{name}.csv", folder / f"{letter}.csv")
@@ -83,10 +83,12 @@ def played_month(folder: Path) -> None:
     subprocess.run([*promolift, "--out", folder], check=True, capture_output=True)
     (folder / "work").rename(folder / ".promolift")
     shutil.copy(folder / ".promolift/tables/decisions.parquet", folder)
-    log = pl.read_parquet(folder / "events.parquet").rename({"paid_cents": "revenue_cents"})
+    log = pl.read_parquet(folder / "events.parquet")
     month = 28 * 86_400_000
     late = log.filter(pl.col("ts_ms") > pl.col("ts_ms").max() - month).with_columns(pl.col("ts_ms") + month)
-    log.vstack(late).with_columns(kind=pl.lit("purchase")).write_parquet(folder / "events.parquet")
+    log.vstack(late).write_parquet(folder / "events.parquet")
+    orders = log.vstack(late).select("customer_id", "ts_ms", kind=pl.lit("purchase"), revenue_cents="paid_cents")
+    orders.write_parquet(folder / "orders.parquet")
 
 
 def trades_files(folder: Path) -> None:
@@ -181,6 +183,7 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
     assert {b.language for b in ALL} <= {"sh", "python", "py", "toml", "json", "js", "ts", "html", ""}
     command = re.compile(r"^(promolift|pip|npm|make|curl|call) ", re.M)
     assert [(b.page, b.line) for b in ALL if not b.language and command.search(b.text)] == []
+    assert [name for name, path in PAGES.items() if re.search(r"^    promolift ", path.read_text("utf-8"), re.M)] == []
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -95,6 +95,8 @@ def number(column: str, kind: str, decimal: str) -> str:
         quick = "null"
     else:
         bare = f"regexp_replace({bare}, ',(\\d\\d\\d)', '\\1', 'g')"
+        for more in (5, 7):  # lakh and crore: 12,34,567
+            bare = f"regexp_replace({bare}, ',(\\d{{{more}}})', '\\1')"
         quick = f"try_cast({name} as double)"
     signed = f"case when {name} like '%(%)%' or {name} like '%-' then '-' || replace({bare}, '-', '') else {bare} end"
     clean = f"case when {text(column, kind)} is not null then try_cast({signed} as double) end"

@@ -66,7 +66,8 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def scan(path: Path) -> TextForm:
-    """Its encoding is one of utf-8, utf-16, gb18030, cp949, big5, cp932, cp1251 and cp1252.
+    """Its encoding is one of utf-8, utf-16, gb18030, cp949, big5, cp932, cp1250, cp1251, cp1252 and
+    cp1254.
 
     Reads the whole file; raises InputError if it is no text at all.
     """
@@ -121,7 +122,27 @@ def _not_quite_utf8(piece: bytes) -> str:
     for encoding, first, last in (("big5", 0xA4, 0xC6), ("cp932", 0x81, 0x9F)):
         if _led(piece, encoding, first, last) > 0.9:
             return encoding
-    return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else "cp1252"
+    return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else _latin(piece)
+
+
+def _latin(piece: bytes) -> str:
+    """cp1254 of Turkish, cp1250 of Polish, Czech or Hungarian, else cp1252, by the letters in which they differ.
+
+    What is a dotless i or an s with a cedilla in the first would be Icelandic in the last, a Polish l with a stroke a
+    small 3 within a word.
+    """
+    seen = Counter(byte for byte in piece if byte > 127)
+    whole = seen.total()
+
+    def share(letters: bytes) -> float:
+        return sum(seen[letter] for letter in letters) / whole
+
+    if share(b"\xd0\xdd\xde\xf0\xfd\xfe") > 0.25 and share(b"\xe1\xe6") < 0.05:
+        return "cp1254"
+    polish = len(re.findall(rb"[A-Za-z][\xb3\xb9\xbf\x9c\x9f][a-z]", piece)) > 0.1 * whole
+    czech = share(b"\x9a\x9e") > 0.05 and share(b"\xec\xf8\xf9") > 0.15
+    hungarian = share(b"\xf5") > 0.05 and share(b"\xe3\xe4\xe7") == 0
+    return "cp1250" if polish or czech or hungarian else "cp1252"
 
 
 def _korean(piece: bytes) -> bool:

@@ -207,6 +207,14 @@ def test_lakhs_and_points_that_part_thousands_are_read_to_the_cent():
     assert not decimal_comma(["52.00", "1250.00"])
 
 
+def test_units_with_a_decimal_point_beside_money_with_a_comma_are_units():
+    line = {"customer": "a", "date": "2025-01-01", "order": "1", "sku": "x", "qty": "2.0000", "price": "1.234,50"}
+    found = guess_mapping("events", pl.DataFrame([line]))
+    assert found.decimal == ","
+    kept = data.clean_events(raw(pl.DataFrame([line])), found, RULES).accepted()
+    assert kept.project("quantity, revenue_cents").fetchall() == [(2, 246_900)]
+
+
 def test_what_a_piece_costs_is_known_where_nobody_buys_one_piece():
     one = pl.DataFrame({"ek": [0.5, 1.4, 0.5, 1.4], "q": [100.0, 50, 500, 20], "net": [90.0, 120, 400, 50]})
     assert not data.cost_of_line(one, "ek", "q", "net", of_line=True)
@@ -237,3 +245,53 @@ def test_init_says_currency_clock_and_what_it_read_nothing_from(tmp_path: Path):
     said = init({"events": tmp_path / "log.csv"}, tmp_path / "promolift.toml", force=False).text
     assert "GBP; Europe/London" in said
     assert "not used         :  shelfmark" in said
+
+
+TITLED = (
+    "Umsatzliste Süd\n\nZeitraum: 01.01.2025 - 31.10.2025;;;;\nKundennummer;Belegdatum;Artikelnummer;Menge;Betrag\n"
+)
+
+
+def test_a_title_and_dates_above_the_column_names_are_left_out(tmp_path: Path):
+    rows = "".join(f"K{n % 9};{n % 28 + 1:02d}.02.2025;A{n % 4};1;{n},50\n" for n in range(60))
+    (tmp_path / "log.csv").write_text(TITLED + rows + "Summe;;;60;1800,00\n", encoding="utf-8")
+    with Store(tmp_path / "work") as store:
+        found = guess_all(store, {"events": tmp_path / "log.csv"})[0]
+        assert found.log is not None
+        assert found.log.table.rows.aggregate("count(*), min(_row)").fetchall() == [(61, 1)]
+    assert found.mapping.columns["amount"] == "Betrag"
+    assert "3 lines above the column names are left out" in found.mapping.notes
+
+
+def test_a_file_whose_first_rows_are_thin_keeps_its_first_line(tmp_path: Path):
+    (tmp_path / "log.csv").write_text("user,time,item,a,b,c\n" + "u1,2025-01-01,,,,\n" * 9, encoding="utf-8")
+    with Store(tmp_path / "work") as store:
+        log = guess_all(store, {"events": tmp_path / "log.csv"})[0].log
+        assert log is not None
+        assert log.table.rows.aggregate("count(*)").fetchall() == [(9,)]
+
+
+@pytest.mark.parametrize("wrapped", ["orders", "data"])
+def test_records_that_an_answer_of_a_web_service_wraps_are_its_rows(wrapped: str, tmp_path: Path):
+    lines = [{"sku": "a", "title": "Tea", "quantity": 2, "price": "5.00"}]
+    rows = [
+        {"id": n, "created_at": f"2025-01-{n % 28 + 1:02d}T10:00:00Z", "customer": {"id": n % 9, "first_name": "Ann"},
+         "line_items": lines} for n in range(50)
+    ]  # fmt: skip
+    (tmp_path / "api.json").write_text(json.dumps({"count": 50, wrapped: rows}), encoding="utf-8")
+    with Store(tmp_path / "work") as store:
+        parts = guess_all(store, {"events": tmp_path / "api.json"})
+        assert parts[0].mapping.columns["order_id"] == "id"
+        assert next(part.mapping for part in parts if part.name == "customers").columns["name"] == "customer.first_name"
+
+
+def test_what_was_given_back_is_read_beside_the_orders_state():
+    rows = [
+        f"E{n},2025-01-{n % 28 + 1:02d} 10:00:00,1390000{n % 9:04d},茶{n % 4},9.00,交易完成,"
+        + ["无退款", "退款成功"][n % 10 == 0]
+        for n in range(60)
+    ]
+    text = "\n".join(["订单号,下单时间,手机号,商品名称,实付金额,订单状态,退款状态", *rows])
+    found = guess(text)
+    assert found.columns["status"] == ("订单状态", "退款状态")
+    assert sum(row["kind"] == "purchase" for row in events(text, found)) == 54

@@ -392,13 +392,13 @@ def cost_of_line(sample: pl.DataFrame, cost: str, quantity: str, money: str, of_
     frame = frame.filter((pl.col("q") > 0) & (pl.col("m") > 0)).with_columns(r=pl.col("c") / pl.col("m"))
     one, more = frame.filter(pl.col("q") == 1)["r"].median(), frame.filter(pl.col("q") > 1)["r"].median()
     if not isinstance(one, float) or not isinstance(more, float) or one <= 0:  # no lines of one unit, as in wholesale
-        money = pl.col("m") if of_line else pl.col("m") * pl.col("q")
+        whole = pl.col("m") if of_line else pl.col("m") * pl.col("q")
         wide = frame.filter(pl.col("c") > 0).select(
-            (pl.col("c") / money).log().std().alias("line"),
-            (pl.col("c") * pl.col("q") / money).log().std().alias("unit"),
+            (pl.col("c") / whole).log().std().alias("line"),
+            (pl.col("c") * pl.col("q") / whole).log().std().alias("unit"),
         )
-        line, unit = wide.row(0)
-        return of_line if line is None or unit is None else line < unit
+        by_line, by_unit = wide.row(0)
+        return of_line if by_line is None or by_unit is None else by_line < by_unit
     return more > 0.75 * one if of_line else more > 1.5 * one
 
 

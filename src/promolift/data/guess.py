@@ -167,6 +167,7 @@ class _Guess(Columns):
         self._settle_lines()
         self._settle_kind()
         self._settle_order()
+        self._settle_returns()
         self._settle_first_lines()
         if "coupon_discount" in self.columns:
             more = [name for name in self.free if compact(name) == "couponmatchdisc"]
@@ -249,11 +250,18 @@ class _Guess(Columns):
     def _find_order_by_values(self) -> None:
         """What ties the lines of one purchase, where no name of the trade says it."""
         who, time = self.columns.get("customer_id"), self.columns.get("time")
-        if "order_id" in self.columns or not isinstance(who, str) or not isinstance(time, str) or self.basket:
+        if "order_id" in self.columns or not isinstance(who, str) or not isinstance(time, str):
+            return
+        if self.basket:
+            row = next((name for name in self.free if compact(name) == "id"), None)
+            if row and evidence.says_one(self.sample, row, [who, time]) and self.filled(row) > 0.95:
+                self.take("order_id", row, LIKELY)
             return
         found = [name for name in self.free if evidence.ties_lines(self.sample, name, who, time)]
         if found:
-            self.take("order_id", found[0], BY_VALUES, *found[1:2])
+            known = compact(found[0]) == "name"  # as Shopify calls it
+            self.take("order_id", found[0], LIKELY if known else BY_VALUES, *found[1:2])
+        if found and not known:
             self.notes.append(
                 f"NOT SURE: by its values {found[0]!r} is the order (--map order_id=COLUMN says which is)"
             )
@@ -478,10 +486,20 @@ class _Guess(Columns):
         if 0 < cancelled <= plain:
             self.settings["cancel_prefix"] = "C"
 
+    def _settle_returns(self) -> None:
+        """A column of its own for what was given back is read beside the order's state."""
+        state = self.columns.get("status")
+        if isinstance(state, str) and "status" not in self.fixed:
+            back = [name for name in self.free if re.search(r"refund|return|退款|退货|售后|返品|返金", name.lower())]
+            told = next((name for name in back if self._looks_right("status", name)), None)
+            if told:
+                self.columns["status"] = (state, told)
+                self.free.remove(told)
+
     def _settle_names(self) -> None:
         if "name" not in self.columns:
-            first = next((name for name in self.free if compact(name) in GIVEN_NAMES), None)
-            last = next((name for name in self.free if compact(name) in FAMILY_NAMES), None)
+            first = next((name for name in self.free if _last(name) in GIVEN_NAMES), None)
+            last = next((name for name in self.free if _last(name) in FAMILY_NAMES), None)
             if first and last:
                 self.columns["name"] = (first, last)
             elif first:
@@ -810,6 +828,11 @@ class _Guess(Columns):
                 f"{', '.join(self.sample.columns[:MOST_SHOWN])}. If one of them does: --map words.text=COLUMN, or "
                 "--map words.audio=COLUMN"
             )
+
+
+def _last(name: str) -> str:
+    """The last part of a nested record's name, as it is looked up."""
+    return compact(name.rpartition(".")[2])
 
 
 def _is_nested(sample: pl.DataFrame, name: str) -> bool:

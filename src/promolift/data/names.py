@@ -22,8 +22,11 @@ KEPT_STATUS = (
 )
 
 
-# An order of which a part was given back still stands, as 'partially refunded'.
-PART_STATUS = r"partial(ly)?[ _-]*\w+|部分退\w*"
+# An order of which a part, or nothing, was given back still stands, as 'partially refunded' or 'not returned'.
+PART_STATUS = (
+    r"partial(ly)?[ _-]*\w+|部分退\w*|(无|未|没有)(发生|申请)?(退款|退货|售后)"
+    r"|\b(not?|never|un)[ _-]?(refund|return|cancel+)(ed)?\b"
+)
 
 
 def kind_word(word: str) -> str:

@@ -295,3 +295,12 @@ def test_what_was_given_back_is_read_beside_the_orders_state():
     found = guess(text)
     assert found.columns["status"] == ("订单状态", "退款状态")
     assert sum(row["kind"] == "purchase" for row in events(text, found)) == 54
+
+
+def test_a_wholesaler_sells_by_the_thousand(tmp_path: Path):
+    rows = "".join(
+        f"K{n % 9},2025-02-{n % 28 + 1:02d},R{n},A{n % 4},{[20, 5000][n % 3 == 0]},{n + 1}.50\n" for n in range(300)
+    )
+    (tmp_path / "log.csv").write_text(f"customer,date,order,sku,qty,amount\n{rows}", encoding="utf-8")
+    init({"events": tmp_path / "log.csv"}, tmp_path / "promolift.toml", force=False)
+    assert "[data.rules]\nmax_quantity = 100000 " in (tmp_path / "promolift.toml").read_text(encoding="utf-8")

@@ -12,7 +12,9 @@ import numpy as np
 import polars as pl
 
 from promolift.currency import CURRENCY_DIGITS
+from promolift.data.mapping import Mapping
 from promolift.data.names import SYMBOLS, UNCLEAR_SYMBOLS
+from promolift.data.rules import CleanRules
 
 
 def number(value: str) -> float | None:
@@ -339,6 +341,15 @@ def counts_pieces(values: Sequence[str]) -> bool:
     found = numbers(values)
     whole = bool(found) and all(each == int(each) and abs(each) < 1e6 for each in found)
     return whole and any(abs(each) > 1 for each in found) and len({*found}) <= max(0.2 * len(found), 20)
+
+
+def bulk(sample: pl.DataFrame, mapping: Mapping) -> int | None:
+    """Ten times the most units of a row, where one row in two hundred has more than the thousand that is believed."""
+    name = next(iter(mapping.sources("quantity")), "")
+    units = floats(sample, name).drop_nulls().abs() if name in sample.columns else pl.Series([0.0])
+    if len(units) < 200 or (units > CleanRules().max_quantity).mean() < 0.005:  # type: ignore[operator]
+        return None
+    return int(10 ** math.ceil(1 + math.log10(float(units.max() or 1))))  # type: ignore[arg-type]
 
 
 def are_one_each(sample: pl.DataFrame, name: str, who: str) -> bool:

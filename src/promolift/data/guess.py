@@ -491,10 +491,10 @@ class _Guess(Columns):
         state = self.columns.get("status")
         if isinstance(state, str) and "status" not in self.fixed:
             back = [name for name in self.free if re.search(r"refund|return|退款|退货|售后|返品|返金", name.lower())]
-            told = next((name for name in back if self._looks_right("status", name)), None)
-            if told:
-                self.columns["status"] = (state, told)
-                self.free.remove(told)
+            returned = next((name for name in back if self._looks_right("status", name)), None)
+            if returned:
+                self.columns["status"] = (state, returned)
+                self.free.remove(returned)
 
     def _settle_names(self) -> None:
         if "name" not in self.columns:

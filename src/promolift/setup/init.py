@@ -138,6 +138,7 @@ def init(
             parts = guess_all(store, files, more, answers)
         log = parts[0].log
         fit = baskets(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
+        bulk = data.bulk(log.table.sample(), parts[0].mapping) if log else None
     if answers.ask and answers.consent is None and not _has_consent(parts):
         with speaking(answers.language or "en"):
             question = pick(
@@ -146,7 +147,7 @@ def init(
             )
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
     kept_files = included(config)
-    text = including(kept_files, compose(parts, config, answers, fit))
+    text = including(kept_files, compose(parts, config, answers, fit, bulk))
     values = tomllib.loads(text)
     for name in kept_files:
         values = laid_over(values, read_toml(config.with_name(name)))
@@ -385,8 +386,12 @@ def _inside(parts: Sequence[Part], name: str) -> data.Mapping | None:
     return next((part.mapping for part in parts if part.name == name and part.inside), None)
 
 
-def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None) -> str:
-    """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu."""
+def compose(
+    parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None, bulk: int | None = None
+) -> str:
+    """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu; `bulk` the most units of a row
+    that are believed, where it sells by the thousand.
+    """
     events, consent = parts[0].mapping, answers.consent
     why = "customers of whom no yes is known are not written to"
     if consent:
@@ -405,6 +410,10 @@ def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets 
     menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
     said = next((part.mapping for part in parts if part.name == "words"), None)
     ask = WORDS if said and not said.has("consent") else ""
+    if bulk:
+        head += (
+            f"\n[data.rules]\nmax_quantity = {bulk}    # units of a row that are believed: thousands are usual here\n"
+        )
     return head + "".join(_section(part, config.resolve().parent) for part in parts) + ask + menu
 
 

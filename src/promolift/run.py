@@ -23,6 +23,7 @@ from promolift.results.approved import mark as approval
 from promolift.results.chinese import kept
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, StepSummary
+from promolift.results.messages import PoolWords
 from promolift.results.plan import Plan
 from promolift.results.segments import segment_table, segment_words
 from promolift.results.shop import Health
@@ -165,6 +166,13 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     warnings = [kept("warning: ") + kept(each) for each in found]
     stands = standing(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
+    bare = (
+        plan.note.treated and step in STEPS[STEPS.index("message") :] and not PoolWords.load(job.store).sendable.texts
+    )
+    if bare:
+        warnings.insert(
+            0, kept("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
+        )
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, **grouped, "text": text}

@@ -196,7 +196,8 @@ class Store:
             return self.table(name)
         place = f"{shard_expression('customer_id', len(shards))} as shard"
         found = self.connection.from_arrow(customers.to_arrow()).project(place).distinct().order("shard").fetchall()
-        return self.connection.read_parquet([str(self._shard(name, each)) for (each,) in found or [(shards[0],)]])
+        files = [str(brought(self._shard(name, each))) for (each,) in found or [(shards[0],)]]
+        return self.connection.read_parquet(files)
 
     def path(self, name: str) -> Path:
         """The file of a table that is kept in one. StepError if it is not there yet."""

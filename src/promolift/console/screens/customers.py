@@ -151,7 +151,7 @@ def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
     """What was open, the best first, "no offer" among it: what it brings, costs and is worth at the price."""
     found = [
         {"text": said_offer(visit, decided["release_id"], each["offer"]), "given": each["offer"] == decided["offer_id"]}
-        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"]
+        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"] if "share" not in each
     ]  # fmt: skip
     return sorted(found, key=lambda each: (not each["given"], -each["worth_cents"]))[:12]
 

@@ -138,6 +138,8 @@ def dry(visit: PageVisit, customer: str) -> dict[str, Any]:
 def said_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
     """An offer of a release in a few words."""
     release = visit.server.decider.ensure(release_id)
+    if release.creatives is not None and offer_id != "none":
+        return str(release.creatives.shown(offer_id)["message"] or offer_id)
     label = release.labels.get(offer_id)
     if label is None:
         return pick("no offer", "不发优惠") if offer_id == "none" else offer_id

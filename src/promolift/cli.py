@@ -484,7 +484,7 @@ def run(config: Path, work: Path, out: Path, again: bool, language: str | None) 
     """The main job: every step in order, skipping those whose inputs did not change."""
     if (trade := trades.trade_of(config)) is not None:
         with showing(in_language) as tell:
-            return traded.run_trade(trade, config, out, tell)
+            return traded.run_trade(trade, config, work, out, tell)
     return every_step(settings_of(config, language), work, out, again)
 
 

@@ -20,6 +20,7 @@ KEPT: dict[str, str] = {
     **dict.fromkeys(
         ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test", "heard"), "plan"
     ),
+    **dict.fromkeys(("creative_plan", "creatives"), "run"),
     "transcripts": "transcribe",
     **dict.fromkeys(("messages", "offers", "wording"), "message"),
     **dict.fromkeys(("predictions", "policies", "unchecked", "believed"), "evaluate"),

@@ -7,7 +7,8 @@ from promolift.lazy import lazy
 __all__ = [
     "Bid", "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "ReleaseTerms", "SendHours", "SendSlot",
     "arbitrate", "arbitrated", "code", "decide", "decide_options", "draw_send", "export_rows", "fit_hours",
-    "hour_of_week", "in_holdout", "next_at", "normalise", "plan_rows", "records", "replay", "unique_codes", "verdicts",
+    "hour_of_week", "in_holdout", "next_at", "normalise", "plan_rows", "reason_of", "records", "replay", "unique_codes",
+    "verdicts",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         ReleaseTerms,
         decide_options,
         in_holdout,
+        reason_of,
         replay,
         verdicts,
     )

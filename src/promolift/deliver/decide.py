@@ -24,6 +24,9 @@ NOTHING_OPEN = "eligibility: no offer is open to this customer"
 EXPLORED = "exploration: drawn by hash to learn from it"
 PAYS = "largest gain at the price"
 NOTHING_PAYS = "no offer gains more than its cost at the price"
+BY_SHARE = "shares: drawn anew by the plan's shares"
+FOR_EVERYBODY = "shares: drawn anew by the shares of the placement, whoever looks"
+LATER = "pace: kept for those who come later"
 
 
 class LineEffect(Settings):
@@ -71,6 +74,9 @@ class ReleaseTerms(Settings):
     explore / (K + 1); where `explore_where` says so, only those for whom nothing pays at the price draw.
     Where several campaigns meet, one of a higher `priority` goes first. `effects` are what draws have taught of each
     menu line by group; the plan's gains are these.
+
+    `draws` "shares" is for creatives, whose gain is their share: each decision draws one of those that are open by it,
+    or with the probability `price` none. They were asked for a `placement` and an `audience`; None for everybody there.
     """
 
     campaign_id: str = Field(min_length=1)
@@ -84,6 +90,9 @@ class ReleaseTerms(Settings):
     explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
     priority: int = 0
     effects: tuple[LineEffect, ...] = ()
+    draws: Literal["best", "shares"] = "best"
+    placement: str | None = None
+    audience: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -157,7 +166,9 @@ def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]
             both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
             raise InputError(f"decision {decision['decision_id']}: {both}; replay it with its own release")
     opened = [
-        Option(row["offer"], row["gain_cents"], row["cost_cents"], None, row.get("charge_cents", 0.0))
+        Option(
+            row["offer"], row.get("share", row.get("gain_cents")), row["cost_cents"], None, row.get("charge_cents", 0.0)
+        )
         for row in decision["candidates"]
     ]
     closed = [Option(row["offer"], 0.0, 0.0, row["reason"]) for row in decision["ineligible"]]
@@ -211,6 +222,9 @@ def verdicts(
     `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id. A live decision needs no
     more; its lists are made when somebody asks for them.
     """
+    if release.draws == "shares":
+        each = zip(people, worth, refusals, strict=True)
+        return [_drawn(who, mine, refusal, release, ts_ms) for who, mine, refusal in each]
     found = _best_slots(worth, cost, release.price).tolist()
     given = zip(people, map(len, worth), found, refusals, strict=True)
     return [_settle(who, size, slot, refusal, release, ts_ms) for who, size, slot, refusal in given]
@@ -246,13 +260,43 @@ def _settle(who: str, size: int, slot: int, refusal: str | None, release: Releas
     )
 
 
+def drawn_shares(share_K: Numbers, release: ReleaseTerms) -> Floats:
+    """The probability of each open offer by the shares, the last that of none."""
+    share_K, size = np.asarray(share_K, np.float64), len(share_K)
+    given_K = (1 - release.explore) * share_K / share_K.sum() + release.explore / size if size else share_K
+    prob_K = given_K * (1 - release.holdout_share) * (1 - min(release.price, 1.0))
+    return np.append(prob_K, max(0.0, 1.0 - float(prob_K.sum())))
+
+
+def _drawn(who: str, share_K: Numbers, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
+    """Drawn by shares. Pace and creative are drawn apart: the one does not say which is the other."""
+    id_, size = decision_id(release, who, ts_ms), len(share_K)
+    held = None if refusal else in_holdout(who, release)
+    prob = drawn_shares(share_K, release)
+    later = hash_unit(release.seed, "pace", id_) < release.price
+    shown = prob[:size].cumsum()
+    at = -1
+    if size and not held and not later:
+        at = min(int(np.searchsorted(shown / shown[-1], hash_unit(release.seed, "share", id_), side="right")), size - 1)
+    reason = LATER if size and not held else _reason(refusal, held, size > 0, True, False)
+    found = Choice(id_, ts_ms, who, at, int(np.argmax(share_K)) if size else -1, float(prob[at]), held, reason)
+    return found._replace(reason=reason_of(release, found))
+
+
+def reason_of(release: ReleaseTerms, choice: Choice) -> str:
+    """Why a creative was chosen: by the shares of its audience, or of everybody at the placement."""
+    return choice.reason if choice.slot < 0 else BY_SHARE if release.audience else FOR_EVERYBODY
+
+
 def _one(
     verdict: Choice, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: ReleaseTerms
 ) -> Decision:
     size = len(opened)
     best = verdict.best if verdict.best >= 0 else size
     explore, share = (0.0, 0.0) if refusal else (release.explored(verdict.best >= 0), release.holdout_share)
-    prob = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
+    prob: Numbers = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
+    if by_shares := release.draws == "shares":
+        prob = drawn_shares([option.gain_cents for option in opened], release).tolist()
     closed = options if refusal else [option for option in options if option.closed]
     return Decision(
         decision_id=verdict.decision_id,
@@ -263,7 +307,7 @@ def _one(
         policy_version=release.policy_version,
         offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
         propensity=verdict.propensity,
-        candidates=[_open(*each) for each in zip([*opened, NO_OFFER], prob, strict=True)],
+        candidates=[_open(*each, by_shares) for each in zip([*opened, NO_OFFER], prob, strict=True)],
         ineligible=[
             {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=NAME)
         ],
@@ -273,8 +317,10 @@ def _one(
     )
 
 
-def _open(option: Option, prob: float) -> dict[str, Any]:
+def _open(option: Option, prob: float, by_shares: bool) -> dict[str, Any]:
     offer_id, gain, cost, _, charge = option
+    if by_shares:
+        return {"offer": offer_id, "share": gain, "cost_cents": cost, "prob": prob}
     return {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
 
 

@@ -176,6 +176,7 @@ def shelf(db: Connection, release_of: ReleaseOf, now_ms: int) -> Shelf:
     """Read once for all carts that are priced together."""
     kept, live = KeptPromotion.all(db), {name: one for name, one in Campaign.all(db).items() if not one.paused}
     releases = {name: release_of(one.release) for name, one in live.items() if one.release}
+    releases = {name: one for name, one in releases.items() if one.creatives is None}
     everybody = {
         name: Held(one.promotion(name), one.campaign_id)
         for name, one in kept.items()

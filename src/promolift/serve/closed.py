@@ -4,7 +4,7 @@ A customer's last minutes are read from the events themselves at every decision,
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select, text, union
 
 from promolift.deliver import SendHours, SendSlot, next_at
 from promolift.serve.events import complains, lines
-from promolift.serve.release import LiveRelease
+from promolift.serve.release import CREATIVES, LiveRelease
 from promolift.serve.settings import Live, Policy, Sending
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import used_up
@@ -63,7 +63,7 @@ LATELY = Query(
     .where(BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE)
 )  # fmt: skip
 GIVEN = Query(
-    select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms, DECISIONS.c.channel)
+    select(DECISIONS.c.customer_id, DECISIONS.c.policy_id, DECISIONS.c.ts_ms, DECISIONS.c.channel, DECISIONS.c.offer_id)
     .where(DECISIONS.c.customer_id.op("in")(PEOPLE), DECISIONS.c.ts_ms > SINCE)
     .where(DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
 )
@@ -217,7 +217,7 @@ def closed_now(
         closed.customers[who] = f"complained less than {policy.live.complaint_days:g} days ago, in their own words"
     if policy.live.looks:
         _close_lately(closed, release, policy.live, lately, people, now_ms)
-    given = _given(db, policy, people, now_ms) if policy.caps else {}
+    given = _given(db, policy, people, now_ms, release.creatives is not None) if policy.caps else {}
     for ask in asks:
         who, moments = ask.customer_id, given.get(ask.customer_id, ())
         said = known.said.get(who)
@@ -231,6 +231,8 @@ def closed_now(
             why = _capped(policy, ask.channel, moments, now_ms) or _quiet(policy, ask.channel, now_ms, zone)
         if why:
             closed.customers[who] = why
+        each = _capped_each(policy, ask.channel, moments, now_ms)
+        closed.pairs |= {who + PAIR + offer: why for offer, why in each.items()}
     return closed
 
 
@@ -262,21 +264,37 @@ class OfferGiven(NamedTuple):
 
     ts_ms: int
     channel: str | None
+    offer_id: str
 
 
-def _given(db: Connection, policy: Policy, people: Sequence[str], now_ms: int) -> dict[str, list[OfferGiven]]:
-    """What customers were given, over all campaigns, as long ago as a cap counts."""
+def _given(
+    db: Connection, policy: Policy, people: Sequence[str], now_ms: int, creatives: bool
+) -> dict[str, list[OfferGiven]]:
+    """What customers were given, over all campaigns, as long ago as a cap counts: creatives, or else offers."""
     longest = now_ms - round(max(cap.days for cap in policy.caps) * DAY_MS)
     given = defaultdict[str, list[OfferGiven]](list)
-    for who, ts_ms, channel in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
-        given[who].append(OfferGiven(ts_ms, channel))
+    for who, policy_id, *one in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
+        if (policy_id == CREATIVES) == creatives:
+            given[who].append(OfferGiven(*one))
     return given
+
+
+def _capped_each(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> dict[str, str]:
+    """By offer that a customer had as often as a cap on each lets them, which cap that is."""
+    found: dict[str, str] = {}
+    for cap in policy.caps:
+        if cap.each and cap.channel in (None, channel):
+            since_ms = now_ms - round(cap.days * DAY_MS)
+            had = Counter(one.offer_id for one in given if one.ts_ms > since_ms and cap.channel in (None, one.channel))
+            why = f"frequency cap: {cap.offers} times in {cap.days:g} days"
+            found |= {offer: why for offer, times in had.items() if times >= cap.offers}
+    return found
 
 
 def _capped(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> str | None:
     """Why a customer who was `given` so many offers gets no more on a channel; None: on any."""
     for cap in policy.caps:
-        if cap.channel not in (None, channel):
+        if cap.each or cap.channel not in (None, channel):
             continue
         since_ms = now_ms - round(cap.days * DAY_MS)
         if sum(one.ts_ms > since_ms and cap.channel in (None, one.channel) for one in given) >= cap.offers:

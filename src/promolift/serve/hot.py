@@ -120,15 +120,22 @@ def _key(request: Request) -> str | None:
     return f"{request.scope['path']}\n{key.decode('latin-1')}"
 
 
+def ask_of(body: DecisionIn) -> live.Ask:
+    """What a decision is asked with."""
+    return live.Ask(
+        body.customer_id, body.campaign_id, body.channel, body.timezone, body.channels, body.placement, body.audience
+    )
+
+
 def _decisions(server: Server) -> Endpoint:
     async def decisions(request: Request) -> HotAnswer:
-        asked = DecisionIn.model_validate(_read(_body(request)))
-        ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone, asked.channels)
+        body = DecisionIn.model_validate(_read(_body(request)))
+        ask = ask_of(body)
         named = _key(request)
         if named is None:
-            return _reply(shown(server, await server.decide(ask), asked), 200)
-        payload = asked.model_dump(mode="json")
-        answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, asked))
+            return _reply(shown(server, await server.decide(ask), body), 200)
+        payload = body.model_dump(mode="json")
+        answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, body))
         return _reply(answer.body, answer.status)
 
     return decisions

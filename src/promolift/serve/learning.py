@@ -22,6 +22,7 @@ from promolift.learning.run import Request, run_learn
 from promolift.results.learned import NO_DRAWS
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
+from promolift.serve import creatives
 from promolift.serve.events import lines
 from promolift.serve.record import whole
 from promolift.serve.shared import load_from
@@ -50,6 +51,8 @@ def learn(task: Task) -> Learned:
     engine = create_engine(task.ledger)
     try:
         with engine.connect() as db:
+            if (next_shares := creatives.learn(db, task)) is not None:
+                return next_shares
             counted = partial(without, left_out=Annotation.all(db).values(), zone=shop.zone)
             some(counted(read_decisions(db, task))).write_parquet(decisions)
             counted(read_events(db, task, shop.currency)).write_parquet(events)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ from promolift.serve.clock import Clock
 from promolift.serve.closed import PAIR, Closed, Facts, Now, closed_now, facts, recent
 from promolift.serve.events import BY_PAGE, SAID_BY_PAGE
 from promolift.serve.record import Row
-from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate
+from promolift.serve.release import NOBODY, AdCell, Floats, LiveRelease, ReleaseRows, Slate
 from promolift.serve.settings import Policy
 from promolift.serve.shared import load_from, shared
 from promolift.serve.things import Campaign, KeptPromotion
@@ -61,6 +62,8 @@ class Ask:
     channel: str = "site"
     zone: str | None = None
     channels: Sequence[str] = ()
+    placement: str | None = None  # where a creative is to be shown; None: an offer is asked for
+    audience: str | None = None
     given_up: bool = False
 
 
@@ -161,7 +164,8 @@ class DecidedGroup:
         name, priority, best = self.group.campaign.campaign_id, self.terms.priority, choice.best
         if best < 0:
             return deliver.Bid(name, priority, NONE, 0.0)
-        net = float(worth[best] - self.terms.price * cost[best])
+        price = 0.0 if self.release.creatives is not None else self.terms.price
+        net = float(worth[best] - price * cost[best])
         return deliver.Bid(name, priority, _offer(self.release, slate, best), net)
 
 
@@ -231,7 +235,7 @@ class Decider:
 
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
         """Decide all of `asks` and record it. Two requests for one customer and the same campaigns share one decision;
-        of other campaigns they are decided one after the other, so that caps count the first.
+        of other campaigns, and for creatives, they are decided one after the other, so that caps count the first.
         """
         answers: dict[int, Answer] = {}
         left: Sequence[int] = range(len(asks))
@@ -240,7 +244,7 @@ class Decider:
             here = [
                 at
                 for at in left
-                if first.setdefault(asks[at].customer_id, asks[at].campaign_id) == asks[at].campaign_id
+                if first.setdefault(asks[at].customer_id, _shared(asks[at], at)) == _shared(asks[at], at)
             ]
             now_ms = self.clock.next_ms()
             made = self._decided(db, [asks[at] for at in here], now_ms, self._loaded)
@@ -262,7 +266,7 @@ class Decider:
     ) -> Round:
         """What is decided of each, by reading alone. Of several campaigns one decides (`deliver.arbitrate`)."""
         running = self._running(db)
-        meeting = [_meeting(ask, running) for ask in asks]
+        meeting = [_meeting(ask, running, release_of) for ask in asks]
         groups: dict[Group, dict[str, Ask]] = {}
         for ask, found in zip(asks, meeting, strict=True):
             for group in found.groups:
@@ -293,7 +297,8 @@ class Decider:
         if rows := made.rows:
             if made.meter:
                 made.meter.count(db, made.paid, len(rows), now_ms)
-            self._give_codes(db, made.release, rows, made.known, now_ms)
+            if made.release.creatives is None:
+                self._give_codes(db, made.release, rows, made.known, now_ms)
             KEEP.many(db, rows)
 
     def _running(self, db: Connection) -> dict[str, Running | None]:
@@ -347,8 +352,16 @@ class Decider:
         closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
         ends = _ends_ms(release, now_ms) if closed.slots else {}
         _close_before_sent(closed, release, ends)
-        slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
+        refusals = _refusals(release, people, known)
+        seen_by: list[str | None] = [asks[who].audience for who in people]
+        if release.creatives is not None:
+            closed.all = closed.all or (None if meter else "pacing: the plan's time has not begun, or is over")
+            seen_by = [None if why else seen for seen, why in zip(seen_by, refusals, strict=True)]
+            gone = {who for who, said in known.said.items() if said["erased"]}
+            refusals = [why if who in gone else None for who, why in zip(people, refusals, strict=True)]
+        cells = [release.cell(asks[who].placement, seen) for who, seen in zip(people, seen_by, strict=True)]
+        slates = candidates(release, people, closed, cells)
         if meter or known.stock:
             self._counting.add(campaign.campaign_id)
             need(db, of_campaign(campaign.campaign_id))
@@ -356,7 +369,6 @@ class Decider:
         terms, changed = campaign.terms(release)
         if meter:
             terms = terms.model_copy(update={"price": meter.price})
-        refusals = _refusals(release, people, known)
         places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
         worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
         decided = deliver.verdicts(people, worth, cost, refusals, terms, now_ms)
@@ -369,14 +381,18 @@ class Decider:
         }  # fmt: skip
         weighed = dict(zip(people, map(WeighedSlate, slates, worth, cost, decided), strict=True))
         answers = {}
-        for who, (slate, *_, choice) in weighed.items():
+        for cell, (who, (slate, *_, choice)) in zip(cells, weighed.items(), strict=True):
             row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)
+            own = terms
+            if cell is not None:
+                own = terms.model_copy(update=cell._asdict())
+                row |= {"terms": record.changed_terms(own, release.terms), "reason": deliver.reason_of(own, choice)}
             if who in closed.slots:
                 last_ms = ends.get(row["offer_id"], 0)
                 slots = [slot for slot in closed.slots[who] if slot.send_ms <= last_ms]
                 row |= _sent(slots, policy, row, terms.seed)
             general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {REFUSED}" else None
-            answers[who] = Answer(row["offer_id"], row["reason"], row, terms, lately.get(who), general)
+            answers[who] = Answer(row["offer_id"], row["reason"], row, own, lately.get(who), general)
         return DecidedGroup(group, release, terms, answers, known, meter, weighed)
 
     def _general(self, db: Connection, ask: Ask, now_ms: int) -> list[Row]:
@@ -477,11 +493,16 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
     return str(code)
 
 
-def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> list[Slate]:
-    """What each of some customers may be given now; nothing for one the release does not know."""
+def candidates(
+    release: LiveRelease, people: Sequence[str], closed: Closed, cells: Sequence[AdCell | None] | None = None
+) -> list[Slate]:
+    """What each of some customers may be given now, at a cell of creatives or of their own; nothing for one the release
+    does not know.
+    """
     rows, touched, found = release.rows, closed.touched(), []
-    for who in people:
-        slate = Slate(release.span(who).start, release.opened(who), {})
+    for who, cell in zip(people, cells or repeat(None), strict=False):
+        at = who if cell is None else cell.key
+        slate = Slate(release.span(at).start, release.opened(at), {})
         if touched is None or who in touched:
             slate = rows.close(slate, lambda at, who=who: closed.why(who, rows.name(at), rows.targets[rows.name(at)]))  # type: ignore[misc]
         found.append(slate)
@@ -580,13 +601,28 @@ def named_in(campaigns: str | Sequence[str] | None, every: Iterable[str]) -> Ite
     return (campaigns,) if isinstance(campaigns, str) else campaigns or every
 
 
-def _meeting(ask: Ask, running: dict[str, Running | None]) -> Meeting:
+def _shared(ask: Ask, at: int) -> object:
+    """What requests of one customer that share a decision have in common; each creative is an impression of its own."""
+    return ask.campaign_id if ask.placement is None else at
+
+
+def _meeting(ask: Ask, running: dict[str, Running | None], release_of: Callable[[str], LiveRelease | None]) -> Meeting:
     if ask.given_up:
         return Meeting([], Answer(NONE, "timeout: nobody waits any more"))
     named = named_in(ask.campaign_id, running)
-    groups = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
+    every = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
+    groups = [one for one in every if _asked_for(ask, release_of(one.release_id))]
     why = "release: still being loaded" if groups else "campaign: unknown, paused or without a release"
+    if every and not groups:
+        why = (
+            "campaign: has offers, no creatives" if ask.placement else "campaign: has creatives, for a placement alone"
+        )
     return Meeting(groups, Answer(NONE, why))
+
+
+def _asked_for(ask: Ask, release: LiveRelease | None) -> bool:
+    """Whether a release has what is asked for, creatives or offers; one that is still being loaded may have it."""
+    return release is None or (release.creatives is None) == (ask.placement is None)
 
 
 def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list[str | None]:

@@ -15,6 +15,7 @@ from promolift.errors import ConfigError
 from promolift.results.plan import Plan
 from promolift.serve.settings import ServeSettings
 from promolift.store import Store, on_this_machine, url_of
+from promolift.trades.start import trade_of
 
 if TYPE_CHECKING:
     from promolift.serve.app import Dress
@@ -40,7 +41,7 @@ def run_server(
     console: "Dress | None" = None,
 ) -> None:  # fmt: skip
     """Serve until stopped. Without promolift.toml no new release can be made, but all else works."""
-    shop = load_config(config) if config.is_file() else None
+    shop = load_config(config) if config.is_file() and trade_of(config) is None else None
     _serve(read_settings(settings, work), shop, host, port, as_json, console)
 
 

@@ -58,13 +58,18 @@ class Body(BaseModel):
 class DecisionIn(Body):
     """Which offer for this customer now? `explain` adds the candidates and the closed offers with their reasons.
 
-    With `channels`, those on which the customer can be reached, the answer says on which to send it and when.
+    With `channels`, those on which the customer can be reached, the answer says on which to send it and when. With a
+    `placement` it is which creative to show there, by campaigns of creatives alone.
     """
 
     customer_id: Id
     campaign_id: Campaigns = None
     channel: Channel = "site"
     channels: Reached = ()
+    placement: Annotated[Id | None, Field(description="Where a creative is to be shown, as the plan calls it.")] = None
+    audience: Annotated[
+        Id | None, Field(description="What is known of who looks, as in the plan: values joined by |.")
+    ] = None
     language: Literal["zh", "en"] | None = None
     timezone: ZoneName | None = None
     explain: Yes = False

@@ -109,7 +109,8 @@ def _terms(row: Mapping[str, Any], base: deliver.ReleaseTerms) -> deliver.Releas
 def lists(row: Mapping[str, Any], terms: deliver.ReleaseTerms, release: LiveRelease) -> Lists:
     """From the release's rows and what was closed by then."""
     who, reason = row["customer_id"], row["reason"]
-    options = release.rows.options(release.span(who))
+    cell = release.cell(terms.placement, terms.audience)
+    options = release.rows.options(release.span(who if cell is None else cell.key))
     for why, places in json.loads(row["closed"] or "{}").items():
         for at in places:
             options[at] = deliver.Option(options[at].offer_id, 0.0, 0.0, why)

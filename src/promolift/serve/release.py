@@ -36,6 +36,7 @@ from promolift.errors import InputError, StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import may_send
+from promolift.results.creatives import CreativeCatalogue
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
@@ -50,6 +51,7 @@ from promolift.terms import covered as of_target
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 TABLES = ("candidates", "frontier", "customers", "messages", "products")
+CREATIVES = "creatives"  # the policy of all plans of creatives
 OPEN = -1
 NUMBERS = ("gain_cents", "cost_cents", "charge_cents")
 DECIDED = ["customer_id", "offer_id", "target", *NUMBERS, "eligible", "why_not"]
@@ -72,11 +74,24 @@ class Manifest(Settings):
     terms: deliver.ReleaseTerms
     offers: tuple[Offer, ...]
     wording: PoolWords = PoolWords()  # the texts that may be sent, and how
+    creatives: CreativeCatalogue | None = None  # of a plan of creatives
     files: dict[str, str]
 
     def text(self) -> str:
         """As it stands on disk."""
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, sort_keys=True, indent=1)
+
+
+class AdCell(NamedTuple):
+    """Where a creative is shown, and to whom: None is everybody there, of whom nothing was asked or known."""
+
+    placement: str
+    audience: str | None
+
+    @property
+    def key(self) -> str:
+        """What its rows stand under in a release; no customer can be called so."""
+        return f"{self.placement}\x1f{self.audience or ''}"
 
 
 class KnownCustomer(NamedTuple):
@@ -221,6 +236,16 @@ class LiveRelease:
     menu: dict[str, MenuItem]
     labels: dict[str, Label]
     frontier: pl.DataFrame
+    creatives: CreativeCatalogue | None = None
+
+    def cell(self, placement: str | None, audience: str | None) -> AdCell | None:
+        """Where the rows of a request for a creative stand: those of everybody for an audience that the plan never saw.
+        None for a release of offers, whose rows are each customer's own.
+        """
+        if self.creatives is None:
+            return None
+        found = AdCell(placement or "", audience)
+        return found if found.key in self.place else found._replace(audience=None)
 
     @property
     def shop(self) -> ShopSettings:
@@ -254,20 +279,26 @@ def build(store: Store) -> str:
         "messages": said.select("customer_id", "offer_id", *(n for n in ("angle", *spoken) if n in said.columns)),
         "products": fetch(clean.products.query("products", bind(PRODUCT_TARGETS))),
     }  # fmt: skip
-    draft = store.root / "serve" / "releases" / f"draft.{uuid4().hex}"
-    draft.mkdir(parents=True)
+    draft = new_draft(store.root)
     files = plan.freeze(draft)
     for name, frame in frames.items():
         frame.write_parquet(draft / f"{name}.parquet", compression="zstd")
         files[name] = sha256_of_file(draft / f"{name}.parquet")
     wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
     terms = plan.note.terms
-    return _freeze(draft, Manifest(
+    return freeze(draft, Manifest(
         form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers, files=files, wording=wording,
     ))  # fmt: skip
 
 
-def _freeze(draft: Path, manifest: Manifest) -> str:
+def new_draft(root: Path) -> Path:
+    """An empty folder for the files of a release to be."""
+    draft = root / "serve" / "releases" / f"draft.{uuid4().hex}"
+    draft.mkdir(parents=True)
+    return draft
+
+
+def freeze(draft: Path, manifest: Manifest) -> str:
     """Make a draft a release; its id. It is on disk before the first decision refers to it."""
     text = manifest.text()
     (draft / "manifest.json").write_text(text, encoding="utf-8")
@@ -325,7 +356,7 @@ def load(root: Path, release_id: str) -> LiveRelease:
         catalogue={row[0]: CatalogueEntry(*row[1:]) for row in catalogue},
         messages=_planned(messages), wording=manifest.wording,
         offers={offer.id: offer for offer in manifest.offers}, menu={item.id: item for item in manifest.plan.menu},
-        labels=_labels(scored, products), frontier=frontier,
+        labels=_labels(scored, products), frontier=frontier, creatives=manifest.creatives,
     )  # fmt: skip
 
 

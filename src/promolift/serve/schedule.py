@@ -20,7 +20,7 @@ from promolift.serve import outbox
 from promolift.serve.clock import Clock
 from promolift.serve.live import Decider
 from promolift.serve.settings import Policy, ServeSettings
-from promolift.serve.things import Campaign, Learned, LearnRun, Task
+from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.sql import HOUR_MS
 from promolift.store import Store
 from promolift.store.ledger import Ledger
@@ -186,6 +186,8 @@ class Scheduler:
 def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """What draws taught changes who gets what, which is a plan's work: the release that serves stays, and the proposal
     waits for the next plan, or is approved for it where the settings allow and nothing speaks against it."""
+    if found.made is not None:
+        return _keep_creatives(server, campaign_id, found.made, found.why)
     if found.release is None:
         return LearnRun(status="nothing proposed", why=found.why)
     folder = server.settings.work / "serve" / "learn" / campaign_id
@@ -194,3 +196,20 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
             approve(store, found.release)
         return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
     return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
+
+
+def _keep_creatives(server: Serving, campaign_id: str, release_id: str, why: str) -> LearnRun:
+    """The next shares of creatives are a release of their own: it goes live where the settings allow, else it waits."""
+    price = server.decider.ensure_everywhere(release_id).terms.price
+    live = server.settings.learn.release
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        made = MadeRelease(release_id=release_id, campaign_id=campaign_id, price=price).keep(db, release_id, now_ms)
+        audit(db, now_ms, Act(ACTOR, "release.make", release_id), None, made.to_json())
+        if live:
+            switch(db, now_ms, Act(ACTOR, "release.activate", campaign_id), release_id)
+        return HttpAnswer(200, None)
+
+    server.change(do)
+    then = "it is live" if live else f"POST /v1/releases/{release_id}:activate lets it decide"
+    return LearnRun(status="released" if live else "proposed", why=f"{why}; next shares: {release_id}, {then}")

@@ -186,7 +186,7 @@ class ServeSettings(Settings):
 
 
 class FrequencyCap(Settings):
-    """A frequency cap, counted over all campaigns."""
+    """A frequency cap, counted over all campaigns: of offers, or in a campaign of creatives, of creatives."""
 
     offers: Count = Field(description="Offers that one customer may get at most within `days`.", examples=[2])
     days: Number = Field(gt=0, le=366, description="The days that are counted, back from now.", examples=[7.0])
@@ -194,6 +194,10 @@ class FrequencyCap(Settings):
         default=None,
         description="The channel on which offers are counted and closed. Left out: all channels together.",
         examples=["sms"],
+    )
+    each: bool = Field(
+        default=False,
+        description="Whether each offer is counted by itself: who had one so often may get another. For creatives.",
     )
 
 

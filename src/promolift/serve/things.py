@@ -46,6 +46,7 @@ class Learned(BaseModel):
     release: ReleaseTerms | None = None
     why: str
     within_guardrails: bool = False
+    made: str | None = None  # of creatives: the next release, which is frozen already
 
 
 M = TypeVar("M", bound=BaseModel)

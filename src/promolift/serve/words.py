@@ -51,6 +51,8 @@ def words(
 
     A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` says why.
     """
+    if release.creatives is not None:
+        return release.creatives.shown(offer_id)
     known = release.people.get(customer_id, NOBODY)
     spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()

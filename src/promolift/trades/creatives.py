@@ -19,7 +19,7 @@ from promolift.learn.metrics import wilson
 from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, read_log, value_of
 from promolift.learn.ranker import Ranker, click_z, fit_ranker
 from promolift.progress import Tell, quiet
-from promolift.results.creatives import CreativeResults, CreativeSettings
+from promolift.results.creatives import Creative, CreativeCatalogue, CreativeResults, CreativeSettings
 from promolift.results.lending import Measured
 from promolift.sources.files import raw_trial
 from promolift.tables import Z95
@@ -40,25 +40,29 @@ def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) 
     rows = read_creatives(folder / settings.path, settings)
     if rows["clicks"].sum() < 1:
         raise SupportError(f"{settings.path}: no click in {plural(rows.height, 'row')}; nothing can be learned from it")
-    earlier, later = _split(rows)
+    earlier, later = split(rows)
     if settings.shown:
         return _from_tests(settings, folder, earlier, later, tell)
     return _from_impressions(settings, folder, earlier, later, tell)
 
 
 def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
-    """Rows as creative, text, shown, clicks, test, prob, placement, audience, customer, at; in order of `at`."""
+    """Rows as creative, text, picture, shown, clicks, test, prob, placement, audience, customer, at; in order of at."""
     raw = raw_trial(path)
-    single = (settings.creative, settings.clicked, settings.text, settings.shown, settings.propensity,
-              settings.placement, settings.customer, settings.period)  # fmt: skip
+    single = (settings.creative, settings.clicked, settings.text, settings.picture, settings.shown,
+              settings.propensity, settings.placement, settings.customer, settings.period)  # fmt: skip
     for name in [*filter(None, single), *settings.test, *settings.audience]:
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{nearest(name, raw.columns)}"
             raise InputError(f"{text}; it has {', '.join(raw.columns)}")
-    frame = typed(raw, (settings.creative, settings.text, *settings.test, settings.customer)).frame
+    frame = typed(raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)).frame
     for name in filter(None, (settings.clicked, settings.shown, settings.propensity)):
         if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
             raise InputError(f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}")
+    names = filter(None, (settings.creative, settings.placement, settings.customer, *settings.test, *settings.audience))
+    floats = [name for name in dict.fromkeys(names) if frame[name].dtype.is_float()]
+    whole = [name for name in floats if (frame[name].drop_nulls() % 1 == 0).all()]
+    frame = frame.with_columns(pl.col(whole).cast(pl.Int64))  # the place 1 is asked for as "1", not as "1.0"
 
     def column(name: str | None, other: pl.Expr, kind: type[pl.DataType] = pl.String) -> pl.Expr:
         return pl.col(name).cast(kind) if name else other
@@ -66,6 +70,7 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     found = frame.select(
         column(settings.creative, pl.lit("")).fill_null("").alias("creative"),
         column(settings.text, column(settings.creative, pl.lit(""))).fill_null("").alias("text"),
+        column(settings.picture, pl.lit(None)).alias("picture"),
         column(settings.shown, pl.lit(1.0), pl.Float64).fill_null(0.0).alias("shown"),
         column(settings.clicked, pl.lit(0.0), pl.Float64).fill_null(0.0).alias("clicks"),
         pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in settings.test] or [pl.lit("all")],
@@ -86,19 +91,19 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     return found.sort("at", maintain_order=True)
 
 
-class _Halves(NamedTuple):
+class Halves(NamedTuple):
     """What is learned from, and what judges it."""
 
     earlier: pl.DataFrame
     later: pl.DataFrame
 
 
-def _split(rows: pl.DataFrame) -> _Halves:
+def split(rows: pl.DataFrame) -> Halves:
     """By time; a test stands where its last row does, and a viewer is no matter of the split."""
     last = rows.with_columns(pl.col("at").max().over("test")) if rows["test"].n_unique() > 1 else rows
     cut = last["at"].unique().sort()
     border = cut[int((1 - LATER) * len(cut))]
-    return _Halves(rows.filter(last["at"] < border), rows.filter(last["at"] >= border))
+    return Halves(rows.filter(last["at"] < border), rows.filter(last["at"] >= border))
 
 
 def _from_tests(
@@ -116,9 +121,12 @@ def _from_tests(
     if better.low <= 0.5:
         verdict += ": no better than chance is excluded, so test new creatives evenly"
     new = later if settings.new is None else _new(folder / settings.new, settings)
+    plan = ranked_plan(whole, new, settings, better.low > 0.5)
+    known = _catalogue(settings, pl.concat([earlier, later]), plan["text"])
+    notes = (f"learned from {ranker.pairs:,} pairs of earlier tests",)
     return CreativeResults(
-        settings, "tests", earlier.height, later.height, ranked_plan(whole, new, settings, better.low > 0.5), values,
-        pl.DataFrame(), verdict, (f"learned from {ranker.pairs:,} pairs of earlier tests",),
+        settings, "tests", COUNTS.clear(), known, earlier.height, later.height, plan, values, pl.DataFrame(), verdict,
+        notes,
     )  # fmt: skip
 
 
@@ -232,15 +240,48 @@ def _from_impressions(
     if bandit:
         new = () if settings.new is None else _new(folder / settings.new, settings)["text"]
         best, claims = bandit_policy(whole, settings.explore, new), True
-        verdict = _next_words(found.values, why)
+        verdict = next_words(found.values, why)
     plan = impression_plan(whole, best if claims else None, settings)
+    known = _catalogue(settings, whole, plan["creative"])
     return CreativeResults(
-        settings, "impressions", earlier.height, later.height, plan, found.values, fatigue_of(whole), verdict,
-        tuple(found.notes),
+        settings, "impressions", counted(whole), known, earlier.height, later.height, plan, found.values,
+        fatigue_of(whole), verdict, tuple(found.notes),
     )  # fmt: skip
 
 
-def _next_words(values: dict[str, Measured], why: str) -> str:
+COUNTS = pl.DataFrame(schema={
+    "placement": pl.String, "audience": pl.String, "creative": pl.String, "shown": pl.Float64, "clicks": pl.Float64,
+})  # fmt: skip
+
+
+def counted(rows: pl.DataFrame) -> pl.DataFrame:
+    """COUNTS: impressions and clicks by placement, audience and creative."""
+    return rows.group_by("placement", "audience", "creative").agg(pl.col("shown", "clicks").sum())
+
+
+def _catalogue(settings: CreativeSettings, rows: pl.DataFrame, planned: pl.Series) -> CreativeCatalogue:
+    """Each planned creative as it was last; a new one is its words. Of tests the text names the creative."""
+    name = "creative" if settings.shown is None else "text"
+    last = rows.group_by(pl.col(name).alias("name")).agg(pl.col("text", "picture").last()).rows()
+    known = {each: Creative(text=text, picture=picture) for each, text, picture in last}
+    every = planned.unique().sort()
+    return CreativeCatalogue(
+        settings=settings, creatives={each: known.get(each) or Creative(text=each) for each in every}
+    )
+
+
+def planned_creatives(plan: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+    """placement, audience, creative, share, shown, clicks: what is served and what the next shares go on from. A test
+    is a placement of its own."""
+    if "test" in plan.columns:
+        plan = plan.select(placement="test", audience=pl.lit("all"), creative="text", share="share")
+    by = ["placement", "audience", "creative"]
+    both = plan.select(*by, "share").join(counts, on=by, how="full", coalesce=True)
+    return both.with_columns(pl.col("share", "shown", "clicks").fill_null(0.0)).sort(by)
+
+
+def next_words(values: dict[str, Measured], why: str) -> str:
+    """What the next shares would have earned beside what ran, where that can be said."""
     if (worth := values.get("next shares")) is None:
         return f"the next shares follow what clicks say so far; what they earn cannot be said yet ({why})"
     lead = values["next shares over what ran"]
@@ -258,7 +299,7 @@ def learned_policy(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _many(rows: pl.DataFrame) -> list[str]:
     """The audiences that are told apart: those seen most."""
-    counts = rows["audience"].value_counts().sort(["count", "audience"], descending=[True, False])
+    counts = rows.group_by("audience").agg(pl.col("shown").sum()).sort("shown", "audience", descending=[True, False])
     return counts["audience"].head(MOST_AUDIENCES).to_list()
 
 
@@ -272,7 +313,7 @@ def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -
         raise SupportError("no click at the audiences that are seen most; nothing can be learned of them")
     names = sorted({*known["creative"], *new})
     cells = known.select(by).unique().sort(by)
-    seen = known.group_by(*by, "creative").agg(pl.len().cast(pl.Float64).alias("n"), pl.col("clicks").sum())
+    seen = known.group_by(*by, "creative").agg(pl.col("shown").sum().alias("n"), pl.col("clicks").sum())
     every = cells.join(pl.DataFrame({"creative": names}), how="cross").sort(*by, "creative")
     counts_CA = every.join(seen, on=[*by, "creative"], how="left", maintain_order="left").fill_null(0.0)
     shape = (cells.height, len(names))
@@ -364,8 +405,8 @@ def impression_plan(rows: pl.DataFrame, best: pl.DataFrame | None, settings: Cre
     """Shares of creatives at each placement for each audience: what ran where nothing is claimed, else the learned
     creative; `explore` of it all drawn evenly. Impressions within the budget, a day, and the cap a viewer."""
     by = ["placement", "audience"]
-    ran = rows.group_by(*by, "creative").agg(pl.len().alias("n")).with_columns(
-        given=pl.col("n") / pl.col("n").sum().over(by), part=pl.col("n").sum().over(by) / rows.height,
+    ran = rows.group_by(*by, "creative").agg(pl.col("shown").sum().alias("n")).with_columns(
+        given=pl.col("n") / pl.col("n").sum().over(by), part=pl.col("n").sum().over(by) / rows["shown"].sum(),
         many=pl.len().over(by),
     )  # fmt: skip
     given = (1 - settings.explore) * pl.col("given") + settings.explore / pl.col("many")

@@ -13,22 +13,28 @@ from promolift.progress import Tell
 from promolift.results.creatives import CreativeSettings
 from promolift.results.job import StepSummary
 from promolift.results.lending import LendingResults, LendingSettings
-from promolift.trades.creatives import run_creatives
+from promolift.store import Store
+from promolift.trades.creatives import planned_creatives, run_creatives
 from promolift.trades.lending import run_lending
 from promolift.words import Cash, count, ends, number, pick, speaking
 
 
-def run_trade(settings: LendingSettings | CreativeSettings, config: Path, out: Path, tell: Tell) -> StepSummary:
+def run_trade(
+    settings: LendingSettings | CreativeSettings, config: Path, work: Path, out: Path, tell: Tell
+) -> StepSummary:
     """`promolift run` on the file of a trade."""
     if isinstance(settings, CreativeSettings):
-        return run_ads(settings, config, out, tell)
+        return run_ads(settings, config, work, out, tell)
     return run_finance(settings, config, out, tell)
 
 
-def run_ads(settings: CreativeSettings, config: Path, out: Path, tell: Tell) -> StepSummary:
-    """Creatives by placement and audience, or new ones in order: creatives.csv, creatives.parquet and report.html."""
+def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tell: Tell) -> StepSummary:
+    """Creatives by placement and audience, or new ones in order: creatives.csv, creatives.parquet and report.html; in
+    the work folder what a release is made of."""
     with speaking(settings.language):
         found = run_creatives(settings, config.resolve().parent, tell)
+        with Store(work) as store:
+            found.catalogue.keep_plan(store, planned_creatives(found.plan, found.counts))
         _write(out, "creatives", found.plan, render_page(creative_page(found)))
         tell("plan", 1.0, "done")
         lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"

@@ -130,7 +130,7 @@ def _written(config: Path, trade: str, settings: Mapping[str, Any], what: str, c
 def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
     """`promolift init --trade ads`."""
     frame = typed(raw_trial(path)).frame
-    said = given.named(path, frame, (*OF_ADS, "audience"))
+    said = given.named(path, frame, (*OF_ADS, "audience", "picture"))
     settings: dict[str, Any] = {"path": os.path.relpath(path.resolve(), config.resolve().parent)}
     several = ("test", "audience")
     for role, pattern in OF_ADS.items():

@@ -145,6 +145,8 @@ def dry(visit: PageVisit, customer: str) -> dict[str, Any]:
 def said_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
     """An offer of a release in a few words."""
     release = visit.server.decider.ensure(release_id)
+    if release.creatives is not None and offer_id != "none":
+        return str(release.creatives.shown(offer_id)["message"] or offer_id)
     label = release.labels.get(offer_id)
     if label is None:
         return pick("no offer", "不发优惠") if offer_id == "none" else offer_id
@@ -158,7 +160,7 @@ def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
     """What was open, the best first, "no offer" among it: what it brings, costs and is worth at the price."""
     found = [
         {"text": said_offer(visit, decided["release_id"], each["offer"]), "given": each["offer"] == decided["offer_id"]}
-        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"]
+        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"] if "share" not in each
     ]  # fmt: skip
     return sorted(found, key=lambda each: (not each["given"], -each["worth_cents"]))[:12]
 

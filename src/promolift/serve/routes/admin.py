@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, func, select, update
 
 from promolift.hashing import sha256_of
-from promolift.serve import outbox, release, schedule
+from promolift.serve import creatives, outbox, release, schedule
 from promolift.serve.models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, Slug, WebhookIn
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
@@ -211,7 +211,7 @@ def offers(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
 def make_release(asked: Keyed) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
     with Store(asked.server.settings.work) as store:
-        release_id = release.build(store)
+        release_id = creatives.build(store) or release.build(store)
     terms = asked.server.decider.ensure_everywhere(release_id).terms
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
@@ -232,10 +232,15 @@ def activate(asked: Keyed, release_id: Slug) -> Response:
 
 def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = lambda _: None) -> Response:
     """The same, if `may` does not object in the change itself."""
-    campaign_id = asked.server.decider.ensure_everywhere(release_id).terms.campaign_id
+    loaded = asked.server.decider.ensure_everywhere(release_id)
+    campaign_id = loaded.terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         may(db)
+        if loaded.creatives and Campaign.find(db, campaign_id) is None:
+            policy = creatives.first_policy(loaded.creatives, now_ms)
+            new = Campaign().governed(False, policy).keep(db, campaign_id, now_ms)
+            asked.note(db, now_ms, "campaign.put", campaign_id, None, new.to_json())
         schedule.switch(db, now_ms, Act(asked.who, "release.activate", campaign_id), release_id)
         return HttpAnswer(200, _kept(db, campaign_id))
 

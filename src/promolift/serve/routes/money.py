@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select
 
 from promolift.deliver.decide import NONE
-from promolift.serve import events, hot, live, outbox, record, words
+from promolift.serve import events, hot, outbox, record, words
 from promolift.serve.answers import REDEMPTION, FeedbackTaken, Redeemed
 from promolift.serve.closed import Now, recent
 from promolift.serve.models import DecisionIn, FeedbackIn, Id, MailIn
@@ -99,7 +99,7 @@ def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
     """What would be decided for this customer now, with what is open and closed and why; nothing is kept or counted."""
     server = asked.server
     with asked.read() as db:
-        ask = live.Ask(body.customer_id, body.campaign_id, body.channel, body.timezone, body.channels)
+        ask = hot.ask_of(body)
         answer = server.decider.dry(db, ask)
     told = {"customer_id": body.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
     row = answer.record
@@ -109,10 +109,7 @@ def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
         )
     release = server.decider.ensure(row["release_id"])
     listed = record.lists(row, answer.terms, release)
-    opened = [
-        {**each, "worth_at_price_cents": each["gain_cents"] - each["charge_cents"] - row["price"] * each["cost_cents"]}
-        for each in listed.candidates
-    ]
+    opened = [_at_price(each, row["price"]) for each in listed.candidates]
     said = NO_WORDS
     if answer.offer_id != NONE:
         said = words.words(
@@ -124,6 +121,14 @@ def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
     return told | named | {"candidates": opened, "ineligible": listed.ineligible} | met | said
 
 
+def _at_price(option: Mapping[str, Any], price: float) -> Mapping[str, Any]:
+    """An open offer with what it is worth at the price; a creative is drawn by its share and has no worth."""
+    if "share" in option:
+        return option
+    worth = option["gain_cents"] - option["charge_cents"] - price * option["cost_cents"]
+    return {**option, "worth_at_price_cents": worth}
+
+
 @router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
 def explain(asked: Asked, decision_id: Id) -> dict[str, Any]:
     """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
@@ -133,10 +138,7 @@ def explain(asked: Asked, decision_id: Id) -> dict[str, Any]:
         policy = (Campaign.find(db, row["campaign_id"]) or Campaign()).policy
         lately = recent(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(row["customer_id"], Now())
     price = made.terms.price if made.terms else 0.0
-    opened = [
-        {**each, "worth_at_price_cents": each["gain_cents"] - each["charge_cents"] - price * each["cost_cents"]}
-        for each in made.lists.candidates
-    ]
+    opened = [_at_price(each, price) for each in made.lists.candidates]
     closed = made.lists.ineligible
     text = (
         f"{len(opened) - 1} offers were open, {len(closed)} closed. A cent of budget was worth {price:.4f} cents of "

@@ -265,5 +265,9 @@ class Effects:
             return None
         mine = pl.DataFrame({"customer_id": customer_ids.unique()})
         return fetch(
-            run("from odds semi join mine using (customer_id)", odds=self.store.table("redemption_odds"), mine=mine)
+            run(
+                "from odds semi join mine using (customer_id)",
+                odds=self.store.table_of("redemption_odds", mine),
+                mine=mine,
+            )
         )

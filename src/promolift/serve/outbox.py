@@ -106,6 +106,7 @@ UNREADABLE = Query(
     .where(OUTBOX.c.delivery_id == bindparam("id"))
     .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
 )  # one that was given up by an earlier version has no body either, and keeps its error
+WHOSE = select(DECISIONS.c.customer_id).where(DECISIONS.c.decision_id == bindparam("decision")).scalar_subquery()
 # A decision whose offer went out some other way, or may yet: another message of it, or the till.
 STILL_OUT = Query(
     select(OUTBOX.c.delivery_id)
@@ -113,6 +114,7 @@ STILL_OUT = Query(
     .union_all(
         select(REDEMPTIONS.c.redemption_id).where(
             REDEMPTIONS.c.decision_id == bindparam("decision"),
+            REDEMPTIONS.c.customer_id == WHOSE,  # which has an index
             (REDEMPTIONS.c.status == "reserved") | (REDEMPTIONS.c.status == "confirmed"),
         )
     )

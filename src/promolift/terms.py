@@ -107,7 +107,9 @@ class Benefit(Settings):
 
     @property
     def most_cents(self) -> int | None:
-        """The most it takes off once, as it is printed; None where nothing bounds it."""
+        """The most it takes off once, as it is printed: nothing for a reminder; None where nothing bounds it."""
+        if self.type == "reminder":
+            return 0
         return self.amount_cents if self.type == "amount_off" else self.max_discount_cents
 
     @model_validator(mode="before")

@@ -263,6 +263,15 @@ def test_a_title_and_dates_above_the_column_names_are_left_out(tmp_path: Path):
     assert "3 lines above the column names are left out" in found.mapping.notes
 
 
+def test_commas_of_decimals_part_no_columns_below_a_header_of_semicolons(tmp_path: Path):
+    rows = "".join(f"K{n};2025-02-{n % 28 + 1:02d};A;{n},50 TL;0,00 TL;{n},50 TL;yes\n" for n in range(60))
+    (tmp_path / "log.csv").write_text(f"customer;date;sku;amount;discount;total;paid\n{rows}", encoding="utf-8")
+    with Store(tmp_path / "work") as store:
+        log = guess_all(store, {"events": tmp_path / "log.csv"})[0].log
+        assert log is not None
+        assert "sku" in log.table.columns
+
+
 def test_a_file_whose_first_rows_are_thin_keeps_its_first_line(tmp_path: Path):
     (tmp_path / "log.csv").write_text("user,time,item,a,b,c\n" + "u1,2025-01-01,,,,\n" * 9, encoding="utf-8")
     with Store(tmp_path / "work") as store:

@@ -137,3 +137,8 @@ def test_a_reminder_gives_nothing_that_could_have_terms(more: dict[str, object])
     MenuItem(id="hello", benefit=Benefit(type="reminder"))
     with pytest.raises(ConfigError):
         MenuItem.parse({"id": "hello", "benefit": {"type": "reminder"}} | more, "test")
+
+
+def test_a_reminder_takes_nothing_off_and_so_nothing_is_redeemed_by_it():
+    assert Benefit.parse({"type": "reminder"}, "menu").most_cents == 0
+    assert Benefit.parse({"type": "percent_off", "percent": 10}, "menu").most_cents is None

@@ -266,27 +266,21 @@ def _titles(lines: Sequence[str]) -> int:
 
     They fill at most half as many cells as most lines; the names fill nearly all.
     """
-    best = 0
-    for delimiter in DELIMITERS:
-        cells = [[cell.strip() for cell in record] for record in _each_record(lines[:200], delimiter)]
-        filled = [sum(map(bool, record)) for record in cells]
-        width, times = (
-            Counter(len(record) for record in cells if len(record) > 2).most_common(1)[0]
-            if any(len(record) > 2 for record in cells)
-            else (0, 0)
-        )
-        if times < 0.6 * len(cells) or times < 3:
-            continue
-        first = next((at for at, many in enumerate(filled[:TITLES]) if many > 0.5 * width), 0)
-        named = len(cells[first]) == width and filled[first] >= 0.8 * width
-        if named and not any(_VALUE.match(cell) for cell in cells[first]):
-            best = max(best, first)
-    return best
+    tables = [_each_record(lines[:200], delimiter) for delimiter in DELIMITERS]
+    cells = max(tables, key=lambda table: sum(map(len, table)))  # what parts most cells is what parts columns
+    filled = [sum(map(bool, record)) for record in cells]
+    width, times = Counter(map(len, cells)).most_common(1)[0]
+    first = next((at for at, many in enumerate(filled[:TITLES]) if many > 0.5 * width), 0)
+    named = len(cells[first]) == width and filled[first] >= 0.8 * width
+    if width < 3 or times < max(3, 0.6 * len(cells)) or not named or any(map(_VALUE.match, cells[first])):
+        return 0
+    return first
 
 
 def _each_record(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     """Each line by itself: what is asked is only how full it is."""
-    return [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
+    rows = (next(csv.reader([line], delimiter=delimiter), []) for line in lines)
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

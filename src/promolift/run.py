@@ -23,10 +23,12 @@ from promolift.results.approved import mark as approval
 from promolift.results.chinese import kept
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, StepSummary
+from promolift.results.messages import PoolWords
 from promolift.results.plan import Plan
 from promolift.results.segments import segment_table, segment_words
 from promolift.results.shop import Health
 from promolift.results.standing import standing
+from promolift.steps.heard import hear, heard_mark
 from promolift.steps.pull import pull
 from promolift.store import Store
 from promolift.tables import Z95
@@ -61,6 +63,8 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     wanted = [name for name in STEPS if name in steps]
     if "ingest" in wanted:
         pull(job)
+    if "plan" in wanted:
+        hear(job)
     with full_said(job.store.root), opened(job.config.engine) as engine:
         for name in STEPS:
             mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
@@ -97,6 +101,8 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
             parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)
+    if store is not None and "plan" in names and (said := heard_mark(store)):
+        parts.append(said)
     pool = config.message.pool
     if pool and "message" in names and Path(pool).exists():
         parts.append(sha256_of_file(Path(pool)))
@@ -160,6 +166,13 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     warnings = [kept("warning: ") + kept(each) for each in found]
     stands = standing(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
+    bare = (
+        plan.note.treated and step in STEPS[STEPS.index("message") :] and not PoolWords.load(job.store).sendable.texts
+    )
+    if bare:
+        warnings.insert(
+            0, kept("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
+        )
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, **grouped, "text": text}

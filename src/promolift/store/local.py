@@ -190,6 +190,15 @@ class Store:
             raise StepError(f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
         return self.connection.read_parquet(str(self._shard(name, shard)))
 
+    def table_of(self, name: str, customers: pl.DataFrame) -> Relation:
+        """The shards of a table in which these customers are (column customer_id); all of one that has no shards."""
+        if not (shards := self.shards(name)):
+            return self.table(name)
+        place = f"{shard_expression('customer_id', len(shards))} as shard"
+        found = self.connection.from_arrow(customers.to_arrow()).project(place).distinct().order("shard").fetchall()
+        files = [str(brought(self._shard(name, each))) for (each,) in found or [(shards[0],)]]
+        return self.connection.read_parquet(files)
+
     def path(self, name: str) -> Path:
         """The file of a table that is kept in one. StepError if it is not there yet."""
         self.table(name)

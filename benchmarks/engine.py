@@ -41,6 +41,7 @@ STEPS = ("ingest", "profile", "effect", "plan")
 LOST = (*STEPS, "rounds")  # the step, or the third round of the choice, in which a raylet is killed
 SUPPLIERS = 0.9  # of each benefit is paid by suppliers: deals move nobody in this log, and else no offer pays
 SUBREAPER = 36  # prctl: processes whose parent has ended become children of this one, which then knows their CPU
+FEW = 100_000  # rows up to which customers are parted in four shards, and asked in rounds, all the same
 ROWS = {"one": "this process alone", "processes": "2 worker processes", "ray": "Ray, 2 raylets of a core"}
 ROWS["url"] = "Ray, 2 raylets that share no folder, and a URL"
 
@@ -317,8 +318,8 @@ def log(folder: Path, rows: int) -> None:
 
 def compare(asked: argparse.Namespace, folder: Path) -> None:
     """Make the log, run the arms by turns, print what they cost."""
-    rows, pairs = (100_000, 1) if asked.quick else (asked.rows, asked.pairs)
-    few = ["--kills"] if asked.quick else []  # parted and asked in rounds all the same
+    rows, pairs = (FEW, 1) if asked.quick else (asked.rows, asked.pairs)
+    few = ["--kills"] if rows <= FEW else []
     log(folder, rows)
     for number in range(pairs):
         with tempfile.TemporaryDirectory(dir=folder) as place:

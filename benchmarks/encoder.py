@@ -1,6 +1,6 @@
 """The Complete Journey in; how well the next basket, new types and products are forecast, beside common ways, out.
 
-    python benchmarks/encoder.py [--quick] [--part basket new product cold] [--origin 42] [--scores FOLDER]
+    python benchmarks/encoder.py [--quick] [--part basket new product cold vectors] [--origin 42] [--scores FOLDER]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Items are types (category | type) of rows with a
 type, or single products. Everything is known up to week `origin` (42: the test; tune on 34 or earlier); households with
@@ -8,6 +8,10 @@ a basket on both sides of it. Next basket: the items of the first basket of the 
 New types: those of the 8 weeks that the household never bought before. NDCG@10 against the best list of
 min(10, number of targets). Leads are paired by household. All peers run here, on the same data: EASE, TIFU-KNN, and the
 household's own shares of baskets. What runs is what `promolift profile` learns with `encoder.depth = 2`.
+`vectors`: the encoder alone with and without the words of department, category and type, on draws of a quarter of the
+households (--draws, by --level); a twentieth of the items is left out of all that is learned. Beside the next basket, whom
+these items are for (as in senses.py, recall@10 among those that somebody buys in the 8 weeks), and the same of items first
+sold then and of rare ones (1 to 4 buyers, new to the household); `paces` is today's way to candidates for new products.
 --scores keeps every household's figures as Parquet; --quick takes a quarter of the households and fewer epochs.
 """
 
@@ -16,6 +20,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -34,9 +39,11 @@ from promolift.profile.encoder_data import (
     histories,
     incidence,
     popularity,
+    with_vectors,
 )
 from promolift.profile.encoder_forecast import LearnedEncoder, crossed, look_back, weighed
 from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
+from promolift.profile.senses import neighbours, text_vectors
 from promolift.sources.complete_journey import complete_journey_folder
 
 DATA, OURS, WEEKS = "Complete Journey", "promolift", 8
@@ -101,17 +108,17 @@ def load(level: str, origin: int, share: float, after: int = WEEKS) -> tuple[His
 class Race:
     """Who is asked, what was right, and every model's figures per household."""
 
-    def __init__(self, h: Histories, day: float, new: bool) -> None:
+    def __init__(self, h: Histories, day: float, new: bool, sold: bool = True) -> None:
         everyone = np.arange(len(h.customers))
         first = h.before(everyone, np.full(len(everyone), day))
         both = np.flatnonzero((first > h.start_C[:-1]) & (first < h.start_C[1:]))
-        sold = np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items)) > 0
+        before = np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items)) > 0
         old = incidence(h.until(day))
         truth = [
             h.items_of(first[c]) if not new else np.unique(h.item_L[h.line_V[first[c]] : h.line_V[h.start_C[c + 1]]])
             for c in both
         ]
-        truth = [t[sold[t]] for t in truth]
+        truth = [t[before[t]] if sold else t for t in truth]
         if new:
             truth = [np.setdiff1d(t, old[c].indices) for c, t in zip(both, truth, strict=True)]
         kept = [at for at, t in enumerate(truth) if len(t)]
@@ -276,6 +283,128 @@ def cold(h: Histories, end: float, model: LearnedEncoder, folder: Path | None) -
         run.tell(f"next basket with {visits} visits known", folder)
 
 
+class Drawn(NamedTuple):
+    """Histories with and without words, when the log ends, and items asked about: held out, sold later first, rare."""
+
+    bare: Histories
+    rich: Histories
+    end: float
+    asked: dict[str, np.ndarray]
+
+
+def drawn(level: str, origin: int, draw: int) -> Drawn:
+    """A quarter of the households; a twentieth of the items left out up to the origin."""
+    folder, end = complete_journey_folder(), end_of(origin)
+    levels = ("department", "product_category", "product_type")
+    goods = pl.read_parquet(folder / "products.parquet").drop_nulls(levels[1:])
+    goods = goods.with_columns(
+        pl.col("product_id").cast(pl.String), type=pl.concat_str("product_category", pl.lit(" | "), "product_type")
+    ).with_columns(item="type" if level == "type" else "product_id")
+    names = goods["item"].unique().sort().to_list()
+    held = {name for name, u in zip(names, hash_units(("held out", draw), names), strict=True) if u < 0.05}
+    saved = pl.col("retail_disc") + pl.col("coupon_match_disc")
+    rows = pl.read_parquet(folder / "transactions.parquet").filter(pl.col("week") <= origin + WEEKS)
+    rows = rows.with_columns(pl.col("product_id").cast(pl.String)).join(goods, on="product_id").select(
+        "item", "quantity", customer_id=pl.col("household_id").cast(pl.String), order_id=pl.col("basket_id").cast(pl.String),
+        ts_ms=pl.col("transaction_timestamp").dt.timestamp("ms"), channel=pl.lit("store"),
+        revenue_cents=(100 * pl.col("sales_value")).round().cast(pl.Int64), deal=saved + pl.col("coupon_disc") > 0,
+        list_cents=100 * (pl.col("sales_value") + saved),
+    )  # fmt: skip
+    people = rows["customer_id"].unique().sort().to_list()
+    some = [name for name, u in zip(people, hash_units(("quick", draw), people), strict=True) if u < 0.25]
+    late = pl.col("ts_ms") >= end * DAY_MS
+    rows = rows.filter(pl.col("customer_id").is_in(some) & (late | ~pl.col("item").is_in(list(held))))
+    price = rows.filter(~late & (pl.col("quantity") > 0)).group_by("item").agg(
+        price_cents=(pl.col("list_cents") / pl.col("quantity")).median()
+    )  # fmt: skip
+    told = goods.filter(pl.col("item").is_in(rows["item"].unique().implode())).group_by("item").agg(
+        category=pl.col("product_category" if level == "type" else "type").mode().min(),
+        brand=pl.col("department" if level == "type" else "brand").drop_nulls().mode().min(),
+    )  # fmt: skip
+    bare = histories(rows, catalogue(told.join(price, on="item", how="left")))
+    v = text_vectors(goods.select(pl.concat_str(levels, separator=" ")).to_series().to_list())
+    said = goods.select("item", pl.Series("vector", v, dtype=pl.Array(pl.Float32, v.shape[1])))
+    items = bare.catalogue.items
+    bought_I = np.asarray(incidence(bare.until(end)).sum(axis=0)).ravel()
+    out_I, later = np.isin(items, list(held)), np.isin(items, rows.filter(late)["item"].unique().to_list())
+    asked = {
+        "held out": np.flatnonzero(out_I & later),
+        "first sold then": np.flatnonzero(~out_I & (bought_I == 0)),
+        "rare": np.flatnonzero((bought_I > 0) & (bought_I < 5) & later),
+    }
+    return Drawn(bare, replace(bare, catalogue=with_vectors(bare.catalogue, said)), end, asked)
+
+
+def vectors(level: str, origin: int, draws: int, folder: Path | None) -> None:
+    """Figures of each draw, and of all of them by household."""
+    parts = []
+    for draw in range(1, draws + 1):
+        d = drawn(level, origin, draw)
+        run, new, found = Race(d.bare, d.end, False), Race(d.bare, d.end, True, sold=False), {}
+        for name, h in (("without", d.bare), ("with", d.rich)):
+            past, started = h.until(d.end), time.process_time()
+            model = fit_encoder(past, d.end, EncoderSettings(seed=draw))
+            say(
+                f"draw {draw}, training {name} words, by {level}",
+                time.process_time() - started,
+                "CPU s",
+                len(h.customers),
+            )
+            run.add_table(name, scores_of(model, past, d.end, run.customers))
+            found[name] = scores_of(model, past, d.end, new.customers)
+        figures = [("next basket, NDCG@10", run, {k: v[0] for k, v in run.figures.items()})]
+        figures.append(("next basket, recall@10", run, {k: v[1] for k, v in run.figures.items()}))
+        for name, at in d.asked.items():
+            tried = found | {"paces": paces_of(d, at, new.customers)}
+            right = [np.flatnonzero(np.isin(at, truth)) for truth in new.truth]
+            tie = hash_units("tie", [d.bare.catalogue.items[i] for i in at])
+            ranked = {k: recalls(right, s if k == "paces" else s[:, at], tie) for k, s in tried.items()}
+            figures.append((f"recall@10 of buyers, {name}", new, ranked))
+        for figure, race, values in figures:
+            who = [race.h.customers[c] for c in race.customers]
+            parts.append(pl.DataFrame({"figure": figure, "draw": draw, "household": who, **values}, strict=False))
+    every = pl.concat(parts, how="diagonal").with_columns(pl.selectors.float().fill_nan(None))
+    by = every.group_by("figure", "household", maintain_order=True).agg(pl.col("with", "without", "paces").mean())
+    for (figure,), rows in by.group_by("figure", maintain_order=True):
+        rows = rows.drop_nulls("with")
+        mine, n = rows["with"].to_numpy(), rows.height
+        for peer in ("without", "paces") if rows["paces"].count() else ("without",):
+            lead = mine - rows[peer].to_numpy()
+            say(f"{figure}, with words, {level}", mine.mean(), "share", n, mine.std() / n**0.5)
+            say(
+                f"{figure}, lead, {level}",
+                lead.mean(),
+                "share",
+                n,
+                lead.std() / n**0.5,
+                (peer, float(rows[peer].mean())),
+            )
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        every.write_parquet(folder / f"vectors_{level}.parquet")
+
+
+def paces_of(d: Drawn, at: np.ndarray, customers: np.ndarray) -> np.ndarray:
+    """What the candidates for new products go by: customers x items asked about."""
+    past, items, x = d.bare.until(d.end), d.bare.catalogue.items, d.rich.catalogue.vector_IV
+    assert x is not None
+    bought = incidence(past).tocsr()
+    known = np.setdiff1d(np.flatnonzero(np.asarray(bought.sum(axis=0)).ravel()), at)
+    who_L = np.repeat(np.repeat(np.arange(len(past.customers)), np.diff(past.start_C)), np.diff(past.line_V))
+    size = len(past.customers), len(items)
+    orders = sparse.csr_matrix((np.ones(len(who_L)), (who_L, past.item_L)), shape=size)[customers]
+    return np.asarray((orders[:, known] @ neighbours(x[at], x[known])).toarray())
+
+
+def recalls(right: list[np.ndarray], score_PI: np.ndarray, tie: np.ndarray) -> np.ndarray:
+    """Recall@10 of each household, NaN of those that bought none; equal scores by hash."""
+    found = np.full(len(right), np.nan)
+    for row, mine in enumerate(right):
+        if len(mine):
+            found[row] = np.isin(np.lexsort((tie, -score_PI[row]))[:TOP], mine).sum() / min(TOP, len(mine))
+    return found
+
+
 def h_weights(h: Histories) -> np.ndarray:
     """What each line is worth in a list."""
     return np.repeat(h.weight_V, np.diff(h.line_V))
@@ -293,8 +422,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a quarter of the households, 2 epochs")
     parser.add_argument(
-        "--part", nargs="*", default=["basket", "new", "product", "cold"], choices=["basket", "new", "product", "cold"]
+        "--part",
+        nargs="*",
+        default=["basket", "new", "product", "cold"],
+        choices=["basket", "new", "product", "cold", "vectors"],
     )
+    parser.add_argument("--level", default="type", choices=["type", "product"], help="of the part vectors")
+    parser.add_argument("--draws", type=int, default=4, help="of the part vectors")
     parser.add_argument("--origin", type=int, default=CUT_WEEK, help="last week known; tune on 34 or earlier")
     parser.add_argument("--scores", type=Path, help="folder for every household's figures")
     args = parser.parse_args()
@@ -317,6 +451,8 @@ def main() -> None:
             run.tell("new types", args.scores)
         if "cold" in parts:
             cold(h, end, model, args.scores)
+    if "vectors" in parts:
+        vectors(args.level, args.origin, args.draws, args.scores)
     if "product" in parts:
         h, _ = load("product", args.origin, 1.0)
         next_basket(h, end, train(h, end, args.quick)).tell("next basket by product", args.scores)

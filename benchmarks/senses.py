@@ -1,6 +1,6 @@
 """Words and pictures of products: who buys products that nobody has bought yet, and what is seen of clothes.
 
-    python benchmarks/senses.py [--fashion FOLDER] [--part cold|door|fashion|time] [--quick]
+    python benchmarks/senses.py [--fashion FOLDER] [--part cold|door|generator|fashion|time] [--quick]
 
 JSON lines: figure, value, se, unit, peer, peer_value, lead, lead_se, n, data. `cold`: a twentieth of the Complete
 Journey's products, drawn by hash, is left out of all that is learned up to week 42; those of them that somebody buys in
@@ -10,6 +10,9 @@ over ten such draws (--quick: one); leads are paired by household, over its coun
 category, with its type, and with its type then its category; equal scores are ordered by hash.
 `door`: the same products through `promolift profile`, whose catalogue names them and whose log ends with week 42: the
 rate it tells of each household's three new products, beside what was bought in the next 28 days.
+`generator`: the demo's shop as far as its effects; the offer generator with and without the same words of each category
+learns from the coupons that half of the households accepted, and tells by 128 draws each those of the other half; the
+mean over two seeds (--quick: one) and both halves, paired by household.
 `fashion`: FOLDER holds products.parquet and images; the catalogue goes through `promolift ingest`, and category, kind,
 colour and usage are told from the table `senses`, five-fold: by ridge as in `senses.place`, by the five nearest. Then a
 quarter of the categories and of the colours is hidden and the same door fills in what it is certain of.
@@ -21,6 +24,7 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -29,11 +33,18 @@ import polars as pl
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+import promolift
 from promolift import Shop
+from promolift.config import load_config
 from promolift.hashing import hash_units
 from promolift.profile import senses
 from promolift.profile.newcomers import made_of, paces
+from promolift.results.job import Job, moments
+from promolift.run import run
 from promolift.sources.complete_journey import complete_journey_folder
+from promolift.steps import propose
+from promolift.steps.targets import CandidateScene
+from promolift.store import Store
 
 CUT, HELD, MOST = 42, 0.05, 10
 LOOKED_AT = {"category": "subCategory", "kind": "articleType", "colour": "baseColour", "usage": "usage"}
@@ -155,6 +166,68 @@ def door(quick):
         ratio=float(rows["buy_rate"].sum() / max(rows["came"].sum(), 1)))  # fmt: skip
 
 
+def generator(quick):
+    from promolift.offer.generator import market_from  # needs the extra `deep`
+
+    """Households in two halves: the coupons that one accepted teach, those of the other are told, and the other way."""
+    demo = load_config(Path(promolift.__file__).parent / "demo.toml")
+    config = demo.model_copy(update={"encoder": demo.encoder.model_copy(update={"depth": 0})})
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(config, Store(Path(folder)), lambda *_: None)
+        run(job, ["ingest", "profile", "effect"])
+        at, asked, people = moments(job), config.offer, CandidateScene(job, moments(job)).inputs()
+        grid = propose.grid_rows(job, people, propose.grid_lines(asked, config.menu, asked.scopes), config.rules)
+        kinds = frozenset(item.benefit.type for item in config.menu)
+        market = market_from(grid, people.profiles, asked.print.percents, kinds)
+        accepted, goods = propose.accepted(job, at), job.clean.catalogue
+    levels = [pl.col(each).fill_null("") for each in ("department", "category", "type")]
+    v = senses.text_vectors(goods.select(pl.concat_str(levels, separator=" ")).to_series().to_list())
+    vectors = goods.select("product_id", pl.Series("vector", v, dtype=pl.Array(pl.Float32, v.shape[1])))
+    placed = market.placed(propose.slot_vectors(market.slots, goods, vectors))
+    first = pl.Series(hash_units("halves", accepted["customer_id"].to_list()) < 0.5)
+    told = [
+        [foretold(each, accepted.filter(half), accepted.filter(~half), seed) for each in (market, placed)]
+        for half in (first, ~first)
+        for seed in range(1 if quick else 2)
+    ]
+    seeds = len(told) // 2
+    for at, figure in enumerate(
+        ("log loss of the target accepted", "log loss of target and percent", "target among the five most drawn")
+    ):
+        without, with_ = (
+            np.concatenate([np.mean([told[h * seeds + s][m][at] for s in range(seeds)], axis=0) for h in (0, 1)])
+            for m in (0, 1)
+        )
+        lead = mean_se(with_ - without)
+        say(f"generator, {figure}", *mean_se(with_), n=len(with_), seeds=seeds, peer="without vectors",
+            peer_value=float(without.mean()), lead=lead[0], lead_se=lead[1])  # fmt: skip
+
+
+def foretold(market, teach, asked, seed, times=128):
+    """Of each household that accepted any of `asked`, a mean over what it accepted, by its share of the draws."""
+    from promolift.offer.generator import GeneratorSettings, fit_generator, read_accepted
+
+    made = fit_generator(market, teach, GeneratorSettings(seed=seed))
+    want = read_accepted(asked, market)
+    who, row_A = np.unique(want.who_A, return_inverse=True)
+    drawn = pl.concat([made.draw(market, who[start : start + 256], seed, times) for start in range(0, len(who), 256)])
+    slot = {each: n for n, each in enumerate(market.slots)}
+    percent = {each: n for n, each in enumerate(market.percents)}
+    pair = list(drawn.select("scope", "target").iter_rows())
+    slot_D, row_D = np.array([slot[each] for each in pair]), np.repeat(np.arange(len(who)), times)
+    percent_D = np.array([percent.get(each, -1) for each in drawn["percent"]])
+    count = np.zeros((len(who), len(slot), len(percent) + 1))
+    np.add.at(count, (row_D, slot_D, percent_D), 1)
+    slot_A = market.slot_NS[want.who_A, want.slot_A]
+    by_slot, open_A = count.sum(axis=2), (market.slot_NS[who] >= 0).sum(axis=1)[row_A]
+    whole = (by_slot[row_A, slot_A] + 0.5) / (times + 0.5 * open_A)
+    cells = open_A * len(percent)
+    exact = (count[row_A, slot_A, want.percent_A] + 0.05) / (times + 0.05 * cells)
+    among = (by_slot[row_A] > by_slot[row_A, slot_A][:, None]).sum(axis=1) < 5
+    each = np.bincount(row_A)
+    return [np.bincount(row_A, value) / each for value in (-np.log(whole), -np.log(exact), among.astype(float))]
+
+
 def through_ingest(goods, folder):
     """Table `senses`, the clean catalogue, what health says, and CPU seconds of `promolift ingest`."""
     events = pl.DataFrame({"customer_id": ["a", "b"], "product_id": goods["id"][:2], "time": ["2026-01-01", "2026-01-02"],
@@ -234,10 +307,12 @@ def timed(data, quick):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fashion", type=Path)
-    parser.add_argument("--part", choices=("cold", "door", "fashion", "time"))
+    parser.add_argument("--part", choices=("cold", "door", "generator", "fashion", "time"))
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
-    parts = {"cold": lambda: cold(args.quick), "door": lambda: door(args.quick)}
+    parts = {
+        name: partial(each, args.quick) for name, each in (("cold", cold), ("door", door), ("generator", generator))
+    }
     if args.fashion is not None and (args.fashion / "products.parquet").is_file():
         parts |= {"fashion": lambda: fashion(args.fashion, args.quick), "time": lambda: timed(args.fashion, args.quick)}
     for name, part in parts.items():

@@ -17,6 +17,7 @@ from promolift.offer.generator import (
     market_from,
     read_accepted,
 )
+from promolift.steps.propose import slot_vectors
 
 N, PERCENTS = 40, (10, 20, 30)
 SLOTS = (("category", "tea"), ("category", "fuel"), ("product", "p1"), ("all", None))
@@ -110,6 +111,21 @@ def test_offers_are_drawn_as_they_were_accepted() -> None:
 
     assert share("tea", 30) < 0.2
     assert share("fuel", 10) > 0.4  # three in four of the accepted ones
+
+
+def test_a_slot_carries_what_is_said_of_its_products() -> None:
+    goods = pl.DataFrame({"product_id": ["p1", "p2", "p3"], "category": ["tea", "tea", "fuel"], "type": [None] * 3})
+    said = pl.DataFrame({"product_id": ["p1", "p2", "p3"], "vector": [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]})
+    said = said.with_columns(pl.col("vector").cast(pl.Array(pl.Float32, 2)))
+    found = slot_vectors(SLOTS, goods, said)
+    tea, fuel, p1, everything = found
+    assert everything.tolist() == [0, 0]
+    assert np.linalg.norm(tea - p1) < np.linalg.norm(tea - fuel)
+    placed = market().placed(found)
+    assert placed.item_NSI.shape == (N, 4, 6)
+    assert placed.item_NSI[0, 1, 4:].tolist() == fuel.tolist()
+    assert placed.item_NSI[1, 0, 4:].tolist() == [0, 0]  # B has no tea
+    assert placed.item_NSI[:, :, :4].tolist() == market().item_NSI.tolist()
 
 
 def test_too_few_accepted_offers_are_refused() -> None:

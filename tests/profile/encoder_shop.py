@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from promolift.profile.encoder_data import Catalogue, Histories, catalogue, histories
+from promolift.profile.encoder_data import Catalogue, Histories, catalogue, histories, with_vectors
 from promolift.sql import DAY_MS
 
 FIRST = 20_000  # day of the first visit; any number
@@ -44,9 +44,17 @@ def items(extra: int = 0) -> Catalogue:
     return catalogue(table)
 
 
-def shop(people: int = 90, days: int = 168, seed: int = 3, extra: int = 0) -> Histories:
+def words(extra: int = 0) -> pl.DataFrame:
+    """A vector per item; those of products nobody ever bought are the first items' own."""
+    x_ND = np.random.default_rng(0).normal(size=(len(ITEMS), 8)).astype(np.float32)
+    x_ND = np.concatenate([x_ND, x_ND[:extra]])
+    return pl.DataFrame({"item": items(extra).items, "vector": pl.Series(x_ND, dtype=pl.Array(pl.Float32, 8))})
+
+
+def shop(people: int = 90, days: int = 168, seed: int = 3, extra: int = 0, vectors: bool = False) -> Histories:
     """The histories of that shop."""
-    return histories(lines(people, days, seed), items(extra))
+    goods = with_vectors(items(extra), words(extra)) if vectors else items(extra)
+    return histories(lines(people, days, seed), goods)
 
 
 SHELF = catalogue(pl.DataFrame({"item": ["milk", "bread", "soap"], "category": ["dairy", None, "home"]}))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from encoder_shop import FIRST, SHELF, items, lines, shop, small
+from encoder_shop import FIRST, SHELF, items, lines, shop, small, words
 
 from promolift.engine.processes import Processes
 from promolift.errors import ConfigError, InputError, SupportError
@@ -32,9 +32,19 @@ from promolift.profile.encoder import (  # noqa: E402
     points_at,
     targets_of,
 )
-from promolift.profile.encoder_data import COUNTERS, PERSONAL, RATES, fit_ease, histories, incidence, popularity  # noqa: E402
+from promolift.profile.encoder_data import (  # noqa: E402
+    COUNTERS,
+    PERSONAL,
+    RATES,
+    fit_ease,
+    histories,
+    incidence,
+    popularity,
+    with_vectors,
+)
 from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
 from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder, gradient_of  # noqa: E402
+from promolift.steps.forecast import digest  # noqa: E402
 from promolift.steps.forecast_parts import by_workers  # noqa: E402
 from promolift.store.local import Scratch  # noqa: E402
 
@@ -294,6 +304,26 @@ def test_a_product_never_bought_and_a_customer_never_seen_get_finite_answers():
     assert not model.model.known_I[-2:].any()
 
 
+def test_a_product_never_bought_stands_where_what_is_like_it_stands():
+    model = fit_encoder(shop(extra=4, vectors=True), END, FAST.model_copy(update={"epochs": 1})).model
+    assert not model.known_I[-4:].any()
+    for table in (model.set_in, model.set_out, model.bias):
+        assert table.weight[24:].numpy() == pytest.approx(table.weight[:4].numpy(), abs=0.02)
+    assert float(model.sense.weight.abs().max()) > 1e-3  # and what is said of all is read
+    assert float(model.sense_IV.std()) == pytest.approx(1, abs=0.01)
+
+
+def test_a_catalogue_without_words_and_pictures_gives_the_same_model_to_the_bit():
+    model, _ = trained()
+    none = words().with_columns(pl.Series("vector", np.zeros((24, 8), np.float32), dtype=pl.Array(pl.Float32, 8)))
+    for vectors in (none, words().clear()):
+        h = histories(lines(), with_vectors(items(), vectors))
+        assert digest(h, "") == digest(shop(), "") != digest(shop(vectors=True), "")
+    files = fit_encoder(h, END, FAST).to_files()
+    assert files == model.to_files()
+    assert "directions" not in json.loads(files["manifest.json"])["sizes"]
+
+
 def test_ease_finds_what_goes_together_and_never_uses_the_item_itself():
     pairs = [
         (f"c{k}", "1", 100.0 + k / 100, item, 1, False)
@@ -333,11 +363,13 @@ def dies_once(folder: Path, *asked: Any) -> Any:
     return gradient_of(*asked)
 
 
-def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp_path, monkeypatch):
-    model, _ = trained()
+@pytest.mark.parametrize("vectors", [False, True])
+def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp_path, monkeypatch, vectors):
+    h = shop(extra=2, vectors=vectors)
+    model = fit_encoder(h, END, FAST)
     monkeypatch.setattr(encoder_train, "gradient_of", partial(dies_once, tmp_path))
     with Processes(2) as engine:
-        found = fit_encoder(shop(), END, FAST, Hooks(work=partial(by_workers, engine.map, Scratch(tmp_path))))
+        found = fit_encoder(h, END, FAST, Hooks(work=partial(by_workers, engine.map, Scratch(tmp_path))))
     assert (tmp_path / "killed").exists()
     assert found.record == model.record
     assert found.to_files() == model.to_files()

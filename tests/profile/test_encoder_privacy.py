@@ -22,7 +22,7 @@ from promolift.profile.encoder_train import (  # noqa: E402
 )
 
 SETTINGS = EncoderSettings(depth=1, epochs=1)
-REAL, MADE_UP = shop(60, seed=3), shop(60, seed=8)
+REAL, MADE_UP, OTHER = (shop(60, seed=seed, extra=2, vectors=True) for seed in (3, 8, 9))
 END = float(REAL.day_V.max()) + 1
 
 
@@ -49,9 +49,7 @@ def test_no_customer_s_gradient_is_longer_than_the_clip() -> None:
 def test_with_much_noise_real_customers_leave_no_trace_but_noise() -> None:
     """Two shops of other customers, the same noise: the weights below the heads are those of the made-up ones."""
     how = PrivateSteps(3, 1.0, 60)
-    first, second = (
-        fit_private(h, MADE_UP, END, SETTINGS, how, rng=np.random.default_rng(1)) for h in (REAL, shop(60, seed=9))
-    )
+    first, second = (fit_private(h, MADE_UP, END, SETTINGS, how, rng=np.random.default_rng(1)) for h in (REAL, OTHER))
     plain = fit_encoder(MADE_UP, END, SETTINGS.model_copy(update={"epochs": encoder_train.FREE}))
     moved = weights(first) != weights(plain)
     assert 0 < moved.sum() <= len(heads(first))

@@ -12,7 +12,7 @@ of a slot, U uniform numbers, K benefits, D percents, A accepted offers. Determi
 seed, data and machine; needs the extra `deep`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +75,11 @@ class Market:
     open_NSD: NDArray[np.bool_]
     basket_N: Floats
     kind_K: NDArray[np.bool_]
+
+    def placed(self, vector_SV: NDArray[np.floating]) -> "Market":
+        """What is seen and said of each slot in `slots`, among its features."""
+        seen_NSV = np.where(self.slot_NS[:, :, None] >= 0, vector_SV[self.slot_NS], 0.0)
+        return replace(self, item_NSI=np.concatenate([self.item_NSI, seen_NSV], axis=2))
 
     @property
     def all_NS(self) -> NDArray[np.bool_]:

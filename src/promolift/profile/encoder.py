@@ -75,6 +75,7 @@ class Sizes:
     channels: int
     item_counters: int
     personal: int
+    directions: int = 0  # of the items' words and pictures
 
 
 @dataclass(frozen=True)
@@ -361,6 +362,9 @@ class Encoder(nn.Module):
         self.deal = nn.Linear(D, 1)
         for table in (self.set_in, self.set_out, self.bias):
             nn.init.normal_(table.weight, std=0.01)
+        if sizes.directions:
+            self.sense = nn.Linear(sizes.directions, D, bias=False)
+            nn.init.zeros_(self.sense.weight)
         self._buffers_for(sizes)
 
     def _buffers_for(self, sizes: Sizes) -> None:
@@ -374,6 +378,8 @@ class Encoder(nn.Module):
         self.register_buffer("known_I", torch.ones(sizes.items))
         self.register_buffer("attribute_mean", torch.zeros(sizes.attributes))
         self.register_buffer("attribute_sd", torch.ones(sizes.attributes))
+        if sizes.directions:
+            self.register_buffer("sense_IV", torch.zeros(sizes.items, sizes.directions))
 
     def forward(self, batch: Batch, target: Targets) -> dict[str, Tensor]:
         """The losses: see `loss`."""
@@ -382,7 +388,7 @@ class Encoder(nn.Module):
     def table(self) -> Tensor:
         """Product vectors, I x D."""
         vectors: Tensor = self.tower(self.category_I, self.brand_I, self.price_I2, self.known_I)
-        return vectors
+        return vectors + self.sense(self.sense_IV) if self.sizes.directions else vectors
 
     def scaled(self, name: str, values: Tensor) -> Tensor:
         """Log of counters, standardised, within 4 standard deviations; missing counts as average."""

@@ -22,6 +22,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from promolift import sql
 from promolift.errors import InputError, SupportError
+from promolift.profile.senses import summed
 from promolift.sql import DAY_MS, fetch
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,12 +79,15 @@ def rows_before(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of each item: codes (0 unknown), price in cents (NaN unknown)."""
+    """What is known of each item: codes (0 unknown), price in cents (NaN unknown), and where any has one, a vector of
+    its words and pictures (0: none).
+    """
 
     items: tuple[str, ...]
     category_I: Ints
     brand_I: Ints
     price_I: Floats
+    vector_IV: Floats | None = None
 
     @property
     def place(self) -> dict[str, int]:
@@ -191,6 +195,12 @@ def catalogue(table: pl.DataFrame) -> Catalogue:
         brand_I=_codes(table, "brand"),
         price_I=price.cast(pl.Float32).fill_null(float("nan")).to_numpy(),
     )
+
+
+def with_vectors(items: Catalogue, vectors: pl.DataFrame) -> Catalogue:
+    """Each item with the vectors of its products (`item`, `vector`); as it was where no item has one."""
+    found = summed(items.items, vectors["item"], vectors["vector"])
+    return replace(items, vector_IV=found) if found.any() else items
 
 
 def _codes(table: pl.DataFrame, name: str) -> Ints:

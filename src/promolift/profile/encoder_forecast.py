@@ -126,7 +126,7 @@ class LearnedEncoder:
         manifest = {
             "model": "encoder",
             "settings": self.settings.model_dump(),
-            "sizes": self.sizes.__dict__,
+            "sizes": {name: size for name, size in self.sizes.__dict__.items() if size or name != "directions"},
             "items": list(self.items),
             "record": list(self.record),
             "edges": list(EDGES),
@@ -492,7 +492,7 @@ def nearest(state_ND: Floats, row: int, many: int = 5) -> Ints:
 
 def item_vectors(model: LearnedEncoder) -> Floats:
     """I x D, unit length: items bought by the same people stand together. What nobody bought yet stands amid the three
-    that its category, brand and price make most like it.
+    that the rest of what is known of it makes most like it.
     """
     net = model.model
     vec_ID, table_ID, known_I = net.set_out.weight.numpy(), net.table().numpy(), net.get_buffer("known_I").numpy() > 0

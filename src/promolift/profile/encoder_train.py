@@ -53,7 +53,9 @@ from promolift.profile.encoder_data import (
     popularity,
 )
 from promolift.profile.encoder_forecast import LearnedEncoder, ndcg
+from promolift.profile.senses import main_directions, neighbours
 
+DIRECTIONS = 32  # of words and pictures that items are placed by
 PARTS = 2  # of a batch: with four, one process took a fifth longer
 MIN_VISITS = 200  # of all customers together; fewer teach nothing
 CLIP = 1.0
@@ -179,6 +181,8 @@ def fit_encoder(
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
         model = _start(job).to(job.device)
         record = _train(model, job, hooks)
+        if h.catalogue.vector_IV is not None:
+            make_new(model, h.catalogue.vector_IV)
     return LearnedEncoder.freeze(model.cpu(), h.catalogue, record)
 
 
@@ -342,6 +346,7 @@ def _start(job: Training) -> Encoder:
         channels=int(h.channel_V.max(initial=0)),
         item_counters=len(COUNTERS) + len(RATES),
         personal=len(PERSONAL),
+        directions=0 if items.vector_IV is None else min(DIRECTIONS, items.vector_IV.shape[1]),
     )
     model = Encoder(sizes, S)
     describe(model, job)
@@ -355,6 +360,17 @@ def _start(job: Training) -> Encoder:
         model.set_in.weight += torch.from_numpy(left / scale) * 2
         model.set_out.weight += torch.from_numpy(right * scale)
     return model
+
+
+@torch.no_grad()
+def make_new(model: Encoder, vector_IV: Floats) -> None:
+    """What nobody bought goes with the same as the items most like it: nothing else taught its weights."""
+    known_I = model.get_buffer("known_I").cpu().numpy() > 0
+    old, new = np.flatnonzero(known_I), np.flatnonzero(~known_I & vector_IV.any(axis=1))
+    made_NO = neighbours(vector_IV[new], vector_IV[old]).T
+    for table in (model.set_in, model.set_out, model.bias):
+        made_ND = (made_NO @ table.weight[old].cpu().numpy()).astype(np.float32)
+        table.weight[new] = torch.from_numpy(made_ND).to(table.weight.device)
 
 
 def describe(model: Encoder, job: Training) -> None:
@@ -378,6 +394,9 @@ def describe(model: Encoder, job: Training) -> None:
     for name, values in scaled.items():
         buffers |= _scale(name, signed_log(values.reshape(-1, values.shape[-1]).double()).numpy())
     buffers |= _scale("attribute", h.attribute_CA)
+    if items.vector_IV is not None and model.sizes.directions:
+        found = main_directions(items.vector_IV, model.sizes.directions)
+        buffers["sense_IV"] = found / max(float(found.std()), 1e-6)
     for name, value in buffers.items():
         model.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
 

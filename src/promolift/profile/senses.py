@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from promolift.hashing import hash_units
@@ -106,6 +107,28 @@ def joined(text_ND: Floats, picture_ND: Floats) -> Floats:
         centred[seen] = LOOKS * _long(part[seen] - part[seen].mean(axis=0))
         parts.append(centred)
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def summed(names: Sequence[str], of: pl.Series, vectors: pl.Series) -> Floats:
+    """The sum of the vectors of each name's products, whose name is `of`; 0 where it has none."""
+    place = {name: at for at, name in enumerate(names)}
+    at_N = np.array([place.get(name, len(names)) for name in of], int)
+    found = np.zeros((len(names) + 1, vectors.dtype.size), np.float32)  # type: ignore[attr-defined]
+    np.add.at(found, at_N, vectors.to_numpy())
+    return found[:-1]
+
+
+def main_directions(x_ND: Floats, most: int) -> Floats:
+    """N x `most` or fewer: rows of length 1 laid on the directions in which they differ most; 0 stays 0."""
+    there = (x_ND**2).sum(axis=1) > 0
+    x_MD = _long(x_ND[there])
+    x_MD -= x_MD.mean(axis=0)
+    _, way_DD = np.linalg.eigh(x_MD.T.astype(np.float64) @ x_MD)
+    way_DK = way_DD[:, ::-1][:, :most]
+    way_DK = way_DK * np.sign(way_DK[np.abs(way_DK).argmax(axis=0), np.arange(way_DK.shape[1])])
+    found = np.zeros((len(x_ND), way_DK.shape[1]), np.float32)
+    found[there] = x_MD @ way_DK
+    return found
 
 
 def _long(x_ND: NDArray[np.floating]) -> Floats:

@@ -253,7 +253,8 @@ def on_epoch(job: Job) -> Callable[[Any], None]:
 def digest(h: "Histories", more: str) -> str:
     """A hash of all that training depends on."""
     parts = (h.start_C, h.day_V, h.spend_V, h.deal_V, h.channel_V, h.line_V, h.item_L, h.attribute_CA)
-    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I)
+    seen = h.catalogue.vector_IV
+    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I, *(() if seen is None else (seen,)))
     found = sha256("\0".join((*h.customers, *h.catalogue.items, more)).encode())
     for array in (*parts, *goods):
         found.update(np.ascontiguousarray(array).tobytes())
@@ -387,6 +388,7 @@ def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder"
 
     vec_ID = item_vectors(model)
     bought_I = np.bincount(h.item_L, minlength=len(model.items))
+    seen = "" if scene.items.vector_IV is None else ", words, pictures"
     some = scene.goods.group_by("type").agg(
         pl.col("department", "shelf", "brand").drop_nulls().mode().min(), pl.col("price_cents").median()
     )
@@ -397,7 +399,7 @@ def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder"
             "item": model.items,
             "name": [scene.voice.name(item) for item in model.items],
             "visits": bought_I,
-            "basis": np.where(bought_I > 0, "own purchases", "never bought: category, brand and price"),
+            "basis": np.where(bought_I > 0, "own purchases", f"never bought: category, brand{seen} and price"),
             "expected_baskets": expected_I,
             **{f"like_{k + 1}": [found[k] if len(found) > k else None for found in near] for k in range(3)},
         },

@@ -24,6 +24,7 @@ from promolift.profile.encoder_data import (
     catalogue,
     histories,
     read_purchases,
+    with_vectors,
 )
 from promolift.profile.encoder_forecast import Voice
 from promolift.results.job import Job, mapped, moments
@@ -89,6 +90,8 @@ def set_scene(job: Job) -> Scene:
     channels = fetch(sql.run(bind(CHANNELS, asof=asof), events=job.clean.events()))["channel"]
     first = job.clean.events(job.clean.shards[0]).filter(f"ts_ms < {asof}")
     items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type").catalogue)
+    if job.clean.vectors is not None:
+        items = with_vectors(items, job.clean.vectors.join(goods.select("product_id", item="type"), on="product_id"))
     names = names_of(goods, choice.level)
     shelves, shelf_IG = shelves_of(goods, items, names)
     return Scene(

@@ -4,6 +4,8 @@ Proposals are ordinary candidates of ordinary menu lines, which the plan keeps w
 rules and the allocation treat them as any other.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from promolift import allocate, effect, offer
@@ -21,12 +23,14 @@ from promolift.offer.proposals import (
 )
 from promolift.offer.repair import repair, with_terms
 from promolift.offer.settings import OfferProposalSettings
+from promolift.profile import senses
 from promolift.results import effects
 from promolift.results.job import Job, Moments, found_in, mapped
 from promolift.sql import bind
 from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, evidence_floor
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
+DIRECTIONS = 4  # of words and pictures that the generator tells targets apart by
 SLICE = 400_000  # candidates whose effects are worked out at once
 ACCEPTED = f"""
 with {LEVEL},
@@ -148,10 +152,21 @@ def drawn(
         raise ConfigError("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'") from None
     kinds = frozenset(item.benefit.type for item in job.config.menu)
     market = market_from(grid, people.profiles, settings.print.percents, kinds)
+    if job.clean.vectors is not None:
+        market = market.placed(slot_vectors(market.slots, job.clean.catalogue, job.clean.vectors))
     made = fit_generator(market, accepted(job, at), GeneratorSettings(seed=settings.seed))
     drafts = made.propose(market, settings.draws, settings.seed)
     known = with_terms(drafts, grid, job.config.menu, job.config.value.margin_rate)
     return PROPOSALS.conform(repair(known, settings.print, rules.margin_floor)).unique(PROPOSALS.key)
+
+
+def slot_vectors(slots: Sequence[tuple[str, str | None]], goods: pl.DataFrame, vectors: pl.DataFrame) -> senses.Floats:
+    """Words and pictures of each slot's products (scope, target) by their main directions; 0 for everything."""
+    level = next(name for name in ("category", "type", "product_id") if goods[name].count())
+    seen = goods.join(vectors, on="product_id").sort("product_id")
+    keys = pl.concat(["category " + seen[level], "product " + seen["product_id"]])
+    names = [f"{scope} {target}" for scope, target in slots]
+    return senses.main_directions(senses.summed(names, keys, pl.concat([seen["vector"]] * 2)), DIRECTIONS)
 
 
 def accepted(job: Job, at: Moments) -> pl.DataFrame:

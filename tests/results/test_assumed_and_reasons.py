@@ -130,7 +130,7 @@ def test_a_reason_in_chinese_holds_no_english() -> None:
 def test_where_an_offer_is_on_everything_the_reason_says_when_they_come() -> None:
     everything = {"kind": None, "target": "", "scope": "all", "benefit": "reminder"}
     common = {"revenue_52w_cents": 2000, "price_sensitivity": None, "price_sensitivity_se": None}
-    assert told(common, {}, **everything).text == "comes about every 5 days, last 3 days ago"
+    assert told(common, {}, **everything) == OfferReason("comes about every 5 days, last 3 days ago", "visits")
     assert (
         told(common | {"recency_days": 0.2, "cadence_days": 1.0}, {}, **everything).text
         == "comes every day, last today"

@@ -15,7 +15,7 @@ from promolift.results.chinese import kept
 from promolift.terms import Words, covered
 from promolift.words import count, day_count, listed, money, pick, share, spoken
 
-Motive = Literal["away", "deals", "prices", "category", "spend", "habit"]
+Motive = Literal["away", "deals", "prices", "category", "spend", "habit", "visits"]
 MOTIVES: dict[Motive, str] = {
     "away": "have stayed away longer than usual",
     "deals": "buy it mostly when it is reduced",
@@ -23,6 +23,7 @@ MOTIVES: dict[Motive, str] = {
     "category": "buy a category that sells much more on a discount",
     "spend": "spend much",
     "habit": "buy it regularly",
+    "visits": "come when they usually do",
 }
 # angles of a message that tell an event, which no habit says
 AWAY = 3  # times the usual gap after which a customer is late for all
@@ -76,7 +77,7 @@ def reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
     parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
     text = pick("; ", "；").join(parts) or _visits(known.people.get(row["customer_id"], {}))
-    return OfferReason(text, apart.motive if apart else "habit")
+    return OfferReason(text, apart.motive if apart else "habit" if _names(row, known) else "visits")
 
 
 def _labels(row: Mapping[str, Any], known: KnownHabits) -> list[Words]:

@@ -1,6 +1,7 @@
 """A made-up log of receipts in; what a plan costs by several processes of this machine and on a Ray cluster out.
 
-    python benchmarks/engine.py [--quick] [--rows N] [--arms processes ray one] [--pairs N] [--keep FOLDER] [--kills]
+    python benchmarks/engine.py [--quick] [--rows N] [--arms processes ray url one] [--pairs N] [--keep FOLDER]
+        [--kills] [--server MOTO_SERVER]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The log is that of events.py. Each run is
 ingest, profile, effect and plan as `promolift run` does them, in a process of its own with an empty work folder: by two
@@ -8,7 +9,9 @@ worker processes, or on a Ray cluster of two raylets of a core each, started for
 system seconds of that process and of all below it, the raylets and the cluster's own services among
 them (those as last seen, twice a second). Of the run by processes also what each step takes in the process that was started, which no further machine takes
 off it, and in the workers. Tables are compared to the bit. --kills: on the cluster alone, one run for each of LOST, where
-the second raylet is killed while results come back; the choice by rounds, however few customers there are.
+the second raylet is killed while results come back; the choice by rounds, however few customers there are. --arms url:
+two raylets with caches of their own, and the work folder on a server that speaks S3 (moto_server of the package
+moto[server]), whose CPU does not count; what goes there and comes from there is counted on the way.
 """
 
 import argparse
@@ -16,13 +19,16 @@ import ctypes
 import json
 import os
 import resource
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +42,7 @@ LOST = (*STEPS, "rounds")  # the step, or the third round of the choice, in whic
 SUPPLIERS = 0.9  # of each benefit is paid by suppliers: deals move nobody in this log, and else no offer pays
 SUBREAPER = 36  # prctl: processes whose parent has ended become children of this one, which then knows their CPU
 ROWS = {"one": "this process alone", "processes": "2 worker processes", "ray": "Ray, 2 raylets of a core"}
+ROWS["url"] = "Ray, 2 raylets that share no folder, and a URL"
 
 
 def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None = None) -> None:
@@ -45,16 +52,18 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
     from promolift.results.job import Job
     from promolift.run import run
     from promolift.store import Store
+    from promolift.store.remote import brought
 
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     cluster: Any = None
     engine = EngineSettings(workers=2 if kind == "processes" else 1)
-    if kind == "ray":
+    if kind in ("ray", "url"):
         from ray.cluster_utils import Cluster
 
         node = {"num_cpus": 1, "memory": 2 * 10**9, "object_store_memory": 200 * 2**20}
-        cluster = Cluster(initialize_head=True, head_node_args=node)
-        other = cluster.add_node(**node)
+        own = [{"env_vars": {"PROMOLIFT_CACHE": f"{root}.{name}"}} if kind == "url" else {} for name in ("a", "b")]
+        cluster = Cluster(initialize_head=True, head_node_args=node | own[0])
+        other = cluster.add_node(**node, **own[1])
         engine = EngineSettings(kind="ray", address=cluster.address, task_memory="2GB")
     stated = {"data": json.loads((folder / "data.json").read_text()), "consent": {"default": True}}
     config = Config.parse(stated, str(folder))
@@ -68,7 +77,8 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
     written = writing()
     peak = Watch(root / "tmp")
     start = time.perf_counter()
-    with Store(root, memory=config.data.memory, threads=config.data.threads) as store:
+    place = "s3://shops/shop" if kind == "url" else root
+    with Store(place, memory=config.data.memory, threads=config.data.threads) as store:
         for name in STEPS:
             moment.step = name
             began, mine, theirs = time.perf_counter(), used(resource.RUSAGE_SELF), used(resource.RUSAGE_CHILDREN)
@@ -78,6 +88,8 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
                 "workers": used(resource.RUSAGE_CHILDREN) - theirs,
                 "seconds": time.perf_counter() - began,
             }
+        if kind == "url":  # what the run left there, to be compared
+            shutil.copytree(brought(store.root / "tables"), root / "tables")
     seconds = time.perf_counter() - start
     seen = peak.end()
     if cluster:
@@ -206,10 +218,42 @@ def used(who: int) -> float:
 def measured(kind: str, folder: Path, root: Path, *more: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--only", kind, "--keep", str(folder), "--store", str(root), *more]
     source = str(Path(__file__).parent.parent / "src")
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": source})
+    environment = os.environ | {"PYTHONPATH": source, "PROMOLIFT_CACHE": f"{root}.cache"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"{kind} failed:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@contextmanager
+def counted(program: str) -> Iterator[list[int]]:
+    """A server that speaks S3, which the environment names, and the bytes that went up there and came down."""
+    import storage
+
+    bytes_of = [0, 0]
+
+    def pump(source: socket.socket, sink: socket.socket, which: int) -> None:
+        with suppress(OSError):
+            while some := source.recv(1 << 16):
+                bytes_of[which] += len(some)
+                sink.sendall(some)
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(door: socket.socket, port: int) -> None:
+        with suppress(OSError):
+            while True:
+                client, server = door.accept()[0], socket.create_connection(("127.0.0.1", port))
+                for which, pair in enumerate([(client, server), (server, client)]):
+                    threading.Thread(target=pump, args=(*pair, which), daemon=True).start()
+
+    with storage.served(program) as address, socket.create_server(("127.0.0.1", 0)) as door:
+        bucket = urllib.request.Request(f"{address}/shops", method="PUT")
+        urllib.request.urlopen(bucket, timeout=30).close()
+        threading.Thread(target=serve, args=(door, int(address.rpartition(":")[2])), daemon=True).start()
+        values = {"ACCESS_KEY_ID": "clerk", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
+        os.environ |= {f"AWS_{name}": value for name, value in values.items()}
+        os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{door.getsockname()[1]}"
+        yield bytes_of
 
 
 def unequal(one: Path, other: Path) -> list[str]:
@@ -225,10 +269,13 @@ def unequal(one: Path, other: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="100,000 rows, one pair")
+    parser.add_argument(
+        "--quick", action="store_true", help="100,000 rows in four shards, the choice by rounds, one pair"
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--arms", nargs="*", choices=tuple(ROWS), default=("processes", "ray"))
     parser.add_argument("--pairs", type=int, default=1)
+    parser.add_argument("--server", help="of --arms url: the program moto_server")
     parser.add_argument("--keep", type=Path, help="where the log stays; one that is there is used again")
     parser.add_argument("--kills", action="store_true", help=f"30,000 rows; a raylet lost in each of {', '.join(LOST)}")
     parser.add_argument("--lost", choices=LOST, help=argparse.SUPPRESS)
@@ -271,11 +318,15 @@ def log(folder: Path, rows: int) -> None:
 def compare(asked: argparse.Namespace, folder: Path) -> None:
     """Make the log, run the arms by turns, print what they cost."""
     rows, pairs = (100_000, 1) if asked.quick else (asked.rows, asked.pairs)
+    few = ["--kills"] if asked.quick else []  # parted and asked in rounds all the same
     log(folder, rows)
     for number in range(pairs):
         with tempfile.TemporaryDirectory(dir=folder) as place:
             roots = {kind: Path(place) / kind for kind in (asked.arms if number % 2 == 0 else asked.arms[::-1])}
-            took = {kind: measured(kind, folder, root) for kind, root in roots.items()}
+            took = {}
+            for kind, root in roots.items():
+                with counted(asked.server) if kind == "url" else nullcontext([0, 0]) as bytes_of:
+                    took[kind] = measured(kind, folder, root, *few) | {"up": bytes_of[0], "down": bytes_of[1]}
             say(took, rows)
             for kind in asked.arms[1:]:
                 wrong = unequal(roots[asked.arms[0]], roots[kind])
@@ -285,13 +336,15 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
 def say(took: dict[str, dict[str, Any]], rows: int) -> None:
     """The figures of one pair."""
     for kind, found in took.items():
-        peer = "processes" if kind == "ray" and "processes" in took else None
+        peer = "processes" if kind in ("ray", "url") and "processes" in took else None
         of_peer = took[peer]["cpu"] if peer else None
         show("CPU seconds", found["cpu"], "s", kind, rows, peer, of_peer)
         show("seconds", found["seconds"], "s", kind, rows, peer, took[peer]["seconds"] if peer else None)
         show("customers with an offer", found["treated"], "customers", kind, rows)
         show("tables on disk", found["tables"] / 1e6, "MB", kind, rows)
         show("most scratch on disk", found["scratch"] / 1e6, "MB", kind, rows)
+        for way in ("up", "down") if kind == "url" else ():
+            show(f"sent {way}", found[way] / 1e6, "MB", kind, rows)
         for who, size in found["peak"].items():
             show(f"peak memory, {who}", size, "MiB", kind, rows)
         for name, one in found["steps"].items() if kind == "processes" else ():

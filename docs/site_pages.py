@@ -18,6 +18,8 @@ TEXTS = (
     "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md", "benchmarks/LOG.md",
 )  # fmt: skip
 SHOWN = {".ipynb", ".py", ".toml", ".yaml", ".conf", ".json", ".sh", ".mjs"}
+# Chinese has no blank where a line of it ends.
+BROKEN = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u4e00-\u9fff])")
 LINK = re.compile(r"\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -50,7 +52,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
                 return f"[{words}]({posixpath.relpath(name, posixpath.dirname(here) or '.')}{anchor})"
         return words
 
-    return LINK.sub(inside, markdown)
+    return LINK.sub(inside, BROKEN.sub("", markdown))
 
 
 def _example(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A server on the loopback that speaks S3 (moto), and the environment that opens it."""
+"""A server on the loopback that speaks S3 (moto), the environment that opens it, and a gate before it."""
 
 import os
 import shutil
@@ -7,7 +7,11 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -48,3 +52,46 @@ def s3_url(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("PROMOLIFT_CACHE", str(tmp_path / "cache"))
     return f"s3://shops/{tmp_path.name}"
+
+
+class Gate(BaseHTTPRequestHandler):
+    """Hands requests on to the storage until the token has expired; then answers as Amazon's does."""
+
+    behind, expired = "", False
+    SAYS = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, said, headers = 400, self.SAYS, {"Content-Type": "application/xml"}
+        if not Gate.expired:
+            behind = HTTPConnection(Gate.behind.removeprefix("http://"), timeout=30)
+            behind.request(self.command, self.path, body, dict(self.headers))
+            found = behind.getresponse()
+            status, said, headers = found.status, found.read(), dict(found.getheaders())
+            behind.close()
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                self.send_header(name, value)
+        size = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(said))
+        self.send_header("Content-Length", size)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def gate(behind: str) -> Iterator[str]:
+    Gate.behind, Gate.expired = behind, False
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -4,9 +4,11 @@ Errors for people go to stderr on one line, exit code 2. A verb imports what it 
 most refusals are answered before any library of the models is loaded.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -21,7 +23,7 @@ from promolift import __version__
 from promolift.errors import ConfigError, InputError, PromoError
 from promolift.lazy import Later
 from promolift.progress import Tell, showing
-from promolift.words import speaking
+from promolift.words import Tongue, speaking
 
 if TYPE_CHECKING:
     from promolift import agents, closed_loop, served_loop, shop
@@ -53,6 +55,7 @@ else:
     served_loop, agents = Later("promolift.served_loop"), Later("promolift.agents")
     trials, trades, traded = (Later(f"promolift.{name}") for name in ("trials.report", "trades.start", "trades.report"))
 
+HAN = re.compile("[\u4e00-\u9fff]")
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
 
 
@@ -140,6 +143,7 @@ def verb(place: Callable[[Callable[..., None]], object]) -> Callable[[Verb], Ver
         @wraps(function)
         def run(**given: Any) -> None:
             as_json = given["json_"] if "json_" in own else given.pop("json_")
+            _SAID.set(said_in(given.get("language"), given.get("config")))
             summary = function(**given)
             if summary is not None:
                 say(summary, as_json)
@@ -156,17 +160,34 @@ def verb(place: Callable[[Callable[..., None]], object]) -> Callable[[Verb], Ver
     return add
 
 
+_SAID: ContextVar[Tongue] = ContextVar("said", default="en")  # what the verb that runs is to speak
+
+
+def said_in(stated: str | None, config: Path | None) -> Tongue:
+    """The language that a verb speaks: as stated, else the report's of promolift.toml; English where there is none."""
+    if stated is None and config is not None and config.is_file():
+        try:
+            return shop_settings.load_config(config).report_language
+        except PromoError:
+            return "en"  # the verb says itself what is wrong with the file
+    return "zh" if stated == "zh" else "en"
+
+
+def in_language(text: str) -> str:
+    """What is said in English in the language of the verb, line by line; what is in it already stays."""
+    if _SAID.get() == "en":
+        return text
+    from promolift.results.chinese import line_in_chinese
+
+    return "\n".join(line if HAN.search(line) else line_in_chinese(line) for line in text.split("\n"))
+
+
 def run_steps(
     config: "Config", folder: Path, steps: list[str], out: Path | None = None, again: bool = False
 ) -> "StepSummary":
     """Run the named steps on a work folder, in the report's language; the summary of the last one."""
-    from promolift.results.chinese import kept
-
-    with showing(kept) as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report_language):
-        try:
-            return mine.step(*steps, out=out, again=again)
-        except PromoError as error:
-            raise type(error)(kept(str(error))) from None
+    with showing(in_language) as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report_language):
+        return mine.step(*steps, out=out, again=again)
 
 
 def tell_person(text: str) -> None:
@@ -179,7 +200,7 @@ def say(summary: "StepSummary", as_json: bool) -> None:
     if as_json:
         print(summary.to_json())
     else:
-        tell_person(summary.text)
+        tell_person(in_language(summary.text))
 
 
 def settings_of(path: Path, language: str | None = None) -> "Config":
@@ -292,7 +313,7 @@ def transcribe(config: Path, work: Path) -> "StepSummary":
     from promolift.run import Job
     from promolift.steps.transcribe import transcribe as hear_all
 
-    with stores.Store(work) as store, showing() as tell:
+    with stores.Store(work) as store, showing(in_language) as tell:
         return hear_all(Job(settings_of(config), store, tell))
 
 
@@ -315,7 +336,7 @@ def profile(
     from promolift.run import Job
     from promolift.steps.customer_page import customer_page
 
-    with stores.Store(work) as store, showing() as tell:
+    with stores.Store(work) as store, showing(in_language) as tell:
         return customer_page(Job(settings, store, tell), customer)
 
 
@@ -355,7 +376,7 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
     from promolift.run import Job
     from promolift.steps.evaluate import compare_groups
 
-    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+    with stores.Store(work) as store, showing(in_language) as tell, speaking(settings.report_language):
         found = compare_groups(Job(settings, store, tell))
         return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
 
@@ -371,7 +392,7 @@ def bundles(
     from promolift.run import Job
     from promolift.steps import bundles as step
 
-    with stores.Store(work) as store, showing() as tell, speaking(settings.report_language):
+    with stores.Store(work) as store, showing(in_language) as tell, speaking(settings.report_language):
         return step.bundles(Job(settings, store, tell), most)
 
 
@@ -422,7 +443,7 @@ def report_trial(
 
 def on_trial(folder: Path, do: Callable[["Store", Tell], "StepSummary"], config: Given = None) -> "StepSummary":
     """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
-    with stores.Store(folder) as store, showing() as tell:
+    with stores.Store(folder) as store, showing(in_language) as tell:
         if config is not None:
             trials.check_settings(store, config)
         return do(store, tell)
@@ -462,7 +483,7 @@ def message(
 def run(config: Path, work: Path, out: Path, again: bool, language: str | None) -> "StepSummary":
     """The main job: every step in order, skipping those whose inputs did not change."""
     if (trade := trades.trade_of(config)) is not None:
-        with showing() as tell:
+        with showing(in_language) as tell:
             return traded.run_trade(trade, config, out, tell)
     return every_step(settings_of(config, language), work, out, again)
 
@@ -506,7 +527,7 @@ def demo(
     say(summary, json_)
 
     def dress(made: Any) -> Any:
-        with showing() as tell:
+        with showing(in_language) as tell:
             return console.dressed(made, demo=True, file=own, play=tell)
 
     server_main.serve_planned(settings, at, json_, dress)
@@ -529,7 +550,7 @@ def simulate(
     stated: dict[str, object] = {"world": world, "months": months, "customers": customers, "seed": seed}
     stated |= {"margin": margin, "drift": drift}
     path_in = served_loop.ServedPath if served else closed_loop.RealPath
-    with showing() as tell:
+    with showing(in_language) as tell:
         return closed_loop.run_simulation(stated, to, tell, loop, path_in)
 
 
@@ -548,7 +569,7 @@ def decide(
     from promolift.run import Job
 
     settings = settings_of(config)
-    with ExitStack() as opened, showing() as tell:
+    with ExitStack() as opened, showing(in_language) as tell:
         store, *others = (opened.enter_context(stores.Store(each)) for each in (work, *(beside or ())))
         return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file, others)
 
@@ -566,7 +587,7 @@ def export(
     from promolift.run import Job
     from promolift.steps.export import export as write
 
-    with stores.Store(work) as store, showing() as tell:
+    with stores.Store(work) as store, showing(in_language) as tell:
         return write(Job(settings_of(config), store, tell), tables or [], learned, shape)
 
 
@@ -582,7 +603,7 @@ def contacts(
     from promolift.steps.report import plan_file
 
     settings = settings_of(config, language)
-    with stores.Store(work) as store, showing() as tell:
+    with stores.Store(work) as store, showing(in_language) as tell:
         rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
     rows.write_csv(file)
     unknown = rows["Email Address"].null_count()
@@ -607,7 +628,7 @@ def evidence(
     from promolift.run import Job
 
     shop_of = settings_of(config)
-    with stores.Store(work) as store, showing() as tell:
+    with stores.Store(work) as store, showing(in_language) as tell:
         job = Job(shop_of, store, tell)
         server = server_main.read_settings(settings, work)
         return bundle.write(job, campaign or shop_of.plan.campaign, server, to, verdict)
@@ -649,7 +670,7 @@ def privacy(
     work: Path,
     language: str | None,
     settings: Annotated[Given, option("The server's own settings, a TOML file.", "--settings")] = None,
-    out: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
+    to: Annotated[Path, option("The page to write.", "--out", "-o")] = Path("privacy.html"),
     attack: Annotated[bool, option("Attack models, messages and pages instead.", "--attack")] = False,
     left: Annotated[
         list[Path] | None, option("An attack: a page that left before, oldest first.", "--page", exists=True)
@@ -671,7 +692,7 @@ def privacy(
         from promolift.results.job import Job
         from promolift.steps.audit import AuditSize, audit
 
-        with stores.Store(work) as store, showing() as tell, speaking(shop_of.report_language):
+        with stores.Store(work) as store, showing(in_language) as tell, speaking(shop_of.report_language):
             pages = [each.read_text(encoding="utf-8", errors="replace") for each in left or []]
             return audit(Job(shop_of, store, tell), AuditSize(customers, shadows), pages)
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None
@@ -681,10 +702,10 @@ def privacy(
             with stores.Store(work) as store:
                 spent = privacy_spent(shop_of, store)
         page = processing_page(shop_of, kept, spent)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render_page(page), encoding="utf-8")
-    text = f"{out}: record of processing and impact assessment; {page.head.value} things are left for people to state"
-    found = StepSummary(text, {"step": "privacy", "page": str(out), "left": int(page.head.value)})
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(render_page(page), encoding="utf-8")
+    text = f"{to}: record of processing and impact assessment; {page.head.value} things are left for people to state"
+    found = StepSummary(text, {"step": "privacy", "page": str(to), "left": int(page.head.value)})
     if spent is None:
         return found
     by = {"epsilon": spent.spent, "epsilon_left": spent.left, "epsilon_by_purpose": spent.purposes}
@@ -694,7 +715,9 @@ def privacy(
 @verb(app.command("next"))
 def next_(config: Path, work: Path, learned: Path) -> "StepSummary":
     """Where this shop stands (data, planned, testing, learning, paying, stopped), and the one command to give now."""
-    return proposal.stands(settings_of(config), work, learned)
+    settings = settings_of(config)
+    with speaking(settings.report_language):
+        return proposal.stands(settings, work, learned)
 
 
 @verb(learning.callback())
@@ -714,7 +737,7 @@ def learn(
     settings = learned_run.LearnSettings.parse({"window_days": window_days}, "promolift learn")
     own = config if config == CONFIG else settings_of(config)  # the default one may be missing
     asked = learned_run.Request(decisions, events, work, learned, own, settings, auto)
-    with showing() as tell:
+    with showing(in_language) as tell:
         return learned_run.run_learn(asked, tell).summary
 
 
@@ -872,7 +895,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except PromoError as error:
-        tell_person(f"error: {error}")
+        tell_person(("error: " if _SAID.get() == "en" else "错误：") + in_language(str(error)))
         raise SystemExit(2) from None
     except BrokenPipeError:
         sys.stderr.close()

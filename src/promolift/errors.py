@@ -10,6 +10,13 @@ PromoError
     ServerRefusedError (serve/client.py)
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b")
+
 
 class PromoError(Exception):
     """Base of all errors meant for people; the CLI prints it on one line and exits with code 2."""
@@ -33,3 +40,18 @@ class SupportError(PromoError):
 
 class BudgetError(PromoError):
     """No plan can satisfy the budget or the limits."""
+
+
+@contextmanager
+def full_said(folder: Path | str) -> Iterator[None]:
+    """A disk that fills up within, whoever of us and our libraries meets it first, as an error for people."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        if isinstance(error, PromoError) or not FULL.search(reason):
+            raise
+        raise StepError(
+            f"{folder}: the disk is full, or a file larger than it may be ({reason}); free some space; nothing is half "
+            "written and finished steps are kept, so run the same command again to go on"
+        ) from None

@@ -18,7 +18,7 @@ KEPT: dict[str, str] = {
         "effect",
     ),
     **dict.fromkeys(
-        ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test"), "plan"
+        ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test", "heard"), "plan"
     ),
     "transcripts": "transcribe",
     **dict.fromkeys(("messages", "offers", "wording"), "message"),

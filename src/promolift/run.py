@@ -1,9 +1,7 @@
 """The whole story: the steps in order, each done only if something it depends on changed; what the last one says."""
 
 import json
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from importlib import import_module
@@ -18,17 +16,19 @@ from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.effect import DiscountResponse
 from promolift.engine import opened
-from promolift.errors import PromoError, StepError
+from promolift.errors import StepError, full_said
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.results import effects
 from promolift.results.approved import mark as approval
 from promolift.results.chinese import kept
 from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job, StepSummary
+from promolift.results.messages import PoolWords
 from promolift.results.plan import Plan
 from promolift.results.segments import segment_table, segment_words
 from promolift.results.shop import Health
 from promolift.results.standing import standing
+from promolift.steps.heard import hear, heard_mark
 from promolift.steps.pull import pull
 from promolift.store import Store
 from promolift.tables import Z95
@@ -51,7 +51,6 @@ READS: dict[str, tuple[str, ...]] = {
     "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic", "fairness"),
     "message": ("message", "llm"),
 }
-FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b")
 # Parts that a step reads and no later step depends on.
 READS_ALONE: dict[str, tuple[str, ...]] = {"profile": ("encoder",)}
 
@@ -64,6 +63,8 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     wanted = [name for name in STEPS if name in steps]
     if "ingest" in wanted:
         pull(job)
+    if "plan" in wanted:
+        hear(job)
     with full_said(job.store.root), opened(job.config.engine) as engine:
         for name in STEPS:
             mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
@@ -80,21 +81,6 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
                 raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
-
-
-@contextmanager
-def full_said(folder: Path) -> Iterator[None]:
-    """A disk that fills up within, whoever of us and our libraries meets it first, as an error for people."""
-    try:
-        yield
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        if isinstance(error, PromoError) or not FULL.search(reason):
-            raise
-        raise StepError(
-            f"{folder}: the disk is full, or a file larger than it may be ({reason}); free some space; nothing is half "
-            "written and finished steps are kept, so run the same command again to go on"
-        ) from None
 
 
 def fingerprint(config: Config, step: str, approved: str = "", store: Store | None = None) -> str:
@@ -115,6 +101,8 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
             parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)
+    if store is not None and "plan" in names and (said := heard_mark(store)):
+        parts.append(said)
     pool = config.message.pool
     if pool and "message" in names and Path(pool).exists():
         parts.append(sha256_of_file(Path(pool)))
@@ -178,6 +166,13 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     warnings = [kept("warning: ") + kept(each) for each in found]
     stands = standing(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
+    bare = (
+        plan.note.treated and step in STEPS[STEPS.index("message") :] and not PoolWords.load(job.store).sendable.texts
+    )
+    if bare:
+        warnings.insert(
+            0, kept("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
+        )
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, **grouped, "text": text}

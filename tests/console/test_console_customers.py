@@ -4,13 +4,16 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
+import polars as pl
 import pytest
 from console_helpers import CONFIG, Shop, opened
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from promolift.pages.shop import log_days
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.store import Store
-from promolift.store.ledger_schema import CODES, DECISIONS
+from promolift.store.ledger_schema import CODES, DECISIONS, PEOPLE
 
 SAME = ("offer_id", "reason", "propensity", "holdout")
 CAMPAIGN = CONFIG.plan.campaign
@@ -63,6 +66,29 @@ def test_everybody_is_found_by_a_part_of_their_id(live: Shop) -> None:
         row["low_cents"] <= row["gain_cents"] <= row["high_cents"] for row in best if row["low_cents"] is not None
     )
     assert "Nobody fits" in viewer.get("/customers?q=.*&part=list")
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "orders in {} days"), ("zh", "{}天订单数")])
+def test_a_young_shop_counts_orders_in_the_days_that_it_knows(
+    live: Shop, folder: Path, language: str, words: str
+) -> None:
+    with Store(folder) as store:
+        profiles = store.frame("profiles").with_columns(orders_52w=pl.lit(None, pl.Int64))
+        store.save("profiles", profiles)
+        job = Job(CONFIG, store, lambda *_: None)
+        at = moments(job)
+        days = log_days(job, at)
+        (known,) = profiles.filter(pl.col("customer_id") == "u001")["orders_total"]
+        assert days > 7
+    spoken = update(PEOPLE).values(language=language)
+    viewer = live.person("viewer")
+    live.server.ledger.write(lambda db, some: [db.execute(spoken) and None for _ in some])
+    listed = viewer.get("/customers?q=u001&part=list")
+    assert words.format(days) in listed
+    assert f'<td class="num">{known}</td>' in listed
+    one = viewer.get("/customers/one?id=u001")
+    assert words.format(days) in one
+    assert "orders in a year" not in one
 
 
 def test_one_customer_is_told_of_from_log_ledger_and_plan(live: Shop) -> None:

@@ -6,6 +6,10 @@ import shlex
 import pytest
 from console_helpers import Shop
 from serve_helpers import Api
+from sqlalchemy import update
+
+from promolift.serve.outbox import post
+from promolift.store.ledger_schema import OUTBOX
 
 
 def made(shop: Shop, scope: str = "decide") -> str:
@@ -62,6 +66,25 @@ def test_no_webhook_leads_into_the_own_network_or_to_a_script(shop: Shop) -> Non
         admin.post("/developer/webhooks", 422, url=url, **{"on.release.activated": "yes"})
     admin.post("/developer/webhooks", 422, url="https://example.com/hook")  # it must hear of something
     assert admin.json("/developer")["hooks"] == []
+
+
+def test_a_message_to_a_customer_that_was_given_up_is_listed_and_sent_again(shop: Shop) -> None:
+    def given_up(db: object, some: list[None]) -> list[None]:
+        post(db, "email", "dec_1", {"to": "ann@example.com", "subject": "s", "text": "t"}, 1)  # type: ignore[arg-type]
+        db.execute(update(OUTBOX).values(status="failed", error="braze: status 400", attempts=7, next_ms=2**45))  # type: ignore[attr-defined]
+        return some
+
+    shop.server.ledger.write(given_up)
+    admin = shop.person()
+    (lost,) = admin.json("/developer")["unsent"]
+    assert (lost["decision_id"], lost["attempts"], lost["again"]) == ("dec_1", 7, True)
+    page = admin.get("/developer")
+    assert "given up" in page
+    assert "braze: status 400" in page
+    assert "ann@example.com" not in page
+    shop.person("viewer").post(f"/developer/messages/{lost['message_id']}", 403)
+    admin.post(f"/developer/messages/{lost['message_id']}")
+    assert admin.json("/developer")["unsent"] == []
 
 
 def test_messages_are_listed_with_their_tries_and_sent_again(shop: Shop) -> None:

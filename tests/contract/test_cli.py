@@ -1,7 +1,9 @@
 """Every verb takes --config and --json, and everything that can be typed has help."""
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from promolift.cli import app, main
+from promolift.results.chinese import line_in_chinese
 from promolift.results.job import StepSummary
 
 TREE = typer.main.get_command(app)
@@ -162,3 +165,32 @@ def test_a_demo_with_settings_of_ones_own_runs_on_them(
     assert names[1] == "Mine" != names[0]
     code, _, err = call(capsys, "demo", "--data", "hillstrom", "--path", "x.csv", "--config", str(file))
     assert (code, "without --config" in err) == (2, True)
+
+
+def test_a_verb_speaks_the_language_of_its_shop(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shop = '[data]\nsource = "complete-journey"\n[shop]\nlanguage = "{}"\n'
+    verbs = ("doctor", "next", "learn show", "learn approve", "migrate", "erase c-1", "words draft",
+             "words export w.csv", "privacy", "profile")  # fmt: skip
+    for language, wanted in (("zh", True), ("en", False)):
+        (tmp_path / "promolift.toml").write_text(shop.format(language), "utf-8")
+        for verb in verbs:
+            with suppress(SystemExit):
+                main(verb.split())
+            said = capsys.readouterr().err.strip()
+            lines = [line for line in said.splitlines() if line.strip() and not line.startswith("promolift 0")]
+            assert lines, verb
+            heard = [bool(re.search("[\u4e00-\u9fff]", line)) for line in lines]
+            assert all(heard) if wanted else not any(heard), (verb, said)
+    (tmp_path / "promolift.toml").write_text("[shop", "utf-8")
+    with pytest.raises(SystemExit):
+        main(["next"])
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_what_is_to_be_pasted_stays_as_it_is_in_chinese() -> None:
+    for line in ('benefit = { type = "fixed_price", price_cents = 6597 }', "a.csv, b.csv: x", "off_1 (a reminder, b)"):
+        assert line_in_chinese(line) == line
+    assert line_in_chinese("core: installed") == "核心：已安装"

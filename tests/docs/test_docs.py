@@ -1,6 +1,7 @@
 """The docs say what is there: verbs, files, links and generated pages."""
 
 import ast
+import hashlib
 import json
 import os
 import re
@@ -39,10 +40,10 @@ def verbs() -> dict[str, str]:
     return own
 
 
-def test_every_verb_has_help_and_stands_in_both_readmes() -> None:
+def test_every_verb_has_help_and_stands_in_both_languages() -> None:
     for name, text in verbs().items():
         assert text, name
-        for page in ("README.md", "README.zh-CN.md"):
+        for page in ("docs/command-line.md", "docs/zh/command-line.md"):
             assert f"promolift {name}" in (ROOT / page).read_text(encoding="utf-8"), f"{page}: promolift {name}"
 
 
@@ -77,9 +78,10 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} -> {target}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
-def test_the_file_tree_of_the_readme_is_the_tree(page: str) -> None:
-    tree = (ROOT / page).read_text(encoding="utf-8").split("src/promolift/\n", 1)[1].split("```", 1)[0]
+def test_the_file_tree_of_the_architecture_is_the_tree() -> None:
+    tree = (
+        (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split("src/promolift/\n", 1)[1].split("```", 1)[0]
+    )
     named = set(re.findall(r"^  ([a-z_]+(?:\.py|/))", tree, flags=re.M))
     there = {p.name + "/" * p.is_dir() for p in (ROOT / "src/promolift").iterdir() if p.suffix == ".py" or p.is_dir()}
     assert named == {name for name in there if not name.startswith("__")}
@@ -105,6 +107,27 @@ def test_the_two_readmes_have_the_same_sections_and_commands() -> None:
     code = [[ast.dump(ast.parse(block)) for block in re.findall(r"```python\n(.*?)```", page, flags=re.S)]
             for page in (english, chinese)]  # fmt: skip
     assert code[0] == code[1] != []
+
+
+def facts(page: Path) -> str:
+    """A hash of what a translation must follow: headings, code, names in code and numbers; not of other words."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^#+ .*$|```.*?```|`[^`\n]+`|\d[\d.,]*\d|\d", text, flags=re.M | re.S)
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/zh").glob("*.md")), ids=lambda page: page.name)
+def test_a_chinese_page_follows_its_english_one(page: Path) -> None:
+    """Its last line holds `facts` of the English page that it was written from; two follow none."""
+    english = ROOT / "docs" / page.name
+    mark = re.search(r"\n<!-- docs/[\w-]+\.md ([0-9a-f]{12}) -->\n$", page.read_text(encoding="utf-8"))
+    assert (mark is None) == (page.name in ("index.md", "configuration.md")), (
+        f"{page.name}: its first line names its English page"
+    )
+    assert not mark or mark[1] == facts(english), (
+        f"docs/{page.name} has changed: carry that over to docs/zh/{page.name}, whose last line is then "
+        f"<!-- docs/{page.name} {facts(english)} -->"
+    )
 
 
 # The page that trains an encoder calls what tests/profile and tests/steps call on less.

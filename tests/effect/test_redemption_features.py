@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from drawn import cases
 from promolift.contract import Table
 from promolift.effect import exposure
-from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
+from promolift.effect.exposure import History, exposure_features, offer_features, target_covers, yardsticks
 from promolift.errors import InputError
 from promolift.sql import DAY_MS
 from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
@@ -312,8 +312,11 @@ def test_nothing_at_or_after_the_start_changes_a_feature(before: Rows, answered:
 def part(history: History, who: Sequence[str]) -> pl.DataFrame:
     chosen = ", ".join(f"'{w}'" for w in who)
     events = history.events.filter(f"customer_id in ({chosen})")
-    shard = History(events, history.exposures, history.redemptions, history.products, history.coupons, since_ms=0)
-    return exposure_features(shard, history.exposures.filter(f"customer_id in ({chosen})"))
+    sent, used = (rows.filter(f"customer_id in ({chosen})") for rows in (history.exposures, history.redemptions))
+    starts = history.exposures.pl()["start_ms"]
+    shared = yardsticks(history.exposures, history.redemptions, starts)
+    shard = History(events, sent, used, history.products, history.coupons, since_ms=0, campaigns=shared)
+    return exposure_features(shard)
 
 
 @cases(6)

@@ -369,7 +369,7 @@ def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp
     model = fit_encoder(h, END, FAST)
     monkeypatch.setattr(encoder_train, "gradient_of", partial(dies_once, tmp_path))
     with Processes(2) as engine:
-        found = fit_encoder(h, END, FAST, Hooks(work=partial(by_workers, engine, Scratch(tmp_path))))
+        found = fit_encoder(h, END, FAST, Hooks(work=partial(by_workers, engine.map, Scratch(tmp_path))))
     assert (tmp_path / "killed").exists()
     assert found.record == model.record
     assert found.to_files() == model.to_files()

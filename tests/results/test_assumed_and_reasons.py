@@ -125,3 +125,16 @@ def test_a_reason_in_chinese_holds_no_english() -> None:
         "把tea留在了购物车；大约每9天买一次tea（约2天后再买）；已40天没来，平时每5天来一次；"
         "本来就会买$100.00，预计会多买$34.99：多得毛利$13.99，花费$13.50"
     )
+
+
+def test_where_an_offer_is_on_everything_the_reason_says_when_they_come() -> None:
+    everything = {"kind": None, "target": "", "scope": "all", "benefit": "reminder"}
+    common = {"revenue_52w_cents": 2000, "price_sensitivity": None, "price_sensitivity_se": None}
+    assert told(common, {}, **everything).text == "comes about every 5 days, last 3 days ago"
+    assert (
+        told(common | {"recency_days": 0.2, "cadence_days": 1.0}, {}, **everything).text
+        == "comes every day, last today"
+    )
+    with speaking("zh"):
+        assert told(common, {}, **everything).text == "大约每5天来一次，上次是3天前"
+        assert told(common | {"cadence_days": None}, {}, **everything).text == "上次来是3天前"

@@ -1,6 +1,7 @@
 """A live decision is the batch's decision, unless something happened since; and it never fails the shop."""
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -14,10 +15,15 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select, update
 
 from promolift.config import Config
+from promolift.results.job import Job
 from promolift.results.plan import PlanNote
+from promolift.results.tables import Clean
+from promolift.run import fingerprint
 from promolift.serve import closed as closed_rules
 from promolift.serve.live import mark_unanswered
 from promolift.serve.routes import data
+from promolift.steps.heard import hear
+from promolift.steps.plan import consents
 from promolift.store import Store
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
 
@@ -223,6 +229,107 @@ def test_consent_withdrawn_a_moment_ago_counts_and_given_again_counts_too(api: A
     assert api.decide(who)["offer_id"] == "none"  # an older word does not count
     api("POST", "/v1/identify", {"userId": who, "messageId": "c2", "traits": {"consent": True}}, 202)
     assert api.decide(who)["offer_id"] == offer
+
+
+REFUSES = "consent: the customer refused personal decisions"
+
+
+def says(api: Api, who: str, number: int, personal: bool, key: str = "", **more: Any) -> None:
+    """A customer says whether decisions may be personal."""
+    sent = {"authorization": f"Bearer {key or api.key}"}
+    body = {"userId": who, "messageId": f"says-{number}", "traits": {"personal": personal}} | more
+    assert api.client.post("/v1/identify", json=body, headers=sent).status_code == 202
+
+
+def test_who_refuses_personal_decisions_has_everybodys_promotions_until_they_take_it_back(
+    shop: tuple[Path, Config], folder: Path
+) -> None:
+    who = first_offered(folder)
+    with serving(folder, shop[1]) as api:
+        released(api)
+        five = {"campaign_id": CAMPAIGN, "benefit": {"type": "percent_off", "percent": 5}}
+        api("PUT", "/v1/promotions/five", five)
+        offer = api.decide(who)["offer_id"]
+        page = api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"]
+        says(api, who, 1, personal=False, key=page)
+        made = api.decide(who)
+        assert (made["offer_id"], made["reason"]) == ("none", REFUSES)
+        assert [each["promotion_id"] for each in made["general"]] == ["five"]
+        says(api, who, 2, personal=True, key=page)  # anybody can read a page's key: it takes nothing back
+        says(api, who, 3, personal=True, timestamp="2020-01-01T00:00:00Z")  # an older word
+        assert api.decide(who)["reason"] == REFUSES
+        assert "You refused personal decisions" in api("GET", f"/v1/privacy/{who}:explain")["text"]
+        key = api.key
+    with serving(folder, shop[1]) as again:
+        again.key = key
+        assert again.decide(who)["reason"] == REFUSES
+        says(again, who, 4, personal=True)
+        assert again.decide(who)["offer_id"] == offer
+        assert "general" not in again.decide(who)
+        says(again, who, 5, personal=False)
+        says(again, who, 6, personal=False, timestamp="2020-01-01T00:00:00Z")
+        assert again.decide(who)["reason"] == REFUSES
+        late = "u59"  # of whom something later is known: their refusal counts, whenever it arrives
+        again("POST", "/v1/identify", {"userId": late, "messageId": "l", "traits": {"language": "en"}}, 202)
+        says(again, late, 7, personal=False, timestamp="2020-01-01T00:00:00Z")
+        assert again.decide(late)["reason"] == REFUSES
+        again("POST", f"/v1/privacy/{who}:erase")
+        rows = {row["customer_id"]: row["personal"] for row in again("GET", "/v1/customers")["data"]}
+        assert rows == {who: None, late: 0}
+
+
+def test_a_refusal_of_personal_decisions_holds_on_every_server(
+    shop: tuple[Path, Config], folder: Path, tmp_path: Path
+) -> None:
+    url, other_work = f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "other"
+    shutil.copytree(folder, other_work)
+    with serving(folder, shop[1], ledger=url) as api, serving(other_work, ledger=url) as other:
+        other.key = api.key
+        name, who = released(api), first_offered(folder)
+        shutil.copytree(folder / "serve" / "releases" / name, other_work / "serve" / "releases" / name)
+        other.server.decider.ensure(name)
+        assert other.decide(who)["offer_id"] != "none"
+        says(api, who, 1, personal=False)
+        assert other.decide(who)["reason"] == REFUSES
+        says(other, who, 2, personal=True)
+        assert api.decide(who)["offer_id"] != "none"
+
+
+def test_a_message_does_not_go_to_who_refused_personal_decisions_meanwhile(api: Api, folder: Path) -> None:
+    made = api.decide(first_offered(folder))
+    says(api, made["customer_id"], 1, personal=False)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PROMOLIFT_KLAVIYO_KEY", "k")
+        asked = {"decision_id": made["decision_id"], "by": "klaviyo"}
+        assert api("POST", "/v1/messages", asked, 422)["code"] == "consent_missing"
+
+
+def test_the_next_plan_knows_what_the_api_heard(shop: tuple[Path, Config], folder: Path) -> None:
+    config, who = shop[1], first_offered(folder)
+    people = pl.Series(["u00", "u01", "u02", "u07", who]).unique()
+
+    def reasons_of() -> dict[str, str | None]:
+        with Store(folder) as store:
+            job = Job(config, store, lambda *_: None)
+            hear(job)
+            return dict(consents(job, people).select("customer_id", "reason").iter_rows())
+
+    def marked() -> str:
+        with Store(folder) as store:
+            return fingerprint(config, "plan", store=store)
+
+    first, mark = reasons_of(), marked()
+    with serving(folder, config) as api:
+        says(api, who, 1, personal=False)
+        says(api, "u07", 2, personal=True, traits={"consent": True})
+        assert reasons_of() == first | {who: REFUSES.removeprefix("consent: "), "u07": None}
+        assert marked() != mark
+        with Store(folder) as store:
+            assert Clean(store).personal.filter(pl.col("customer_id") == who)["personal"].to_list() == [False]
+        api("POST", f"/v1/privacy/{who}:erase")
+    reasons_of()
+    with Store(folder) as store:
+        assert store.frame("heard")["customer_id"].to_list() == ["u07"]
 
 
 def test_a_frequency_cap_counts_offers_over_time(api: Api, folder: Path) -> None:

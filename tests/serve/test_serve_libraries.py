@@ -1,6 +1,5 @@
-"""Clients as their makers publish them, the examples as they are printed and the guide word for word: all work."""
+"""Clients as their makers publish them, and the examples as they are printed: all work."""
 
-import json
 import os
 import re
 import shutil
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, needs, released
+from serve_helpers import CLIENTS, PEOPLE, Api, needs, released
 from sqlalchemy import func, select
 
 from promolift.store.ledger_schema import EVENTS
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES, GUIDE = ROOT / "examples" / "serve", ROOT / "docs" / "serve.md"
+EXAMPLES = ROOT / "examples" / "serve"
 PYTHON_CLIENT = """
 import sys
 import {package}.analytics as analytics
@@ -113,62 +112,12 @@ def test_the_examples_run_as_they_are_printed(
     assert (kept["status"], kept["final_cents"]) == ("confirmed", kept["reserved_cents"] // 2)  # one of two came back
 
 
-def commands(text: str) -> list[str]:
-    """The `call` commands of the guide's shell blocks; one may run over many lines."""
-    found: list[str] = []
-    for block in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
-        for line in block.splitlines():
-            if line.startswith("call "):
-                found.append(line)
-            elif found and (found[-1].endswith("\\") or found[-1].count("'") % 2):
-                found[-1] += f"\n{line}"
-    return found
-
-
-def test_the_guide_works_word_for_word_with_real_ids(shop: tuple[Path, Any], address: tuple[str, Api]) -> None:
-    """Its commands in their order, as bash runs them; ids and keys that it writes as dots are those answered before."""
-    needs("bash", "curl")
-    url, api = address
-    api.server.config = shop[1]
-    text = GUIDE.read_text(encoding="utf-8")
-    told = guide_told(text, url, api.key, released_to=lambda: next(
-        made["customer_id"] for made in map(api.decide, PEOPLE) if made["offer_id"] != "none"
-    ))  # fmt: skip
-    assert len(told) >= 9
-    for command, answer in told:
-        assert "detail" not in answer, (command, answer)
-    statuses = [answer["status"] for _, answer in told if "redemption_id" in answer]
-    assert statuses == ["reserved", "confirmed", "rolled_back"]
-    documented = re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/v1/[^`?]*)[^`]*`", text)
+def test_every_endpoint_that_a_page_names_is_there(api: Api) -> None:
     paths = api("GET", "/openapi.json")["paths"]
-    assert len(documented) > 9
-    for method, path in documented:
-        written = re.sub(r"\{\w+\}", "x", path)
-        named = [each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", r"[^/:]+", re.escape(each)), written)]
-        assert any(method.lower() in paths[each] for each in named), f"{method} {path}"
-
-
-def guide_told(text: str, url: str, key: str, released_to: Any) -> list[tuple[str, Any]]:
-    """Each command of the guide and its answer; `released_to`: a customer who is given an offer, once one can be."""
-    (function,) = re.findall(r"^call\(\) .*$", text, re.MULTILINE)
-    known = {"localhost:8080": url.removeprefix("http://"), "cmp_1": CAMPAIGN}
-    told: list[tuple[str, Any]] = []
-    for command in commands(text):
-        if "customer-7" in command and "customer-7" not in known:
-            known["customer-7"] = released_to()
-        for written, real in known.items():
-            command = command.replace(written, str(real))
-        ran = subprocess.run(
-            ["bash", "-c", f"{function}\n{command}"],
-            env=os.environ | {"KEY": key},
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-        answer = json.loads(ran.stdout)
-        told.append((command, answer))
-        for name, written in (("release_id", "rel_..."), ("decision_id", "dec_..."), ("redemption_id", "rdm_..."),
-                              ("code", "K7QM-W3XP-9D2H")):  # fmt: skip
-            if answer.get(name):
-                known[written] = answer[name]
-    return told
+    for page in (ROOT / "docs").rglob("*.md"):
+        for method, path in re.findall(
+            r"`(GET|POST|PUT|PATCH|DELETE)\s(/v1/[^`?\s]*)[^`]*`", page.read_text(encoding="utf-8")
+        ):
+            written = re.sub(r"\{\w+\}", "x", path)
+            known = [each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", r"[^/:]+", re.escape(each)), written)]
+            assert any(method.lower() in paths[each] for each in known), f"{page.name}: {method} {path}"

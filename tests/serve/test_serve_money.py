@@ -127,6 +127,21 @@ def test_a_change_names_what_changes_and_nothing_else_is_lost(api: Api) -> None:
     assert used(api) == {}
 
 
+def test_the_time_zone_of_a_limit_and_of_a_customer_has_one_name(api: Api) -> None:
+    limit = {"limit_id": "l", "metric": "redemptions", "amount": 5, "period": "day", "timezone": "Asia/Shanghai"}
+    path = f"/v1/campaigns/{CAMPAIGN}"
+    made = api("PUT", path, {"limits": [limit]})["limits"][0]
+    shared = api("PUT", "/v1/limits", {"limits": [limit]})["data"][0]
+    for answered in (made, api("GET", path)["limits"][0], shared, api("GET", "/v1/limits")["data"][0]):
+        assert (answered["timezone"], "zone" in answered) == ("Asia/Shanghai", False)
+    old = {"zone" if name == "timezone" else name: value for name, value in limit.items()}
+    assert api("PATCH", path, {"limits": [old]})["limits"][0]["timezone"] == "Asia/Shanghai"  # as it was answered once
+    person = {"userId": "u01", "messageId": "m", "traits": {"timezone": "Asia/Tokyo"}}
+    api("POST", "/v1/identify", person, 202)
+    (row,) = api("GET", "/v1/customers")["data"]
+    assert (row["timezone"], "zone" in row) == ("Asia/Tokyo", False)
+
+
 def test_every_refusal_has_words_in_both_languages() -> None:
     source = Path(__file__).parents[2] / "src" / "promolift"
     texts = [path.read_text(encoding="utf-8") for room in ("serve", "store") for path in (source / room).rglob("*.py")]

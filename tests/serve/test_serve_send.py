@@ -5,9 +5,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from serve_helpers import CAMPAIGN, PEOPLE, Api
+import pytest
+from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, released, serving
 from sqlalchemy import select
 
+from promolift.config import Config
+from promolift.results.plan import Plan
+from promolift.sql import HOUR_MS
+from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
@@ -44,6 +49,31 @@ def test_the_first_open_channel_at_its_first_hour_by_the_customers_clock(api: Ap
     assert api.decide(who, channels=["sms"])["offer_id"] == "none"
     said = api.decide(who, channels=["sms"], explain=True)["ineligible"]
     assert any(each["reason"].startswith("no channel is open") for each in said)
+
+
+def test_an_offer_is_not_given_where_it_could_be_sent_only_after_its_end(
+    shop: tuple[Path, Config], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_day = tuple(item.model_copy(update={"valid_days": 1 if item.id == "cut-10" else 2}) for item in MENU)
+    with Store(folder) as store:
+        plan = Plan.load(store)
+        plan.note.model_copy(update={"menu": one_day}).keep(store)
+    with serving(folder, shop[1]) as api:
+        released(api)
+        sending(api)
+        noon = 1_767_614_400_000  # 2026-01-05 12:00
+        for now_ms, ended in ((noon - HOUR_MS, False), (noon + HOUR_MS, True)):
+            monkeypatch.setattr(api.server.clock, "now_ms", lambda now_ms=now_ms: now_ms)
+            lines = Counter[str]()
+            for who in PEOPLE:
+                made = api("POST", "/v1/decisions:dry", {"customer_id": who, "channels": ["push"]})
+                lines[made["offer_id"].split("_")[1] if "_" in made["offer_id"] else "none"] += 1
+                late = [each for each in made["ineligible"] if each["reason"] == "it ends before it could be sent"]
+                assert all(each["offer"].startswith("off_cut-10_") for each in late)
+                assert not late or ended
+                others = [each["offer"] for each in made["candidates"] if each["offer"] != "none"]
+                assert ended == all(not offer.startswith("off_cut-10_") for offer in others) or not others
+            assert (lines["cut-10"] == 0) == ended
 
 
 def test_a_cap_of_a_channel_closes_that_channel_alone(api: Api) -> None:

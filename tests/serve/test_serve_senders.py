@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,137 @@ def test_who_takes_back_their_consent_meanwhile_gets_nothing(api: Api) -> None:
     assert replay.asked == []
     assert states(api) == [("failed", "consent_missing", "{}")]
     assert send(api, made, status=422)["code"] == "consent_missing"
+
+
+PACED = {"starts_ms": 1, "ends_ms": 4_000_000_000_000, "arrivals": 100.0}
+
+
+def paced(api: Api) -> float:
+    """What the campaign's pace has counted as spent."""
+    return float(api("GET", f"/v1/campaigns/{CAMPAIGN}")["pace"]["pace"]["spent"])
+
+
+def later(api: Api, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """The server's clock goes on by so many days."""
+    now_ms = api.server.clock.now_ms() + round(days * 24 * HOUR_MS)
+    monkeypatch.setattr(api.server.clock, "now_ms", lambda: now_ms)
+
+
+def test_a_message_whose_offer_ended_while_it_waited_goes_to_nobody_and_frees_its_money(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
+    made, twice = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:2]
+    api.server.outbox.waits_s = (60.0,) * 9
+    api.server.outbox.post = replay = Replay((500, {}), (500, {}), (500, {}))
+    send(api, made)
+    send(api, twice)
+    send(api, twice, "klaviyo")
+    send_all(api)
+    assert [state[:2] for state in states(api)] == [
+        ("waiting", f"{by}: status 500") for by in ("braze",) * 2 + ("klaviyo",)
+    ]
+    before = paced(api)
+    later(api, monkeypatch, 8)  # the menu's offers are valid for seven days
+    send_all(api)
+    assert len(replay.asked) == 3  # nothing was sent
+    assert states(api) == [("expired", None, "{}")] * 3
+    cost = {each["decision_id"]: spent(api, each) for each in (made, twice)}
+    assert all(cents > 0 for cents in cost.values())
+    assert before - paced(api) == pytest.approx(sum(cost.values()))
+    assert 'promolift_messages_total{channel="email",result="expired"} 3.0' in api("GET", "/metrics").text
+    gone = api("GET", "/v1/messages?status=expired")["data"]
+    assert [each["again"] for each in gone] == [False] * 3
+    assert api("POST", f"/v1/messages/{gone[0]['message_id']}:resend", status=409)["code"] == "message_over"
+    assert send(api, made, status=409)["code"] == "expired"
+
+
+def spent(api: Api, made: Any) -> float:
+    """What a decision's offer was reckoned to cost."""
+    listed = api("GET", f"/v1/decisions/{made['decision_id']}:explain")["candidates"]
+    return float(next(each["cost_cents"] for each in listed if each["offer"] == made["offer_id"]))
+
+
+def test_the_money_of_an_offer_that_was_taken_at_the_till_stays_spent(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
+    made, before = given(api), 0.0
+    api.server.outbox.post = Replay()
+    send(api, made)
+    wish = {"decision_id": made["decision_id"], "customer_id": made["customer_id"], "amount_cents": 1}
+    api("POST", "/v1/redemptions:reserve", wish | {"redemption_id": "rdm_1"})
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
+    before = paced(api)
+    later(api, monkeypatch, 8)
+    send_all(api)
+    assert states(api) == [("expired", None, "{}")]
+    assert paced(api) == before
+
+
+def test_quiet_hours_that_outlast_the_offer_end_it_at_its_last_moment(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, clock = given(api), api.server.clock
+    last_ms = round(datetime.fromisoformat(made["offer"]["expires"]).timestamp() * 1000)
+    send(api, made)
+    quiet = {"start": 23, "end": 22, "channels": ["push"]}  # but for one hour of the day
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"quiet": quiet}})
+    api.server.outbox.post = Replay()
+    monkeypatch.setattr(clock, "now_ms", lambda: last_ms - HOUR_MS // 2)
+    send_all(api)
+    with api.server.ledger.read() as db:
+        assert db.execute(select(OUTBOX.c.status, OUTBOX.c.next_ms)).one() == ("waiting", last_ms + 1)
+    monkeypatch.setattr(clock, "now_ms", lambda: last_ms + 1)
+    send_all(api)
+    assert states(api) == [("expired", None, "{}")]
+
+
+@pytest.mark.parametrize("body", ["{}", "[1]", "not JSON", '{"to": "x", "subject": 1, "text": 2, "zone": "No/Where"}'])
+def test_a_broken_body_is_set_aside_and_the_lane_goes_on(api: Api, body: str) -> None:
+    api.server.outbox.post = replay = Replay((201, {}), (201, {}))
+    first, second = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:2]
+    send(api, first)
+    broken = update(OUTBOX).values(body=body)
+    api.server.ledger.write(lambda db, some: [db.execute(broken) and None for _ in some])
+    send(api, second)
+    send_all(api, 3)
+    assert len(replay.asked) == 1
+    assert sorted(status for status, *_ in states(api)) == ["failed", "sent"]
+    (aside,) = api("GET", "/v1/messages")["data"]
+    assert (aside["error"], aside["decision_id"]) == ("the body cannot be read", first["decision_id"])
+    if aside["again"]:  # it is given up once more, and nothing stops
+        api("POST", f"/v1/messages/{aside['message_id']}:resend", status=202)
+        send_all(api, 2)
+        assert sorted(status for status, *_ in states(api)) == ["failed", "sent"]
+
+
+def test_a_message_that_is_always_refused_is_given_up_and_sent_again_on_demand(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.server.outbox.waits_s = (0.0, 0.0)
+    api.server.outbox.post = replay = Replay(*[(400, {})] * 3, (201, {}), (201, {}))
+    first, second = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:2]
+    send(api, first)
+    send_all(api, 3)
+    send(api, second)
+    send_all(api)
+    assert sorted(status for status, *_ in states(api)) == ["failed", "sent"]
+    (aside,) = api("GET", "/v1/messages")["data"]
+    assert (aside["attempts"], aside["error"], aside["again"]) == (3, "braze: status 400", True)
+    api("POST", f"/v1/messages/{aside['message_id']}:resend", status=202)
+    send_all(api)
+    assert [status for status, *_ in states(api)] == ["sent", "sent"]
+    assert len(replay.asked) == 5
+    assert api("POST", f"/v1/messages/{aside['message_id']}:resend", status=409)["code"] == "message_over"
+    assert api("POST", "/v1/messages/msg_0:resend", status=404)["code"] == "message_unknown"
+    api.server.outbox.post, api.server.outbox.waits_s = Replay((400, {})), ()
+    send(api, second)
+    send_all(api)
+    later(api, monkeypatch, 8)  # nobody sent it again in its time: its words are forgotten
+    send_all(api)
+    assert [state[2] for state in states(api)] == ["{}"] * 3
+    assert sorted(status for status, *_ in states(api)) == ["expired", "sent", "sent"]
 
 
 @pytest.fixture

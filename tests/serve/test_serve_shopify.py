@@ -12,7 +12,9 @@ from sqlalchemy import select
 
 from promolift.offer.cart import Promotion
 from promolift.serve.cart import Held, Wallet, priced
+from promolift.serve.routes import shops
 from promolift.serve.shopify import FunctionInput, operations
+from promolift.store.ledger_audit import every
 from promolift.store.ledger_schema import CUSTOMERS, EVENTS
 from promolift.terms import Benefit
 
@@ -111,12 +113,49 @@ def test_an_order_counts_once_however_often_and_as_what_it_is_told_of(api: Api) 
 
 
 def test_a_refund_is_its_orders_customers(api: Api) -> None:
-    assert send(api, "refunds/create", REFUND)["rejected_count"] == 1  # of an order that was never told of
     send(api, "orders/paid", ORDER)
     assert send(api, "refunds/create", REFUND)["accepted"] == 1
+    assert send(api, "refunds/create", REFUND)["duplicates"] == 1
     row = stored(api)[-1]
     assert (row["customer_id"], row["name"]) == ("u01", "Order Refunded")
     assert row["said"]["products"][0]["quantity"] == 1
+
+
+def waiting(api: Api) -> int:
+    with api.server.ledger.read() as db:
+        return len(every(db, shops.EARLY))
+
+
+def test_a_refund_that_comes_before_its_order_is_kept_with_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert send(api, "refunds/create", REFUND)["accepted"] == 1
+    assert send(api, "refunds/create", REFUND)["duplicates"] == 1
+    other = REFUND | {"id": 6002}
+    send(api, "refunds/create", other)
+    send(api, "refunds/create", REFUND | {"id": 6003, "order_id": 50011})  # of another order, whose id begins alike
+    assert (stored(api), waiting(api)) == ([], 3)
+    assert send(api, "orders/create", ORDER)["accepted"] == 1
+    send(api, "orders/paid", ORDER)
+    send(api, "refunds/create", other)
+    rows = [(row["name"], row["message_id"], row["customer_id"]) for row in stored(api)]
+    refunds = [("Order Refunded", f"shopify:refund:{number}", "u01") for number in (6001, 6002)]
+    assert rows == [("Order Completed", "shopify:order:5001", "u01"), *refunds]
+    assert stored(api)[1]["ts_ms"] == 1_767_664_800_000
+    assert waiting(api) == 1
+    assert send(api, "refunds/create", REFUND | {"id": 7, "created_at": "never", "order_id": 1})["rejected_count"] == 1
+    monkeypatch.setattr(shops, "MOST_EARLY", 2)
+    for number in range(3):
+        send(api, "refunds/create", REFUND | {"id": 8 + number, "order_id": 9000 + number})
+    assert waiting(api) == 2
+    monkeypatch.setattr(shops, "EARLY_DAYS", -1)
+    send(api, "refunds/create", REFUND | {"id": 20, "order_id": 9100})
+    assert waiting(api) == 0
+
+
+def test_the_early_refund_of_an_erased_customer_goes(api: Api) -> None:
+    api("POST", "/v1/privacy/u01:erase")
+    send(api, "refunds/create", REFUND)
+    assert send(api, "orders/paid", ORDER)["rejected_count"] == 1
+    assert (stored(api), waiting(api)) == ([], 0)
 
 
 def test_consent_and_checkouts_are_heard_and_what_tells_nothing_is_answered(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_the_typescript_client_is_made_from_the_document_and_holds_its_types(
         generate, shell=True, cwd=folder, check=True, capture_output=True, timeout=120, env=os.environ | found
     )
     (folder / "shop.ts").write_text(SHOP, "utf-8")
+    (printed,) = re.findall(r"```ts\n(.*?)```", (CLIENT.parents[1] / "docs/connect.md").read_text("utf-8"), re.S)
+    (folder / "page.ts").write_text(printed.replace('"promolift-client"', '"./index.js"'), "utf-8")
     checked = tsc(folder)
     assert checked.returncode == 0, checked.stdout
     ran = ["node", "dist/shop.js", url, key, *PEOPLE[:12]]

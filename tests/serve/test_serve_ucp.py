@@ -78,6 +78,23 @@ def test_codes_and_automatic_discounts_come_out_with_allocations_that_add_up(
     assert [each["title"] for each in chinese["discounts"]["applied"]] == ["免运费"]
 
 
+@pytest.mark.parametrize("kind", ["subtotal", "fulfillment", "tax", "fee", "total"])
+def test_totals_that_the_protocol_has_not_below_0_are_refused(api: Api, kind: str) -> None:
+    body = {"customer_id": "u01", "cart": CART | {"totals": [{"type": kind, "amount": -1}]}}
+    refusal = api("POST", "/v1/carts:ucp", body, 422)
+    (wrong,) = refusal["errors"]
+    assert (wrong["pointer"], f"{kind} is -1" in wrong["message"]) == ("/cart/totals/0", True)
+
+
+def test_what_is_left_to_pay_is_never_below_0(api: Api) -> None:
+    put(api, "off_y", benefit={"type": "amount_off", "amount_cents": 700})
+    credit = [{"type": "store_credit", "amount": -2000}]
+    assert {each["type"]: each["amount"] for each in ask(api, totals=credit)["totals"]}["total"] == 0
+    body = {"customer_id": "u01", "cart": CART | {"totals": [{"type": "store_credit", "amount": -2001}]}}
+    (wrong,) = api("POST", "/v1/carts:ucp", body, 422)["errors"]
+    assert (wrong["pointer"], wrong["message"].startswith("-1 would be left")) == ("/cart/totals", True)
+
+
 def refused(found: Any) -> dict[str, str]:
     return {
         found["discounts"]["codes"][int(each["path"].split("[")[1][:-1])]: each["code"] for each in found["messages"]

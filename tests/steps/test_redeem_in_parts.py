@@ -12,6 +12,7 @@ from promolift.config import Config
 from promolift.effect import exposure
 from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, WEEK_MS
+from promolift.steps import effect
 from promolift.steps.effect import keep_redemption
 from promolift.store import Store
 from promolift.tables import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
@@ -75,11 +76,23 @@ def test_shards_give_the_odds_of_all_customers_at_once(tmp_path: Path, monkeypat
     read, once = [], exposure._features
 
     def counted(past: exposure.History, *more: Any) -> pl.DataFrame:
-        read.append(past.events.aggregate("count(*)").fetchall()[0][0])
+        read.append((len(past.events), len(past.exposures)))
         return once(past, *more)
 
     monkeypatch.setattr(exposure, "_features", counted)
     parts = kept(tmp_path / "parts", 4)
     for one, other in zip(whole, parts, strict=True):
         assert_frame_equal(one, other, rel_tol=1e-12)
-    assert max(read) < 3000  # of 6,000 lines: never all at a time
+    lines, sent = (max(sizes) for sizes in zip(*read, strict=True))
+    assert lines < 3000  # of 6,000: never all at a time
+    assert sent < 600  # of some 960
+
+
+def test_of_very_many_exposures_the_model_learns_from_a_share_of_customers(tmp_path, monkeypatch):
+    whole = kept(tmp_path / "whole", 4)
+    monkeypatch.setattr(effect, "MOST_SENT", 500)
+    features, odds = kept(tmp_path / "some", 4)
+    assert 400 < features.height < 600 < whole[0].height
+    mine = whole[0].filter(pl.col("customer_id").is_in(features["customer_id"].implode()))
+    assert_frame_equal(features, mine)
+    assert odds.height == whole[1].height

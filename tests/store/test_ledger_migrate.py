@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, open_ledger, own_schema, rollback
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import create_engine, insert, inspect, select, text
 
 from promolift.errors import ConfigError
 from promolift.store import ledger_migrate
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import get, put
 from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, VERSION, StepUp, alive, outdated, pulse
-from promolift.store.ledger_schema import ANSWERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
+from promolift.store.ledger_schema import ANSWERS, CUSTOMERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
 
 OLD = """
 insert into events (message_id, customer_id, ts_ms, received_ms, name, decision_id, body) values
@@ -120,6 +120,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url = own_schema("test_next", anew=True) if kind == "postgresql" and POSTGRES else ledger_url(tmp_path, kind)
     Ledger(url).close()
     return url
+
+
+def test_what_customers_say_of_personal_decisions_comes_to_a_ledger_of_form_3(url: str) -> None:
+    with Ledger(url) as old:
+        known = {"customer_id": "u1", "consent": 0, "erased": 0, "updated_ms": NOW}
+        do(old, lambda db: db.execute(insert(CUSTOMERS).values(**known)) and None)
+        do(old, lambda db: db.execute(text("alter table customers drop column personal")) and None)
+        do(old, put, "ledger", "schema", {"version": 3, "oldest": 2}, NOW)
+    with Ledger(url) as new, new.read() as db:
+        assert tuple(db.execute(select(CUSTOMERS.c.consent, CUSTOMERS.c.personal)).one()) == (0, None)
+        assert get(db, "ledger", "schema")["version"] == VERSION
 
 
 def next_version(monkeypatch: pytest.MonkeyPatch, oldest: int, sql: str) -> None:

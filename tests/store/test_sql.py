@@ -79,3 +79,20 @@ def test_scratch_keeps_frames_until_its_block_ends(tmp_path):
         with pytest.raises(KeyError, match="a b"):
             part["a b"]
     assert not any(path.is_file() for path in (tmp_path / "tmp").rglob("*"))
+
+
+@pytest.mark.parametrize("shards", [1, 5])
+def test_of_a_table_in_shards_those_of_the_customers_are_read_alone(tmp_path, shards):
+    frame = pl.DataFrame({"customer_id": [f"c{k}" for k in range(60)], "x": range(60)})
+    with Store(tmp_path) as store:
+        rows = store.connection.from_arrow(frame.to_arrow())
+        with store.sharded("odds") as put:
+            for shard in range(shards):
+                put(shard, rows.filter(f"{shard_expression('customer_id', shards)} = {shard}"))
+        asked = pl.DataFrame({"customer_id": ["c7", "nobody"]})
+        found = store.table_of("odds", asked).pl()
+        assert "c7" in {*found["customer_id"]}
+        assert (found.height == 60) == (shards == 1)
+        assert store.table_of("odds", asked.clear()).columns == frame.columns
+        store.save("odds", frame)
+        assert store.table_of("odds", asked).pl().height == 60

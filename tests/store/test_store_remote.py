@@ -5,12 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import polars as pl
 import pytest
@@ -21,6 +16,7 @@ from obstore.store import from_url
 
 from promolift.errors import ConfigError, StepError
 from promolift.store import Store
+from s3_server import Gate, gate
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
 MORE = pl.DataFrame({"customer_id": ["c"], "n": [3]})
@@ -224,49 +220,6 @@ def test_a_place_that_cannot_be_reached_is_one_clear_line(
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(ConfigError, match=r"promolift\[cloud\]"):
         Store(url)
-
-
-class Gate(BaseHTTPRequestHandler):
-    """Hands requests on to the storage until the token has expired; then answers as Amazon's does."""
-
-    behind, expired = "", False
-    SAYS = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
-
-    def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, said, headers = 400, self.SAYS, {"Content-Type": "application/xml"}
-        if not Gate.expired:
-            behind = HTTPConnection(Gate.behind.removeprefix("http://"), timeout=30)
-            behind.request(self.command, self.path, body, dict(self.headers))
-            found = behind.getresponse()
-            status, said, headers = found.status, found.read(), dict(found.getheaders())
-            behind.close()
-        self.send_response(status)
-        for name, value in headers.items():
-            if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
-                self.send_header(name, value)
-        size = headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(said))
-        self.send_header("Content-Length", size)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(said)
-
-    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = answer
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def gate(behind: str) -> Iterator[str]:
-    Gate.behind, Gate.expired = behind, False
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gate)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_token_that_expires_in_the_middle_is_one_clear_line_and_leaves_all_of_before(

@@ -12,9 +12,9 @@ import pytest
 
 from promolift.config import load_config
 from promolift.engine.processes import Processes
-from promolift.errors import StepError
+from promolift.errors import StepError, full_said
 from promolift.results.job import Job
-from promolift.run import full_said, run
+from promolift.run import run
 from promolift.store import Store
 from promolift.store.local import Scratch
 

@@ -11,19 +11,7 @@ from promolift.errors import ConfigError, InputError, SupportError
 from promolift.results.creatives import CreativeResults, CreativeSettings
 from promolift.trades.creatives import policy_values, read_creatives, run_creatives
 from promolift.trades.start import TradeAnswers, start, trade_of
-
-
-def logged(folder: Path, size: int = 6000, rate: float = 0.1, seed: int = 0) -> Path:
-    """Impressions drawn unevenly; creative c is clicked three times as often at the first place."""
-    rng = np.random.default_rng(seed)
-    prob = np.array([0.5, 0.3, 0.2])
-    shown, place = rng.choice(3, size, p=prob), rng.choice(["top", "side"], size)
-    click = rng.random(size) < rate * np.where((shown == 2) & (place == "top"), 3.0, 1.0)
-    pl.DataFrame({
-        "ts": np.arange(size), "banner": np.array(["a", "b", "c"])[shown], "slot": place, "click": click.astype(int),
-        "pscore": prob[shown], "user_id": rng.integers(0, size // 3, size),
-    }).write_csv(folder / "log.csv")  # fmt: skip
-    return folder / "log.csv"
+from trade_files import logged
 
 
 def settings(path: Path, **more: Any) -> CreativeSettings:

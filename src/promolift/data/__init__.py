@@ -21,6 +21,7 @@ __all__ = [
     "ShardSums",
     "Summary",
     "Tie",
+    "bulk",
     "clean_coupons",
     "clean_customers",
     "clean_events",
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
         permitted,
     )
     from promolift.data.counts import Counts, first_rows
-    from promolift.data.evidence import cost_of_line
+    from promolift.data.evidence import bulk, cost_of_line
     from promolift.data.find import ASKED, RoleGuess
     from promolift.data.guess import MappingGuess, explained_mapping, guess_mapping
     from promolift.data.health import Ability, HealthReport, health

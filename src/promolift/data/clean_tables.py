@@ -13,11 +13,27 @@ Relation = sql.Relation
 YES = (
     *("true", "t", "yes", "y", "1", "1.0", "on", "opt-in", "opted in", "opted_in", "granted", "subscribed", "agreed"),
     *("是", "同意", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "да", "はい", "예", "네"),
+    *(
+        "可",
+        "希望する",
+        "許可",
+        "evet",
+        "có",
+        "đồng ý",
+        "ya",
+        "ano",
+        "igen",
+        "accepts",
+        "accepted",
+        "allowed",
+        "opt in",
+    ),
 )
 NO = (
     *("false", "f", "no", "n", "0", "0.0", "off", "opt-out", "opted out", "opted_out", "denied", "unsubscribed"),
     *("not_subscribed", "not subscribed", "refused", "否", "不同意", "拒绝"),
     *("nein", "nee", "non", "não", "nao", "nie", "нет", "いいえ", "아니요"),
+    *("不可", "希望しない", "拒否", "hayır", "không", "tidak", "ne", "nem", "declined", "not allowed", "opt out"),
 )
 NEITHER = ("?", "-", "unknown", "not set", "none", "null", "n/a", "pending", "unbekannt", "inconnu", "未知", "不详")
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"

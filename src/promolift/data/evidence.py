@@ -5,18 +5,27 @@ import re
 from collections import Counter
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
+from itertools import permutations, product
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from promolift.currency import CURRENCY_DIGITS
+from promolift.data.mapping import Mapping
 from promolift.data.names import SYMBOLS, UNCLEAR_SYMBOLS
+from promolift.data.rules import CleanRules
 
 
 def number(value: str) -> float | None:
     """The value as a number, for judging signs and sizes only."""
+    bare = re.sub(r"[^0-9.,+-]", "", value).strip(".,")
+    signs = {sign: bare.count(sign) for sign in ".," if sign in bare}
+    for sign in signs:  # '1.234,50', '1,234,567': the sign that stands last, once, is the decimal point
+        if signs[sign] > 1 or bare.rfind(sign) < max(map(bare.rfind, signs)):
+            bare = bare.replace(sign, "")
     try:
-        return float(re.sub(r"[^0-9.+-]", "", value.replace(",", ".")))
+        return float(bare.replace(",", "."))
     except ValueError:
         return None
 
@@ -50,7 +59,9 @@ def scale_of(values: Sequence[str]) -> int:
 
 
 def decimal_comma(values: Sequence[str]) -> bool:
-    """Whether more values end in a comma and one or two digits than in a point and so."""
+    """Whether more values end in a comma and one or two digits than in a point and so; or points part thousands."""
+    if any(re.search(r"\d(\.\d{3}){2,}\D*$", value) for value in values):  # 1.250.000
+        return True
     comma = sum(bool(re.search(r",\d{1,2}\D*$", value)) and not re.search(r",.*\.", value) for value in values)
     return comma > sum(bool(re.search(r"\.\d{1,2}\D*$", value)) for value in values)
 
@@ -70,7 +81,7 @@ def discount_kind(name: str, values: Sequence[str]) -> str:
         return "negative"
     if max(found) <= 1 and any(0 < each < 1 for each in found):
         return "rate"
-    said = any("%" in value for value in values) or re.search(r"pct|percent|率", name.lower())
+    said = any("%" in value for value in values) or re.search(r"pct|percent|%|proz|率", name.lower())
     return "percent" if said and max(found) <= 100 else "positive"
 
 
@@ -87,11 +98,18 @@ def currency_of(names: Sequence[str], values: Sequence[str]) -> CurrencyFound:
     codes = Counter(code for text in texts for code in re.findall(r"\b[A-Z]{3}\b", text) if code in CURRENCY_DIGITS)
     if codes:
         return CurrencyFound(codes.most_common(1)[0][0])
-    signs = Counter(sign for text in texts for sign in (*SYMBOLS, *UNCLEAR_SYMBOLS) if sign in text)
+    signs = Counter(sign for text in texts for sign in (*SYMBOLS, *UNCLEAR_SYMBOLS) if _has_sign(text, sign))
     if not signs:
         return CurrencyFound()
     sign = max(signs, key=lambda each: (len(each), signs[each]))
     return CurrencyFound(SYMBOLS[sign]) if sign in SYMBOLS else CurrencyFound(UNCLEAR_SYMBOLS[sign], sign)
+
+
+def _has_sign(text: str, sign: str) -> bool:
+    """Whether a currency's sign stands in a text; one of letters alone must be a word: 'Rs. 40', '12 zł'."""
+    if sign.isalpha() and sign < "\u0250":
+        return bool(re.search(rf"(?<![^\W\d_]){sign}(?![^\W\d_])", text))
+    return sign in text
 
 
 def are_currencies(values: Sequence[str]) -> bool:
@@ -175,6 +193,11 @@ def id_like(sample: pl.DataFrame, name: str, time: str, moment: Sequence[str]) -
     return IdLike(same / pairs if pairs >= 20 else None, float((days["day"] > 1).mean() or 0), days.height, len(words))  # type: ignore[arg-type]
 
 
+def are_codes(values: Sequence[str]) -> bool:
+    """Whether most values have a digit and no space, as ids do and names do not."""
+    return sum(bool(re.fullmatch(r"\S*\d\S*", value)) for value in values) > 0.9 * max(len(values), 1)
+
+
 def are_mails(values: Sequence[str]) -> bool:
     """Whether most values are e-mail addresses."""
     return sum(bool(re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", value)) for value in values) > 0.8 * max(len(values), 1)
@@ -243,6 +266,7 @@ def floats(sample: pl.DataFrame, name: str) -> pl.Series:
     return pl.Series([None if value is None else number(str(value)) for value in column], dtype=pl.Float64)
 
 
+DELIVERY = re.compile(r"frete|freight|shipping|delivery|postage|porto|versand|livraison|envio|envío|kargo|运费|送料")
 SAME_PRICE = 0.35  # the prices of one product lie apart by at most that share of how far all prices do
 
 
@@ -272,6 +296,78 @@ def spread_within(sample: pl.DataFrame, name: str, product: str, per: str | None
         return 1.0
     within = several.group_by("product").agg(pl.col("value").std())["value"].median()
     return float(within) / whole if isinstance(within, float) else 1.0
+
+
+class Multiplied(NamedTuple):
+    """Columns of a count, the price of one and what a line comes to; in which share of lines of several units the two
+    multiply to it, and whether some lines come to less, as with a discount.
+    """
+
+    quantity: str
+    price: str
+    line: str
+    equal: float
+    reduced: bool
+
+
+def multiplied(
+    sample: pl.DataFrame, counts: Sequence[str], prices: Sequence[str], lines: Sequence[str]
+) -> Multiplied | None:
+    """The columns in which a count times a price is what the line comes to, or less; None where no three do so.
+
+    Seen from lines of several units, at least twenty: a third must come to it to the cent, and none to more.
+    """
+    columns = {name: np.abs(floats(sample, name).to_numpy()) for name in {*counts, *prices, *lines}}
+    best = None
+    for count in counts:
+        several = columns[count] > 1
+        for price, line in permutations(dict.fromkeys([*prices, *lines]), 2):
+            if price not in prices or line not in lines or count in (price, line):
+                continue
+            q, p, total = (columns[name][several] for name in (count, price, line))
+            known = (p > 0) & (total > 0)
+            if known.sum() < 20 or known.sum() < 0.3 * several.sum():
+                continue
+            far = total[known] - (q * p)[known]
+            off = np.maximum(0.011, 0.006 * q[known])  # prices are rounded before they are multiplied
+            equal, above = float((np.abs(far) <= off).mean()), float((far > off).mean())
+            if equal >= 1 / 3 and above <= 0.01 and (best is None or equal > best.equal + 0.005):
+                best = Multiplied(count, price, line, equal, bool((far < -off).mean() > 0.01))
+    return best
+
+
+def counts_pieces(values: Sequence[str]) -> bool:
+    """Whether these may count units: whole numbers below a million, some above 1, few of them different."""
+    found = numbers(values)
+    whole = bool(found) and all(each == int(each) and abs(each) < 1e6 for each in found)
+    return whole and any(abs(each) > 1 for each in found) and len({*found}) <= max(0.2 * len(found), 20)
+
+
+def bulk(sample: pl.DataFrame, mapping: Mapping) -> int | None:
+    """Ten times the most units of a row, where one row in two hundred has more than the thousand that is believed."""
+    name = next(iter(mapping.sources("quantity")), "")
+    units = floats(sample, name).drop_nulls().abs() if name in sample.columns else pl.Series([0.0])
+    if len(units) < 200 or (units > CleanRules().max_quantity).mean() < 0.005:  # type: ignore[operator]
+        return None
+    return int(10 ** math.ceil(1 + math.log10(float(units.max() or 1))))  # type: ignore[arg-type]
+
+
+def are_one_each(sample: pl.DataFrame, name: str, who: str) -> bool:
+    """Whether a column says the same in all rows of one customer, so that it is of them: a name, an address.
+
+    Seen from customers of several rows; not where few words stand for many customers, as plans of a subscription do.
+    """
+    rows = sample.select(
+        pl.col(who).alias("who"), pl.col(name).cast(pl.String, strict=False).alias("word")
+    ).drop_nulls()
+    theirs = rows.group_by("who").agg(pl.len().alias("rows"), pl.col("word").n_unique())
+    several = theirs.filter(pl.col("rows") > 1)
+    words = rows["word"].n_unique()
+    return (
+        several.height >= 10
+        and several.filter(pl.col("word") == 1).height >= 0.95 * several.height
+        and (words > 0.3 * theirs.height)
+    )
 
 
 class Beside(NamedTuple):
@@ -306,8 +402,14 @@ def cost_of_line(sample: pl.DataFrame, cost: str, quantity: str, money: str, of_
     ).drop_nulls()
     frame = frame.filter((pl.col("q") > 0) & (pl.col("m") > 0)).with_columns(r=pl.col("c") / pl.col("m"))
     one, more = frame.filter(pl.col("q") == 1)["r"].median(), frame.filter(pl.col("q") > 1)["r"].median()
-    if not isinstance(one, float) or not isinstance(more, float) or one <= 0:
-        return of_line
+    if not isinstance(one, float) or not isinstance(more, float) or one <= 0:  # no lines of one unit, as in wholesale
+        whole = pl.col("m") if of_line else pl.col("m") * pl.col("q")
+        wide = frame.filter(pl.col("c") > 0).select(
+            (pl.col("c") / whole).log().std().alias("line"),
+            (pl.col("c") * pl.col("q") / whole).log().std().alias("unit"),
+        )
+        by_line, by_unit = wide.row(0)
+        return of_line if by_line is None or by_unit is None else by_line < by_unit
     return more > 0.75 * one if of_line else more > 1.5 * one
 
 
@@ -318,8 +420,10 @@ def taken_off(sample: pl.DataFrame, lines: Dict[str, str], off: str, totals: Seq
     """
     line = floats(sample, lines["price"]) * floats(sample, lines["quantity"])
     frame = pl.DataFrame({"order": sample.get_column(lines["order"]), "line": line, "off": floats(sample, off)})
-    for total in totals:
-        whole = frame.with_columns(floats(sample, total).alias("total"))
+    more = [name for name in sample.columns if DELIVERY.search(name.lower()) and name != off]
+    for total, carried in product(totals, [None, *more]):
+        added = floats(sample, carried) if carried else pl.Series([0.0]).extend_constant(0.0, sample.height - 1)
+        whole = frame.with_columns(floats(sample, total).alias("total") - added.fill_null(0.0))
         orders = whole.group_by("order").agg(
             pl.col("line").sum(), pl.col("off").drop_nulls().first(), pl.col("total").drop_nulls().first()
         )

@@ -21,6 +21,7 @@ from promolift.data.names import (
     KIND_OF_WORD,
     NAMES_OF,
     PREFIXES,
+    SHORT,
     UNCLEAR_INSIDE,
     compact,
     currency_code,
@@ -45,6 +46,7 @@ NOT_THE_TIME = re.compile(
 SURE, LIKELY, BY_VALUES = 0.95, 0.8, 0.5  # of a name of the trade, of a part of one, of what the values look like
 ASKED = 0.6  # below that a person is asked
 RECORDED = re.compile(r"\.(wav|flac|ogg|opus|mp3|m4a|amr|aac)$", re.IGNORECASE)
+CLOCK = re.compile(r"^\d{1,2}([:.h]?\d\d([:.]?\d\d(\.\d+)?)?)?\s*([ap]\.?m\.?)?(Z|[+-]\d\d:?\d\d)?$", re.IGNORECASE)
 ID_ROLES = ("customer_id", "product_id", "order_id")
 
 
@@ -148,6 +150,8 @@ class Columns:
             return False
         if role in ("quantity", *MONEY, "valid_days", "dwell", "shelf_discount", "coupon_discount"):
             return evidence.looks_numeric(values)
+        if role == "clock":
+            return sum(bool(CLOCK.match(value)) for value in values) > 0.9 * len(values)
         if role == "age":  # plain numbers from 0 to 9 are codes of age groups
             return any(len(re.sub(r"\.0*$", "", value)) > 1 or value.isalpha() for value in values)
         if role in ("received", "end", "redeemed_at"):
@@ -293,6 +297,9 @@ def rank(name: str, known: Sequence[str]) -> float | None:
     words = re.findall(r"[^\W_]+", name)
     parts = [word for word in words if word.lower() not in JOINING]
     joined = [compact("".join(each)) for each in (parts, parts[::-1]) if len(parts) < len(words)]
+    long = [SHORT.get(word.lower(), word) for word in words]
+    if long != words:
+        joined.append(compact("".join(long)))
     if len(words) > 1 and currency_code(words[-1]) in CURRENCY_DIGITS:  # 'price_usd'
         joined.append(compact("".join(words[:-1])))
     for rest in (bare, last, *joined, *(bare.removeprefix(prefix) for prefix in PREFIXES if bare.startswith(prefix))):

@@ -12,7 +12,17 @@ from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
 from promolift.data.find import BY_VALUES, LIKELY, MONEY, TIME_ROLES, Columns, RoleGuess, rank
 from promolift.data.mapping import ADDED_UP, NEEDED, OF_AN_ORDER, WELCOME, Kind, Mapping, RawTable
-from promolift.data.names import KIND_OF_WORD, MINOR_ENDINGS, NAMES_OF, compact, currency_code, home_of, kind_word
+from promolift.data.names import (
+    KIND_OF_WORD,
+    MINOR_ENDINGS,
+    NAMES_OF,
+    UNCLEAR_INSIDE,
+    ZONE_OF,
+    compact,
+    currency_code,
+    home_of,
+    kind_word,
+)
 from promolift.data.times import guess_time
 from promolift.errors import InputError
 
@@ -27,6 +37,22 @@ PRICED = re.compile(r"pri[cxs]|prec|prezz|preis|betrag|amount|total|paid|mrp|rrp
 NO_PRICE = re.compile(
     r"cost|einkauf|purchaseprice|buying|tax|ship|fee|freight|discount|balance|refund|成本|进价|税|运费"
 )
+# Names that sound like money in more languages, where no name of the trade is known.
+MONEY_NAMED = re.compile(
+    r"tutar|fiyat|bedel|giá|tiền|harga|bayar|kwot|cena|częśc|wart|částk|summ|сумм|цен|стоим|betal|bedrag|pris|料金|額|円"
+    r"|금액|가격|ราคา|ยอด|مبلغ|fee|denom|charge|spend|gross|net|brutto|netto|ttc|valor|monto|importe"
+)
+PERSONAL = re.compile(
+    r"e-?mail|phone|mobile|telef|\btel\b|address|street|\bzip|postal|postcode|\bcep\b|birth|\bdob\b|doctor|patient"
+    r"|recipient|(customer|client|buyer|member|cardholder|student|user|guest)s?[ _-]?(full)?[ _-]?name|firma|company"
+    r"|手机|电话|地址|收货|姓名|昵称|氏名|住所|ニックネーム|điện thoại|địa chỉ|müşteri ad|adres"
+)
+SUBSCRIBED = (
+    *("membership", "membershiptype", "membershipplan", "plan", "plantype", "subscription", "subscriptiontype"),
+    *("subscriptionname", "course", "coursename", "package", "packagename", "programme", "program"),
+    *("课程", "课程名称", "会员卡类型", "コース", "abo", "tarif"),
+)
+MOST_MULTIPLIED = 14  # columns of numbers that are tried against each other
 MOST_SHOWN = 20  # columns named in an error
 GIVEN_NAMES = ("first", "firstname", "givenname", "forename", "vorname", "prenom", "primernombre", "imie", "имя")
 FAMILY_NAMES = ("last", "lastname", "surname", "familyname", "nachname", "apellido", "apellidos", "cognome", "nazwisko")
@@ -90,6 +116,9 @@ class _Guess(Columns):
         if self.table == "promotions":
             self._settle_promotions()
         self._settle_money()
+        if self.table == "events":
+            self._settle_zone()
+            self._settle_views()
         self._say_what_lies_in_records()
         self._must_have_all()
         values = {
@@ -115,9 +144,12 @@ class _Guess(Columns):
 
     def _settle_events(self) -> None:
         self._settle_who()
+        self._find_product_by_name()
         self._find_by_values()
         self._find_order_by_values()
+        self._find_multiplied()
         self._find_money_by_values()
+        self._find_money_by_name()
         if "customer_id" not in self.columns and "session_id" in self.columns:
             self.columns["customer_id"] = self.columns["session_id"]
             self.notes.append(
@@ -135,15 +167,11 @@ class _Guess(Columns):
         self._settle_lines()
         self._settle_kind()
         self._settle_order()
+        self._settle_returns()
         self._settle_first_lines()
         if "coupon_discount" in self.columns:
             more = [name for name in self.free if compact(name) == "couponmatchdisc"]
             self.columns["coupon_discount"] = (str(self.columns["coupon_discount"]), *more)
-        if not self._naive_zone_is_known():
-            home, names = home_of(self.sample.columns), ""
-            if home:
-                self.zone, names = home.zone, f"names are {home.called}, and "
-            self.notes.append(f"{names}times carry no zone: read as {self.zone} (set zone if the clock is another)")
 
     def _settle_who(self) -> None:
         """An 'id' that comes again is not the row's: it says who."""
@@ -158,6 +186,32 @@ class _Guess(Columns):
         """Whether coupons are received on one day and used on another, if at all: then they are no products."""
         other = [name for name in self.free if re.search(r"receiv|issue|sent|领|发放", name.lower())]
         return any(guess_time(self.values(name), name) for name in other)
+
+    def _find_product_by_name(self) -> None:
+        """A product's name, or what is subscribed to, where no id of products is known by name."""
+        if "product_id" in self.columns or self.basket or not self._may_be_sales():
+            return
+        self.find("products.name")
+        name = self.columns.pop("products.name", None)
+        self.sure.pop("products.name", None)
+        if isinstance(name, str) and (compact(name) in UNCLEAR_INSIDE or self._is_of_the_customer(name)):
+            self.free.append(name)
+            name = None
+        name = name or next((each for each in self.free if compact(each) in SUBSCRIBED), None)
+        if isinstance(name, str):
+            self.take("product_id", name, LIKELY)
+            self.notes.append(f"no product column: {name!r} stands for the product")
+
+    def _may_be_sales(self) -> bool:
+        return any(PRICED.search(name.lower()) or MONEY_NAMED.search(name.lower()) for name in self.sample.columns)
+
+    def _is_of_the_customer(self, name: str) -> bool:
+        """Whether a column says who the customer is, so that no message may take it for a product."""
+        if PERSONAL.search(name.lower()) or compact(name) in NAMES_OF["customers.name"]:
+            return True
+        who = self.columns.get("customer_id")
+        known = isinstance(who, str) and evidence.are_one_each(self.sample, name, who)
+        return known or evidence.are_mails(self.values(name))
 
     def _find_by_values(self) -> None:
         """Who and what, where no name of the trade says it: by what stays the same within one moment, and what not."""
@@ -177,8 +231,14 @@ class _Guess(Columns):
                 continue
             found = sorted(((each.distinct, name) for name, each in like.items() if each and fits(each)), reverse=True)
             if role == "customer_id":
+                found = [pair for pair in found if not self._is_money(pair[1])]
                 mail = [pair for pair in found if evidence.are_mails(self.values(pair[1]))]
-                found = mail + [pair for pair in found if pair not in mail]
+                coded = [pair for pair in found if evidence.are_codes(self.values(pair[1])) and pair not in mail]
+                found = mail + coded + [pair for pair in found if pair not in mail + coded]
+            else:
+                found = [
+                    pair for pair in found if not self._is_of_the_customer(pair[1]) and not self._is_money(pair[1])
+                ]
             if not found or (role == "product_id" and not self._is_sales_log()):
                 continue
             name = found[0][1]
@@ -190,13 +250,82 @@ class _Guess(Columns):
     def _find_order_by_values(self) -> None:
         """What ties the lines of one purchase, where no name of the trade says it."""
         who, time = self.columns.get("customer_id"), self.columns.get("time")
-        if "order_id" in self.columns or not isinstance(who, str) or not isinstance(time, str) or self.basket:
+        if "order_id" in self.columns or not isinstance(who, str) or not isinstance(time, str):
+            return
+        if self.basket:
+            row = next((name for name in self.free if compact(name) == "id"), None)
+            if row and evidence.says_one(self.sample, row, [who, time]) and self.filled(row) > 0.95:
+                self.take("order_id", row, LIKELY)
             return
         found = [name for name in self.free if evidence.ties_lines(self.sample, name, who, time)]
         if found:
-            self.take("order_id", found[0], BY_VALUES, *found[1:2])
+            known = compact(found[0]) == "name"  # as Shopify calls it
+            self.take("order_id", found[0], LIKELY if known else BY_VALUES, *found[1:2])
+        if found and not known:
             self.notes.append(
                 f"NOT SURE: by its values {found[0]!r} is the order (--map order_id=COLUMN says which is)"
+            )
+
+    def _is_money(self, name: str) -> bool:
+        return bool(PRICED.search(name.lower()) or MONEY_NAMED.search(name.lower())) and evidence.looks_numeric(
+            self.values(name)
+        )
+
+    def _numeric(self) -> list[str]:
+        """Free columns of numbers that are no times and say more than one thing."""
+        return [
+            name
+            for name in self.free
+            if not _is_nested(self.sample, name)
+            and evidence.looks_numeric(values := self.values(name))
+            and len({*values}) > 1
+            and not NO_PRICE.search(name.lower())
+            and self._time_of(name) is None
+        ]
+
+    def _find_multiplied(self) -> None:
+        """Which columns are the number of units, the price of one and what a line comes to: the first two multiply."""
+        known = {role: str(self.columns[role]) for role in ("quantity", "amount") if role in self.columns}
+        tagged = {"list_unit_price", "list_amount", "shelf_discount"} & self.columns.keys()
+        settled = len(known) == 2 and ("unit_price" not in self.columns or tagged)
+        if self.basket or settled or self.fixed.keys() & {"amount", "quantity", "unit_price"}:
+            return
+        free = self._numeric()[:MOST_MULTIPLIED]
+        counts = [name for name in free if evidence.counts_pieces(self.values(name))]
+        prices = [str(self.columns[role]) for role in ("unit_price", "list_unit_price") if role in self.columns]
+        lines = [str(self.columns[role]) for role in ("amount", "list_amount") if role in self.columns]
+        counts = [known["quantity"]] if "quantity" in known else counts
+        free = [] if len(known) == 2 else free
+        found = evidence.multiplied(
+            self.sample, counts, [*prices, *free], lines[:1] if "amount" in known else lines + free
+        )
+        if found is None or (len(known) == 2 and not found.reduced):
+            return
+        self.columns = {role: name for role, name in self.columns.items() if role in known or name != found.line}
+        if "quantity" not in known:
+            self.take("quantity", found.quantity, LIKELY)
+        if "amount" not in known:
+            self.take("amount", found.line, LIKELY)
+        listed = {"list_unit_price", "list_amount"} & self.columns.keys()
+        if found.price in self.free:
+            self.take("list_unit_price" if found.reduced and not listed else "unit_price", found.price, LIKELY)
+        elif found.price == self.columns.get("unit_price") and found.reduced and not listed:
+            self.take("list_unit_price", str(self.columns.pop("unit_price")), LIKELY)
+        self.notes.append(
+            f"{found.quantity!r} times {found.price!r} is {found.line!r}"
+            + (", or more where something was taken off" if found.reduced else "")
+            + ": read as quantity, price of one and what was paid"
+        )
+
+    def _find_money_by_name(self) -> None:
+        """What was paid, where a name only sounds like money."""
+        if any(role in self.columns for role in MONEY):
+            return
+        found = [name for name in self._numeric() if self._is_money(name)]
+        if found:
+            self.take("amount", found[0], BY_VALUES, *found[1:2])
+            self.notes.append(
+                f"NOT SURE: by its name {found[0]!r} is what was paid (--map amount=COLUMN says which is)"
             )
 
     def _find_money_by_values(self) -> None:
@@ -357,10 +486,20 @@ class _Guess(Columns):
         if 0 < cancelled <= plain:
             self.settings["cancel_prefix"] = "C"
 
+    def _settle_returns(self) -> None:
+        """A column of its own for what was given back is read beside the order's state."""
+        state = self.columns.get("status")
+        if isinstance(state, str) and "status" not in self.fixed:
+            back = [name for name in self.free if re.search(r"refund|return|退款|退货|售后|返品|返金", name.lower())]
+            returned = next((name for name in back if self._looks_right("status", name)), None)
+            if returned:
+                self.columns["status"] = (state, returned)
+                self.free.remove(returned)
+
     def _settle_names(self) -> None:
         if "name" not in self.columns:
-            first = next((name for name in self.free if compact(name) in GIVEN_NAMES), None)
-            last = next((name for name in self.free if compact(name) in FAMILY_NAMES), None)
+            first = next((name for name in self.free if _last(name) in GIVEN_NAMES), None)
+            last = next((name for name in self.free if _last(name) in FAMILY_NAMES), None)
             if first and last:
                 self.columns["name"] = (first, last)
             elif first:
@@ -388,6 +527,7 @@ class _Guess(Columns):
             self.free.append(str(self.columns.pop("amount")))  # beside a price it is what the shop paid
         self._settle_count()
         if self.table == "events":
+            self._settle_converted()
             self._settle_tags()
         self._settle_list_price()
         columns = [str(self.columns[role]) for role in MONEY if role in self.columns]
@@ -401,6 +541,7 @@ class _Guess(Columns):
         if self.table == "events":
             self._settle_repeats()
             self._settle_signs()
+            self._settle_order_discount()
             self._settle_totals()
             self._say_if_there_is_no_money()
 
@@ -429,10 +570,8 @@ class _Guess(Columns):
                 self._turn_tags(paid_role)
                 continue
             paid = str(self.columns[paid_role])
-            for name in [
-                name for name in self.free if PRICED.search(name.lower()) and not NO_PRICE.search(name.lower())
-            ]:
-                if not evidence.looks_numeric(self.values(name)):
+            for name in self.free:
+                if NO_PRICE.search(name.lower()) or not self._is_money(name) or self._is_of_the_order(name):
                     continue
                 found = evidence.beside(self.sample, name, paid)
                 if found.rows < 0.5 * self.sample.height or found.equal < 0.02:
@@ -449,6 +588,12 @@ class _Guess(Columns):
                     f"a discount (--map {paid_role}=COLUMN says what was paid)"
                 )
                 break
+
+    def _is_of_the_order(self, name: str) -> bool:
+        """Whether each line of an order says the same, as it does of its total."""
+        order, product = self.columns.get("order_id"), self.columns.get("product_id")
+        known = isinstance(order, str) and isinstance(product, str)
+        return known and evidence.repeats_by_order(self.sample, str(order), name, str(product))
 
     def _turn_tags(self, paid: str) -> None:
         """A tag that is always below what was paid is none: the two change places."""
@@ -504,8 +649,10 @@ class _Guess(Columns):
 
     def _say_if_there_is_no_money(self) -> None:
         if self.settings.get("constants") != VIEWS and not any(role in self.columns for role in MONEY):
+            may = [repr(name) for name in self._numeric()[:4]]
             self.notes.append(
                 "no price or amount column: the products' price is taken if they have one, else 0 stands for it"
+                + (f"; if {' or '.join(may)} says what was paid: --map amount=COLUMN" if may else "")
             )
 
     def _settle_list_price(self) -> None:
@@ -514,6 +661,30 @@ class _Guess(Columns):
         if discount and "unit_price" in self.columns and "amount" not in self.columns and not listed:
             name = self.columns["list_unit_price"] = self.columns.pop("unit_price")
             self.notes.append(f"{name!r} is read as the price before the discount (name it unit_price if it is after)")
+
+    def _settle_converted(self) -> None:
+        """Of amounts in several currencies beside the same in one, 'line_total_eur', those in one are taken."""
+        name = self.columns.get("currency")
+        codes = Counter(map(currency_code, self.values(name))) if isinstance(name, str) else Counter[str]()
+        if (
+            len(codes) < 2
+            or codes.most_common(1)[0][1] > 0.99 * codes.total()
+            or self.fixed.keys() & {*MONEY, "currency"}
+        ):
+            return
+        for place in [*self.free, *(str(self.columns[role]) for role in MONEY if role in self.columns)]:
+            word = currency_code(re.findall(r"[^\W_]+", place)[-1])
+            whole = word in CURRENCY_DIGITS and self.currency in (None, word) and self.filled(place) > 0.95
+            if not whole or not self._is_money(place):
+                continue
+            own = [role for role in (*MONEY, "shelf_discount", "coupon_discount", "currency") if role in self.columns]
+            left = [str(self.columns.pop(role)) for role in own]
+            role = "unit_price" if re.search(r"unit|each|item_?price|per_", place.lower()) else "amount"
+            self.take(role, place, LIKELY)
+            self.currency = word
+            rest = ", ".join(repr(each) for each in left if each != place)
+            self.notes.append(f"{place!r} is in {word} on each row, so it is taken, and {rest} in several is not")
+            return
 
     def _settle_currency(self, columns: list[str], values: list[str]) -> None:
         found, unclear = evidence.currency_of(columns, values)
@@ -558,6 +729,27 @@ class _Guess(Columns):
             self.settings["spending"] = "negative"
             self.notes.append(f"most of {paid!r} is negative: negative amounts are read as spending (set spending)")
 
+    def _settle_order_discount(self) -> None:
+        """A discount on an order's first line alone is the whole order's: shared out, and off the prices if a total
+        says so.
+        """
+        role = next((each for each in ("shelf_discount", "coupon_discount") if each in self.columns), "")
+        name, order = self.columns.get(role), self.columns.get("order_id")
+        if not isinstance(name, str) or not isinstance(order, str) or "shared" in self.settings or self.basket:
+            return
+        if not evidence.stands_first(self.sample, order, name):
+            return
+        role = role if role in self.fixed else "coupon_discount"
+        self.columns = {each: said for each, said in self.columns.items() if said != name} | {role: name}
+        self.settings["shared"] = (role,)
+        off = self._is_off_the_lines(name)
+        if off:
+            self.settings["amounts_before"] = (role,)
+        self.notes.append(
+            f"{name!r} is the whole order's: shared out among its lines"
+            + (" and taken off their prices" if off else "")
+        )
+
     def _settle_totals(self) -> None:
         roles = ("order_id", "amount", "product_id")
         if not all(role in self.columns for role in roles):
@@ -575,8 +767,37 @@ class _Guess(Columns):
             self.settings["shared"] = ("amount",)
             self.notes.append(f"{amount!r} is the order's total: shared out among its lines by units (set shared)")
 
-    def _naive_zone_is_known(self) -> bool:
-        if self.zone != "UTC" or self.settings.get("time_format") == "epoch" or "time" not in self.columns:
+    def _settle_zone(self) -> None:
+        """The shop's clock, where times carry no zone: by the language of the columns' names, else by the currency."""
+        time = self.columns.get("time")
+        named = isinstance(time, str) and re.search(r"\b(utc|gmt)\b", time.lower())
+        if named or self.zone != "UTC":
+            return
+        home, why = home_of(self.sample.columns), ""
+        currency = str(self.settings.get("currency", ""))
+        if home:
+            self.zone, why = home.zone, f"names are {home.called}, and "
+        elif currency in ZONE_OF:
+            self.zone, why = ZONE_OF[currency], f"money is {currency}, and "
+        if self._has_zones():  # then only a customer's days are of the shop's zone
+            return
+        self.notes.append(f"{why}times carry no zone: read as {self.zone} (set zone if the clock is another)")
+
+    def _settle_views(self) -> None:
+        """Where baskets name what was bought and the row itself what was looked at, the product is either."""
+        product = self.columns.get("product_id")
+        if not self.basket or not isinstance(product, str) or "product_id" in self.fixed:
+            return
+        inside = product.startswith(f"{self.basket}.")
+        others = [name for name in self.free if name.startswith(f"{self.basket}.") != inside]
+        ranked = sorted((fit, name) for name in others if (fit := rank(name, NAMES_OF["product_id"])) is not None)
+        if ranked and self.values(ranked[0][1]):
+            other = ranked[0][1]
+            self.columns["product_id"] = (product, other) if inside else (other, product)
+            self.free.remove(other)
+
+    def _has_zones(self) -> bool:
+        if self.settings.get("time_format") == "epoch" or "time" not in self.columns:
             return True
         if isinstance(self.columns["time"], tuple):
             return False
@@ -607,6 +828,11 @@ class _Guess(Columns):
                 f"{', '.join(self.sample.columns[:MOST_SHOWN])}. If one of them does: --map words.text=COLUMN, or "
                 "--map words.audio=COLUMN"
             )
+
+
+def _last(name: str) -> str:
+    """The last part of a nested record's name, as it is looked up."""
+    return compact(name.rpartition(".")[2])
 
 
 def _is_nested(sample: pl.DataFrame, name: str) -> bool:

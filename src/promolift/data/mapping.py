@@ -28,8 +28,10 @@ WELCOME: Dict[str, tuple[str, ...]] = {
 }
 ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
 GAPS = "gaps"  # how a column says times: days since the same customer's order before
-JOINED = frozenset({"name"})  # several columns: joined by a space
+JOINED = frozenset({"name", "status"})  # several columns: joined by a space
+FIRST = frozenset({"product_id"})  # several columns: the first that says something
 DATED = frozenset({"time"})  # three columns: year, month and day
+SEVERAL = ADDED_UP | JOINED | FIRST | DATED
 # What may stand on an order's first line alone.
 OF_AN_ORDER = ("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind")
 
@@ -44,7 +46,8 @@ class Mapping(Settings):
     columns: dict[str, str | tuple[str, ...]] = Field(
         default_factory=dict,
         description="Source column of each role (the [roles](#roles) of the table). Amounts and discounts may name "
-        "several columns, which are added; a name several, which are joined; a time three: year, month and day.",
+        "several columns, which are added; a name or status several, which are joined; a product several, of which "
+        "the first that says something counts; a time three: year, month and day.",
         examples=[{"customer_id": "user", "time": "date", "amount": ["goods", "deposit"]}],
     )
     constants: dict[str, str] = Field(
@@ -152,10 +155,8 @@ class Mapping(Settings):
                     + (f"did you mean {near[0]!r}?" if near else f"roles: {', '.join(roles)}")
                 )
         for role, source in self.columns.items():
-            if isinstance(source, tuple) and role not in ADDED_UP | JOINED | DATED:
-                raise ValueError(
-                    f"{role} takes one column; only {', '.join(sorted(ADDED_UP | JOINED | DATED))} may name several"
-                )
+            if isinstance(source, tuple) and role not in SEVERAL:
+                raise ValueError(f"{role} takes one column; only {', '.join(sorted(SEVERAL))} may name several")
             if isinstance(source, tuple) and role in DATED and len(source) != 3:
                 raise ValueError(f"{role} takes one column, or three: year, month and day")
         for role in self.inherit:

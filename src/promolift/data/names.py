@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -11,15 +12,21 @@ from promolift.sql import literal
 # Parts of an order's status that say the money was not kept, and of one that says nothing against it (RE2 patterns).
 GONE_STATUS = (
     "cancel|refund|return|void|fail|declin|reject|unpaid|abandon|revers|chargeback|取消|退货|退款|失败|关闭|未支付"
-    "|storn|erstatt|annul|cancelad|rembours|reembols|devol|отмен|возвра|キャンセル|返品"
+    "|storn|erstatt|annul|cancelad|rembours|reembols|devol|отмен|возвра|キャンセル|返品|失敗|返金|취소|환불|반품"
+    "|i̇?ptal|i̇?ade|hủy|trả hàng|hoàn tiền|batal|anulow|zwro[tc]|zrušen|待付款|待支付|未付款"
+    "|awaiting payment|ยกเลิก|คืนเงิน"
 )
 KEPT_STATUS = (
     "complet|deliver|ship|paid|success|approv|captur|settl|confirm|process|receiv|pending|完成|已付|成功|发货|签收"
+    "|tamamland|teslim|hoàn thành|selesai|zrealizowan|concluíd|entregue|erledigt|bezahlt|สำเร็จ"
 )
 
 
-# An order of which a part was given back still stands, as 'partially refunded'.
-PART_STATUS = r"partial(ly)?[ _-]*\w+|部分退\w*"
+# An order of which a part, or nothing, was given back still stands, as 'partially refunded' or 'not returned'.
+PART_STATUS = (
+    r"partial(ly)?[ _-]*\w+|部分退\w*|(无|未|没有)(发生|申请)?(退款|退货|售后)"
+    r"|\b(not?|never|un)[ _-]?(refund|return|cancel+)(ed)?\b"
+)
 
 
 def kind_word(word: str) -> str:
@@ -71,6 +78,12 @@ _JOINING = "de do da dos das del della dello delle di du des d l la le les el lo
 JOINING = frozenset(_JOINING.split())
 # Parts that exports put behind it: 'USER_ID_hash'.
 ENDINGS = ("hash", "hashed", "encrypted", "enc", "desc", "masked", "anonymised", "anonymized")
+# Words that exports cut short: 'Bill Dt' is a bill's date.
+SHORT = {
+    **{"cd": "code", "dt": "date", "tm": "time", "chnl": "channel", "cust": "customer", "prod": "product"},
+    **{"trx": "transaction", "txn": "transaction", "trans": "transaction", "nbr": "number", "num": "number"},
+    **{"ord": "order", "inv": "invoice"},
+}
 # A date in three columns.
 DATE_PARTS = (("year", "yr", "年"), ("month", "mon", "mm", "月"), ("day", "dayofmonth", "dd", "日"))
 
@@ -91,26 +104,58 @@ HOMES = (
     Home(re.compile("[會員編號單價數時間總額類別購買]"), "TWD", "Asia/Taipei", "traditional Chinese", "zh"),
     Home(re.compile(r"[\u4e00-\u9fff]"), "CNY", "Asia/Shanghai", "Chinese", "zh"),
     Home(re.compile(r"[\u0400-\u04ff]"), "RUB", "Europe/Moscow", "Russian"),
+    Home(re.compile(r"[\u0e00-\u0e7f]"), "THB", "Asia/Bangkok", "Thai"),
 )
+# The same for languages that share the Latin letters, by letters and words that others lack.
+LATIN_HOMES = (
+    Home(re.compile(r"[đơưăạảấầẩậắằặẹẻẽếềểễệỉịọỏốồổộớờởợụủứừữựỳỹ]"), "VND", "Asia/Ho_Chi_Minh", "Vietnamese"),
+    Home(re.compile(r"[ığİŞş]|(?i:müşteri|ürün|sipariş|tutar|adet|fiyat)"), "TRY", "Europe/Istanbul", "Turkish"),
+    Home(re.compile(r"[łąęśżź]|(?i:kwota|zamówien|klient|ilość)"), "PLN", "Europe/Warsaw", "Polish"),
+    Home(re.compile(r"[ěřů]|(?i:zákazn|objednáv|částk)"), "CZK", "Europe/Prague", "Czech"),
+    Home(re.compile(r"kunde|beleg|rechnung|bestell|menge|artikel|betrag|umsatz|waren|mwst|datum$", re.I), "EUR",
+         "Europe/Berlin", "German"),
+    Home(re.compile(r"montant|quantit[eé]|libell[eé]|commande|achat|num[eé]ro|prix|remise|ttc", re.I), "EUR",
+         "Europe/Paris", "French"),
+    Home(re.compile(r"pelanggan|harga|jumlah|barang|tanggal|pesanan", re.I), "IDR", "Asia/Jakarta", "Indonesian"),
+)  # fmt: skip
+# Where a shop of a currency is, if its times say no zone; left out are those of lands with clocks far apart.
+ZONE_OF = {
+    code: zone
+    for zone, codes in (
+        *(("Europe/London", "GBP"), ("America/Sao_Paulo", "BRL"), ("Asia/Kolkata", "INR"), ("Asia/Tokyo", "JPY")),
+        *(("Asia/Seoul", "KRW"), ("Asia/Shanghai", "CNY"), ("Asia/Taipei", "TWD"), ("Asia/Hong_Kong", "HKD")),
+        *(("Asia/Singapore", "SGD MYR"), ("Asia/Bangkok", "THB VND"), ("Asia/Manila", "PHP"), ("Asia/Dubai", "AED")),
+        *(("Europe/Istanbul", "TRY"), ("Europe/Warsaw", "PLN"), ("Europe/Prague", "CZK"), ("Europe/Budapest", "HUF")),
+        *(("Europe/Stockholm", "SEK"), ("Europe/Oslo", "NOK"), ("Europe/Copenhagen", "DKK"), ("Europe/Zurich", "CHF")),
+        *(("Europe/Bucharest", "RON"), ("Asia/Jerusalem", "ILS"), ("Africa/Nairobi", "KES"), ("Africa/Lagos", "NGN")),
+        *(("Africa/Johannesburg", "ZAR"), ("Asia/Karachi", "PKR"), ("Pacific/Auckland", "NZD")),
+    )
+    for code in codes.split()
+}  # fmt: skip
 
 
 def home_of(names: Sequence[str]) -> Home | None:
     """Where a shop is likely to be, at least half of whose column names are in a script of their own."""
     own = [name for name in names if any(home.script.search(name) for home in HOMES)]
     found = next((home for home in HOMES if any(map(home.script.search, own))), None)
-    return found if len(own) >= 0.5 * len(names) else None
+    if found and len(own) >= 0.5 * len(names):
+        return found
+    spoken = Counter(home for home in LATIN_HOMES for name in names if home.script.search(name))
+    latin, often = next(iter(spoken.most_common(1)), (None, 0))
+    return latin if often >= max(3, 0.25 * len(names)) else None
 
 
 SYMBOLS = {
     "£": "GBP", "€": "EUR", "₹": "INR", "₩": "KRW", "₽": "RUB", "元": "CNY",
-    "円": "JPY", "R$": "BRL", "฿": "THB", "₫": "VND",
+    "円": "JPY", "R$": "BRL", "฿": "THB", "₫": "VND", "₺": "TRY", "₦": "NGN", "₱": "PHP", "₪": "ILS", "₴": "UAH",
+    "zł": "PLN", "Kč": "CZK", "Rs": "INR", "TL": "TRY", "Rp": "IDR", "KSh": "KES", "VNĐ": "VND",
 }  # fmt: skip
 UNCLEAR_SYMBOLS = {"$": "USD", "¥": "CNY", "￥": "CNY"}
 # What people write for a currency instead of its code.
 CURRENCY_WORDS = {
     "RMB": "CNY", "CNH": "CNY", "人民币": "CNY", "YUAN": "CNY", "US$": "USD", "US DOLLAR": "USD", "EURO": "EUR",
     "EUROS": "EUR", "STG": "GBP", "NTD": "TWD", "NT$": "TWD", "HK$": "HKD", "港币": "HKD", "美元": "USD", "日元": "JPY",
-    "欧元": "EUR", **SYMBOLS, **UNCLEAR_SYMBOLS,
+    "欧元": "EUR", **{sign.upper(): code for sign, code in SYMBOLS.items()}, **UNCLEAR_SYMBOLS,
 }  # fmt: skip
 
 

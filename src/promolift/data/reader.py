@@ -53,8 +53,10 @@ class Reader:
         return parts[0] if parts else self._constant(role)
 
     def id(self, role: str) -> str:
-        """An identifier as text."""
+        """An identifier as text: the first column that says one."""
         parts = [sql.identifier("=" + name, self.types[name]) for name in self.mapping.sources(role)]
+        if len(parts) > 1:
+            return f"coalesce({', '.join(parts)})"
         return parts[0] if parts else self._constant(role)
 
     def number(self, role: str) -> str:
@@ -102,6 +104,8 @@ class Reader:
         digits = f"case when length({value}) <= 4 then lpad({value}, 4, '0') || '00' else lpad({value}, 6, '0') end"
         plain = f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
         hours = f"try_cast(case when contains({value}, ':') then {value} else {plain} end as time)"
+        half = f"try_strptime(upper(replace({value}, '.', '')), ['%I:%M %p', '%I:%M:%S %p', '%I:%M%p', '%I:%M:%S%p'])"
+        hours = f"coalesce(cast({half} as time), {hours})"  # 02:15 PM
         return f"coalesce(date_diff('millisecond', cast('00:00:00' as time), {hours}), 0)"
 
 

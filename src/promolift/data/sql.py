@@ -16,6 +16,7 @@ NOTHING = (
 # What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
 _UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"
 _HALF = r"^[^0-9,.]*[0-9]+,[0-9]{1,2}[^0-9,.]*$"
+_POINT = r"^[^0-9,.]*[0-9]+\.([0-9]{1,2}|[0-9]{4,})[^0-9,.]*$"
 _OFFSET = r"[0-9](Z|z| ?UTC| ?GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 _NUMBERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
@@ -91,10 +92,14 @@ def number(column: str, kind: str, decimal: str) -> str:
         return "cast(null as double)"
     bare = half = f"regexp_replace({name}, {literal(_UNITS)}, '', 'g')"
     if decimal == ",":
-        bare = f"replace(regexp_replace({bare}, '\\.(\\d\\d\\d)', '\\1', 'g'), ',', '.')"
+        comma = f"replace(regexp_replace({bare}, '\\.(\\d\\d\\d)', '\\1', 'g'), ',', '.')"
+        # '1.0000' units beside '19,90': a point that parts no thousands is a decimal one
+        bare = f"case when regexp_matches({name}, {literal(_POINT)}) then {bare} else {comma} end"
         quick = "null"
     else:
         bare = f"regexp_replace({bare}, ',(\\d\\d\\d)', '\\1', 'g')"
+        for more in (5, 7):  # lakh and crore: 12,34,567
+            bare = f"regexp_replace({bare}, ',(\\d{{{more}}})', '\\1')"
         quick = f"try_cast({name} as double)"
     signed = f"case when {name} like '%(%)%' or {name} like '%-' then '-' || replace({bare}, '-', '') else {bare} end"
     clean = f"case when {text(column, kind)} is not null then try_cast({signed} as double) end"

@@ -12,10 +12,10 @@ from promolift.lazy import lazy
 
 __all__ = [
     "Diagnosis", "DiscountResponse", "DiscountSettings", "DoseModel", "Effect", "EffectModel", "EffectSettings",
-    "History", "PanelSettings", "RedemptionModel", "ResponseModel", "ValueSettings", "add_effects", "assumed_response",
-    "average_effects", "depth_sums", "effect_bins", "exposure_features", "fit", "fit_dose", "fit_halves",
-    "fit_redemption", "fit_response", "in_first_half", "offer_features", "panel", "redemption_outcomes",
-    "scaled_gain", "target_covers", "total_draws", "unfold",
+    "History", "PanelSettings", "RedemptionModel", "ResponseModel", "ValueSettings", "Yardsticks", "add_effects",
+    "assumed_response", "average_effects", "depth_sums", "effect_bins", "exposure_features", "fit", "fit_dose",
+    "fit_halves", "fit_redemption", "fit_response", "in_first_half", "offer_features", "panel",
+    "redemption_outcomes", "scaled_gain", "target_covers", "total_draws", "unfold", "yardsticks",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from promolift.effect.diagnose import Diagnosis
     from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
     from promolift.effect.dose import DoseModel, fit_dose
-    from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
+    from promolift.effect.exposure import (
+        History,
+        Yardsticks,
+        exposure_features,
+        offer_features,
+        target_covers,
+        yardsticks,
+    )
     from promolift.effect.outcomes import average_effects, effect_bins
     from promolift.effect.panel import depth_sums, panel
     from promolift.effect.redemption import RedemptionModel, fit_redemption, redemption_outcomes

@@ -2,8 +2,8 @@
 
 The same columns are built for campaigns that took place (`exposure_features`) and for offers that are only thought of
 (`offer_features`), by the same statements. Two shared facts need the whole shop: when its history begins (`since_ms`)
-and how many of a campaign's customers had redeemed by a moment; so `exposures`, `redemptions` and `coupons` are whole
-tables even where `events` and the targets are one shard of customers.
+and how many of a campaign's customers had redeemed by a moment (`yardsticks`). All else is read of one shard of
+customers at a time, but for products and coupons.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ BROAD_CATEGORIES = 10  # a coupon on more suits everybody, and says nothing of h
 class History:
     """The logs, as relations of one connection with the columns of `tables`.
 
-    `since_ms` is the first event of the whole shop; without it, the first of `events` (right only if they are whole).
+    `since_ms` is the first event of the whole shop, `campaigns` what `yardsticks` found in it; without them, they are
+    read of `events`, `exposures` and `redemptions` (right only if these are whole).
     """
 
     events: Relation
@@ -36,6 +37,16 @@ class History:
     coupons: Relation | None = None
     customers: Relation | None = None
     since_ms: int | None = None
+    campaigns: "Yardsticks | None" = None
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """How many customers campaigns were sent to, and how many redeemed, before moments that are asked about:
+    campaign_id, start_ms, customers; and campaign_id, ts_ms, coupons, redeemers."""
+
+    sent: pl.DataFrame
+    used: pl.DataFrame
 
 
 LINES = """
@@ -63,26 +74,37 @@ group by m.customer_id, m.start_ms
 """
 
 # what all targets of the same earlier campaign had done by the moment is the yardstick: it knows the campaign's appeal
-# and how far it had run, and does not grow with the length of the log
-EARLIER = """
-with uses as (
-    select campaign_id, customer_id, r.ts_ms,
-        row_number() over (partition by campaign_id, customer_id order by r.ts_ms) as nth
-    from redemptions r semi join exposures using (campaign_id, customer_id)
-),
-sent as (
+# and how far it had run, and does not grow with the length of the log. Of the rows between two moments the last is kept
+SENT = """
+with counted as (
     select campaign_id, start_ms, sum(count(*)) over (partition by campaign_id order by start_ms)::bigint as customers
     from exposures group by campaign_id, start_ms
+)
+select c.campaign_id, max(c.start_ms) as start_ms, max(c.customers) as customers
+from counted c asof join moments m on m.moment_ms > c.start_ms
+group by c.campaign_id, m.moment_ms order by 1, 2
+"""
+
+USED = """
+with uses as (
+    select campaign_id, r.ts_ms, row_number() over (partition by campaign_id, customer_id order by r.ts_ms) as nth
+    from redemptions r semi join exposures using (campaign_id, customer_id)
 ),
-used as (
+counted as (
     select campaign_id, ts_ms, sum(count(*)) over running::bigint as coupons,
         sum(count(*) filter (nth = 1)) over running::bigint as redeemers
     from uses group by campaign_id, ts_ms
     window running as (partition by campaign_id order by ts_ms)
-),
-own as (
+)
+select c.campaign_id, max(c.ts_ms) as ts_ms, max(c.coupons) as coupons, max(c.redeemers) as redeemers
+from counted c asof join moments m on m.moment_ms > c.ts_ms
+group by c.campaign_id, m.moment_ms order by 1, 2
+"""
+
+EARLIER = """
+with own as (
     select m.customer_id, m.start_ms, u.campaign_id, count(*) as coupons
-    from moments m join uses u on u.customer_id = m.customer_id and u.ts_ms < m.start_ms
+    from moments m join redemptions u on u.customer_id = m.customer_id and u.ts_ms < m.start_ms
     group by all
 ),
 pairs as (
@@ -155,6 +177,14 @@ order by all
 """
 
 
+def yardsticks(exposures: Relation, redemptions: Relation, moments_ms: pl.Series) -> Yardsticks:
+    """What features of any shard's customers need to know of all: the tables are the whole shop's, and `moments_ms` all
+    starts of the rows and offers whose features are asked for."""
+    moments = moments_ms.cast(pl.Int64).unique().sort().rename("moment_ms").to_frame()
+    sent = fetch(run(SENT, exposures=exposures, moments=moments))
+    return Yardsticks(sent, fetch(run(USED, exposures=exposures, redemptions=redemptions, moments=moments)))
+
+
 def exposure_features(history: History, targets: Relation | None = None) -> pl.DataFrame:
     """One row per row of `targets` (columns of EXPOSURES; without it, all exposures), with EXPOSURE_FEATURES columns.
 
@@ -197,7 +227,11 @@ def _features(history: History, rows: pl.DataFrame, coupons: Relation | None) ->
         HABITS, day=float(DAY_MS), window_ms=WINDOW_DAYS * DAY_MS,
         half_life_ms=HALF_LIFE_DAYS * DAY_MS, order_cap=ORDER_CAP,
     )  # fmt: skip
-    earlier = run(EARLIER, exposures=history.exposures, redemptions=history.redemptions, moments=moments)
+    shared = history.campaigns or yardsticks(history.exposures, history.redemptions, rows["start_ms"])
+    earlier = run(
+        EARLIER, exposures=history.exposures, redemptions=history.redemptions, moments=moments,
+        sent=shared.sent, used=shared.used,
+    )  # fmt: skip
     told_us = pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
     if history.customers is not None:
         told_us = fetch(run(TOLD_US, customers=history.customers))

@@ -44,10 +44,24 @@ class EngineSettings(Settings):
         description="Memory of a node that the cluster keeps for a task: twice `data.memory`, and 1 GB.",
         examples=["6GB"],
     )
+    node_disk: str = Field(
+        default="20GB",
+        pattern=r"^\d+(\.\d+)?(MB|GB)$",
+        description="Disk of a node for what it brought of a work folder [at a URL](storage.md), beside what its tasks "
+        "work on.",
+        examples=["200GB"],
+    )
 
 
 class Engine(Protocol):
-    """What runs tasks."""
+    """What runs tasks.
+
+    `node_disk` is None where workers are of this machine, else how many bytes each node may keep of a work folder at a
+    URL; `leaving` is done on every node when the engine ends.
+    """
+
+    node_disk: int | None
+    leaving: Callable[[], object] | None
 
     def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
         """`task` of each shard, in their order, a few ahead of who asks; it and what it finds travel."""

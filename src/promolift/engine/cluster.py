@@ -33,11 +33,16 @@ class TaskRefused(NamedTuple):
 
 
 class Cluster:
-    """An engine of many machines, on each of which this promolift is installed and the work folder is seen."""
+    """An engine of many machines, on each of which this promolift is installed and the work folder is seen, or brought
+    from its URL.
+    """
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
+        self.node_disk: int | None = _bytes(settings.node_disk)
+        self.leaving: Callable[[], object] | None = None
         self._ray: Any = None
+        self._waiting = dict[int, Any]()  # what the last round still works on
         self._mine = False
 
     def __enter__(self) -> Self:
@@ -48,9 +53,22 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the cluster, if it was joined here; what is still being worked on ends there."""
+        if self._ray is not None and self.leaving is not None:
+            with suppress(Exception):  # of a cluster that may be lost
+                self._leave(self._ray, self.leaving)
         if self._mine:
             self._ray.shutdown()
         self._ray, self._mine = None, False
+
+    def _leave(self, ray: Any, leaving: Callable[[], object]) -> None:
+        for each in self._waiting.values():
+            ray.cancel(each)
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        do, nodes = ray.remote(lambda: leaving()), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        at = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+        asked = [do.options(num_cpus=0, scheduling_strategy=each).remote() for each in at]
+        ray.wait(asked, num_returns=len(asked), timeout=LOOK_S)
 
     def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
         """See Engine. ConfigError where the cluster cannot be reached; StepError where no node is left."""
@@ -61,7 +79,7 @@ class Cluster:
         )  # fmt: skip
         token, kept, asked = uuid4().hex, [ray.put(task)], versions()
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1) / self.settings.cpus))
-        waiting: dict[int, Any] = {}
+        waiting = self._waiting = dict[int, Any]()
         for place in range(len(shards)):
             for k in range(place, min(place + ahead, len(shards))):
                 if k not in waiting:

@@ -28,6 +28,8 @@ class Processes:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.node_disk: int | None = None
+        self.leaving: Callable[[], object] | None = None
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:

@@ -416,57 +416,84 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     that is so of every arm all stops. An arm that costs nothing and is believed to gain leads its
     group's test: all but those who are drawn get it, as many being drawn as is worth what they miss.
     """
-    chosen = [ArmChoice("closed", 0.0)] * len(found)
     if rules.over:
-        return chosen
-    left = rules.budget
+        return [ArmChoice("closed", 0.0)] * len(found)
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
-    tests, dearer, first = [], [], not any(effect.found.n_arm for effect in found)
-    free = _free(effect.cell for effect in found)
-    untold: list[list[int]] = []
-    for mine in groups.values():
-        sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
-        if any(found[i].cell.arm in free and found[i].net > 0 for i in mine):  # else most would get nothing
-            sure = [i for i in sure if _price(found[i], rules) <= left]
-        if sure:
-            best = max(sure, key=lambda i: found[i].net)
-            base = max((i for i in sure if found[i].cell.arm in free), key=lambda i: found[i].net, default=best)
-            chosen[base] = ArmChoice("give", 1.0)
-            left = max(left - _price(found[base], rules), 0.0)
+    choosing = _Choosing(found, rules)
+    choosing.test(choosing.give(list(groups.values())))
+    return choosing.chosen
+
+
+class _Choosing:
+    """Arms by group, as places in `found`, are given or tested, and what that costs leaves the budget."""
+
+    def __init__(self, found: Sequence[ArmValue], rules: ArmRules) -> None:
+        self.found, self.rules, self.left = found, rules, rules.budget
+        self.chosen = [ArmChoice("closed", 0.0)] * len(found)
+        self.free = _free(effect.cell for effect in found)
+        self.first = not any(effect.found.n_arm for effect in found)
+
+    def give(self, groups: list[list[int]]) -> list[list[int]]:
+        """Groups where nothing is sure to pay; all others are given what is worth most for the budget."""
+        unsure, dearer = [], list[_Dearer]()
+        for mine in groups:
+            if not (sure := self._sure(mine)):
+                unsure.append(mine)
+                continue
+            best = max(sure, key=self._net)
+            base = max(filter(self._costs_nothing, sure), key=self._net, default=best)
+            self.chosen[base] = ArmChoice("give", 1.0)
+            self.left = max(self.left - self._price(base), 0.0)
             if best != base:
-                dearer.append(_Dearer(best, base, found[best].net - found[base].net))
-            continue
-        untold.append(mine)
-    for one in sorted(dearer, key=lambda one: -one.more / max(found[one.best].cost, 1e-9)):
-        if (price := _price(found[one.best], rules)) <= left:
-            chosen[one.base], chosen[one.best] = ArmChoice("closed", 0.0), ArmChoice("give", 1.0)
-            left -= price
-    for mine in untold:
-        most = min(left, FIRST * rules.budget) if first else left
-        mine = [i for i in mine if rules.tests < PATIENCE or found[i].whole >= LIKELY]
-        hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
-        surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
-        lead = next((i for i in surer if found[i].cell.arm in free and found[i].net > 0), None)
+                dearer.append(_Dearer(best, base, self._net(best) - self._net(base)))
+        for one in sorted(dearer, key=lambda one: -one.more / max(self.found[one.best].cost, 1e-9)):
+            if (price := self._price(one.best)) <= self.left:
+                self.chosen[one.base], self.chosen[one.best] = ArmChoice("closed", 0.0), ArmChoice("give", 1.0)
+                self.left -= price
+        return unsure
+
+    def test(self, groups: list[list[int]]) -> None:
+        """The tests that are worth most for their cost, as many as the budget has room for."""
+        most = min(self.left, FIRST * self.rules.budget) if self.first else self.left
+        tests = [test for mine in groups if (test := self._test(mine, most)) and (self.first or test.worth > 0)]
+        for test in sorted(tests, key=lambda test: -test.worth / max(test.cost, 1e-9)):
+            paid = test if test.cost <= most else _smaller(test, most)
+            if paid is None and test.lead is not None:  # a lead costs nothing
+                paid = _best_test(self.found, [test.lead], self.rules, most, test.lead)
+            if paid is not None:
+                most -= paid.cost
+                for i in paid.cells:
+                    self.chosen[i] = ArmChoice("test", paid.share, i == paid.lead)
+
+    def _sure(self, mine: list[int]) -> list[int]:
+        sure = [i for i in mine if self.found[i].pays >= self.rules.sure and self._net(i) > 0 and not self.first]
+        if any(self._costs_nothing(i) and self._net(i) > 0 for i in mine):  # else most would get nothing
+            sure = [i for i in sure if self._price(i) <= self.left]
+        return sure
+
+    def _test(self, mine: list[int], most: float) -> "_Test | None":
+        """The test of a group that is worth most, by what may be best or by what is believed to be."""
+        mine = [i for i in mine if self.rules.tests < PATIENCE or self.found[i].whole >= LIKELY]
+        hopeful = sorted(mine, key=lambda i: -(self._net(i) + self.found[i].net_se))
+        surer = sorted(mine, key=lambda i: -self._net(i))  # what is dear and unknown must not keep all others out
+        lead = next((i for i in surer if self._costs_nothing(i) and self._net(i) > 0), None)
         if lead is not None:
             hopeful, surer = ([lead, *(i for i in some if i != lead)] for some in (hopeful, surer))
-        tests.append(max(
-            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most, lead) for some in (hopeful, surer))),
-            key=lambda test: test.worth, default=None,
-        ))  # fmt: skip
-    left = min(left, FIRST * rules.budget) if first else left
-    for test in sorted(
-        (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)
-    ):
-        paid = test if test.cost <= left else _smaller(test, left)
-        if paid is None and test.lead is not None:  # a lead costs nothing
-            paid = _best_test(found, [test.lead], rules, left, test.lead)
-        if paid is not None:
-            left -= paid.cost
-            for i in paid.cells:
-                chosen[i] = ArmChoice("test", paid.share, i == paid.lead)
-    return chosen
+        tests = (_best_test(self.found, some[:MOST_ARMS], self.rules, most, lead) for some in (hopeful, surer))
+        return max(filter(None, tests), key=lambda test: test.worth, default=None)
+
+    def _net(self, i: int) -> float:
+        return self.found[i].net
+
+    def _costs_nothing(self, i: int) -> bool:
+        return self.found[i].cell.arm in self.free
+
+    def _price(self, i: int) -> float:
+        """What giving it to its group costs at most."""
+        effect = self.found[i]
+        return (effect.cost + CEILING_Z * effect.cost_se) * effect.cell.customers * (1 - self.rules.held)
 
 
 def _free(cells: Iterable[ArmCell]) -> set[int]:
@@ -483,11 +510,6 @@ class _Dearer(NamedTuple):
     best: int
     base: int
     more: float
-
-
-def _price(effect: ArmValue, rules: ArmRules) -> float:
-    """What giving it to its group costs at most."""
-    return (effect.cost + CEILING_Z * effect.cost_se) * effect.cell.customers * (1 - rules.held)
 
 
 class _Test(NamedTuple):

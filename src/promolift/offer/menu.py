@@ -85,6 +85,11 @@ class MenuItem(Settings):
         examples=[["frequent"]],
     )
 
+    def ends(self, starts: datetime) -> datetime:
+        """The last moment of an offer that is valid from `starts` (aware, the shop's zone)."""
+        last_day = (starts + timedelta(days=self.valid_days - 1)).date()
+        return datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo)
+
     @field_validator("activation", mode="before")
     @classmethod
     def _two_words_for_coupon(cls, value: Any) -> Any:
@@ -161,11 +166,10 @@ def offer_id(menu_id: str, covers: str) -> str:
 def make_offer(
     item: MenuItem, covers: str, scope: Scope, label: Words | None, starts: datetime, currency: str
 ) -> Offer:
-    """The printable offer: valid from `starts` (aware, the shop's zone) through the last second of its last day.
+    """The printable offer, valid from `starts` (aware, the shop's zone).
 
     `scope` tells what `covers` is; a category line prints a product where the catalogue has no categories.
     """
-    last_day = (starts + timedelta(days=item.valid_days - 1)).date()
     return Offer(
         id=offer_id(item.id, covers),
         menu_id=item.id,
@@ -178,7 +182,7 @@ def make_offer(
         members=item.members,
         min_spend_cents=item.min_spend_cents,
         starts=starts,
-        expires=datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo),
+        expires=item.ends(starts),
         currency=currency,
     )
 

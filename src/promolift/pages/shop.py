@@ -21,8 +21,9 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote, Point
 from promolift.results.segments import segment_table
-from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
+from promolift.results.shop import Health, Offers, PurchaseMembers, Span, Unchecked, Unknown
 from promolift.results.standing import standing
+from promolift.sql import DAY_MS
 from promolift.terms import AND, Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
 
@@ -282,7 +283,7 @@ def cards(job: Job, at: Moments) -> list[Card]:
         given = Given.of(row)
         person = about.get(given.customer_id, Person())
         said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
-        found.append(Card(given, offers[given.offer_id], said, facts(person)))
+        found.append(Card(given, offers[given.offer_id], said, facts(person, log_days(job, at))))
     return found
 
 
@@ -325,10 +326,22 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     return pick(" ", "").join(parts)
 
 
-def facts(person: Person) -> dict[str, str]:
-    """Figures of the profile, as far as they are known."""
+def log_days(job: Job, at: Moments) -> int:
+    """How many days the log goes back."""
+    first_ms = Span.load(job.store).first_ms
+    return 0 if first_ms is None else -((first_ms - at.asof) // DAY_MS)
+
+
+def orders_words(days: int | None = None) -> str:
+    """What a number of orders counts: those of a year, or of all `days` of a younger log."""
+    return kept("orders in a year") if days is None else pick(f"orders in {count(days)} days", f"{count(days)}天订单数")
+
+
+def facts(person: Person, days: int) -> dict[str, str]:
+    """Figures of the profile, as far as they are known; `days` is how far the log goes back."""
+    young = person.orders_52w is None
     shown = [
-        (kept("orders in a year"), count, person.orders_52w),
+        (orders_words(days if young else None), count, person.orders_total if young else person.orders_52w),
         (kept("last order, days ago"), count, person.recency_days),
         (kept("paid less than list price"), share, person.discount_share),
         (kept("bought on a shelf deal"), share, person.deal_share),

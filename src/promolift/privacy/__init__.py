@@ -7,13 +7,13 @@ from promolift.lazy import lazy
 
 __all__ = [
     "MATTER_WORDS", "REFUSED", "ConsentSettings", "KeptDays", "LastDecision", "PrivacySettings", "Processing",
-    "SubjectFacts", "WordsSettings", "explain_subject", "may_send", "personal", "pseudonym", "redact",
+    "SubjectFacts", "WordsSettings", "explain_subject", "heard", "may_send", "personal", "pseudonym", "redact",
     "sensitive_columns", "sensitive_products", "small_cells", "tells_private", "with_rest",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.privacy.cells import small_cells, with_rest
-    from promolift.privacy.consent import REFUSED, may_send, personal
+    from promolift.privacy.consent import REFUSED, heard, may_send, personal
     from promolift.privacy.redact import pseudonym, redact
     from promolift.privacy.rights import KeptDays, LastDecision, SubjectFacts, explain_subject
     from promolift.privacy.sensitive import MATTER_WORDS, sensitive_columns, sensitive_products, tells_private

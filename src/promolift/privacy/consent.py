@@ -46,6 +46,23 @@ def personal(customers: pl.DataFrame) -> pl.Series:
     return pl.select(pl.when(no).then(False).when(yes).then(True).alias("personal")).to_series()
 
 
+def heard(customers: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Customers with what they said since to the server: customer_id, consent and personal (0 no, 1 yes; consent 2: yes
+    by a web page, which gives back nothing that was refused). Who is no customer yet is added.
+    """
+    new = pl.concat(
+        [customers, said.select("customer_id").join(customers, on="customer_id", how="anti")], how="diagonal"
+    )
+    words = said.select("customer_id", _consent="consent", _personal="personal")
+    told, own = pl.col("_consent"), pl.col("consent") if "consent" in new.columns else pl.lit(None, pl.Boolean)
+    by_page = pl.when(told == 2).then(pl.coalesce(own, pl.lit(True))).otherwise(told != 0)
+    return (
+        new.join(words, on="customer_id", how="left", maintain_order="left")
+        .with_columns(consent=pl.coalesce(by_page, own), personal=pl.coalesce(pl.col("_personal") != 0, personal(new)))
+        .drop("_consent", "_personal")
+    )
+
+
 def lowest_age(text: str | None) -> int | None:
     """The youngest age a text allows: '34' 34, '25-34' 25, '65+' 65, 'under 18' 0, '18岁以下' 0; unreadable: None."""
     numbers = [int(n) for n in re.findall(r"\d+", text or "")]

@@ -121,45 +121,37 @@ def aimed_ratios(effects: Sequence[LineEffect]) -> AimedRatios | None:
 
 def draw_words(note: DrawNote, currency: str) -> list[str]:
     """What the plan gives and draws, in sentences: what will be known when, and what it costs at most."""
-    said = []
-    if note.given and (came := aimed_ratios(note.effects)):
-        gain, cost = share(came.gain), share(came.cost)
-        said.append(
-            pick(
-                f"{count(note.given)} customers get what is predicted to add most for each. By the draws so far "
-                f"{gain} of the predicted gain comes about, and {cost} of the predicted cost: predictions are moved "
-                "by that.",
-                f"{count(note.given)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
-                f"成本约为预测的{cost}，预测已据此调整。",
-            )
-        )
-    elif note.given:
-        said.append(
+    said = _given(note)
+    return said + _tested(note, currency) if note.tested else said or [_no_test(note, currency)]
+
+
+def _given(note: DrawNote) -> list[str]:
+    """Who gets what without a draw, and by what that is known to pay."""
+    if not note.given:
+        return []
+    if not (came := aimed_ratios(note.effects)):
+        return [
             pick(
                 f"{count(note.given)} customers get what has been shown to pay for customers like them.",
                 f"{count(note.given)}位客户得到优惠：测试表明，对同类客户这样做是赚钱的。",
             )
-        )
-    if not note.tested:
-        return said or [_no_test(note, currency)]
-    least = money(min(each.detectable_cents for each in note.tested), currency)
-    cost, most = money(note.cost_cents, currency), money(note.ceiling_cents, currency)
-    weak = all(each.even < each.needed for each in note.tested)
-    parts = listed([_group(each, currency) for each in note.tested])
-    name = pick(
-        "a first draw, to be pooled with those that follow" if weak else "a test",
-        "首次抽样，要与之后的几次合并" if weak else "一次测试",
-    )
-    said.append(
+        ]
+    gain, cost = share(came.gain), share(came.cost)
+    return [
         pick(
-            f"Before sending: this is {name}, read once, when its days are over. After {note.window_days} days you "
-            f"will know effects of at least {least} per customer over {note.horizon_days} days; it is expected to cost "
-            f"{cost}, and all that is given costs at most {most} (but for one month in a thousand; the budget is kept "
-            f"by that). By group, with 80 % power: {parts}.",
-            f"发送之前：这是{name}，期满后读取一次。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
-            f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
+            f"{count(note.given)} customers get what is predicted to add most for each. By the draws so far "
+            f"{gain} of the predicted gain comes about, and {cost} of the predicted cost: predictions are moved "
+            "by that.",
+            f"{count(note.given)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
+            f"成本约为预测的{cost}，预测已据此调整。",
         )
-    )
+    ]
+
+
+def _tested(note: DrawNote, currency: str) -> list[str]:
+    """What the draws will tell and what they cost, what is assumed until then, and what to do next."""
+    weak = all(each.even < each.needed for each in note.tested)
+    said = [_test(note, currency, weak)]
     if lead := sorted({each.arm for each in note.effects if each.lead}):
         said.append(
             pick(
@@ -187,6 +179,25 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         )
     )
     return said
+
+
+def _test(note: DrawNote, currency: str, weak: bool) -> str:
+    """Which effects a test shows, of whom, after how long, at what cost; `weak` is one too small to show them alone."""
+    least = money(min(each.detectable_cents for each in note.tested), currency)
+    cost, most = money(note.cost_cents, currency), money(note.ceiling_cents, currency)
+    parts = listed([_group(each, currency) for each in note.tested])
+    name = pick(
+        "a first draw, to be pooled with those that follow" if weak else "a test",
+        "首次抽样，要与之后的几次合并" if weak else "一次测试",
+    )
+    return pick(
+        f"Before sending: this is {name}, read once, when its days are over. After {note.window_days} days you "
+        f"will know effects of at least {least} per customer over {note.horizon_days} days; it is expected to cost "
+        f"{cost}, and all that is given costs at most {most} (but for one month in a thousand; the budget is kept "
+        f"by that). By group, with 80 % power: {parts}.",
+        f"发送之前：这是{name}，期满后读取一次。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
+        f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
+    )
 
 
 def _not_halved(needed: int, largest: int) -> str:

@@ -44,6 +44,14 @@ def in_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
     return text
 
 
+def line_in_chinese(line: str) -> str:
+    """A line of which nobody knows whether it is a sentence: in Chinese where the catalogue holds it by words, else as
+    it is, whatever commas and colons are in it.
+    """
+    worded = any(each.english.fullmatch(line) for word in WORD.findall(line) for each in catalogue().get(word, ()))
+    return in_chinese(line) if worded else line
+
+
 def near(text: str) -> list[Pattern]:
     """Patterns that share a word with `text`, and those without words; the one with the most letters of its own first,
     so that a general one takes no other's place.

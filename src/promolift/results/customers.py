@@ -100,6 +100,7 @@ class Person(Settings):
     """What is known of a customer; None where it is not."""
 
     orders_52w: float | None = None
+    orders_total: float | None = None
     recency_days: float | None = None
     cadence_days: float | None = None
     discount_share: float | None = None

@@ -53,7 +53,11 @@ def decide_segment(job: Job, segment: str | None, ts_ms: int, beside: Sequence[S
 
 def campaign_rows(store: Store, rows: pl.DataFrame, plan: Plan) -> CampaignRows:
     """Some candidates of a plan, with what its customers allow."""
-    return CampaignRows(rows, may_send(rows["customer_id"], Clean(store).people, plan.note.consent), plan.note.terms)
+    return CampaignRows(
+        rows,
+        may_send(rows["customer_id"], Clean(store).people_of(rows["customer_id"]), plan.note.consent),
+        plan.note.terms,
+    )
 
 
 def decide_rows(rows: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, ts_ms: int) -> pl.DataFrame:

@@ -19,6 +19,8 @@ from promolift.results.shop import Span
 from promolift.results.tables import EVERYBODY, Among, Clean, Effects, Profiled
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, run
 from promolift.store import Store, StorePlace
+from promolift.store.nodes import NodeTask, leave
+from promolift.store.remote import PARTS, brought
 
 Asked = ParamSpec("Asked")
 Found = TypeVar("Found")
@@ -85,7 +87,26 @@ def mapped(
     """
     if job.engine is None:
         return (_alone(job, partial(function, job, shard, *more, **named)) for shard in shards)
-    return job.engine.map(partial(_on_worker, job.config, job.store.place, function, more, named), shards)
+    return spread(job, job.engine, partial(_on_worker, job.config, job.store.place, function, more, named), shards)
+
+
+def spread(job: Job, engine: Engine, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
+    """`task` of each shard, in their order, by an engine whose workers see the work folder, or nodes that bring what
+    they read of it from its URL. Paths below it, and nothing else of this machine, are found there.
+    """
+    remote = job.store.remote
+    if remote:
+        remote.apart = engine.node_disk is not None
+    if remote is None or engine.node_disk is None:
+        for part in PARTS if remote else ():
+            brought(job.store.root / part)
+        yield from engine.map(task, shards)
+        return
+    engine.leaving = partial(leave, remote.url)
+    files = remote.share(job.store.place.work)
+    for answer in engine.map(NodeTask(remote.url, files, task, engine.node_disk), shards):
+        remote.learn(answer.files)
+        yield answer.found
 
 
 def _alone(job: Job, work: Callable[[], Found]) -> Found:

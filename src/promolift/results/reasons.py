@@ -75,7 +75,7 @@ def reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
     """What they buy, what sets them apart, and what the offer is expected to do, in the language that is spoken."""
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
     parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
-    text = pick("; ", "；").join(parts) or kept("fits the whole basket")
+    text = pick("; ", "；").join(parts) or _visits(known.people.get(row["customer_id"], {}))
     return OfferReason(text, apart.motive if apart else "habit")
 
 
@@ -166,6 +166,22 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
             ),
             "prices" if more else "habit",
         )
+
+
+def _visits(person: Mapping[str, Any]) -> str:
+    """When they come, where nothing sets them apart and the offer is on everything."""
+    recency, cadence = person.get("recency_days"), person.get("cadence_days")
+    if recency is None:
+        return kept("fits the whole basket")
+    days = round(recency)
+    ago = pick("today" if days < 1 else f"{days} day{'s' * (days != 1)} ago", "今天" if days < 1 else f"{days}天前")
+    if cadence is None:
+        return pick(f"came last {ago}", f"上次来是{ago}")
+    every = max(round(cadence), 1)
+    often = pick(
+        "every day" if every == 1 else f"about every {every} days", f"{'每' if every == 1 else f'大约每{every}'}天"
+    )
+    return pick(f"comes {often}, last {ago}", f"{often}来一次，上次是{ago}")
 
 
 def _sure(person: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.privacy import personal
+from promolift.privacy import heard, personal
 from promolift.sql import fetch, literal, run
 from promolift.store import Store
 from promolift.tables import CUSTOMERS
@@ -124,16 +124,25 @@ class Clean:
         return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
 
     def people_of(self, customer_ids: pl.Series) -> pl.DataFrame:
-        """CUSTOMERS, those of them that are asked for."""
-        if not self.store.has("customers"):
-            return CUSTOMERS.empty()
-        mine = pl.DataFrame({"customer_id": customer_ids.unique()})
-        return fetch(run("from kept semi join mine using (customer_id)", kept=self.customers, mine=mine))
+        """CUSTOMERS, those of them that are asked for, with what they said to the API since."""
+        mine = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique()})
+        people = CUSTOMERS.empty()
+        if self.store.has("customers"):
+            people = fetch(run("from kept semi join mine using (customer_id)", kept=self.customers, mine=mine))
+        return people if self.heard is None else heard(people, self.heard.join(mine, on="customer_id", how="semi"))
+
+    @cached_property
+    def heard(self) -> pl.DataFrame | None:
+        """customer_id, consent and personal (0 no, 1 yes, 2 yes by a web page) as the server's API heard them; None
+        where it heard nothing.
+        """
+        return self.store.frame("heard") if self.store.has("heard") else None
 
     @cached_property
     def personal(self) -> pl.DataFrame:
         """customer_id, personal: false for who refused personal decisions, by a column of that name; null: not said."""
-        return self.people.select("customer_id", personal(self.people))
+        people = self.people if self.heard is None else heard(self.people, self.heard)
+        return people.select("customer_id", personal(people))
 
     def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
         """Names as printed, of the products that have one; of an offer on two, both names."""
@@ -256,5 +265,9 @@ class Effects:
             return None
         mine = pl.DataFrame({"customer_id": customer_ids.unique()})
         return fetch(
-            run("from odds semi join mine using (customer_id)", odds=self.store.table("redemption_odds"), mine=mine)
+            run(
+                "from odds semi join mine using (customer_id)",
+                odds=self.store.table_of("redemption_odds", mine),
+                mine=mine,
+            )
         )

@@ -13,15 +13,26 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
-from sqlalchemy import BindParameter, Connection, bindparam, select, text
+from sqlalchemy import BindParameter, Connection, bindparam, select, text, union_all
 
 from promolift.deliver import SendHours, SendSlot, next_at
-from promolift.serve.events import READ, complains, lines
+from promolift.serve.events import complains, lines
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Live, Policy, Sending
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import used_up
-from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, Members, Query, memo
+from promolift.store.ledger_schema import (
+    BOUGHT,
+    CODES,
+    CUSTOMERS,
+    DECISIONS,
+    EVENTS,
+    OF_WORDS,
+    READ,
+    Members,
+    Query,
+    memo,
+)
 from promolift.terms import covered
 
 PAIR = "\x1f"
@@ -56,11 +67,15 @@ GIVEN = Query(
     .where(DECISIONS.c.customer_id.op("in")(PEOPLE), DECISIONS.c.ts_ms > SINCE)
     .where(DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
 )
+HAPPENED = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body, EVENTS.c.seq).where(
+    EVENTS.c.customer_id.op("in")(PEOPLE), EVENTS.c.received_ms <= UNTIL
+)
+# In two parts: their own words, of days, are few and have an index; of all else only the last minutes are read.
 RECENT = Query(
-    select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body)
-    .where(EVENTS.c.customer_id.op("in")(PEOPLE), EVENTS.c.ts_ms > SINCE)
-    .where(EVENTS.c.received_ms <= UNTIL, EVENTS.c.name.op("in")(Members("names")))
-    .order_by(EVENTS.c.ts_ms, EVENTS.c.seq)
+    union_all(
+        HAPPENED.where(EVENTS.c.ts_ms > SINCE, EVENTS.c.name.op("in")(Members("names"))),
+        HAPPENED.where(EVENTS.c.ts_ms > bindparam("words_ms"), OF_WORDS),
+    ).order_by("ts_ms", "seq")
 )
 
 
@@ -79,6 +94,7 @@ class Now:
     cart: dict[CartItem, int] = field(default_factory=dict)  # and when it was put there, or seen there
     viewed: dict[CartItem, int] = field(default_factory=dict)
     bought: dict[CartItem, int] = field(default_factory=dict)
+    complained: bool = False  # in their own words, in the days that the policy counts
 
     def to_json(self) -> dict[str, object]:
         """For people and for JSON."""
@@ -88,16 +104,22 @@ class Now:
 
 
 def recent(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, Now]:
-    """What each of `people` did in the last minutes before a moment; who did nothing is missing."""
+    """What each of `people` did in the last minutes before a moment, and whether they complained in the last days; who
+    did nothing is missing.
+    """
     since_ms = until_ms - round(max(rule.minutes, rule.after_order_minutes) * MINUTE_MS)
-    return read(RECENT.rows(db, people=to_json(people).decode(), names=NAMES, since_ms=since_ms, until_ms=until_ms))
+    since = {"since_ms": since_ms, "words_ms": until_ms - round(rule.complaint_days * DAY_MS), "until_ms": until_ms}
+    return read(RECENT.rows(db, people=to_json(people).decode(), names=NAMES, **since))
 
 
 def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
-    """From (customer_id, ts_ms, name, body) in order of time."""
+    """From customer_id, ts_ms, name and body, in order of time."""
     found: dict[str, Now] = {}
-    for who, ts_ms, name, body in rows:
+    for who, ts_ms, name, body, *_ in rows:
         mine = found.setdefault(who, Now())
+        if name == READ:
+            mine.complained |= complains(body)
+            continue
         listed = lines(json.loads(body).get("properties"))
         items = [CartItem(line.product, line.category) for line in listed if line.product or line.category]
         if name == VIEWED:
@@ -191,8 +213,8 @@ def closed_now(
     since_ms = now_ms - round(policy.rest_days * DAY_MS)
     for who, *bought in LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms):
         closed.targets |= {who + PAIR + target: "bought it lately" for target in _targets(release, bought)}
-    if policy.live.complaint_days:
-        _close_complaints(db, closed, policy.live.complaint_days, people, now_ms)
+    for who in (each for each, mine in lately.items() if mine.complained):
+        closed.customers[who] = f"complained less than {policy.live.complaint_days:g} days ago, in their own words"
     if policy.live.looks:
         _close_lately(closed, release, policy.live, lately, people, now_ms)
     given = _given(db, policy, people, now_ms) if policy.caps else {}
@@ -216,15 +238,6 @@ def _targets(release: LiveRelease, named: Iterable[str | None]) -> Iterator[str]
     """What an offer may stand on: product and category as they were named, and what the plan counts the product as."""
     product_, category = named
     return (name for name in (product_, category, release.products.get(product_ or "")) if name)
-
-
-def _close_complaints(db: Connection, closed: Closed, days: float, people: Sequence[str], now_ms: int) -> None:
-    """Nothing is offered to who complained in the last days, as their own words were read."""
-    since_ms = now_ms - round(days * DAY_MS)
-    named, names = to_json(people).decode(), json.dumps([READ])
-    for who, _, _, body in RECENT.rows(db, people=named, names=names, since_ms=since_ms, until_ms=now_ms):
-        if complains(body):
-            closed.customers[who] = f"complained less than {days:g} days ago, in their own words"
 
 
 def _close_lately(

@@ -22,7 +22,7 @@ from promolift.serve.answers import EventsTaken
 from promolift.settings import Zone
 from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_migrate import named_in
-from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query, of_customer
+from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, READ, REJECTS, Members, Query, of_customer
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 NAMES = {
@@ -31,7 +31,6 @@ NAMES = {
     "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
 }  # of GA4  # fmt: skip
 FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
-READ = "Words Read"  # says what a customer's own words were about; the server alone writes it
 BY_SHOP = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
 SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
@@ -436,8 +435,8 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
 
 
 def _traits(said: Json) -> dict[str, Any]:
-    consent = said.get("consent")
-    columns: dict[str, Any] = {"consent": int(consent)} if isinstance(consent, bool) else {}
+    answers = {name: said.get(name) for name in ("consent", "personal")}
+    columns: dict[str, Any] = {name: int(value) for name, value in answers.items() if isinstance(value, bool)}
     columns |= {column: value for name, column in TRAITS.items() if (value := text(said.get(name))) is not None}
     try:
         ZONE.validate_python(columns.get("zone", "UTC"))
@@ -447,8 +446,10 @@ def _traits(said: Json) -> dict[str, Any]:
 
 
 def _by_page(columns: dict[str, Any]) -> dict[str, Any]:
-    """What a page may say of a customer: not who they are besides, or limits per natural person would hold nobody."""
-    said = {name: value for name, value in columns.items() if name != "person_id"}
+    """What a page may say of a customer: not who they are besides, or limits per natural person would hold nobody, nor
+    that a refusal of personal decisions is taken back.
+    """
+    said = {name: value for name, value in columns.items() if name != "person_id" and (name, value) != ("personal", 1)}
     if said.get("consent"):
         said["consent"] = BY_PAGE
     if "age" in said:
@@ -464,20 +465,22 @@ def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
     """
     mine = CUSTOMERS.c.customer_id == row["customer_id"]
     said = {name: value for name, value in row.items() if name != "by_page"}
-    known = db.execute(select(CUSTOMERS.c.updated_ms, CUSTOMERS.c.consent, CUSTOMERS.c.age).where(mine)).first()
+    columns = (CUSTOMERS.c[name] for name in ("updated_ms", "consent", "personal", "age"))
+    known = db.execute(select(*columns).where(mine)).first()
     if known is None:
         db.execute(insert(CUSTOMERS).values(**said, erased=0))
         return
-    withdrawn = row.get("consent") == 0
+    no = {name: 0 for name in ("consent", "personal") if row.get(name) == 0}
     if known.updated_ms > row["updated_ms"]:
-        if withdrawn and known.consent in (None, BY_PAGE):
-            db.execute(update(CUSTOMERS).where(mine).values(consent=0))
+        unsaid = {"consent": known.consent in (None, BY_PAGE), "personal": known.personal is None}
+        if late := {name: 0 for name in no if unsaid[name]}:
+            db.execute(update(CUSTOMERS).where(mine).values(**late))
         return
     aged = known.age is not None and not known.age.endswith(SAID_BY_PAGE)
     kept = {  # what the shop has said, and a page may not change
         "consent": known.consent is not None and row.get("consent") == BY_PAGE,
         "age": aged and row.get("age", "").endswith(SAID_BY_PAGE),
-        "updated_ms": row["by_page"] and not withdrawn,
+        "updated_ms": row["by_page"] and not no,
     }
     told = {name: value for name, value in said.items() if not kept.get(name)}
     db.execute(update(CUSTOMERS).where(mine).values(**told))

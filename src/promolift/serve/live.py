@@ -8,13 +8,15 @@ them.
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from pydantic_core import to_json
@@ -28,7 +30,7 @@ from promolift.learn.experiment import assign
 from promolift.privacy import REFUSED, may_send
 from promolift.serve import record
 from promolift.serve.clock import Clock
-from promolift.serve.closed import Closed, Facts, Now, closed_now, facts, recent
+from promolift.serve.closed import PAIR, Closed, Facts, Now, closed_now, facts, recent
 from promolift.serve.events import BY_PAGE, SAID_BY_PAGE
 from promolift.serve.record import Row
 from promolift.serve.release import NOBODY, Floats, LiveRelease, ReleaseRows, Slate
@@ -311,6 +313,29 @@ class Decider:
         """What would be decided now; nothing is kept, no code is given, no budget used. For a reading connection."""
         return self._decided(db, [ask], self.clock.now_ms(), self.ensure).answers[0]
 
+    def cost_of(self, db: Connection, decision_id: str) -> float:
+        """What an offer that was decided on is reckoned to cost, in cents; 0 where its release is gone."""
+        row = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)).first()
+        with suppress(PromoError):
+            release = self.ensure(row.release_id) if row else None
+            if row and release:
+                options = release.rows.options(release.span(row.customer_id))
+                return sum(each.cost_cents for each in options if each.offer_id == row.offer_id)
+        return 0.0
+
+    def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
+        """A campaign's paced budget gets back what an offer that never went out was reckoned to cost."""
+        row = db.execute(
+            select(DECISIONS.c.campaign_id, DECISIONS.c.ts_ms).where(DECISIONS.c.decision_id == decision_id)
+        )
+        name, ts_ms = row.first() or ("", 0)
+        campaign = Campaign.find(db, name)
+        pacing = campaign.policy.pacing if campaign else None
+        if pacing and pacing.starts_ms <= ts_ms <= pacing.ends_ms:
+            pace = _pace(db, name, pacing.starts_ms)
+            pace = replace(pace, spent=max(0.0, pace.spent - cost))
+            put(db, "pace", name, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
+
     def _settled(
         self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int, together: int
     ) -> DecidedGroup:
@@ -320,6 +345,8 @@ class Decider:
         known = facts(db, campaign.campaign_id, people)
         lately = recent(db, people, policy.live, now_ms)
         closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
+        ends = _ends_ms(release, now_ms) if closed.slots else {}
+        _close_before_sent(closed, release, ends)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
         if meter or known.stock:
@@ -345,7 +372,9 @@ class Decider:
         for who, (slate, *_, choice) in weighed.items():
             row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)
             if who in closed.slots:
-                row |= _sent(closed.slots[who], policy, row, terms.seed)
+                last_ms = ends.get(row["offer_id"], 0)
+                slots = [slot for slot in closed.slots[who] if slot.send_ms <= last_ms]
+                row |= _sent(slots, policy, row, terms.seed)
             general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {REFUSED}" else None
             answers[who] = Answer(row["offer_id"], row["reason"], row, terms, lately.get(who), general)
         return DecidedGroup(group, release, terms, answers, known, meter, weighed)
@@ -464,6 +493,25 @@ def _offer(release: LiveRelease, slate: Slate, slot: int) -> str:
     return release.rows.name(slate.at_O.start + slot if isinstance(slate.at_O, slice) else slate.at_O[slot])
 
 
+def _ends_ms(release: LiveRelease, now_ms: int) -> dict[str, int]:
+    """The last moment of each offer of a release that is given now."""
+    midnight = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(release.shop.zone)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    by_line = {name: round(item.ends(midnight).timestamp() * 1000) for name, item in release.menu.items()}
+    return {offer: by_line[label.menu_id] for offer, label in release.labels.items()}
+
+
+def _close_before_sent(closed: Closed, release: LiveRelease, ends: Mapping[str, int]) -> None:
+    """An offer is closed to a customer to whom it could be sent only after it has ended."""
+    soonest = min(ends.values(), default=0)
+    for who, slots in closed.slots.items():
+        first_ms = min((slot.send_ms for slot in slots), default=0)
+        if first_ms > soonest:
+            for offer in (name for name, end_ms in ends.items() if end_ms < first_ms):
+                closed.pairs.setdefault(who + PAIR + offer, "it ends before it could be sent")
+
+
 def _sent(slots: Sequence[deliver.SendSlot], policy: Policy, row: Row, seed: int) -> Row:
     """Columns of a row that say on which channel and when its offer is sent; without an offer nothing is."""
     if row["offer_id"] == NONE or policy.sending is None:
@@ -559,6 +607,7 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
             if said["consent"] != BY_PAGE or consent is None:  # a page does not give back what was withdrawn
                 consent = bool(said["consent"]) if said["consent"] is not None else consent
             consent = False if said["erased"] else consent
+            personal = personal if said["personal"] is None else bool(said["personal"])
         rows.append((who, consent, age, personal))
     schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String, "personal": pl.Boolean}
     frame = pl.DataFrame(rows, schema=schema, orient="row")

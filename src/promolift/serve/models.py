@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -115,7 +116,9 @@ class LimitIn(Body):
     period: Literal["total", "day", "week", "month"] = "total"
     per: Literal["campaign", "customer", "natural_person"] = "campaign"
     offer_id: Id | None = None
-    timezone: ZoneName = "UTC"
+    timezone: ZoneName = Field(
+        default="UTC", validation_alias=AliasChoices("timezone", "zone")
+    )  # as answers once had it
 
 
 class SharedLimitsIn(Body):

@@ -34,6 +34,8 @@ class Metrics(Collector):
         """All start at 0."""
         self.registry = home = CollectorRegistry()
         self.events = Counter("promolift_events_total", "Events by what became of them", ["result"], registry=home)
+        text = "Webhooks and messages to customers by how they ended: sent, failed or expired"
+        self.messages = Counter("promolift_messages_total", text, ["channel", "result"], registry=home)
         self.waiting = Gauge("promolift_outbox_waiting", "Webhooks and e-mails that wait", registry=home)
         self.duties = Gauge("promolift_duty_failures", "Failed rounds of work on the side", ["duty"], registry=home)
         self._lock = threading.Lock()
@@ -53,6 +55,10 @@ class Metrics(Collector):
         """Count a step of a redemption by what came of it: ok, or the code of the refusal."""
         with self._lock:
             self._redemptions[step, result] += 1
+
+    def message_ended(self, channel: str, result: str) -> None:
+        """Count a message that is no longer tried."""
+        self.messages.labels(channel, result).inc()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer and the time it took."""

@@ -1,5 +1,7 @@
 """What others shall hear of in; signed webhooks and messages to customers out, tried again until they arrive or a day
-has passed. A message waits out its channel's quiet hours, and goes to nobody who took back their consent meanwhile.
+has passed. A message waits out its channel's quiet hours, and goes to nobody who took back their consent meanwhile, nor
+after its offer's last moment: then it ends as expired. One that is given up (its lane goes on) is kept until then, so
+that it can be sent again.
 
 A message is written in the same transaction as what it tells of, so none is lost and none is sent for what did not
 happen. A receiver may get one twice: `webhook-id` is the same then.
@@ -12,15 +14,15 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpcore
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, null, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, null, select, text, update
 from standardwebhooks import Webhook
 
 from promolift.deliver.send import next_at
@@ -33,7 +35,7 @@ from promolift.serve.things import Campaign, Thing
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import drop
-from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, MAILS, OUTBOX, Members, Query, members
+from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, MAILS, OUTBOX, REDEMPTIONS, Members, Query, members
 
 LOG = logging.getLogger("promolift.serve")
 SENDERS = {"braze": braze.send, "klaviyo": klaviyo.send, "wechat": wechat.send}
@@ -47,15 +49,18 @@ PART, PARTS = 500, 20  # messages that one change lets wait again, and such chan
 AT_ONCE = 16  # requests under way to one receiver
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
 SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
+EXPIRED = "expired"
+NEVER_MS = 2**53  # of what was given up and has no last moment
 DUE = (
     select(OUTBOX.c.delivery_id, OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.body, OUTBOX.c.attempts)
-    .where(OUTBOX.c.status == "waiting", OUTBOX.c.next_ms <= bindparam("now_ms"))
+    .where(OUTBOX.c.next_ms <= bindparam("now_ms"))
     .order_by(OUTBOX.c.next_ms)
     .limit(BATCH)
 )
+WAITS = OUTBOX.c.status == "waiting"
 TAKE = {
-    "webhook": Query(DUE.where(OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))),
-    "email": Query(DUE.where(MAILS)),
+    "webhook": Query(DUE.where(WAITS, OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))),
+    "email": Query(DUE.where(MAILS, WAITS | (OUTBOX.c.status == "failed"))),  # what was given up expires, too
 }
 # From one receiver to the next by the index: however many messages wait, or were sent. A receiver's first one is
 # asked for by `min`, as PostgreSQL reads all that wait to see whether one `exists`.
@@ -67,13 +72,14 @@ RECEIVERS = """
       from receivers where receivers.target is not null)
 """
 OF_ONE = "from outbox o where o.channel = 'webhook' and o.target = receivers.target and o.status = 'waiting'"
-OF_MAILS = "from outbox where channel = 'email' and status = 'waiting'"
+OF_MAILS = "from outbox where channel = 'email' and status ="
 LANES = Query(text(f"""{RECEIVERS}
     select 'webhook', target from receivers where (select min(o.next_ms) {OF_ONE}) <= :now_ms
-    union all select 'email', '' where (select min(next_ms) {OF_MAILS}) <= :now_ms
+    union all select 'email', '' where (select min(next_ms) {OF_MAILS} 'waiting') <= :now_ms
+                                    or (select min(next_ms) {OF_MAILS} 'failed') <= :now_ms
 """))  # fmt: skip
 WAITING = Query(text(f"""{RECEIVERS}
-    select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS}) from receivers
+    select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS} 'waiting') from receivers
 """))  # fmt: skip
 POST = Query(insert(OUTBOX).inline())
 NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
@@ -84,10 +90,33 @@ UNWANTED = Query(
     .join(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
     .where(
         DECISIONS.c.decision_id.op("in")(Members("ids")),
-        (CUSTOMERS.c.consent == literal_column("0")) | (CUSTOMERS.c.erased != literal_column("0")),
+        (CUSTOMERS.c.consent == literal_column("0"))
+        | (CUSTOMERS.c.personal == literal_column("0"))
+        | (CUSTOMERS.c.erased != literal_column("0")),
     )
 )  # fmt: skip
-UNSAID = Query(NAMED.where(OUTBOX.c.status != "waiting").values(body="{}"))
+UNSAID = Query(NAMED.where((OUTBOX.c.status == "sent") | (OUTBOX.c.status == EXPIRED)).values(body="{}"))
+CHANGED = Query(
+    update(OUTBOX)
+    .where(OUTBOX.c.delivery_id == bindparam("id"))
+    .values(**{name: bindparam(name) for name in ("status", "attempts", "next_ms", "error")})
+)
+UNREADABLE = Query(
+    update(OUTBOX)
+    .where(OUTBOX.c.delivery_id == bindparam("id"))
+    .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
+)  # one that was given up by an earlier version has no body either, and keeps its error
+# A decision whose offer went out some other way, or may yet: another message of it, or the till.
+STILL_OUT = Query(
+    select(OUTBOX.c.delivery_id)
+    .where(MAILS, OUTBOX.c.target == bindparam("decision"), OUTBOX.c.status != EXPIRED)
+    .union_all(
+        select(REDEMPTIONS.c.redemption_id).where(
+            REDEMPTIONS.c.decision_id == bindparam("decision"),
+            (REDEMPTIONS.c.status == "reserved") | (REDEMPTIONS.c.status == "confirmed"),
+        )
+    )
+)
 
 
 class Hook(Thing):
@@ -146,11 +175,22 @@ class Lane(NamedTuple):
     target: str
 
 
+class OfferCosts(Protocol):
+    """What knows the money of decided offers."""
+
+    def cost_of(self, db: Connection, decision_id: str) -> float:
+        """What the offer is reckoned to cost, in cents."""
+
+    def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
+        """Give the budget it was counted in the cost back."""
+
+
 class _Tried(NamedTuple):
-    """A message that was sent, and what went wrong, if anything did."""
+    """A message that was sent, and what went wrong, if anything did; what its offer was to cost, if it expired."""
 
     delivery: Delivery
     error: str | None
+    cost: float = 0.0
 
 
 class _Turn(NamedTuple):
@@ -256,11 +296,14 @@ class Outbox:
 
     def __init__(
         self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S,
-        post: Post = post_json,
+        post: Post = post_json, costs: OfferCosts | None = None,
+        ended: Callable[[str, str], object] = lambda channel, how: None,
     ) -> None:  # fmt: skip
-        """`secret` opens those of the webhooks; `waits_s`: seconds between tries; `post` reaches services that send."""
+        """`secret` opens those of the webhooks; `waits_s`: seconds between tries; `post` reaches services that send;
+        `costs` knows what offers cost; `ended` hears on which channel a message ended how.
+        """
         self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
-        self.post = post
+        self.post, self.costs, self.ended = post, costs, ended
         self._secret = secret
         self._lanes: dict[Lane, asyncio.Task[int]] = {}
 
@@ -327,16 +370,24 @@ class Outbox:
         return tried
 
     async def _mails(self, due: Sequence[Delivery]) -> list[_Tried]:
-        def send(each: Delivery) -> str | None:
-            message = OfferMessage(**json.loads(each.body))
+        def send(each: Delivery) -> _Tried:
             try:
+                message = _message(each.body)
+                if _last_ms(message) < self.clock.now_ms():
+                    return _Tried(each, EXPIRED, self._cost(each.target))
                 if message.by == "email":
-                    return send_mail(self.settings.mail, message)
-                return SENDERS[message.by](message, self.post)
+                    return _Tried(each, send_mail(self.settings.mail, message))
+                return _Tried(each, SENDERS[message.by](message, self.post))
             except Exception as error:  # its text may hold an address or a key
-                return type(error).__name__
+                return _Tried(each, type(error).__name__)
 
-        return [_Tried(each, await asyncio.to_thread(send, each)) for each in due]
+        return [await asyncio.to_thread(send, each) for each in due]
+
+    def _cost(self, decision_id: str) -> float:
+        if self.costs is None:
+            return 0.0
+        with self.ledger.read() as db:
+            return self.costs.cost_of(db, decision_id)
 
     async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
         """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
@@ -383,37 +434,65 @@ class Outbox:
         unwanted = {row[0] for row in UNWANTED.rows(db, ids=members(each.target for each in due))}
         found = []
         for each in due:
-            message = OfferMessage(**json.loads(each.body))
+            try:
+                message = _message(each.body)
+                hour = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(message.zone)).hour
+                last_ms = _last_ms(message)
+            except (TypeError, ValueError, KeyError, OSError):  # whatever wrote it: the others go on
+                UNREADABLE.run(db, id=each.delivery_id, error="the body cannot be read", next_ms=NEVER_MS)
+                self.ended(each.channel, "failed")
+                continue
             quiet = policies.get(message.campaign_id)
-            hour = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(message.zone)).hour
-            row: dict[str, str | int] = {}
             if each.target in unwanted:
-                row = {"status": "failed", "error": "consent_missing", "body": "{}"}
-            elif quiet and message.channel in quiet.channels and quiet.quiet(hour):
-                row = {"next_ms": next_at(quiet.end, now_ms, message.zone)}
-            if row:
-                db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == each.delivery_id).values(**row))
+                self._end(db, each, each.attempts, "consent_missing", NEVER_MS)
+                db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == each.delivery_id).values(body="{}"))
+            elif last_ms >= now_ms and quiet and message.channel in quiet.channels and quiet.quiet(hour):
+                end_ms = next_at(quiet.end, now_ms, message.zone)
+                values = {"status": "waiting", "attempts": each.attempts, "error": None}
+                CHANGED.run(db, id=each.delivery_id, next_ms=min(end_ms, last_ms + 1), **values)
             else:
                 found.append(each)
         return found
 
+    def _end(self, db: Connection, each: Delivery, tries: int, error: str, next_ms: int) -> None:
+        """Give a message up: its lane goes on, and it can be sent again."""
+        CHANGED.run(db, id=each.delivery_id, status="failed", attempts=tries, error=error, next_ms=next_ms)
+        self.ended(each.channel, "failed")
+
     def _note(self, db: Connection, turn: _Turn) -> None:
+        channel, now_ms = turn.lane.channel, self.clock.now_ms()
         arrived = [each.delivery.delivery_id for each in turn.results if each.error is None]
         if arrived:
             SENT.run(db, ids=members(arrived))
-        for tried, error in turn.results:
-            if error is not None:
-                tries = tried.attempts + 1
-                over = tries > len(self.waits_s)
-                values: dict[str, str | int] = {"attempts": tries, "error": error}
-                values |= (
-                    {"status": "failed"}
-                    if over
-                    else {"next_ms": self.clock.now_ms() + round(self.waits_s[tries - 1] * 1000)}
-                )
-                db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
-        if turn.results and turn.lane.channel == "email":
+            for _ in arrived:
+                self.ended(channel, "sent")
+        for tried, error, cost in turn.results:
+            if error is None:
+                continue
+            last_ms, tries = _last_ms(_message(tried.body)) if channel == "email" else NEVER_MS, tried.attempts + 1
+            if error == EXPIRED:
+                values = {"attempts": tried.attempts, "error": None, "next_ms": now_ms}
+                CHANGED.run(db, id=tried.delivery_id, status=EXPIRED, **values)
+                self.ended(channel, EXPIRED)
+                if cost and self.costs and not STILL_OUT.rows(db, decision=tried.target):
+                    self.costs.give_back(db, tried.target, cost, now_ms)
+            elif tries > len(self.waits_s):
+                self._end(db, tried, tries, error, min(last_ms + 1, NEVER_MS))
+            else:
+                again_ms = min(now_ms + round(self.waits_s[tries - 1] * 1000), last_ms + 1)
+                CHANGED.run(db, id=tried.delivery_id, status="waiting", attempts=tries, error=error, next_ms=again_ms)
+        if turn.results and channel == "email":
             UNSAID.run(db, ids=members(each.delivery.delivery_id for each in turn.results))
+
+
+def _message(body: str) -> OfferMessage:
+    """What stands in the outbox. TypeError or ValueError where that is no message."""
+    return OfferMessage(**json.loads(body))
+
+
+def _last_ms(message: OfferMessage) -> int:
+    """The last moment of its offer."""
+    return round(datetime.fromisoformat(message.expires).timestamp() * 1000) if message.expires else NEVER_MS
 
 
 async def _sent(

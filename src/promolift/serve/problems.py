@@ -57,6 +57,10 @@ REFUSALS = {
     "key_unknown": Refusal(404, "密钥不存在", "There is no such key"),
     "limit_id_taken": Refusal(422, "限额编号重复", "Two limits have the same id"),
     "limit_reached": Refusal(409, "优惠额度已用完", "The limit of this offer is reached"),
+    "message_over": Refusal(
+        409, "该消息已发送、已过期或内容已删除", "This message went out, expired, or is kept no longer"
+    ),
+    "message_unknown": Refusal(404, "消息不存在", "There is no such message"),
     "message_untrue": Refusal(422, "无法为该优惠写出真实的文案", "No true message can be written for this offer"),
     "not_eligible": Refusal(409, "购物车中没有适用的商品", "Nothing in the cart is covered by it"),
     "not_stackable": Refusal(409, "不能与其他优惠同时使用", "It cannot be used together with another offer"),

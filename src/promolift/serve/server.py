@@ -83,7 +83,9 @@ class Server:
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.crowd = events.Throttle()
         self.metrics = observe.Metrics()
-        self.outbox = outbox.Outbox(self.ledger, settings, self.clock, self.secret)
+        self.outbox = outbox.Outbox(
+            self.ledger, settings, self.clock, self.secret, costs=self.decider, ended=self.metrics.message_ended
+        )
         self.scheduler = Scheduler(self)
         self.texts = uptake.TextCounter(settings.work / "serve")
         work = {

@@ -6,9 +6,9 @@ what does not as a message with one of the protocol's six codes. What else the c
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from promolift.offer.cart import Applied, PricedCart
 from promolift.serve.cart import CartIn, CartLineIn, Quantity, Wallet, brings
@@ -22,6 +22,7 @@ DISCOUNT, AVAILABLE = "dev.ucp.shopping.discount", "dev.promolift.shopping.avail
 INVALID, EXPIRED, TWICE = "discount_code_invalid", "discount_code_expired", "discount_code_already_applied"
 BESIDE, UNKNOWN_BUYER = "discount_code_combination_disallowed", "discount_code_user_not_logged_in"
 INELIGIBLE = "discount_code_user_ineligible"
+NOT_BELOW_0 = ("subtotal", "fulfillment", "tax", "fee", "total")
 REASONS = {
     **dict.fromkeys(("code_unknown", "code_not_issued", "code_blocked", "terms_gone", "not_started"), INVALID),
     **dict.fromkeys(("code_expired", "expired"), EXPIRED), **dict.fromkeys(("not_stackable", "cap"), BESIDE),
@@ -55,6 +56,12 @@ class UcpTotal(_Open):
 
     type: Annotated[str, Field(max_length=100)]
     amount: Annotated[int, Field(ge=-(10**10), le=10**10, strict=True), BeforeValidator(whole)]
+
+    @model_validator(mode="after")
+    def _as_the_protocol_signs_it(self) -> Self:
+        if self.type in NOT_BELOW_0 and self.amount < 0:
+            raise ValueError(f"{self.type} is {self.amount}; {', '.join(NOT_BELOW_0)} are 0 or more")
+        return self
 
 
 class UcpDiscounts(_Open):
@@ -160,10 +167,13 @@ def _line(line: UcpLine, cents: int) -> dict[str, Any]:
 
 
 def _totals(cart: UcpCart, price: PricedCart) -> list[dict[str, Any]]:
-    """Subtotal, what comes off goods and off delivery, all else as it came, and what is left."""
+    """Subtotal, what comes off goods and off delivery, all else as it came, and what is left; ApiError below 0."""
     ours = ("subtotal", "items_discount", "discount", "total")
     kept = [total.model_dump(mode="json") for total in cart.totals if total.type not in ours]
     total = price.subtotal_cents - price.discount_cents - price.shipping_off_cents + sum(one["amount"] for one in kept)
+    if total < 0:
+        wrong = f"{total} would be left to pay: what the shop takes off itself, such as a credit, is more than the rest"
+        raise wrong_field("take off less beside these discounts", "/cart/totals", wrong)
     off = {"items_discount": -price.discount_cents, "discount": -price.shipping_off_cents}
     *first, last = _receipt(price.subtotal_cents, off, total)
     return [*first, *kept, last]

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import time
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, or_, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from promolift import __version__
@@ -167,7 +167,7 @@ class Outdated(NamedTuple):
 def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[Outdated]:
     keep = settings.keep
     used = select(REDEMPTIONS.c.decision_id).where(REDEMPTIONS.c.decision_id.is_not(None))
-    over = or_(OUTBOX.c.status == "sent", OUTBOX.c.status == "failed")
+    over = OUTBOX.c.status != "waiting"
     for name, table, days, when, more in (
         ("events", EVENTS, keep.events_days, EVENTS.c.received_ms, None),
         ("bought", BOUGHT, keep.events_days, BOUGHT.c.ts_ms, None),

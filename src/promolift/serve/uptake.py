@@ -19,7 +19,7 @@ from sqlalchemy import Column, Connection, bindparam, func, insert, select
 from promolift.deliver import hour_of_week
 from promolift.message import TextTally, WordChoice
 from promolift.results.messages import TALLIES, read_tallies
-from promolift.serve.events import FILLED, READ
+from promolift.serve.events import FILLED
 from promolift.serve.release import LiveRelease
 from promolift.serve.things import Thing
 from promolift.sql import DAY_MS, HOUR_MS
@@ -29,6 +29,8 @@ from promolift.store.ledger_schema import (
     CUSTOMERS,
     DECISIONS,
     EVENTS,
+    OUTBOX,
+    READ,
     REDEMPTIONS,
     TAKEN,
     Members,
@@ -75,7 +77,10 @@ def sends(db: Connection, zone: str, now_ms: int) -> pl.DataFrame:
     both = both.outerjoin(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
     columns = [DECISIONS.c[name] for name in ("decision_id", "customer_id", "channel", "send_ms")] + [CUSTOMERS.c.zone]
     found = select(*columns, func.min(EVENTS.c.ts_ms)).select_from(both).group_by(*columns)
-    found = found.where(DECISIONS.c.send_ms < now_ms - DAY_MS, DECISIONS.c.unanswered == 0)
+    unsent = select(OUTBOX.c.target).where(OUTBOX.c.channel == "email", OUTBOX.c.status == "expired")
+    found = found.where(
+        DECISIONS.c.send_ms < now_ms - DAY_MS, DECISIONS.c.unanswered == 0, DECISIONS.c.decision_id.not_in(unsent)
+    )
     rows = [
         (row[1], row[2], hour_of_week(row[3], row[4] or zone), None if row[5] is None else (row[5] - row[3]) // HOUR_MS)
         for row in db.execute(found.order_by(columns[0].desc()).limit(MOST_SENDS))

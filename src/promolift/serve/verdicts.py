@@ -13,13 +13,13 @@ from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict
 from promolift.learn.lift import Metric
 from promolift.learn.sums import Cap, sums_by
 from promolift.results.tables import Profiled
-from promolift.serve.events import READ, complains
+from promolift.serve.events import complains
 from promolift.serve.learning import KINDS, HeardEvent
 from promolift.serve.learning import outcomes as bought
 from promolift.serve.things import KeptTest
 from promolift.sql import DAY_MS
 from promolift.store import Store
-from promolift.store.ledger_schema import DECISIONS, EVENTS
+from promolift.store.ledger_schema import DECISIONS, EVENTS, READ
 
 VALUE, BOUGHT = (
     Metric(name="value_cents", value="value_cents", unit="minor units"),

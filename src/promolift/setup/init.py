@@ -32,6 +32,7 @@ INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
     ("customers", "customer_id"),
 )  # tables that may stand inside the events, and the column by which their rows differ
+MOST_LEFT = 24  # columns named of those that are not used
 MARGIN = 0.30  # of undiscounted value, until the shop says its own
 HEAD = """\
 # promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
@@ -137,6 +138,7 @@ def init(
             parts = guess_all(store, files, more, answers)
         log = parts[0].log
         fit = baskets(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
+        bulk = data.bulk(log.table.sample(), parts[0].mapping) if log else None
     if answers.ask and answers.consent is None and not _has_consent(parts):
         with speaking(answers.language or "en"):
             question = pick(
@@ -145,7 +147,7 @@ def init(
             )
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
     kept_files = included(config)
-    text = including(kept_files, compose(parts, config, answers, fit))
+    text = including(kept_files, compose(parts, config, answers, fit, bulk))
     values = tomllib.loads(text)
     for name in kept_files:
         values = laid_over(values, read_toml(config.with_name(name)))
@@ -184,7 +186,10 @@ def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, 
 
 @dataclass(frozen=True)
 class Part:
-    """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events."""
+    """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events.
+
+    `unread` are columns of an events file that no table takes anything from.
+    """
 
     name: str
     mapping: data.Mapping
@@ -192,6 +197,7 @@ class Part:
     log: EventFile | None = None
     inside: bool = False
     roles: Dict[str, data.RoleGuess] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
     @property
     def joined(self) -> Sequence[TiedFile]:
@@ -266,7 +272,15 @@ def guess_all(
         parts += own[:1]
     if "promotions" not in files and (sent := coupons(samples["events"], events)):
         parts.append(Part("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
-    return parts
+    return [replace(part, unread=_unread(part, parts)) for part in parts]
+
+
+def _unread(part: Part, parts: Sequence[Part]) -> list[str]:
+    if part.log is None or part.inside:
+        return []
+    of_file = [each.mapping for each in parts if each.path == part.path]
+    used = {source for mapping in of_file for role in mapping.columns for source in mapping.sources(role)}
+    return [name for name in part.log.table.columns if name not in {*used, part.mapping.basket}]
 
 
 def coupons(sample: pl.DataFrame, events: data.Mapping) -> data.MappingGuess | None:
@@ -321,6 +335,8 @@ def within(
     """What the events say of products or customers besides the key and what is `taken`, or None if they say nothing."""
     used = taken | {source for role in events.columns for source in events.sources(role)} - set(events.sources(key))
     used -= set(events.sources("unit_price"))  # the catalogue's price stands there, too
+    if len(events.sources(key)) > 1:  # of baskets: what the rows themselves say is of what was looked at
+        used |= {column for column in sample.columns if not events.of_basket(column)}
     fixed = {role: column for role, column in answers.of_table(name, sample.columns).items() if column not in used}
     try:
         found = data.explained_mapping(
@@ -329,11 +345,20 @@ def within(
     except InputError:
         return None
     mapping = found.mapping
-    if mapping.has("price") and events.has("list_unit_price"):
-        mapping = _without(mapping, "price")  # what was paid is not the catalogue's price
+    mixed = not events.has("currency") and any(_is_mixed(sample, each) for each in sample.columns)
+    if mapping.has("price") and (mixed or events.has("list_unit_price")):
+        mapping = _without(
+            mapping, "price"
+        )  # what was paid is not the catalogue's price, nor is it in several currencies
     if name == "products" and mapping.has("cost"):
         mapping = _costed(mapping, sample, events)
     return found._replace(mapping=mapping) if set(mapping.columns) - {key} else None
+
+
+def _is_mixed(sample: pl.DataFrame, name: str) -> bool:
+    """Whether a column names several currencies."""
+    words = sample.get_column(name).drop_nulls().unique()
+    return words.dtype == pl.String and 1 < len(words) < 20 and all(word in CURRENCY_DIGITS for word in words)
 
 
 def _costed(products: data.Mapping, sample: pl.DataFrame, events: data.Mapping) -> data.Mapping:
@@ -361,8 +386,12 @@ def _inside(parts: Sequence[Part], name: str) -> data.Mapping | None:
     return next((part.mapping for part in parts if part.name == name and part.inside), None)
 
 
-def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None) -> str:
-    """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu."""
+def compose(
+    parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None, bulk: int | None = None
+) -> str:
+    """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu; `bulk` the most units of a row
+    that are believed, where it sells by the thousand.
+    """
     events, consent = parts[0].mapping, answers.consent
     why = "customers of whom no yes is known are not written to"
     if consent:
@@ -381,6 +410,10 @@ def compose(parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets 
     menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
     said = next((part.mapping for part in parts if part.name == "words"), None)
     ask = WORDS if said and not said.has("consent") else ""
+    if bulk:
+        head += (
+            f"\n[data.rules]\nmax_quantity = {bulk}    # units of a row that are believed: thousands are usual here\n"
+        )
     return head + "".join(_section(part, config.resolve().parent) for part in parts) + ask + menu
 
 
@@ -434,6 +467,8 @@ def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> s
             )
         lines += [_role_line(role, part) for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
+        if part.log and not part.inside:
+            lines += _read_how(part)
         lines += [pick("  note: ", "  注意：") + kept(note) for note in part.mapping.notes]
     if consent is None and not _has_consent(parts):
         lines.append(
@@ -451,6 +486,18 @@ def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> s
         )
     )
     return "\n".join(lines)
+
+
+def _read_how(part: Part) -> list[str]:
+    """How money and times of a log are read, and which columns of its file nothing is read from."""
+    comma = pick(", decimal comma", "，逗号为小数点") if part.mapping.decimal == "," else ""
+    lines = [f"  {pick('money, clock', '币种，时区'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
+    rest = len(part.unread) - MOST_LEFT
+    if part.unread:
+        names = ", ".join(part.unread[:MOST_LEFT])
+        more = pick(f" and {rest} more", f"等{len(part.unread)}列") if rest > 0 else ""
+        lines.append(f"  {pick('not used', '未使用'):<16} :  {names}{more}")
+    return lines
 
 
 def _role_line(role: str, part: Part) -> str:

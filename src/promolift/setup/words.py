@@ -168,7 +168,10 @@ def check_texts(
     lines, figures, bad, waits = [], [], 0, 0
     for number, (text, offer_id) in enumerate(texts, 1):
         if offer_id not in offers:
-            some = "".join(f"\n  {each} ({message.offer_words(offers[each], 'en')})" for each in sorted(offers)[:SHOWN])
+            some = "".join(
+                f"\n  {each} ({message.offer_words(offers[each], config.report_language)})"
+                for each in sorted(offers)[:SHOWN]
+            )
             what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
             raise InputError(f"{where}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}")
         offer = offers[offer_id]
@@ -267,7 +270,7 @@ def _keep(config: Config, pool: Pool) -> Pool:
 def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSummary:
     funnel = {state: number for state, number in pool.funnel().items() if number}
     usable = len(pool.usable(config.message.approve).texts)
-    said = f"Pool: {', '.join(f'{number} {state}' for state, number in funnel.items())}; {usable} may be sent."
+    said = f"Pool: {', '.join(f'{state}: {number}' for state, number in funnel.items())}; {usable} may be sent."
     if not usable and config.message.approve == "person":
         said += " Nobody has approved any: until then messages state their offer alone."
     if not config.message.pool and FIRST.exists():

@@ -109,6 +109,8 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         to_tabs(spaced, readable)
     dialect, whole = dialect_of(readable, names, path), work / f"{uuid4().hex}.csv"
+    if dialect.titles:
+        notes.append(f"{dialect.titles} lines above the column names are left out")
     for name in dialect.repeated:
         notes.append(f"{path.name}: the column {name!r} stands twice; the second is called '{name}_2'")
     if broken := set_aside(readable, dialect, whole):
@@ -145,7 +147,7 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
     All rows are looked at for their keys. Raises InputError where the file is no list of records.
     """
     try:
-        rows = connection.read_json(str(path), sample_size=-1, maximum_object_size=BIGGEST)
+        rows = _unwrapped(connection.read_json(str(path), sample_size=-1, maximum_object_size=BIGGEST))
         _must_be_rows(path, rows)
         columns = [f"{leaf.sql} as {ident(leaf.name)}" for leaf in _all_leaves(rows)]
         if len(columns) > MOST_COLUMNS:
@@ -158,6 +160,20 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
             f"{path}: not readable as JSON records ({reason}); repair that record, or export CSV"
         ) from None
     return target
+
+
+def _unwrapped(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The records that one record wraps, as an answer of a web service: {"orders": [{...}, {...}]}."""
+    lists = [name for name, dtype in zip(rows.columns, rows.types, strict=True) if _holds_records(dtype)]
+    if len(lists) != 1 or len(rows.limit(2).fetchall()) != 1:
+        return rows
+    inner = rows.project(f"unnest({ident(lists[0])}) as record")
+    return inner.project("unnest(record)") if len(inner.limit(2).fetchall()) > 1 else rows
+
+
+def _holds_records(dtype: DuckDBPyType) -> bool:
+    child = dict(dtype.children).get("child") if dtype.id == "list" else None
+    return isinstance(child, DuckDBPyType) and child.id == "struct"
 
 
 def _must_be_rows(path: Path, rows: duckdb.DuckDBPyRelation) -> None:

@@ -18,6 +18,7 @@ from promolift.errors import InputError
 CHUNK = 1 << 20
 SYLLABLES = 20  # different Korean letters, below which bytes are taken for Chinese
 LONGEST = 2_000_000  # bytes of a record, the most that DuckDB takes
+TITLES = 20  # lines that may stand above the column names
 DELIMITERS = (",", ";", "\t", "|")
 _VALUE = re.compile(r"^[+-]?\d+([.,]\d+)*$|^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 _MAGIC = {
@@ -41,6 +42,7 @@ class Dialect:
     skip: int
     row_bytes: float
     repeated: tuple[str, ...] = ()  # names that stand more than once
+    titles: int = 0  # lines above the column names, such as a report's title and its dates
 
 
 class TextForm(NamedTuple):
@@ -66,7 +68,8 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def scan(path: Path) -> TextForm:
-    """Its encoding is one of utf-8, utf-16, gb18030, cp949, big5, cp932, cp1251 and cp1252.
+    """Its encoding is one of utf-8, utf-16, gb18030, cp949, big5, cp932, cp1250, cp1251, cp1252 and
+    cp1254.
 
     Reads the whole file; raises InputError if it is no text at all.
     """
@@ -121,7 +124,27 @@ def _not_quite_utf8(piece: bytes) -> str:
     for encoding, first, last in (("big5", 0xA4, 0xC6), ("cp932", 0x81, 0x9F)):
         if _led(piece, encoding, first, last) > 0.9:
             return encoding
-    return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else "cp1252"
+    return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else _latin(piece)
+
+
+def _latin(piece: bytes) -> str:
+    """cp1254 of Turkish, cp1250 of Polish, Czech or Hungarian, else cp1252, by the letters in which they differ.
+
+    What is a dotless i or an s with a cedilla in the first would be Icelandic in the last, a Polish l with a stroke a
+    small 3 within a word.
+    """
+    seen = Counter(byte for byte in piece if byte > 127)
+    whole = seen.total()
+
+    def share(letters: bytes) -> float:
+        return sum(seen[letter] for letter in letters) / whole
+
+    if share(b"\xd0\xdd\xde\xf0\xfd\xfe") > 0.25 and share(b"\xe1\xe6") < 0.05:
+        return "cp1254"
+    polish = len(re.findall(rb"[A-Za-z][\xb3\xb9\xbf\x9c\x9f][a-z]", piece)) > 0.1 * whole
+    czech = share(b"\x9a\x9e") > 0.05 and share(b"\xec\xf8\xf9") > 0.15
+    hungarian = share(b"\xf5") > 0.05 and share(b"\xe3\xe4\xe7") == 0
+    return "cp1250" if polish or czech or hungarian else "cp1252"
 
 
 def _korean(piece: bytes) -> bool:
@@ -211,6 +234,8 @@ def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | No
     complete = text[: text.rfind("\n") + 1] if len(text) >= CHUNK - 8 else text
     skip = 1 if re.match(r"sep=.\r?\n", complete) else 0  # a hint Excel writes
     lines = complete.splitlines(keepends=True)[skip:]
+    above = 0 if given else _titles(lines)
+    skip, lines = skip + above, lines[above:]
     if not any(line.strip() for line in lines):
         raise InputError(f"{called}: empty; export it again, with a line of column names and one row per event")
     quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
@@ -232,7 +257,36 @@ def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | No
     row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)
     counted = Counter(name.strip() for name in names if name.strip())
     repeated = tuple(name for name, number in counted.items() if number > 1)
-    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip + (0 if given else 1), row_bytes, repeated)
+    skip += 0 if given else 1
+    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip, row_bytes, repeated, above)
+
+
+def _titles(lines: Sequence[str]) -> int:
+    """How many lines stand above the one with the column names: a report's title, its dates, empty ones.
+
+    They fill at most half as many cells as most lines; the names fill nearly all.
+    """
+    best = 0
+    for delimiter in DELIMITERS:
+        cells = [[cell.strip() for cell in record] for record in _each_record(lines[:200], delimiter)]
+        filled = [sum(map(bool, record)) for record in cells]
+        width, times = (
+            Counter(len(record) for record in cells if len(record) > 2).most_common(1)[0]
+            if any(len(record) > 2 for record in cells)
+            else (0, 0)
+        )
+        if times < 0.6 * len(cells) or times < 3:
+            continue
+        first = next((at for at, many in enumerate(filled[:TITLES]) if many > 0.5 * width), 0)
+        named = len(cells[first]) == width and filled[first] >= 0.8 * width
+        if named and not any(_VALUE.match(cell) for cell in cells[first]):
+            best = max(best, first)
+    return best
+
+
+def _each_record(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Each line by itself: what is asked is only how full it is."""
+    return [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

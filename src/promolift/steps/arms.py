@@ -343,26 +343,9 @@ def _drawn(
     budget: int, known: tuple[LineEffect, ...], people: People, part: float, shelf: PartShelf, may_test: bool,
     limits: Sequence[allocate.Limit],
 ) -> ArmPlan:  # fmt: skip
-    table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
-    costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
-    more = aimed_ratios(known)  # what is believed of lines and groups that never drew
-    arms = best.join(
-        table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state", "lead",
-                     (pl.when(costs).then(part).otherwise(1.0) * pl.col("share")).alias("share"),
-                     pl.col("cost_cents").alias("arm_cost"),
-                     pl.col("cost_se_cents").alias("arm_cost_se"), "gain_ratio", "cost_ratio",
-                     pl.col("evidence").alias("level")),
-        on=["menu_id", "group"], how="left",
-    ).with_columns(
-        pl.col("state").fill_null("give" if more else "closed"), pl.col("lead").fill_null(False),
-        pl.coalesce("gain_ratio", pl.lit(more.gain if more else None, pl.Float64)).alias("gain_ratio"),
-        pl.coalesce("cost_ratio", pl.lit(more.cost if more else None, pl.Float64)).alias("cost_ratio"),
-    )  # fmt: skip
-    drawn_by = (job.config.plan.seed, terms.seed, "test", at.asof)
-    unit = pl.DataFrame({"customer_id": people.groups["customer_id"]}).with_columns(
-        unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
-    )
-    arms = arms.join(unit, on="customer_id", maintain_order="left")
+    who = people.groups["customer_id"]
+    units = pl.Series("unit", hash_units((job.config.plan.seed, terms.seed, "test", at.asof), who))
+    arms = _known_of(best, known, part).join(pl.DataFrame([who, units]), on="customer_id", maintain_order="left")
     arms = priced(arms)
     dear = pl.col("arm_cost") > 0
     test = (pl.col("state") == "test") & ~(dear & pl.lit(part == 0)) & pl.lit(may_test)
@@ -398,10 +381,35 @@ def _drawn(
     draws = kept_draws(job, at, arms, paid, own_terms, people)
     note = _note(job, at, arms, paid, made, budget, known, people)
     cells = arms.join(pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="semi")
-    return ArmPlan(found, own_terms, made, note, aimed_cells(cells), draws.join(
-        made.given.select("customer_id", "offer_id"), on="customer_id"
-    ).join(arms.select("customer_id", "offer_id", pl.col("menu_id").alias("arm")), on=["customer_id", "offer_id"],
-           how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
+    return ArmPlan(found, own_terms, made, note, aimed_cells(cells), _with_arms(draws, made.given, arms))
+
+
+def _known_of(best: pl.DataFrame, known: Sequence[LineEffect], part: float) -> pl.DataFrame:
+    """Candidates with what is known of their line and group; of what costs anything, `part` of its share draws."""
+    table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
+    costs = pl.col("cost_cents").filter(state="test").max().over("group") > 0  # what is free is not drawn less
+    more = aimed_ratios(known)  # what is believed of lines and groups that never drew
+    return best.join(
+        table.select(
+            pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state", "lead",
+            (pl.when(costs).then(part).otherwise(1.0) * pl.col("share")).alias("share"),
+            pl.col("cost_cents").alias("arm_cost"), pl.col("cost_se_cents").alias("arm_cost_se"),
+            "gain_ratio", "cost_ratio", pl.col("evidence").alias("level"),
+        ),
+        on=["menu_id", "group"], how="left",
+    ).with_columns(
+        pl.col("state").fill_null("give" if more else "closed"), pl.col("lead").fill_null(False),
+        pl.coalesce("gain_ratio", pl.lit(more.gain if more else None, pl.Float64)).alias("gain_ratio"),
+        pl.coalesce("cost_ratio", pl.lit(more.cost if more else None, pl.Float64)).alias("cost_ratio"),
+    )  # fmt: skip
+
+
+def _with_arms(draws: pl.DataFrame, given: pl.DataFrame, arms: pl.DataFrame) -> pl.DataFrame:
+    """Draws with the arm that each customer got, "none" where that is no arm."""
+    got = given.select("customer_id", "offer_id").join(
+        arms.select("customer_id", "offer_id", arm="menu_id"), on=["customer_id", "offer_id"], how="left"
+    )
+    return draws.join(got, on="customer_id").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS))
 
 
 def _marked(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:

@@ -1,5 +1,10 @@
 """Step 3: profiles and past prices in; the discount response and the redemption model kept."""
 
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
 import polars as pl
 
 from promolift import effect
@@ -8,12 +13,13 @@ from promolift.results import effects
 from promolift.results.job import Job, Moments, mapped, moments
 from promolift.results.shop import Span
 from promolift.sql import fetch, some
-from promolift.store.local import shard_expression
+from promolift.store.local import TableDraft
 
 KEY = ["campaign_id", "customer_id"]
 WEEK_OF = ["target", "product_id", "week"]
 FEW = 8  # sums that wait to be added up at once
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
+MOST_SENT = 2_000_000  # past exposures that the redemption model learns from; of more, those of a share of customers
 
 
 def run(job: Job) -> None:
@@ -86,39 +92,80 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
         if job.config.privacy.epsilon is not None:
             raise SupportError("privacy.epsilon: who redeemed what is nobody else's matter")
         whole, shards = history(job), job.clean.shards
-        features = pl.concat(mapped(job, features_of, shards)).sort(KEY)
-        outcomes = effect.redemption_outcomes(whole.exposures, whole.redemptions, at.asof)
-        model = effect.fit_redemption(features, outcomes)
+        with ExitStack() as stack:
+            parts = parted(job, whole, at, stack)
+            share = MOST_SENT / max(1, len(whole.exposures))
+            features = pl.concat(mapped(job, features_of, shards, parts, share)).sort(KEY)
+            outcomes = effect.redemption_outcomes(whole.exposures, whole.redemptions, at.asof)
+            model = effect.fit_redemption(features, outcomes)
+            store.save("redemption_features", features)
+            del features
+            if targets and any(item.activation != "automatic" for item in job.config.menu):
+                covers = effect.target_covers(job.clean.products, targets)
+                with store.sharded("redemption_odds") as put:
+                    for _ in mapped(job, keep_odds, shards, parts, model, covers, at.asof, put):
+                        pass
     except SupportError as reason:
         return str(reason)
-    store.save("redemption_features", features)
-    del features
-    if targets and any(item.activation != "automatic" for item in job.config.menu):
-        covers = effect.target_covers(job.clean.products, targets)
-        store.save("redemption_odds", mapped(job, odds_of, shards, model, covers, at.asof))
     return None
 
 
-def features_of(job: Job, shard: int) -> pl.DataFrame:
+class CampaignParts(NamedTuple):
+    """Who was sent what, who redeemed and who is known, in parts by shard of customers; what all of them had done."""
+
+    exposures: list[Path]
+    redemptions: list[Path]
+    customers: list[Path]
+    shared: effect.Yardsticks
+
+
+def parted(job: Job, whole: effect.History, at: Moments, stack: ExitStack) -> CampaignParts:
+    """The campaign tables in parts, so that a shard's task reads its own customers alone; they go with `stack`."""
+    shards = len(job.clean.shards)
+    exposures, redemptions, customers = (
+        stack.enter_context(job.store.split(some(rows), shards, "customer_id"))
+        for rows in (whole.exposures, whole.redemptions, whole.customers)
+    )
+    starts = fetch(whole.exposures.project("start_ms").distinct().order("start_ms"))["start_ms"]
+    shared = effect.yardsticks(whole.exposures, whole.redemptions, starts.extend_constant(at.asof, 1))
+    return CampaignParts(exposures, redemptions, customers, shared)
+
+
+def features_of(job: Job, shard: int, parts: CampaignParts, share: float) -> pl.DataFrame:
     """What the model reads of each past exposure of a shard's customers, whether they have events or not."""
-    past, mine = history(job, shard), f"{shard_expression('customer_id', len(job.clean.shards))} = {shard}"
-    return effect.exposure_features(past, past.exposures.filter(mine))
+    past = history_of(job, shard, parts)
+    sent = past.exposures if share >= 1 else past.exposures.filter(SAMPLE.format(below=int(share * 1_000_000)))
+    return effect.exposure_features(past, sent)
 
 
-def odds_of(job: Job, shard: int, model: effect.RedemptionModel, covers: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
-    """The odds of a coupon for each customer of a shard and target."""
-    asked = effect.offer_features(history(job, shard), asof_ms, covers)
+def keep_odds(
+    job: Job, shard: int, parts: CampaignParts, model: effect.RedemptionModel, covers: pl.DataFrame, asof_ms: int,
+    put: TableDraft,
+) -> None:  # fmt: skip
+    """Write the odds of a coupon for each customer of a shard and target."""
+    asked = effect.offer_features(history_of(job, shard, parts), asof_ms, covers)
     odds = asked.select("customer_id", pl.col("campaign_id").alias("target"))
-    return odds.with_columns(pl.Series("redeem_prob", model.predict(asked)))
+    put(shard, [odds.with_columns(pl.Series("redeem_prob", model.predict(asked)))])
 
 
-def history(job: Job, shard: int | None = None) -> effect.History:
-    """The campaign tables as the redemption model reads them, and everybody's events, or one shard's."""
+def history_of(job: Job, shard: int, parts: CampaignParts) -> effect.History:
+    """The campaign tables of one shard's customers, with what all of them had done."""
+    exposures, redemptions, customers = (
+        job.store.part(rows[shard]) for rows in (parts.exposures, parts.redemptions, parts.customers)
+    )
+    return replace(
+        history(job), events=job.clean.events(shard), exposures=exposures, redemptions=redemptions,
+        customers=customers, campaigns=parts.shared,
+    )  # fmt: skip
+
+
+def history(job: Job) -> effect.History:
+    """The campaign tables as the redemption model reads them, and everybody's events."""
     clean = job.clean
     exposures, redemptions = clean.exposures, clean.redemptions
     if exposures is None or redemptions is None:
         raise SupportError("no past campaigns: give a promotions file that says who was sent what and who redeemed")
     return effect.History(
-        clean.events(shard), exposures, redemptions, clean.products, clean.coupons, clean.customers,
+        clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers,
         Span.load(job.store).first_ms,
     )  # fmt: skip

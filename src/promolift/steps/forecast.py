@@ -35,7 +35,7 @@ from promolift.results.forecasts import (
     Ordered,
     Predicted,
 )
-from promolift.results.job import Job, mapped
+from promolift.results.job import Job, mapped, spread
 from promolift.results.predictions import Reliability
 from promolift.results.privacy import PrivacyLedger, known_sums, spend, stated
 from promolift.sql import DAY_MS
@@ -175,7 +175,7 @@ def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
             progress=on_epoch(job),
             checkpoint=lambda state: store.save_files(UNFINISHED, {"made_from": mark, "state": state}),
             resume=resume,
-            work=partial(by_workers, job.engine, scratch) if job.engine else here,
+            work=partial(by_workers, partial(spread, job, job.engine), scratch) if job.engine else here,
         )
         try:
             model = fit_encoder(h, day, settings, hooks)

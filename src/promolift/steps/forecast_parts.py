@@ -4,7 +4,7 @@ Histories and settings are laid down once, where every worker reads them; with a
 and back comes its gradient. So a worker that is lost costs a part of a batch, which another does again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils import parameters_to_vector
 
-from promolift.engine import Engine
 from promolift.profile.encoder import Encoder
 from promolift.profile.encoder_data import Catalogue, Floats, Histories, Popularity
 from promolift.profile.encoder_forecast import LearnedEncoder
@@ -23,6 +22,7 @@ from promolift.profile.encoder_train import BatchPart, Each, Training, repeatabl
 from promolift.store.local import Scratch
 
 Task = Callable[[Training, Encoder, BatchPart], Any]
+Map = Callable[[Callable[[int], Any], Sequence[int]], Iterator[Any]]
 UNUSED = ("customers", "catalogue")  # of which the parts ask only how many there are
 
 
@@ -33,13 +33,13 @@ class Begun(NamedTuple):
     model: Encoder
 
 
-def by_workers(engine: Engine, scratch: Scratch, training: Training, model: Encoder) -> Each:
-    """Go through the parts by an engine."""
+def by_workers(over: Map, scratch: Scratch, training: Training, model: Encoder) -> Each:
+    """Go through the parts by an engine: see results.job.spread."""
     scratch.put_arrays("training", laid(training, model))
 
     def each(task: Task, now: Encoder, parts: Sequence[BatchPart]) -> Any:
         weights = parameters_to_vector(now.parameters()).detach().numpy()
-        return engine.map(partial(on_worker, scratch.folder, task, weights, parts), range(len(parts)))
+        return over(partial(on_worker, scratch.folder, task, weights, parts), range(len(parts)))
 
     return each
 

@@ -28,6 +28,7 @@ from promolift.store.ledger_money import recount
 from promolift.store.ledger_schema import (
     ANSWERS,
     CODES,
+    CUSTOMERS,
     DECISIONS,
     EVENTS,
     LIMITS,
@@ -38,7 +39,7 @@ from promolift.store.ledger_schema import (
     make_tables,
 )
 
-VERSION = 3
+VERSION = 4
 ALIVE_MS = 20_000  # since a server was heard of last
 SERVER = "server"  # things of the ledger: who serves it
 UNKEPT = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
@@ -133,6 +134,11 @@ def _from_2(db: Connection) -> None:
         _add(db, DECISIONS, DECISIONS.c[name])
 
 
+def _from_3(db: Connection) -> None:
+    """What customers say of personal decisions."""
+    _add(db, CUSTOMERS, CUSTOMERS.c.personal)
+
+
 def _add(db: Connection, table: Table, column: Column[Any]) -> None:
     db.execute(text(f"alter table {table.name} add column {CreateColumn(column).compile(dialect=db.dialect)}"))
 
@@ -165,5 +171,5 @@ class StepUp(NamedTuple):
     oldest: int
 
 
-STEPS = {1: StepUp(_from_1, oldest=2), 2: StepUp(_from_2, oldest=2)}
+STEPS = {1: StepUp(_from_1, oldest=2), 2: StepUp(_from_2, oldest=2), 3: StepUp(_from_3, oldest=2)}
 assert set(STEPS) == set(range(1, VERSION)), "every version but the present needs a step up"

@@ -68,6 +68,16 @@ EVENTS = Table(
     UniqueConstraint("message_id"),
 )  # fmt: skip
 Index("events_customer", EVENTS.c.customer_id, EVENTS.c.ts_ms)
+READ = "Words Read"  # the name of an event that says what a customer's own words were about
+OF_WORDS = EVENTS.c.name == literal_column(f"'{READ}'")
+Index(
+    "events_words",
+    EVENTS.c.name,
+    EVENTS.c.customer_id,
+    EVENTS.c.ts_ms,
+    sqlite_where=OF_WORDS,
+    postgresql_where=OF_WORDS,
+)
 Index("events_decision", EVENTS.c.decision_id, sqlite_where=EVENTS.c.decision_id.is_not(None))
 
 REJECTS = Table(
@@ -97,6 +107,7 @@ CUSTOMERS = Table(
     Column("customer_id", Text, primary_key=True),
     Column("person_id", Text),
     Column("consent", Integer),  # 0 no, 1 yes, 2 yes by a web page: it counts where nobody said no
+    Column("personal", Integer),  # 0: they refused personal decisions; 1: they took that back
     Column("age", Text),
     Column("language", Text),
     Column("zone", Text),
@@ -252,7 +263,7 @@ OUTBOX = Table(
     Column("channel", Text, nullable=False),  # webhook or email
     Column("target", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Column("status", Text, nullable=False),  # waiting, sent, failed
+    Column("status", Text, nullable=False),  # waiting, sent, failed, expired
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_ms", Big, nullable=False),
     Column("error", Text),

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.kept import KEPT
 from promolift.sql import ident, literal
-from promolift.store.remote import PARTS, Remote, on_this_machine, url_of
+from promolift.store.remote import Remote, brought, is_kept, listed, on_this_machine, url_of
 
 try:
     import fcntl
@@ -41,7 +41,6 @@ except ImportError:  # pragma: no cover - Windows has no advisory locks of this 
     fcntl = None  # type: ignore[assignment]
 
 Relation = duckdb.DuckDBPyRelation
-
 
 BATCH = 131_072  # rows parted at once
 ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
@@ -91,8 +90,8 @@ class Store:
         Temporary files lie `within` a folder, which a worker shares with who asks; by itself in root/tmp.
         """
         url = url_of(root)
-        self._remote = Remote(url) if url else None
-        self.root = self._remote.folder if self._remote else on_this_machine(root)
+        self.remote = Remote(url) if url else None
+        self.root = self.remote.folder if self.remote else on_this_machine(root)
         self._lock: int | None = None
         self._closed = False
         self._threads = threads
@@ -120,16 +119,13 @@ class Store:
         if not place.work.is_dir():
             raise StepError(
                 f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
-                "as on a network file system (one at a URL is copied to the machine that runs promolift alone)"
+                "as on a network file system, or it must be one at a URL"
             )
         return cls(place.root, memory=memory, threads=1, within=place.work)
 
     @property
     def place(self) -> StorePlace:
-        """What `at` takes. All that lies at a URL is brought first: workers see the copy on this machine."""
-        if self._remote:
-            for part in PARTS:
-                self._remote.bring(self.root / part)
+        """What `at` takes; of a URL it is the copy on this machine."""
         return StorePlace(self.root.absolute(), self._work)
 
     def __enter__(self) -> Self:
@@ -145,15 +141,15 @@ class Store:
     def close(self, send: bool = True) -> None:
         """Close the connection, drop temporary files, let the next writer in."""
         try:
-            if self._remote and send and not self._closed:
-                self._remote.publish()
+            if self.remote and send and not self._closed:
+                self.remote.publish()
         finally:
             self._closed = True
             self.connection.close()
             shutil.rmtree(self._work, ignore_errors=True)
+            if self.remote:
+                self.remote.close()
             self.unlock()
-            if self._remote:
-                self._remote.close()
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
@@ -166,8 +162,8 @@ class Store:
 
     def unlock(self) -> None:
         """Let the next writer in; this store may write again when they are done."""
-        if self._remote:
-            self._remote.unlock()
+        if self.remote:
+            self.remote.unlock()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -176,22 +172,32 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether the table exists, in one file or in shards."""
-        return any(self._is_kept(path) for path in (self._file(name), self._folder(name)))
+        return any(is_kept(path) for path in (self._file(name), self._folder(name)))
 
     def table(self, name: str, shard: int | None = None) -> Relation:
         """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
         if self._closed:
             raise StepError(f"{self.root} was closed; open the shop, or the store, again")
-        if shard is None and self._brought(self._file(name)).is_file():
+        if shard is None and brought(self._file(name)).is_file():
             return self.connection.read_parquet(str(self._file(name)))
-        if not self._brought(self._folder(name)).is_dir():
+        if not is_kept(self._folder(name)):
             raise StepError(f"no table {name!r} yet; run `promolift {made_by(name)}` first")
         if shard is None:
+            brought(self._folder(name))
             files = [str(self._shard(name, each)) for each in self.shards(name)]
             return self.connection.read_parquet(files)
-        if not self._shard(name, shard).is_file():
+        if not brought(self._shard(name, shard)).is_file():
             raise StepError(f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
         return self.connection.read_parquet(str(self._shard(name, shard)))
+
+    def table_of(self, name: str, customers: pl.DataFrame) -> Relation:
+        """The shards of a table in which these customers are (column customer_id); all of one that has no shards."""
+        if not (shards := self.shards(name)):
+            return self.table(name)
+        place = f"{shard_expression('customer_id', len(shards))} as shard"
+        found = self.connection.from_arrow(customers.to_arrow()).project(place).distinct().order("shard").fetchall()
+        files = [str(brought(self._shard(name, each))) for (each,) in found or [(shards[0],)]]
+        return self.connection.read_parquet(files)
 
     def path(self, name: str) -> Path:
         """The file of a table that is kept in one. StepError if it is not there yet."""
@@ -209,10 +215,11 @@ class Store:
 
     def shards(self, name: str) -> list[int]:
         """The shards a table has, in order. Raises StepError if the table is not there yet."""
-        if not self._brought(self._folder(name)).is_dir():
+        if not is_kept(self._folder(name)):
             self.table(name)
             return []
-        return sorted(int(path.stem.removeprefix("shard=")) for path in self._folder(name).glob("shard=*.parquet"))
+        names = (name.removeprefix("shard=") for name in listed(self._folder(name)) if name.startswith("shard="))
+        return sorted(int(name.removesuffix(".parquet")) for name in names)
 
     # writing
 
@@ -255,7 +262,7 @@ class Store:
         """The rows of one part of a `split`."""
         import pyarrow as pa
 
-        return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
+        return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(brought(path)))).read_all())
 
     @contextmanager
     def sharded(self, name: str) -> Iterator["TableDraft"]:
@@ -274,7 +281,7 @@ class Store:
             self._publish(draft, self._folder(name))
             self._removed(self._file(name))
         finally:
-            _remove(draft)
+            self._removed(draft)
 
     @contextmanager
     def scratch(self) -> Iterator["Scratch"]:
@@ -285,7 +292,7 @@ class Store:
         try:
             yield Scratch(folder)
         finally:
-            _remove(folder)
+            self._removed(folder)
 
     @contextmanager
     def staged(self, relation: Relation) -> Iterator[Relation]:
@@ -312,7 +319,7 @@ class Store:
 
     def load_json(self, name: str) -> Any:
         """The value kept under a name. Raises StepError if there is none."""
-        path = self._brought(self.root / "notes" / f"{name}.json")
+        path = brought(self.root / "notes" / f"{name}.json")
         if not path.is_file():
             raise StepError(f"no result {name!r} yet; run `promolift {made_by(name)}` first")
         return _read_json(path)
@@ -324,7 +331,7 @@ class Store:
 
     def has_json(self, name: str) -> bool:
         """Whether a value is kept under that name."""
-        return self._is_kept(self.root / "notes" / f"{name}.json")
+        return is_kept(self.root / "notes" / f"{name}.json")
 
     def save_model(self, name: str, arrays: Mapping[str, NDArray[Any]], manifest: Any) -> None:
         """Keep a model as plain arrays and a JSON manifest; nothing is pickled."""
@@ -337,10 +344,10 @@ class Store:
 
     def load_model(self, name: str) -> StoredModel:
         """The model kept under a name. Raises StepError if there are none."""
-        path = self._brought(self.root / "models" / f"{name}.npz")
+        path = brought(self.root / "models" / f"{name}.npz")
         if not path.is_file():
             raise StepError(f"no model {name!r} yet; run `promolift {made_by(name)}` first")
-        self._brought(path.with_suffix(".json"))
+        brought(path.with_suffix(".json"))
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return StoredModel(arrays, _read_json(path.with_suffix(".json")))
@@ -351,7 +358,7 @@ class Store:
         Copies of a warehouse's tables go whole, since their columns are the shop's own; the next ingest asks again.
         """
         self._claim()
-        for path in self._brought(self.root / "tables").rglob("pulled_*.parquet"):
+        for path in brought(self.root / "tables").rglob("pulled_*.parquet"):
             path.unlink()
         return self.delete("customer_id", pl.col("customer_id").cast(pl.String).eq_missing(pl.lit(customer_id)))
 
@@ -361,7 +368,7 @@ class Store:
         """
         self._claim()
         gone: dict[str, int] = {}
-        for path in sorted(self._brought(self.root / "tables").rglob("*.parquet")):
+        for path in sorted(brought(self.root / "tables").rglob("*.parquet")):
             name = path.stem if path.parent.name == "tables" else path.parent.name
             rows = pl.scan_parquet(path)
             if (names and name not in names) or column not in rows.collect_schema():
@@ -372,13 +379,13 @@ class Store:
             rows.filter(~rows_of.fill_null(False)).sink_parquet(draft, compression="zstd")
             self._publish(draft, path)
             gone[name] = gone.get(name, 0) + found
-        if self._remote:
-            self._remote.publish(kept_s=0)
+        if self.remote:
+            self.remote.publish(kept_s=0)
         return gone
 
     def age_days(self, name: str) -> float:
         """Days since a table in parts was written."""
-        written = max(path.stat().st_mtime for path in self._brought(self._folder(name)).iterdir())
+        written = max(path.stat().st_mtime for path in brought(self._folder(name)).iterdir())
         return (time() - written) / 86_400
 
     def save_files(self, name: str, files: Mapping[str, bytes]) -> None:
@@ -392,7 +399,7 @@ class Store:
 
     def load_files(self, name: str) -> dict[str, bytes]:
         """The files kept under a name; none if there are none."""
-        folder = self._brought(self.root / "models" / name)
+        folder = brought(self.root / "models" / name)
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
     def remove_files(self, name: str) -> None:
@@ -407,7 +414,7 @@ class Store:
         """
         if named := os.environ.get("PROMOLIFT_SECRET_FILE"):
             return _given(Path(named))
-        path = self._brought(self.root / "secret.key")
+        path = brought(self.root / "secret.key")
         if not path.is_file():
             self._claim()
             draft = self._work / path.name
@@ -425,8 +432,8 @@ class Store:
         self._claim()
         steps = self._steps() | {step: fingerprint}
         self._write_text(self.root / "steps.json", json.dumps(steps, indent=1, sort_keys=True))
-        if self._remote:
-            self._remote.publish()
+        if self.remote:
+            self.remote.publish()
 
     def undone(self, steps: Sequence[str]) -> None:
         """Forget that these steps finished."""
@@ -437,7 +444,7 @@ class Store:
             self._write_text(self.root / "steps.json", json.dumps(left, indent=1, sort_keys=True))
 
     def _steps(self) -> dict[str, str]:
-        path = self._brought(self.root / "steps.json")
+        path = brought(self.root / "steps.json")
         return dict(_read_json(path)) if path.is_file() else {}
 
     # files
@@ -451,18 +458,9 @@ class Store:
     def _shard(self, name: str, shard: int) -> Path:
         return self._folder(name) / f"shard={shard}.parquet"
 
-    def _is_kept(self, path: Path) -> bool:
-        return path.exists() or bool(self._remote and self._remote.knows(path))
-
-    def _brought(self, path: Path) -> Path:
-        """The path, with what lies there in the folder of this machine."""
-        if self._remote:
-            self._remote.bring(path)
-        return path
-
     def _removed(self, path: Path) -> None:
-        if self._remote:
-            self._remote.drop(path)
+        if self.remote:
+            self.remote.drop(path)
         _remove(path)
 
     def _write_text(self, path: Path, text: str) -> None:
@@ -471,8 +469,8 @@ class Store:
         self._publish(draft, path)
 
     def _publish(self, draft: Path, place: Path) -> None:
-        if self._remote:
-            self._remote.drop(place)
+        if self.remote:
+            self.remote.drop(place)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = self._work / f"{place.name}.old-{uuid4().hex[:8]}"
         if draft.is_dir() and place.exists():
@@ -483,13 +481,15 @@ class Store:
             if old.exists():
                 old.rename(place)
             raise
+        if self.remote:
+            self.remote.move(draft, place)
         _remove(old)
 
     def _claim(self) -> None:
         if self._closed:
             raise StepError(f"{self.root} was closed; open the shop, or the store, again")
-        if self._remote:
-            self._remote.lock()
+        if self.remote:
+            self.remote.lock()
             return
         if self._lock is not None or fcntl is None:
             return
@@ -543,7 +543,7 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Arrays that were put, read from the disk as far as they are looked at; writing to them changes no file."""
-        paths = (self.folder / name).glob("*.npy")
+        paths = brought(self.folder / name).glob("*.npy")
         return {path.stem: np.asarray(np.load(path, mmap_mode="c")) for path in paths}
 
     def __getitem__(self, name: str) -> pl.DataFrame:
@@ -564,11 +564,11 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a frame of that name."""
-        return (self.folder / str(name)).is_file()
+        return brought(self.folder / str(name)).is_file()
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
-        return (path.name for path in self.folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        return (name for name in listed(self.folder) if not name.startswith("."))
 
     def __len__(self) -> int:
         """How many there are."""

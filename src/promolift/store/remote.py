@@ -5,7 +5,8 @@ asked for, out; and what changed there back.
     URL/manifest.json      every file of the work folder, by its hash: written last, and only over the one that was read
     URL/lock.json          who writes, and until when they are believed
 
-So an interruption leaves the files of before, and what did not change does not travel.
+So an interruption leaves the files of before, and what did not change does not travel. Tasks on machines that share no
+folder with this one read and leave objects, too (nodes.py); the manifest never names what a step only works with.
 """
 
 import json
@@ -14,7 +15,7 @@ import re
 import shutil
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -23,7 +24,7 @@ from time import time
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from promolift.errors import ConfigError, StepError
+from promolift.errors import FULL, ConfigError, StepError
 from promolift.hashing import sha256_of, sha256_of_file
 
 URL = re.compile(r"(s3a?|gs|abfss?|az|azure|adl):/+([^/].*)")  # a Path joins the two slashes of a URL into one
@@ -33,8 +34,9 @@ KEPT_S = 3600  # files of before are there so long for those who read them
 GO_ON = "finished steps are kept, so run the same command again to go on"
 OVERTAKEN = "another run has written here since this one began, so this one was not; run it again"
 EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|RequestExpired|token\S* (has |is )?expired", re.IGNORECASE)
+# Who is asked for credentials last, where nobody has any: the machine's own account
+NONE = re.compile(r"169\.254\.169\.254|metadata\.google|get_credentials|NoCredentials", re.IGNORECASE)
 SPENT = "the token, or another part of the credentials, has expired; renew it"
-ORPHAN_S = 86_400  # contents that no manifest came to name
 AT_ONCE = 8  # files that travel at the same time
 CHUNK = 8 << 20
 # Credentials that the library finds by itself
@@ -56,6 +58,9 @@ class Sent(NamedTuple):
     kept: Content
 
 
+_copies: dict[Path, "Remote"] = {}  # of this process, by their folder
+
+
 def url_of(work: Path | str) -> str | None:
     """The URL that a work folder is named by; None for a folder of this machine."""
     found = URL.fullmatch(str(work))
@@ -75,22 +80,45 @@ def exists(work: Path) -> bool:
     return url_of(work) is not None or on_this_machine(work).is_dir()
 
 
+def brought(path: Path) -> Path:
+    """The path; in a copy of a work folder at a URL, with all that lies there."""
+    if copy := copy_with(path):
+        copy.bring(path)
+    return path
+
+
+def is_kept(path: Path) -> bool:
+    """Whether something lies there, brought or not."""
+    return path.exists() or bool((copy := copy_with(path)) and copy.knows(path))
+
+
+def listed(folder: Path) -> set[str]:
+    """Names of the files in a folder, brought or not."""
+    copy = copy_with(folder)
+    return {path.name for path in folder.glob("*") if path.is_file()} | (copy.names(folder) if copy else set())
+
+
+def copy_with(path: Path) -> "Remote | None":
+    """The copy of this process that a path lies in."""
+    return next((copy for folder, copy in [*_copies.items()] if path.is_relative_to(folder)), None)
+
+
 class Bucket:
     """Objects below a URL, in `store`, by the calls of `library`. Credentials are found as the storage's own tools find
     them, and stand in no message.
     """
 
-    def __init__(self, url: str, then: str = GO_ON) -> None:
-        """`then`: what to do after a failure. ConfigError where the library, the place or the right to it are missing,
-        and where the URL itself holds a secret.
+    def __init__(self, url: str, then: str = GO_ON, at: str = "") -> None:
+        """`then`: what to do after a failure, and `at` where it was, if not here. ConfigError where the library, the
+        place or the right to it are missing, and where the URL itself holds a secret.
         """
-        self.url, self._then = url, then
+        self.url, self.at, self.named, self._then = url, at, at + url, then
         if re.match(r"[a-z0-9]+://[^/@]*:[^/@]*@", url):
             raise ConfigError("a URL of a storage holds no password; give it by the variables that its own tools read")
         try:
             import obstore
         except ImportError:
-            raise ConfigError(f"{url}: needs obstore; `pip install 'promolift[cloud]'`") from None
+            raise ConfigError(f"{self.named}: needs obstore; `pip install 'promolift[cloud]'`") from None
         self.library: Any = obstore
         with self.said():
             self.store = self._opened()
@@ -118,15 +146,21 @@ class Bucket:
             yield
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
             if EXPIRED.search(str(error)):
-                raise ConfigError(f"{self.url}: {SPENT}; {self._then}") from None
-            raise ConfigError(f"{self.url}: no right to it ({_reason(error)}); check the credentials") from None
+                raise ConfigError(f"{self.named}: {SPENT}; {self._then}") from None
+            raise ConfigError(f"{self.named}: no right to it ({_reason(error)}); check the credentials") from None
         except FileNotFoundError as error:
-            raise ConfigError(f"{self.url}: there is no such place ({_reason(error)}); make the bucket first") from None
+            raise ConfigError(
+                f"{self.named}: there is no such place ({_reason(error)}); make the bucket first"
+            ) from None
         except (errors.BaseError, OSError, ValueError) as error:
+            if FULL.search(str(error)):  # the disk of this machine: see full_said
+                raise
             if EXPIRED.search(str(error)):
-                raise ConfigError(f"{self.url}: {SPENT}; {self._then}") from None
+                raise ConfigError(f"{self.named}: {SPENT}; {self._then}") from None
+            if NONE.search(str(error)):
+                raise ConfigError(f"{self.named}: no credentials are found there; give some; {self._then}") from None
             wrong = f"the storage does not answer as it should ({_reason(error)})"
-            raise StepError(f"{self.url}: {wrong}; {self._then}") from None
+            raise StepError(f"{self.named}: {wrong}; {self._then}") from None
 
     def get(self, name: str, into: Path) -> None:
         """An object's content into a file. FileNotFoundError if there is none."""
@@ -147,9 +181,9 @@ class Remote:
     manifest names them.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, at: str = "", folder: Path | None = None) -> None:
         """Read the manifest. ConfigError where the library, the place or the right to read are missing."""
-        self.url = url
+        self.url, self.apart = url, False  # whether tasks are for machines that do not see `folder`
         self._files = dict[str, Content]()
         self._etag: dict[str, str] | None = None
         self._gone = dict[str, float]()
@@ -157,43 +191,69 @@ class Remote:
         self._lock: dict[str, Any] | None = None
         self._stop = threading.Event()
         self._renewing: threading.Thread | None = None
-        self._bucket = Bucket(url)
+        self._there = set[str]()  # contents that the storage has
+        self._bucket = Bucket(url, at=at)
         self._obstore, self._place, self._said = self._bucket.library, self._bucket.store, self._bucket.said
         self._read()
-        cache = Path(os.environ.get("PROMOLIFT_CACHE") or Path.home() / ".cache/promolift").expanduser()
-        self._home = cache / sha256_of(url)[:16]
-        self.folder = self._home / "runs" / f"{os.getpid()}-{uuid4().hex[:8]}"
+        own = f"{os.getpid()}-{uuid4().hex[:8]}-{socket.gethostname()}"
+        self.folder = folder or self.place_of(url) / "runs" / own
+        self._home = self.folder.parent.parent
+        self._make()
+        self._away = dict(self._files)
+        _copies[self.folder] = self
+
+    def _make(self) -> None:
+        cache = self._home.parent
         try:
-            cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for path in (self._home / "objects", self.folder):
+            for path in (cache, self._home, self._home / "objects", self.folder.parent, self.folder):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"{cache}: cannot write ({error.strerror}); name a folder by PROMOLIFT_CACHE") from None
-        self._away = dict(self._files)
+            wrong = f"{self._bucket.at}{cache}: cannot write ({error.strerror})"
+            raise ConfigError(f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
+
+    @staticmethod
+    def place_of(url: str) -> Path:
+        """The part of the cache that is for this URL."""
+        cache = Path(os.environ.get("PROMOLIFT_CACHE") or Path.home() / ".cache/promolift").expanduser()
+        return cache.absolute() / sha256_of(url)[:16]
 
     # reading
 
     def knows(self, path: Path) -> bool:
         """Whether the manifest has this file, or files below it, that are not in `folder` yet."""
-        return any(True for _ in self._below(path))
+        return bool(self._below(path))
+
+    def names(self, folder: Path) -> set[str]:
+        """Of the files in a folder those that are not in `folder` yet, by name."""
+        here = f"{folder.relative_to(self.folder).as_posix()}/"
+        rest = (each.removeprefix(here) for each in self._below(folder))
+        return {each for each in rest if "/" not in each}
 
     def bring(self, path: Path) -> None:
         """Bring the file, or all files below it, into `folder`. StepError where that fails."""
-        with self._said(), ThreadPoolExecutor(AT_ONCE) as pool:
-            for name in pool.map(self._bring, [*self._below(path)]):
-                del self._away[name]
+        if wanted := self._below(path):
+            with self._said(), ThreadPoolExecutor(AT_ONCE) as pool:
+                for name in pool.map(self._bring, wanted):
+                    del self._away[name]
 
     def drop(self, path: Path) -> None:
         """What lies there is replaced or removed: it need not be brought any more."""
-        for name in [*self._below(path)]:
+        for name in self._below(path):
             del self._away[name]
 
-    def _below(self, path: Path) -> Iterator[str]:
+    def move(self, path: Path, place: Path) -> None:
+        """What lies there need not be brought to lie at another place, nor what was sent of it be sent again."""
+        old, new = (each.relative_to(self.folder).as_posix() for each in (path, place))
+        for known in (self._away, self._sent):
+            for name in [each for each in known if each.startswith(f"{old}/")]:
+                known[new + name.removeprefix(old)] = known.pop(name)  # type: ignore[assignment]
+
+    def _below(self, path: Path) -> list[str]:
         name = path.relative_to(self.folder).as_posix()
-        return (each for each in self._away if each == name or each.startswith(f"{name}/"))
+        return [name] if name in self._away else [each for each in self._away if each.startswith(f"{name}/")]
 
     def _bring(self, name: str) -> str:
-        kept, place = self._files[name], self.folder / name
+        kept, place = self._away[name], self.folder / name
         content = self._home / "objects" / kept.sha256
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
@@ -207,13 +267,13 @@ class Remote:
         return name
 
     def _fetched(self, name: str) -> Path:
-        sha, draft = self._files[name].sha256, self.folder / f"{uuid4().hex}.part"
+        sha, draft, at = self._away[name].sha256, self.folder / f"{uuid4().hex}.part", self._bucket.named
         try:
             self._bucket.get(f"objects/{sha}", draft)
         except FileNotFoundError:
-            raise StepError(f"{self.url}: {name} was replaced while it was read; run the command again") from None
+            raise StepError(f"{at}: {name} was replaced while it was read; run the command again") from None
         if sha256_of_file(draft) != sha:
-            raise StepError(f"{self.url}: {name} is not what was written; run the step that makes it again")
+            raise StepError(f"{at}: {name} is not what was written; run the step that makes it again")
         return draft
 
     def _know(self, name: str, kept: Content) -> None:
@@ -227,10 +287,9 @@ class Remote:
 
         StepError, and nothing changed, where another run was quicker.
         """
-        paths = [path for part in PARTS for path in self._here(self.folder / part)]
-        names = [path.relative_to(self.folder).as_posix() for path in paths]
-        with self._said(), ThreadPoolExecutor(AT_ONCE) as pool:
-            files = {**self._away, **dict(zip(names, pool.map(self._send, names), strict=True))}
+        with self._said():
+            sent = self._send_all(self.folder / part for part in PARTS)
+            files = {name: kept for name, kept in self._away.items() if not name.startswith("tmp/")} | sent
             if files == self._files:
                 return
             now, held = time(), {kept.sha256 for kept in files.values()}
@@ -239,22 +298,62 @@ class Remote:
             left = {sha: since for sha, since in gone.items() if sha not in old}
             self._swap(json.dumps({"files": files, "gone": left}, sort_keys=True).encode())
             self._files, self._gone = files, left
-            self._delete(sha for sha in old if sha not in held)
+            self._delete([f"objects/{sha}" for sha in old if sha not in held])
+            self._sweep()
 
-    def _delete(self, contents: Iterable[str]) -> None:
-        for sha in contents:
-            with suppress(FileNotFoundError):
-                self._obstore.delete(self._place, f"objects/{sha}")
+    def share(self, work: Path) -> dict[str, Content]:
+        """Send what tasks on other machines may read: tables, and what a step has in folders of `work`. All files, by
+        name. StepError where that fails.
+        """
+        folders = [each for each in work.iterdir() if each.is_dir() and each.name != "spill"]
+        with self._said():
+            sent = self._send_all([*(self.folder / part for part in PARTS), *folders])
+        return self._away | sent
+
+    def learn(self, files: Mapping[str, Content]) -> None:
+        """Files that another machine has sent, in place of what lay here."""
+        for name, kept in files.items():
+            (self.folder / name).unlink(missing_ok=True)
+            self._sent.pop(name, None)
+            self._away[name] = kept
+            self._there.add(kept.sha256)
+
+    def _delete(self, names: list[str]) -> None:
+        with suppress(FileNotFoundError):
+            self._obstore.delete(self._place, names)
 
     def _sweep(self) -> None:
-        """Delete what a run sent that was killed before it wrote the manifest."""
-        known = {kept.sha256 for kept in self._files.values()} | self._gone.keys()
-        listed = [each for some in self._obstore.list(self._place, "objects") for each in some]
-        names = ((each["path"].rpartition("/")[2], each["last_modified"].timestamp()) for each in listed)
-        self._delete(sha for sha, at in names if sha not in known and at < time() - ORPHAN_S)
+        """Delete what tasks left and what a run sent that was killed before it wrote the manifest; nothing where
+        another one may be writing.
+        """
+        try:
+            lock = json.loads(bytes(self._obstore.get(self._place, "lock.json").bytes()))
+        except FileNotFoundError:
+            return
+        mine = lock["run"] == self.folder.name and lock["until_ms"] / 1000 > time() + LEASE_S / 4
+        if not mine or self._now() != self._etag:
+            return
+        self._sent = {name: sent for name, sent in self._sent.items() if (self.folder / name).exists()}
+        used = [*self._files.values(), *self._away.values(), *(sent.kept for sent in self._sent.values())]
+        self._there = {kept.sha256 for kept in used}
+        needed = {f"objects/{sha}" for sha in self._there | self._gone.keys()}
+        lies = [each["path"] for some in self._obstore.list(self._place, "objects") for each in some]
+        self._delete([path for path in lies if path not in needed])
+        self._prune(self._there)
 
-    def _here(self, path: Path) -> Iterable[Path]:
-        return [path] if path.is_file() else (each for each in sorted(path.rglob("*")) if each.is_file())
+    def _prune(self, held: set[str]) -> None:
+        for content in (self._home / "objects").iterdir():
+            with suppress(OSError):
+                if content.name not in held and content.stat().st_nlink == 1:
+                    content.unlink()
+
+    def _send_all(self, places: Iterable[Path]) -> dict[str, Content]:
+        """Every whole file there, sent if the storage does not have it."""
+        found = (path for place in places for path in ([place] if place.is_file() else sorted(place.rglob("*"))))
+        whole = [path for path in found if path.is_file() and path.suffix != ".part"]
+        names = [path.relative_to(self.folder).as_posix() for path in whole]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return dict(zip(names, pool.map(self._send, names), strict=True))
 
     def _send(self, name: str) -> Content:
         path = self.folder / name
@@ -263,8 +362,9 @@ class Remote:
             return known.kept
         kept = Content(sha256_of_file(path), state.st_size)
         content = self._home / "objects" / kept.sha256
-        if kept not in self._files.values():
+        if kept.sha256 not in self._there:
             self._bucket.put(f"objects/{kept.sha256}", path)
+            self._there.add(kept.sha256)
         with suppress(FileExistsError):
             os.link(path, content)
         self._know(name, kept)
@@ -289,6 +389,7 @@ class Remote:
             value = json.loads(text)
             self._files = {name: Content(*kept) for name, kept in value["files"].items()}
             self._gone = value["gone"]
+            self._there = {kept.sha256 for kept in self._files.values()}
         except (ValueError, KeyError, TypeError):
             raise StepError(f"{self.url}/manifest.json: not readable; delete it, and run again") from None
 
@@ -356,25 +457,28 @@ class Remote:
             self._renewing.join()
         if self._lock is None:
             return
-        self._lock = None
-        with suppress(FileNotFoundError, self._obstore.exceptions.BaseError):
+        with suppress(FileNotFoundError, self._obstore.exceptions.BaseError, ConfigError, StepError):
             self._sweep()
             value = json.loads(bytes(self._obstore.get(self._place, "lock.json").bytes()))
             if value["run"] == self.folder.name:
                 self._obstore.delete(self._place, "lock.json")
+        self._lock = None
 
     def close(self) -> None:
-        """Let go of the lock; the folder goes, and of the cache what no manifest and no other run needs."""
-        self.unlock()
+        """The folder goes, of the cache what no manifest and no other run needs, and the lock."""
+        _copies.pop(self.folder, None)
         shutil.rmtree(self.folder, ignore_errors=True)
-        for run in (self._home / "runs").iterdir():
+        for known in (self._away, self._sent):
+            known.clear()
+        self.unlock()
+        self.clear()
+        self._prune({kept.sha256 for kept in self._files.values()})
+
+    def clear(self) -> None:
+        """Remove what processes of this machine left that were killed."""
+        for run in (self._home / "runs").glob(f"*-{socket.gethostname()}"):
             if not _runs(int(run.name.partition("-")[0])):
                 shutil.rmtree(run, ignore_errors=True)
-        held = {kept.sha256 for kept in self._files.values()}
-        for content in (self._home / "objects").iterdir():
-            with suppress(OSError):
-                if content.name not in held and content.stat().st_nlink == 1:
-                    content.unlink()
 
 
 def _version(meta: Any) -> dict[str, str]:

@@ -13,7 +13,7 @@ from promolift.currency import currency_digits
 from promolift.errors import PromoError
 from promolift.pages.blocks import Block, Figure
 from promolift.pages.chapters.customers import tell as tell_chapter
-from promolift.pages.shop import facts, offer_words, tell_customers, top_tastes, who
+from promolift.pages.shop import facts, log_days, offer_words, orders_words, tell_customers, top_tastes, who
 from promolift.results.chinese import kept
 from promolift.results.customers import Person
 from promolift.results.job import Job, moments
@@ -48,10 +48,14 @@ class Happened(NamedTuple):
 
 @once("tables/profiles.parquet", "notes/offers.json")
 def everybody(job: Job) -> pl.DataFrame:
-    """customer_id, orders_52w, recency_days, offer, gain_cents, holdout: profiles beside what the plan decided."""
+    """customer_id, orders_52w, orders_total, recency_days, offer, gain_cents, holdout: profiles beside what the plan
+    decided.
+    """
     plan, texts = Plan.load(job.store), offer_words(job) if Offers.has(job.store) else {}
     people = job.profiled.profiles(moments(job).asof)
-    known = [name for name in ("orders_52w", "recency_days", "revenue_52w_cents") if name in people.columns]
+    known = [
+        name for name in ("orders_52w", "orders_total", "recency_days", "revenue_52w_cents") if name in people.columns
+    ]
     offered = plan.chosen.select("customer_id", "offer_id", "gain_cents", "gain_se_cents").with_columns(
         pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
     )
@@ -76,7 +80,10 @@ def customers(visit: PageVisit) -> Reply:
         rows = rows.filter(pl.col("offer").is_null() & ~pl.col("holdout").fill_null(False))
     exact = rows.filter(pl.col("customer_id") == wanted) if wanted else rows.clear()
     listed = pl.concat([exact, rows]).unique("customer_id", keep="first", maintain_order=True).head(LISTED)
-    data = {"q": wanted, "given": given, "number": rows.height, "everybody": everybody(visit).height, "draws": True,
+    young = "orders_52w" not in rows.columns or rows["orders_52w"].count() == 0
+    orders = orders_words(log_days(visit.job(), moments(visit.job())) if young else None)
+    data = {"orders": orders, "counted": "orders_total" if young else "orders_52w", "q": wanted, "given": given,
+            "number": rows.height, "everybody": everybody(visit).height, "draws": True,
             "rows": [named(row) for row in listed.to_dicts()]}  # fmt: skip
     part = visit.query.get("part") == "list"
     template = "customers_list.html" if part else "customers.html"
@@ -180,7 +187,7 @@ def profile(job: Job, customer: str) -> dict[str, Any] | None:
     person = Person.of(rows[0] | (ahead[0] if ahead else {}))
     described = next(job.clean.people.filter(pl.col("customer_id") == customer).iter_rows(named=True), {})
     tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-    shown = facts(person)
+    shown = facts(person, log_days(job, at))
     value, se = person.price_sensitivity, person.price_sensitivity_se
     if value is not None:
         between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""

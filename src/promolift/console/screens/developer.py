@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import select
 
@@ -40,6 +40,7 @@ def developer(visit: PageVisit, **shown: str) -> Reply:
     return Screen("developer.html", worded("nav", "/developer"), {
         "keys": admin.keys(visit.call)["data"], "scopes": all_worded("scope"),
         "hooks": [each | {"sent": messages(visit, each["webhook_id"])} for each in hooks],
+        "unsent": [row for how in ("failed", "expired") for row in unsent(visit, how)],
         "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(LATEST)),
         "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)),
         "operations": sorted(operations(visit)),
@@ -53,6 +54,12 @@ def messages(visit: PageVisit, webhook_id: str) -> list[dict[str, Any]]:
     for status in ("failed", "waiting", "sent"):
         found += admin.webhook_messages(visit.call, webhook_id, status, limit=LATEST)["data"]
     return found[:LATEST]
+
+
+def unsent(visit: PageVisit, status: Literal["failed", "expired"]) -> list[dict[str, Any]]:
+    """Messages to customers that were given up, or whose offer ended first."""
+    found: list[dict[str, Any]] = admin.offer_messages(visit.call, status, limit=LATEST)["data"]
+    return found
 
 
 def operations(visit: PageVisit) -> dict[str, Any]:
@@ -178,6 +185,13 @@ def new_key(visit: PageVisit) -> Reply:
 def revoke_key(visit: PageVisit) -> None:
     """No more with this key, at once."""
     admin.revoke(visit.call, visit.params["key"])
+
+
+@form("/developer/messages/{message}", "admin", "/developer")
+def send_again(visit: PageVisit) -> str:
+    """A message that was given up waits again."""
+    admin.resend_message(visit.call, visit.params["message"])
+    return say("message_again")
 
 
 @form("/developer/webhooks", "admin")

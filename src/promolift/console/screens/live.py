@@ -117,10 +117,10 @@ def limit(visit: PageVisit) -> str:
     typed = re.fullmatch(r"([0-9]{1,12})(?:[.,]([0-9]+))?", visit.text("amount", 20))
     if one is None or typed is None or len(typed[2] or "") > digits:
         raise refused("limit_wrong")
-    names = ("limit_id", "metric", "amount", "period", "per")
+    names = ("limit_id", "metric", "amount", "period", "per", "timezone")
     new = [
         {name: each[name] for name in names}
-        | {"timezone": each["zone"], "offer_id": each["offer_id"] or None}
+        | {"offer_id": each["offer_id"] or None}
         | ({"amount": int(typed[1] + (typed[2] or "").ljust(digits, "0"))} if each["limit_id"] == named else {})
         for each in listed
     ]  # fmt: skip

@@ -1,13 +1,13 @@
 """Campaigns, limits, codes, releases, learning, keys, webhooks, audit log: admin keys only, audited."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from promolift.hashing import sha256_of
 from promolift.serve import outbox, release, schedule
@@ -29,10 +29,10 @@ from promolift.store.ledger_money import (
     stocks,
     used_now,
 )
-from promolift.store.ledger_schema import AUDIT, OUTBOX, Refused
+from promolift.store.ledger_schema import AUDIT, MAILS, OUTBOX, Refused
 
 router = APIRouter(tags=["admin"])
-MessageStatus = Literal["waiting", "sent", "failed"]
+MessageStatus = Literal["waiting", "sent", "failed", "expired"]
 
 
 def _listed(asked: Call, kind: str, name: str, hidden: str = "") -> dict[str, Any]:
@@ -79,7 +79,16 @@ def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, A
 
 def _used_limits(db: Connection, campaign_id: str, now_ms: int) -> list[dict[str, Any]]:
     """The limits of a campaign or of all together, with what each holds and has spent in its present period."""
-    return [{**each.limit, "held": each.held, "spent": each.spent} for each in used_now(db, campaign_id, now_ms)]
+    return [_shown(each.limit) | {"held": each.held, "spent": each.spent} for each in used_now(db, campaign_id, now_ms)]
+
+
+def _shown(limit: Mapping[str, Any]) -> dict[str, Any]:
+    """A limit as it is answered: by the names that it is stated with."""
+    return {"timezone" if name == "zone" else name: value for name, value in limit.items()}
+
+
+def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    return [_shown(limit) for limit in all_limits(db, campaign_id)]
 
 
 @router.get("/v1/limits")
@@ -94,9 +103,9 @@ def put_shared_limits(asked: Asked, body: SharedLimitsIn) -> Response:
     """Let these limits alone count over all campaigns together, beside those that each campaign has of its own."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        old = all_limits(db, ALL_CAMPAIGNS)
+        old = _limits(db, ALL_CAMPAIGNS)
         set_limits(db, ALL_CAMPAIGNS, [_limit_row(limit) for limit in body.limits], now_ms)
-        asked.note(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, all_limits(db, ALL_CAMPAIGNS))
+        asked.note(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, _limits(db, ALL_CAMPAIGNS))
         return HttpAnswer(200, {"data": _used_limits(db, ALL_CAMPAIGNS, now_ms)})
 
     return asked.changed(do)
@@ -127,10 +136,10 @@ def _govern(
 ) -> Response:  # fmt: skip
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         found = Campaign.known(db, campaign_id) if patch else Campaign.find(db, campaign_id)
-        old, old_limits = found or Campaign(), all_limits(db, campaign_id)
+        old, old_limits = found or Campaign(), _limits(db, campaign_id)
         stated = [
-            {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per")}
-            | {"timezone": limit["zone"], "offer_id": limit["offer_id"] or None}
+            {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per", "timezone")}
+            | {"offer_id": limit["offer_id"] or None}
             for limit in old_limits
         ]
         body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
@@ -144,7 +153,7 @@ def _govern(
         new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
         set_limits(db, campaign_id, [_limit_row(limit) for limit in body.limits], now_ms)
         before = old.to_json() | {"limits": old_limits}
-        after = new.to_json() | {"limits": all_limits(db, campaign_id)}
+        after = new.to_json() | {"limits": _limits(db, campaign_id)}
         asked.note(db, now_ms, "campaign.put", campaign_id, before, after)
         return HttpAnswer(200, after)
 
@@ -376,6 +385,43 @@ def replay_webhook(
         return HttpAnswer(202, {"messages": count})
 
     return asked.changed(do, {"since_ms": since_ms, "status": status})
+
+
+@router.get("/v1/messages")
+def offer_messages(
+    asked: Asked, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+) -> dict[str, Any]:
+    """Messages to customers, those given up at first, without address and words: `again` says whether one can be sent
+    again, which is so until its offer ends. `next` is the cursor of the next page, null at the end.
+    """
+    again = (OUTBOX.c.status == "failed") & (OUTBOX.c.body != "{}")
+    columns = [OUTBOX.c[name] for name in ("status", "attempts", "error", "ts_ms")]
+    names = OUTBOX.c.delivery_id.label("message_id"), OUTBOX.c.target.label("decision_id")
+    page = select(*names, *columns, again.label("again")).where(MAILS, OUTBOX.c.status == status)
+    with asked.read() as db:
+        rows = db.execute(
+            page.order_by(OUTBOX.c.ts_ms.desc(), OUTBOX.c.delivery_id).limit(limit).offset(cursor)
+        ).mappings()
+        data = [dict(row) | {"again": bool(row["again"])} for row in rows]
+    return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
+@router.post("/v1/messages/{message_id}:resend", status_code=202)
+def resend_message(asked: Keyed, message_id: Slug) -> Response:
+    """Send a message that was given up again; consent, quiet hours and its offer's last moment count as before."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        mine = MAILS, OUTBOX.c.delivery_id == message_id
+        row = db.execute(select(OUTBOX.c.status, OUTBOX.c.body).where(*mine)).first()
+        if row is None:
+            raise Refused("message_unknown", f"no message {message_id}")
+        if row.status != "failed" or row.body == "{}":
+            raise Refused("message_over", f"{message_id} is {row.status}; its words are kept no longer: decide anew")
+        db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
+        asked.note(db, now_ms, "message.resend", message_id)
+        return HttpAnswer(202, {"message_id": message_id, "status": "waiting"})
+
+    return asked.changed(do)
 
 
 @router.get("/v1/audit")

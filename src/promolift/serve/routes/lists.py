@@ -62,7 +62,9 @@ def redemptions(
 def customers(
     call: Asked, person_id: Id | None = None, since_ms: Since = 0, cursor: Place = None, limit: Page = 100
 ) -> dict[str, Any]:
-    """What the server was told of customers: consent (2: by a web page alone), language, zone; the latest first."""
+    """What the server was told of customers: consent (2: by a web page alone), personal decisions, language,
+    timezone; the latest first.
+    """
     return _page(
         call, Listed(CUSTOMERS, ("updated_ms", "customer_id")), {"person_id": person_id}, since_ms, cursor, limit
     )
@@ -178,7 +180,9 @@ def _page(call: Asked, listed: Listed, wanted: Wanted, since_ms: int, cursor: st
     place = _place(cursor, [listed.table.c[name] for name in listed.order]) if cursor else None
     with call.read() as db:
         found = db.execute(_selected(listed, wanted, since_ms, place, limit)).all()
-    return {"data": [dict(row._mapping) for row in found], "next": _next(listed, found, limit)}
+    named = {"zone": "timezone"}  # as it is stated
+    data = [{named.get(name, name): value for name, value in row._mapping.items()} for row in found]
+    return {"data": data, "next": _next(listed, found, limit)}
 
 
 def _selected(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
@@ -59,14 +60,16 @@ def message(asked: Keyed, body: MailIn) -> Response:
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = decision(db, body.decision_id)
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
-        if said and (said["erased"] or said["consent"] == 0):
-            raise Refused("consent_missing", "the customer does not want messages")
+        if said and (said["erased"] or said["consent"] == 0 or said["personal"] == 0):
+            raise Refused("consent_missing", "the customer does not want messages, or no personal ones")
         if made["offer_id"] == "none":
             raise Refused("decision_of_another", "this decision gave no offer")
         release = server.decider.ensure(made["release_id"])
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
+        if datetime.fromisoformat(text["offer"]["expires"]).timestamp() * 1000 < now_ms:
+            raise Refused("expired", "this offer has ended; decide anew")
         zone = (said["zone"] if said else None) or release.shop.zone
         sent = message_of(release.shop.name, text, made, body)._replace(zone=zone)
         return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], sent._asdict(), now_ms)})

@@ -65,15 +65,16 @@ def _facts(asked: Call, db: Connection, subject: str) -> SubjectFacts:
     counts = {table.name: select(func.count()).where(table.c.customer_id == subject) for table in TOLD}
     span = select(func.min(EVENTS.c.ts_ms), func.max(EVENTS.c.ts_ms)).where(EVENTS.c.customer_id == subject)
     first_ms, last_ms = db.execute(span).one()
-    consent = db.execute(select(CUSTOMERS.c.consent).where(CUSTOMERS.c.customer_id == subject)).scalar()
-    stated = [each.people[subject].consent for each in known if subject in each.people]
+    said = select(CUSTOMERS.c.consent, CUSTOMERS.c.personal).where(CUSTOMERS.c.customer_id == subject)
+    consent, personal = db.execute(said).first() or (None, None)
+    stated = [each.people[subject] for each in known if subject in each.people]
     return SubjectFacts(
         rows={name: db.execute(count).scalar_one() for name, count in counts.items()},
         first_ms=first_ms,
         last_ms=last_ms,
         planned=bool(known),
-        consent=next(iter(stated), None) if consent is None else bool(consent),
-        refused=any(each.people[subject].personal is False for each in known if subject in each.people),
+        consent=next((each.consent for each in stated), None) if consent is None else bool(consent),
+        refused=any(each.personal is False for each in stated) if personal is None else not personal,
         last=_latest(asked, db, subject),
         receivers=sorted({urlsplit(hook.url).hostname or "" for hook in Hook.all(db).values()}),
     )

@@ -1,11 +1,15 @@
-"""What shop systems send of their own accord: Shopify's webhooks and its discount function."""
+"""What shop systems send of their own accord: Shopify's webhooks and its discount function.
+
+Shopify may tell of a refund before it tells of its order: it waits in the ledger until that comes.
+"""
 
 import json
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
-from sqlalchemy import select
+from sqlalchemy import Connection, delete, func, select
 
 from promolift.serve import events
 from promolift.serve.answers import EventsTaken
@@ -13,10 +17,14 @@ from promolift.serve.cart import priced, wallet
 from promolift.serve.problems import ApiError
 from promolift.serve.routes import Asked, Call
 from promolift.serve.shopify import FunctionInput, event_of, operations, signed
-from promolift.store.ledger_schema import EVENTS
+from promolift.sql import DAY_MS
+from promolift.store.ledger_audit import put
+from promolift.store.ledger_schema import EVENTS, THINGS
 
 router = APIRouter()
 SECRET = "PROMOLIFT_SHOPIFY_SECRET"
+EARLY = "early_refund"  # things of the ledger: refunds whose order was not told of yet
+MOST_EARLY, EARLY_DAYS = 1000, 60  # so many wait, and so long; beyond, the oldest go
 
 
 @router.post("/v1/shopify/webhooks", tags=["events"])
@@ -33,11 +41,56 @@ async def shopify_webhook(request: Request) -> EventsTaken:
         found = event_of(headers.get(b"x-shopify-topic", b"").decode(), body, call.server.settings.shopify_customer)
     except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError):
         raise ApiError(400, "json_invalid", "this is no webhook as Shopify documents it") from None
-    if found and (order := found.pop("of", None)):
-        with call.read() as db:
-            found["userId"] = db.execute(select(EVENTS.c.customer_id).where(EVENTS.c.message_id == order)).scalar()
-    parsed = events.parse([found] if found else [], None, call.server.clock.now_ms())
-    return parsed.answer(await call.server.keep(parsed))
+    if found is None:
+        return events.Parsed().answer(0)
+    answer: EventsTaken = await call.server.ledger.call(keep_webhooks, Webhook(found, call.server.clock.now_ms()))
+    call.server.metrics.received(answer["accepted"], answer["duplicates"], answer["rejected_count"])
+    return answer
+
+
+class Webhook(NamedTuple):
+    """A webhook as an event, and when it came."""
+
+    event: dict[str, Any]
+    now_ms: int
+
+
+def keep_webhooks(db: Connection, some: Sequence[Webhook]) -> list[EventsTaken]:
+    """Keep each webhook; a refund is its order's customer's, and one that came before its order is kept with it."""
+    return [_kept(db, *each) for each in some]
+
+
+def _kept(db: Connection, event: dict[str, Any], now_ms: int) -> EventsTaken:
+    said = dict(event)
+    if order := said.pop("of", None):
+        said["userId"] = db.execute(select(EVENTS.c.customer_id).where(EVENTS.c.message_id == order)).scalar()
+        if said["userId"] is None:
+            return _wait(db, order, said, now_ms)
+    parsed = events.parse([said], None, now_ms)
+    answer = parsed.answer(events.keep(db, [parsed])[0])
+    early = THINGS.c.kind == EARLY, THINGS.c.id.startswith(f"{said['messageId']}/", autoescape=True)
+    for row in db.execute(select(THINGS.c.body, THINGS.c.ts_ms).where(*early)).all():
+        events.keep(db, [events.parse([json.loads(row.body) | {"userId": said["userId"]}], None, row.ts_ms)])
+    if not parsed.rejects:
+        db.execute(delete(THINGS).where(*early))
+    return answer
+
+
+def _wait(db: Connection, order: str, refund: dict[str, Any], now_ms: int) -> EventsTaken:
+    """Let a refund wait for its order; the same one again counts once."""
+    checked = events.parse([refund | {"userId": order}], None, now_ms)
+    if not checked.events:
+        return checked.answer(events.keep(db, [checked])[0])
+    mine, name = THINGS.c.kind == EARLY, f"{order}/{refund['messageId']}"
+    known = db.execute(select(THINGS.c.ts_ms).where(mine, THINGS.c.id == name)).scalar()
+    put(db, EARLY, name, refund, now_ms if known is None else known)
+    db.execute(delete(THINGS).where(mine, THINGS.c.ts_ms < now_ms - EARLY_DAYS * DAY_MS))
+    over = db.execute(select(func.count()).where(mine)).scalar_one() - MOST_EARLY
+    if over > 0:
+        oldest = select(THINGS.c.id).where(mine).order_by(THINGS.c.ts_ms).limit(over)
+        db.execute(delete(THINGS).where(mine, THINGS.c.id.in_(oldest)))
+    new = int(known is None)
+    return {"accepted": new, "duplicates": 1 - new, "repaired": 0, "rejected_count": 0, "rejected": []}
 
 
 @router.post("/v1/carts:shopify", tags=["carts"])

@@ -183,7 +183,7 @@ def generator(quick):
     levels = [pl.col(each).fill_null("") for each in ("department", "category", "type")]
     v = senses.text_vectors(goods.select(pl.concat_str(levels, separator=" ")).to_series().to_list())
     vectors = goods.select("product_id", pl.Series("vector", v, dtype=pl.Array(pl.Float32, v.shape[1])))
-    placed = market.placed(propose.slot_vectors(market.slots, goods, vectors))
+    placed = market.placed(propose.slot_vectors(market, goods, vectors))
     first = pl.Series(hash_units("halves", accepted["customer_id"].to_list()) < 0.5)
     told = [
         [foretold(each, accepted.filter(half), accepted.filter(~half), seed) for each in (market, placed)]

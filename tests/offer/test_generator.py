@@ -117,7 +117,7 @@ def test_a_slot_carries_what_is_said_of_its_products() -> None:
     goods = pl.DataFrame({"product_id": ["p1", "p2", "p3"], "category": ["tea", "tea", "fuel"], "type": [None] * 3})
     said = pl.DataFrame({"product_id": ["p1", "p2", "p3"], "vector": [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]})
     said = said.with_columns(pl.col("vector").cast(pl.Array(pl.Float32, 2)))
-    found = slot_vectors(SLOTS, goods, said)
+    found = slot_vectors(market(), goods, said)
     tea, fuel, p1, everything = found
     assert everything.tolist() == [0, 0]
     assert np.linalg.norm(tea - p1) < np.linalg.norm(tea - fuel)

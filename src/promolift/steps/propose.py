@@ -4,7 +4,7 @@ Proposals are ordinary candidates of ordinary menu lines, which the plan keeps w
 rules and the allocation treat them as any other.
 """
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -29,6 +29,9 @@ from promolift.results.job import Job, Moments, found_in, mapped
 from promolift.sql import bind
 from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, evidence_floor
 from promolift.tables import CANDIDATES, LEVEL, TARGET
+
+if TYPE_CHECKING:
+    from promolift.offer.generator import Market
 
 DIRECTIONS = 4  # of words and pictures that the generator tells targets apart by
 SLICE = 400_000  # candidates whose effects are worked out at once
@@ -153,19 +156,19 @@ def drawn(
     kinds = frozenset(item.benefit.type for item in job.config.menu)
     market = market_from(grid, people.profiles, settings.print.percents, kinds)
     if job.clean.vectors is not None:
-        market = market.placed(slot_vectors(market.slots, job.clean.catalogue, job.clean.vectors))
+        market = market.placed(slot_vectors(market, job.clean.catalogue, job.clean.vectors))
     made = fit_generator(market, accepted(job, at), GeneratorSettings(seed=settings.seed))
     drafts = made.propose(market, settings.draws, settings.seed)
     known = with_terms(drafts, grid, job.config.menu, job.config.value.margin_rate)
     return PROPOSALS.conform(repair(known, settings.print, rules.margin_floor)).unique(PROPOSALS.key)
 
 
-def slot_vectors(slots: Sequence[tuple[str, str | None]], goods: pl.DataFrame, vectors: pl.DataFrame) -> senses.Floats:
-    """Words and pictures of each slot's products (scope, target) by their main directions; 0 for everything."""
+def slot_vectors(market: "Market", goods: pl.DataFrame, vectors: pl.DataFrame) -> senses.Floats:
+    """Words and pictures of each slot's products by their main directions; 0 for everything."""
     level = next(name for name in ("category", "type", "product_id") if goods[name].count())
     seen = goods.join(vectors, on="product_id").sort("product_id")
     keys = pl.concat(["category " + seen[level], "product " + seen["product_id"]])
-    names = [f"{scope} {target}" for scope, target in slots]
+    names = [f"{scope} {target}" for scope, target in market.slots]
     return senses.main_directions(senses.summed(names, keys, pl.concat([seen["vector"]] * 2)), DIRECTIONS)
 
 

@@ -37,6 +37,7 @@ import promolift
 from promolift import Shop
 from promolift.config import load_config
 from promolift.hashing import hash_units
+from promolift.offer.proposals import grid_lines
 from promolift.profile import senses
 from promolift.profile.newcomers import made_of, paces
 from promolift.results.job import Job, moments
@@ -167,16 +168,16 @@ def door(quick):
 
 
 def generator(quick):
+    """Households in two halves: the coupons that one accepted teach, those of the other are told, and the other way."""
     from promolift.offer.generator import market_from  # needs the extra `deep`
 
-    """Households in two halves: the coupons that one accepted teach, those of the other are told, and the other way."""
     demo = load_config(Path(promolift.__file__).parent / "demo.toml")
     config = demo.model_copy(update={"encoder": demo.encoder.model_copy(update={"depth": 0})})
     with tempfile.TemporaryDirectory() as folder:
         job = Job(config, Store(Path(folder)), lambda *_: None)
         run(job, ["ingest", "profile", "effect"])
         at, asked, people = moments(job), config.offer, CandidateScene(job, moments(job)).inputs()
-        grid = propose.grid_rows(job, people, propose.grid_lines(asked, config.menu, asked.scopes), config.rules)
+        grid = propose.grid_rows(job, people, grid_lines(asked, config.menu, asked.scopes), config.rules)
         kinds = frozenset(item.benefit.type for item in config.menu)
         market = market_from(grid, people.profiles, asked.print.percents, kinds)
         accepted, goods = propose.accepted(job, at), job.clean.catalogue
@@ -314,7 +315,10 @@ def main():
         name: partial(each, args.quick) for name, each in (("cold", cold), ("door", door), ("generator", generator))
     }
     if args.fashion is not None and (args.fashion / "products.parquet").is_file():
-        parts |= {"fashion": lambda: fashion(args.fashion, args.quick), "time": lambda: timed(args.fashion, args.quick)}
+        parts |= {
+            "fashion": partial(fashion, args.fashion, args.quick),
+            "time": partial(timed, args.fashion, args.quick),
+        }
     for name, part in parts.items():
         if args.part in (None, name):
             part()

@@ -102,7 +102,7 @@ def travels(url: str, cache: Path) -> tuple[float, float]:
 def kept(work: str | Path) -> dict[str, str]:
     """The hash of every table and note of a work folder."""
     with Store(work) as store:
-        if (remote := store._remote) is not None:
+        if (remote := store.remote) is not None:
             return {name: each.sha256 for name, each in remote._files.items() if name.startswith(("tables", "notes"))}
         paths = [path for part in ("tables", "notes") for path in (store.root / part).rglob("*") if path.is_file()]
         return {path.relative_to(store.root).as_posix(): sha256_of_file(path) for path in paths}

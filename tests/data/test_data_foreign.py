@@ -10,8 +10,11 @@ from data_helpers import RULES, events, frame, raw
 from promolift import data
 from promolift.data import Mapping, guess_mapping
 from promolift.data.evidence import decimal_comma, number
+from promolift.data.names import home_of
+from promolift.errors import InputError
 from promolift.setup.init import guess_all, init
-from promolift.sources.text import scan
+from promolift.sources.files import open_file
+from promolift.sources.text import dialect_of, scan
 from promolift.store import Store
 
 PRICES = (12.5, 7.9, 31.0, 4.2, 19.95)
@@ -313,3 +316,47 @@ def test_a_wholesaler_sells_by_the_thousand(tmp_path: Path):
     (tmp_path / "log.csv").write_text(f"customer,date,order,sku,qty,amount\n{rows}", encoding="utf-8")
     init({"events": tmp_path / "log.csv"}, tmp_path / "promolift.toml", force=False)
     assert "[data.rules]\nmax_quantity = 100000 " in (tmp_path / "promolift.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kunde;adresse\n" + "".join(f"Anna{n};Hauptstr. {n}, 10115 Berlin, Deutschland\n" for n in range(30)),
+        "name;note\n" + "".join(f"Ann{n};likes tea, milk, bread\n" for n in range(30)),
+    ],
+)
+def test_commas_in_texts_do_not_make_the_names_a_title(text: str, tmp_path: Path):
+    (tmp_path / "log.csv").write_text(text, encoding="utf-8")
+    assert dialect_of(tmp_path / "log.csv").delimiter == ";"
+
+
+@pytest.mark.parametrize("content", ["\ufeff", "sep=;\n", ""])
+def test_a_file_with_nothing_in_it_is_said_to_be_empty(content: str, tmp_path: Path):
+    (tmp_path / "log.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="empty"):
+        dialect_of(tmp_path / "log.csv")
+
+
+def test_an_order_that_is_alone_in_its_file_stays_an_order(tmp_path: Path):
+    items = [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 2}]
+    order = {"id": 1, "customer_id": "a", "created_at": "2025-01-01T10:00:00Z", "items": items}
+    (tmp_path / "orders.json").write_text(json.dumps([order]), encoding="utf-8")
+    with Store(tmp_path / "work") as store:
+        columns = open_file(store.connection, tmp_path / "orders.json", tmp_path).columns
+    assert "customer_id" in columns
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        ("Kundennummer Belegdatum Artikelnummer Menge Betrag", "German"),
+        ("pelanggan tanggal barang jumlah harga", "Indonesian"),
+        ("numero_cliente numero_pedido numero_factura fecha importe", None),  # Spanish: of many lands
+        ("dată_comandă număr_comandă monedă valoare", None),
+        ("kundenr kundenavn kundegruppe beløp", None),
+        ("pelanggan tarikh barang jumlah harga", None),  # Malay
+    ],
+)
+def test_one_word_that_neighbours_share_tells_no_land(names: str, called: str | None):
+    home = home_of(names.split())
+    assert (home and home.called) == called

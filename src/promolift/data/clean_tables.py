@@ -13,21 +13,8 @@ Relation = sql.Relation
 YES = (
     *("true", "t", "yes", "y", "1", "1.0", "on", "opt-in", "opted in", "opted_in", "granted", "subscribed", "agreed"),
     *("是", "同意", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "да", "はい", "예", "네"),
-    *(
-        "可",
-        "希望する",
-        "許可",
-        "evet",
-        "có",
-        "đồng ý",
-        "ya",
-        "ano",
-        "igen",
-        "accepts",
-        "accepted",
-        "allowed",
-        "opt in",
-    ),
+    *("可", "希望する", "許可", "evet", "có", "đồng ý", "ya", "ano", "igen"),
+    *("accepts", "accepted", "allowed", "opt in"),
 )
 NO = (
     *("false", "f", "no", "n", "0", "0.0", "off", "opt-out", "opted out", "opted_out", "denied", "unsubscribed"),

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -108,16 +107,17 @@ HOMES = (
 )
 # The same for languages that share the Latin letters, by letters and words that others lack.
 LATIN_HOMES = (
-    Home(re.compile(r"[đơưăạảấầẩậắằặẹẻẽếềểễệỉịọỏốồổộớờởợụủứừữựỳỹ]"), "VND", "Asia/Ho_Chi_Minh", "Vietnamese"),
+    Home(re.compile(r"[ơưạảấầẩậắằặẹẻẽếềểễệỉịọỏốồổộớờởợụủứừữựỳỹ]"), "VND", "Asia/Ho_Chi_Minh", "Vietnamese"),
     Home(re.compile(r"[ığİŞş]|(?i:müşteri|ürün|sipariş|tutar|adet|fiyat)"), "TRY", "Europe/Istanbul", "Turkish"),
     Home(re.compile(r"[łąęśżź]|(?i:kwota|zamówien|klient|ilość)"), "PLN", "Europe/Warsaw", "Polish"),
     Home(re.compile(r"[ěřů]|(?i:zákazn|objednáv|částk)"), "CZK", "Europe/Prague", "Czech"),
     Home(re.compile(r"kunde|beleg|rechnung|bestell|menge|artikel|betrag|umsatz|waren|mwst|datum$", re.I), "EUR",
          "Europe/Berlin", "German"),
-    Home(re.compile(r"montant|quantit[eé]|libell[eé]|commande|achat|num[eé]ro|prix|remise|ttc", re.I), "EUR",
+    Home(re.compile(r"montant|quantit[eé]|libell[eé]|commande|achat|numéro|prix|remise|ttc", re.I), "EUR",
          "Europe/Paris", "French"),
     Home(re.compile(r"pelanggan|harga|jumlah|barang|tanggal|pesanan", re.I), "IDR", "Asia/Jakarta", "Indonesian"),
 )  # fmt: skip
+MALAY = re.compile("tarikh|kuantiti|amaun|diskaun|ringgit", re.I)  # which shares most of its words with Indonesian
 # Where a shop of a currency is, if its times say no zone; left out are those of lands with clocks far apart.
 ZONE_OF = {
     code: zone
@@ -140,9 +140,11 @@ def home_of(names: Sequence[str]) -> Home | None:
     found = next((home for home in HOMES if any(map(home.script.search, own))), None)
     if found and len(own) >= 0.5 * len(names):
         return found
-    spoken = Counter(home for home in LATIN_HOMES for name in names if home.script.search(name))
-    latin, often = next(iter(spoken.most_common(1)), (None, 0))
-    return latin if often >= max(3, 0.25 * len(names)) else None
+    spoken = {home: [found[0].lower() for name in names if (found := home.script.search(name))] for home in LATIN_HOMES}
+    latin, words = max(spoken.items(), key=lambda each: len(each[1]))
+    if len(words) < max(3, 0.25 * len(names)) or len({*words}) < 2:  # one word alone may be a neighbour's, too
+        return None
+    return None if latin.called == "Indonesian" and any(map(MALAY.search, names)) else latin
 
 
 SYMBOLS = {
@@ -155,6 +157,7 @@ UNCLEAR_SYMBOLS = {"$": "USD", "¥": "CNY", "￥": "CNY"}
 CURRENCY_WORDS = {
     "RMB": "CNY", "CNH": "CNY", "人民币": "CNY", "YUAN": "CNY", "US$": "USD", "US DOLLAR": "USD", "EURO": "EUR",
     "EUROS": "EUR", "STG": "GBP", "NTD": "TWD", "NT$": "TWD", "HK$": "HKD", "港币": "HKD", "美元": "USD", "日元": "JPY",
+    "LEI": "RON", "LEU": "RON",
     "欧元": "EUR", **{sign.upper(): code for sign, code in SYMBOLS.items()}, **UNCLEAR_SYMBOLS,
 }  # fmt: skip
 

@@ -278,12 +278,12 @@ def cards(job: Job, at: Moments) -> list[Card]:
     about = {row["customer_id"]: Person.of(row) for row in profiles.iter_rows(named=True)}
     details = {row["customer_id"]: row for row in described.iter_rows(named=True)}
     tastes = top_tastes(job, at, picked)
-    found = []
+    found, days = [], log_days(job, at)
     for row in picked.iter_rows(named=True):
         given = Given.of(row)
         person = about.get(given.customer_id, Person())
         said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
-        found.append(Card(given, offers[given.offer_id], said, facts(person, log_days(job, at))))
+        found.append(Card(given, offers[given.offer_id], said, facts(person, days)))
     return found
 
 

@@ -1,6 +1,7 @@
 """A CSV, Parquet, JSON or Excel file in, its rows as one relation out: CSV as text, every row numbered, none lost."""
 
 import os.path
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -162,10 +163,14 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
     return target
 
 
+# One record with one of these is no wrapper, but an order that is alone in its file.
+OF_A_RECORD = re.compile(r"customer|client|user|member|buyer|e-?mail|^id$|order_?(?:id|no|number)$", re.IGNORECASE)
+
+
 def _unwrapped(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """The records that one record wraps, as an answer of a web service: {"orders": [{...}, {...}]}."""
     lists = [name for name, dtype in zip(rows.columns, rows.types, strict=True) if _holds_records(dtype)]
-    if len(lists) != 1 or len(rows.limit(2).fetchall()) != 1:
+    if len(lists) != 1 or any(map(OF_A_RECORD.search, rows.columns)) or len(rows.limit(2).fetchall()) != 1:
         return rows
     inner = rows.project(f"unnest({ident(lists[0])}) as record")
     return inner.project("unnest(record)") if len(inner.limit(2).fetchall()) > 1 else rows

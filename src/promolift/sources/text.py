@@ -266,14 +266,19 @@ def _titles(lines: Sequence[str]) -> int:
 
     They fill at most half as many cells as most lines; the names fill nearly all.
     """
+    if not any(line.strip() for line in lines):
+        return 0
     tables = [_each_record(lines[:200], delimiter) for delimiter in DELIMITERS]
-    cells = max(tables, key=lambda table: sum(map(len, table)))  # what parts most cells is what parts columns
+    # what parts most cells is what parts columns
+    delimiter, cells = max(zip(DELIMITERS, tables, strict=True), key=lambda each: sum(map(len, each[1])))
     filled = [sum(map(bool, record)) for record in cells]
     width, times = Counter(map(len, cells)).most_common(1)[0]
     first = next((at for at, many in enumerate(filled[:TITLES]) if many > 0.5 * width), 0)
     named = len(cells[first]) == width and filled[first] >= 0.8 * width
     if width < 3 or times < max(3, 0.6 * len(cells)) or not named or any(map(_VALUE.match, cells[first])):
         return 0
+    if delimiter == "," and any(other in cell for cell in cells[first] for other in ";\t|"):
+        return 0  # a row of text with commas, below names that another sign parts
     return first
 
 

@@ -91,7 +91,8 @@ def set_scene(job: Job) -> Scene:
     first = job.clean.events(job.clean.shards[0]).filter(f"ts_ms < {asof}")
     items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type").catalogue)
     if job.clean.vectors is not None:
-        items = with_vectors(items, job.clean.vectors.join(goods.select("product_id", item="type"), on="product_id"))
+        typed = job.clean.vectors.join(goods.select("product_id", item="type"), on="product_id")
+        items = with_vectors(items, typed.sort("product_id"))  # sums of fractions go by their order
     names = names_of(goods, choice.level)
     shelves, shelf_IG = shelves_of(goods, items, names)
     return Scene(

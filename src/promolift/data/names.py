@@ -140,7 +140,7 @@ def home_of(names: Sequence[str]) -> Home | None:
     found = next((home for home in HOMES if any(map(home.script.search, own))), None)
     if found and len(own) >= 0.5 * len(names):
         return found
-    spoken = {home: [found[0].lower() for name in names if (found := home.script.search(name))] for home in LATIN_HOMES}
+    spoken = {home: [said[0].lower() for name in names if (said := home.script.search(name))] for home in LATIN_HOMES}
     latin, words = max(spoken.items(), key=lambda each: len(each[1]))
     if len(words) < max(3, 0.25 * len(names)) or len({*words}) < 2:  # one word alone may be a neighbour's, too
         return None

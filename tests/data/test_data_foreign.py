@@ -338,6 +338,8 @@ def orders(column: str, said: str, otherwise: str) -> str:
         ("refund", "refund denied", "no"),
         ("退款状态", "退款关闭", "无退款"),
         ("refund_flag", "no", "refund"),
+        ("returns", "no returns", "Not returnable"),
+        ("returns", "Non returnable", "refund: false"),
     ],
 )
 def test_what_only_sounds_like_a_return_takes_no_order_away(column: str, said: str, otherwise: str):
@@ -362,6 +364,12 @@ def test_a_person_is_no_product_where_nothing_else_names_one(column: str, said: 
         for n in range(240)
     ]
     assert "product_id" not in guess("\n".join([f"customer_id,date,amount,{column}", *rows])).columns
+
+
+def test_a_product_is_found_beside_the_name_of_who_bought_it():
+    rows = [f"C{n % 40},2025-01-{1 + n % 28:02d},{n % 7 + 3}.50,Anna Person {n % 40},Tea {n % 5}" for n in range(240)]
+    found = guess("\n".join(["customer_id,date,amount,name,item_description", *rows]))
+    assert found.columns["product_id"] == "item_description"
 
 
 @pytest.mark.parametrize(
@@ -430,13 +438,23 @@ def test_one_typing_error_leaves_the_check_of_units_as_it_is():
     assert bulk(many, sold) == 100_000
 
 
-@pytest.mark.parametrize("pair", ["netto,brutto", "net,gross", "price_net,price_gross", "brutto,netto"])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "netto,brutto",
+        "net,gross",
+        "price_net,price_gross",
+        "Preis ohne MwSt,Preis inkl. MwSt",
+        "Prix HT,Prix TTC",
+        "brutto,netto",
+    ],
+)
 def test_vat_is_no_discount(pair: str):
     rows = []
     for n in range(200):
         net = PRICES[n % 5] + n % 3
         both = (net, net * (1 if n % 20 == 0 else 1.19))
-        one, other = both if pair.startswith(("net", "price_net")) else both[::-1]
+        one, other = both[::-1] if pair == "brutto,netto" else both
         rows.append(f"c{n % 9},2025-01-{n % 28 + 1:02d},R{n},P{n % 5},1,{one:.2f},{other:.2f}")
     found = guess("\n".join([f"customer_id,date,order_id,sku,qty,{pair}", *rows]))
     assert not {"list_amount", "list_unit_price"} & found.columns.keys()

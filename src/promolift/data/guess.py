@@ -18,7 +18,6 @@ from promolift.data.names import (
     MINOR_ENDINGS,
     NAMES_OF,
     PART_STATUS,
-    UNCLEAR_INSIDE,
     ZONE_OF,
     compact,
     currency_code,
@@ -169,19 +168,23 @@ class _Guess(Columns):
             )
         if "product_id" not in self.columns:
             for role in ("coupon_id", "products.name", "category"):
-                self.find(role)
-                name = str(self.columns.get(role, ""))
-                person = bool(name) and role == "products.name" and self._is_of_the_customer(name)
-                if person or (name and role == "coupon_id" and self._coupons_are_sent()):
+                if role != "products.name":
+                    self.find(role)
+                elif name := self._product_name():
+                    self.columns[role] = name
+                if role == "coupon_id" and role in self.columns and self._coupons_are_sent():
                     self.free.append(str(self.columns.pop(role)))
-                if person:
-                    self.notes.append(
-                        f"{name!r} may say who bought, so it is no product (else --map product_id={name})"
-                    )
                 if role in self.columns:
                     self.columns["product_id"] = self.columns.pop(role)
                     self.notes.append(f"no product column: {self.columns['product_id']!r} stands for the product")
                     break
+            else:
+                called = [name for name in self.free if compact(name) in NAMES_OF["products.name"]]
+                self.notes += [
+                    f"{name!r} may say who bought, so it is no product (else --map product_id={name})"
+                    for name in called
+                    if self._is_of_the_customer(name)
+                ]
         self._settle_lines()
         self._settle_kind()
         self._settle_order()
@@ -209,16 +212,24 @@ class _Guess(Columns):
         """A product's name, or what is subscribed to, where no id of products is known by name."""
         if "product_id" in self.columns or self.basket or not self._may_be_sales():
             return
-        self.find("products.name")
-        name = self.columns.pop("products.name", None)
-        self.sure.pop("products.name", None)
-        if isinstance(name, str) and (compact(name) in UNCLEAR_INSIDE or self._is_of_the_customer(name)):
-            self.free.append(name)
-            name = None
+        name = self._product_name()
         name = name or next((each for each in self.free if compact(each) in SUBSCRIBED), None)
-        if isinstance(name, str):
+        if name:
             self.take("product_id", name, LIKELY)
             self.notes.append(f"no product column: {name!r} stands for the product")
+
+    def _product_name(self) -> str | None:
+        """Take the first column that is called as products' names are and does not say who bought."""
+        persons = []
+        while True:
+            self.find("products.name")
+            name = self.columns.pop("products.name", None)
+            self.sure.pop("products.name", None)
+            if not isinstance(name, str) or not self._is_of_the_customer(name):
+                break
+            persons.append(name)
+        self.free += persons
+        return name if isinstance(name, str) else None
 
     def _may_be_sales(self) -> bool:
         return any(map(_sounds_like_money, self.sample.columns))

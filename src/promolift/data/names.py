@@ -26,8 +26,9 @@ KEPT_STATUS = (
 # 'refund denied'.
 PART_STATUS = (
     r"partial(ly)?[ _-]*\w+|部分退\w*|(无|未|没有)(发生|申请)?(退款|退货|售后)"
-    r"|\b(not?|never|un)[ _-]?(eligible for )?(refund|return|cancel+)(ed)?\b|non-?(return|refund)\w*|退款关闭"
-    r"|refund (request )?(was )?(denied|rejected|declined)|return window\w*|(return|refund)\w*: ?(no|none)\b"
+    r"|\b(not?|never|un)[ _-]?(eligible for )?(refund|return|cancel+)(ed|s|able)?\b|退款关闭"
+    r"|non[ _-]?(return|refund)\w*|refund (request )?(was )?(denied|rejected|declined)|return window\w*"
+    r"|(return|refund)\w*: ?(no|none|false)\b"
 )
 
 

@@ -448,7 +448,8 @@ def _known(mapping: Mapping) -> str:
     if "kind" in mapping.columns:
         named, unknown, words = "coalesce(words.kind, 'other')", "words.kind is null", "left join words using (word)"
     gone = (
-        f"coalesce(regexp_matches(regexp_replace(status, {literal(PART_STATUS)}, ''), {literal(GONE_STATUS)}), false)"
+        f"coalesce(regexp_matches(regexp_replace(status, {literal(PART_STATUS)}, '', 'g'), {literal(GONE_STATUS)}),"
+        " false)"
     )
     gone_back = ["named = 'refund'", "(money < 0 and coalesce(quantity, -1) < 0)"]
     if mapping.cancel_prefix:

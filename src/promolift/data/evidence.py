@@ -214,8 +214,11 @@ def says_one(sample: pl.DataFrame, key: str, columns: Sequence[str]) -> bool:
     return odd.height <= 0.01 * several.height
 
 
-def stands_first(sample: pl.DataFrame, order: str, column: str) -> bool:
-    """Whether a column speaks on an order's first line alone: on most orders of several lines, at least three."""
+def stands_first(sample: pl.DataFrame, order: str, column: str, least: int = 3, share: float = 0.5) -> bool:
+    """Whether a column speaks on an order's first line alone: on most orders of several lines, at least three.
+
+    `least` and `share` ask for more orders, and for a larger share of those in which it speaks.
+    """
     said = pl.col(column).cast(pl.String).fill_null("").str.strip_chars() != ""
     lines = sample.select(pl.col(order).alias("order"), said.alias("said")).filter(pl.col("order").is_not_null())
     orders = lines.group_by("order").agg(
@@ -223,7 +226,7 @@ def stands_first(sample: pl.DataFrame, order: str, column: str) -> bool:
     )
     several = orders.filter(pl.col("rows") > 1)
     alone = several.filter(pl.col("said") & (pl.col("all") == 1))
-    return alone.height >= 3 and alone.height > 0.5 * several.filter(pl.col("all") > 0).height
+    return alone.height >= least and alone.height > share * several.filter(pl.col("all") > 0).height
 
 
 class EqualLines(NamedTuple):
@@ -344,12 +347,16 @@ def counts_pieces(values: Sequence[str]) -> bool:
 
 
 def bulk(sample: pl.DataFrame, mapping: Mapping) -> int | None:
-    """Ten times the most units of a row, where one row in two hundred has more than the thousand that is believed."""
+    """Ten times the units of all but one row in two hundred, where as many have more than is believed.
+
+    At least twenty rows must: a few are typing errors, which would switch off the check that is there for them.
+    """
     name = next(iter(mapping.sources("quantity")), "")
     units = floats(sample, name).drop_nulls().abs() if name in sample.columns else pl.Series([0.0])
-    if len(units) < 200 or (units > CleanRules().max_quantity).mean() < 0.005:  # type: ignore[operator]
+    above = int((units > CleanRules().max_quantity).sum())
+    if len(units) < 200 or above < max(20, 0.005 * len(units)):
         return None
-    return int(10 ** math.ceil(1 + math.log10(float(units.max() or 1))))  # type: ignore[arg-type]
+    return int(10 ** math.ceil(1 + math.log10(float(units.quantile(0.995) or 1))))
 
 
 def are_one_each(sample: pl.DataFrame, name: str, who: str) -> bool:

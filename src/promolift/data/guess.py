@@ -13,10 +13,11 @@ from promolift.data import evidence
 from promolift.data.find import BY_VALUES, LIKELY, MONEY, TIME_ROLES, Columns, RoleGuess, rank
 from promolift.data.mapping import ADDED_UP, NEEDED, OF_AN_ORDER, WELCOME, Kind, Mapping, RawTable
 from promolift.data.names import (
+    GONE_STATUS,
     KIND_OF_WORD,
     MINOR_ENDINGS,
     NAMES_OF,
-    UNCLEAR_INSIDE,
+    PART_STATUS,
     ZONE_OF,
     compact,
     currency_code,
@@ -30,17 +31,27 @@ KIND_CODES: tuple[dict[str, Kind], ...] = (
     {"1": "view", "2": "other", "3": "add_to_cart", "4": "purchase"},
     {"0": "view", "1": "add_to_cart", "2": "purchase", "3": "other"},
 )  # of public click logs; 'other' is a favourite
+RETURNED = re.compile(r"refund|return|退款|退货|售后|返品|返金")
+# What sounds like it and is not: a customer who comes again, and what may be given back, until when and why it was.
+NOT_RETURNED = re.compile(r"returning|polic|window|able|reason|eligib")
+INSTALMENTS = re.compile(r"parcel|instal|cuota|mensual|month|期|分割|taksit|rate[nr]")
+NET = re.compile(r"netto|税抜|(?<![^\W_])(net|ht|ohne|exc?k?l)(?![^\W_])")
+GROSS = re.compile(r"brutto|税込|(?<![^\W_])(gross|ttc|in[ck]l)(?![^\W_])")
 VIEWS = {"kind": "view"}
 VALID_DAYS = "30"
 CAME_OF_IT = ("click", "clicked", "isclick", "clk", "conversion", "converted", "label", "purchased")
-PRICED = re.compile(r"pri[cxs]|prec|prezz|preis|betrag|amount|total|paid|mrp|rrp|value|价|金额|価格|単価|定価")
+# Parts of names that sound like money in many languages. Short words must be the whole part: 'net' stands in
+# 'network', 'pris' in 'enterprise', 'цен' in 'оценка'.
+MONEY_NAMED = re.compile(
+    r"\w*(price|preis|prezz|betrag|bedrag|amount|tutar|fiyat|bedel|harga|bayar|сумм)\w*"
+    r"|\w*(total|summ[ae]|pris|prix|netto|brutto)|(total|kwot|częśc|wart|částk|betal|стоим)\w*"
+    r"|(order|item|sales?|face)?value|net|gross|ttc|fees?|charges?|spend|paid|mrp|rrp|preci?os?|preços?|import[eo]"
+    r"|montos?|valore?|denom(ination)?|cen[ay]?|цен[аыу]?|giá|tiền"
+    r"|.*(价|金额|価格|単価|定価|料金|額|円|금액|가격|ราคา|ยอด|مبلغ).*"
+)
+NOT_MONEY = re.compile(r"(weight|page|view|time|count|id|type|qty|quantity|score)s?")
 NO_PRICE = re.compile(
     r"cost|einkauf|purchaseprice|buying|tax|ship|fee|freight|discount|balance|refund|成本|进价|税|运费"
-)
-# Names that sound like money in more languages, where no name of the trade is known.
-MONEY_NAMED = re.compile(
-    r"tutar|fiyat|bedel|giá|tiền|harga|bayar|kwot|cena|częśc|wart|částk|summ|сумм|цен|стоим|betal|bedrag|pris|料金|額|円"
-    r"|금액|가격|ราคา|ยอด|مبلغ|fee|denom|charge|spend|gross|net|brutto|netto|ttc|valor|monto|importe"
 )
 PERSONAL = re.compile(
     r"e-?mail|phone|mobile|telef|\btel\b|address|street|\bzip|postal|postcode|\bcep\b|birth|\bdob\b|doctor|patient"
@@ -157,13 +168,23 @@ class _Guess(Columns):
             )
         if "product_id" not in self.columns:
             for role in ("coupon_id", "products.name", "category"):
-                self.find(role)
+                if role != "products.name":
+                    self.find(role)
+                elif name := self._product_name():
+                    self.columns[role] = name
                 if role == "coupon_id" and role in self.columns and self._coupons_are_sent():
                     self.free.append(str(self.columns.pop(role)))
                 if role in self.columns:
                     self.columns["product_id"] = self.columns.pop(role)
                     self.notes.append(f"no product column: {self.columns['product_id']!r} stands for the product")
                     break
+            else:
+                called = [name for name in self.free if compact(name) in NAMES_OF["products.name"]]
+                self.notes += [
+                    f"{name!r} may say who bought, so it is no product (else --map product_id={name})"
+                    for name in called
+                    if self._is_of_the_customer(name)
+                ]
         self._settle_lines()
         self._settle_kind()
         self._settle_order()
@@ -191,23 +212,33 @@ class _Guess(Columns):
         """A product's name, or what is subscribed to, where no id of products is known by name."""
         if "product_id" in self.columns or self.basket or not self._may_be_sales():
             return
-        self.find("products.name")
-        name = self.columns.pop("products.name", None)
-        self.sure.pop("products.name", None)
-        if isinstance(name, str) and (compact(name) in UNCLEAR_INSIDE or self._is_of_the_customer(name)):
-            self.free.append(name)
-            name = None
+        name = self._product_name()
         name = name or next((each for each in self.free if compact(each) in SUBSCRIBED), None)
-        if isinstance(name, str):
+        if name:
             self.take("product_id", name, LIKELY)
             self.notes.append(f"no product column: {name!r} stands for the product")
 
+    def _product_name(self) -> str | None:
+        """Take the first column that is called as products' names are and does not say who bought."""
+        persons = []
+        while True:
+            self.find("products.name")
+            name = self.columns.pop("products.name", None)
+            self.sure.pop("products.name", None)
+            if not isinstance(name, str) or not self._is_of_the_customer(name):
+                break
+            persons.append(name)
+        self.free += persons
+        return name if isinstance(name, str) else None
+
     def _may_be_sales(self) -> bool:
-        return any(PRICED.search(name.lower()) or MONEY_NAMED.search(name.lower()) for name in self.sample.columns)
+        return any(map(_sounds_like_money, self.sample.columns))
 
     def _is_of_the_customer(self, name: str) -> bool:
         """Whether a column says who the customer is, so that no message may take it for a product."""
         if PERSONAL.search(name.lower()) or compact(name) in NAMES_OF["customers.name"]:
+            return True
+        if compact(name) == "title" and _are_salutations(self.values(name)):
             return True
         who = self.columns.get("customer_id")
         known = isinstance(who, str) and evidence.are_one_each(self.sample, name, who)
@@ -267,9 +298,7 @@ class _Guess(Columns):
             )
 
     def _is_money(self, name: str) -> bool:
-        return bool(PRICED.search(name.lower()) or MONEY_NAMED.search(name.lower())) and evidence.looks_numeric(
-            self.values(name)
-        )
+        return _sounds_like_money(name) and evidence.looks_numeric(self.values(name))
 
     def _numeric(self) -> list[str]:
         """Free columns of numbers that are no times and say more than one thing."""
@@ -291,7 +320,8 @@ class _Guess(Columns):
         if self.basket or settled or self.fixed.keys() & {"amount", "quantity", "unit_price"}:
             return
         free = self._numeric()[:MOST_MULTIPLIED]
-        counts = [name for name in free if evidence.counts_pieces(self.values(name))]
+        units = [name for name in free if not INSTALMENTS.search(name.lower())]
+        counts = [name for name in units if evidence.counts_pieces(self.values(name))]
         prices = [str(self.columns[role]) for role in ("unit_price", "list_unit_price") if role in self.columns]
         lines = [str(self.columns[role]) for role in ("amount", "list_amount") if role in self.columns]
         counts = [known["quantity"]] if "quantity" in known else counts
@@ -318,8 +348,11 @@ class _Guess(Columns):
         )
 
     def _find_money_by_name(self) -> None:
-        """What was paid, where a name only sounds like money."""
-        if any(role in self.columns for role in MONEY):
+        """What was paid, where a name only sounds like money: too little to turn a log of views into purchases."""
+        kind = self.columns.get("kind")
+        kinds = {KIND_OF_WORD.get(kind_word(value)) for value in self.values(kind)} if isinstance(kind, str) else set()
+        sold = self.day_only or "purchase" in kinds or {"order_id", "quantity"} & self.columns.keys()
+        if not sold or any(role in self.columns for role in MONEY):
             return
         found = [name for name in self._numeric() if self._is_money(name)]
         if found:
@@ -489,12 +522,22 @@ class _Guess(Columns):
     def _settle_returns(self) -> None:
         """A column of its own for what was given back is read beside the order's state."""
         state = self.columns.get("status")
-        if isinstance(state, str) and "status" not in self.fixed:
-            back = [name for name in self.free if re.search(r"refund|return|退款|退货|售后|返品|返金", name.lower())]
-            returned = next((name for name in back if self._looks_right("status", name)), None)
-            if returned:
-                self.columns["status"] = (state, returned)
-                self.free.remove(returned)
+        if not isinstance(state, str) or "status" in self.fixed:
+            return
+        for name in self.free:
+            if not RETURNED.search(name.lower()) or NOT_RETURNED.search(name.lower()):
+                continue
+            states = [re.sub(PART_STATUS, "", value.lower()) for value in self.values(name)]
+            gone = sum(bool(re.search(GONE_STATUS, word)) for word in states)
+            # Hardly a shop takes back half of what it sells: such a column speaks of something else.
+            if self._looks_right("status", name) and gone < 0.5 * self.sample.height:
+                self.columns["status"] = (state, name)
+                self.free.remove(name)
+                self.notes.append(
+                    f"{name!r} is read with {state!r} as the order's state: by it {gone:,} of {self.sample.height:,} "
+                    f"sampled rows were given back and are no purchases (--map status={state} leaves it out)"
+                )
+                return
 
     def _settle_names(self) -> None:
         if "name" not in self.columns:
@@ -572,6 +615,8 @@ class _Guess(Columns):
             paid = str(self.columns[paid_role])
             for name in self.free:
                 if NO_PRICE.search(name.lower()) or not self._is_money(name) or self._is_of_the_order(name):
+                    continue
+                if _is_tax_apart(name, paid) or INSTALMENTS.search(name.lower()):
                     continue
                 found = evidence.beside(self.sample, name, paid)
                 if found.rows < 0.5 * self.sample.height or found.equal < 0.02:
@@ -673,7 +718,7 @@ class _Guess(Columns):
         ):
             return
         for place in [*self.free, *(str(self.columns[role]) for role in MONEY if role in self.columns)]:
-            word = currency_code(re.findall(r"[^\W_]+", place)[-1])
+            word = currency_code((re.findall(r"[^\W_]+", place) or [""])[-1])
             whole = word in CURRENCY_DIGITS and self.currency in (None, word) and self.filled(place) > 0.95
             if not whole or not self._is_money(place):
                 continue
@@ -737,7 +782,10 @@ class _Guess(Columns):
         name, order = self.columns.get(role), self.columns.get("order_id")
         if not isinstance(name, str) or not isinstance(order, str) or "shared" in self.settings or self.basket:
             return
-        if not evidence.stands_first(self.sample, order, name):
+        if self.settings.get("discount") in ("rate", "percent"):  # a share is of each line, and no money to share out
+            return
+        # Where few lines have a discount of their own, it stands first in half of the orders by chance.
+        if not evidence.stands_first(self.sample, order, name, least=20, share=0.95):
             return
         role = role if role in self.fixed else "coupon_discount"
         self.columns = {each: said for each, said in self.columns.items() if said != name} | {role: name}
@@ -770,7 +818,7 @@ class _Guess(Columns):
     def _settle_zone(self) -> None:
         """The shop's clock, where times carry no zone: by the language of the columns' names, else by the currency."""
         time = self.columns.get("time")
-        named = isinstance(time, str) and re.search(r"\b(utc|gmt)\b", time.lower())
+        named = isinstance(time, str) and re.search(r"(?<![a-z])(utc|gmt)(?![a-z])", time.lower())
         if named or self.zone != "UTC":
             return
         home, why = home_of(self.sample.columns), ""
@@ -833,6 +881,23 @@ class _Guess(Columns):
 def _last(name: str) -> str:
     """The last part of a nested record's name, as it is looked up."""
     return compact(name.rpartition(".")[2])
+
+
+def _sounds_like_money(name: str) -> bool:
+    """Whether a whole part of a name is a word for money, and none says that it is something else: 'net_weight'."""
+    parts = re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower())
+    return any(map(MONEY_NAMED.fullmatch, parts)) and not any(map(NOT_MONEY.fullmatch, parts))
+
+
+def _are_salutations(values: list[str]) -> bool:
+    """Few short words, as 'Mr', 'Frau' and 'Prof. Dr.'; the titles of products are more or longer."""
+    return len({*values}) < 10 and all(len(word) <= 6 for value in values for word in value.split())
+
+
+def _is_tax_apart(one: str, other: str) -> bool:
+    """Whether of two names one says before and the other with tax, so that what lies between them is no discount."""
+    pairs = ((one.lower(), other.lower()), (other.lower(), one.lower()))
+    return any(NET.search(net) and GROSS.search(gross) for net, gross in pairs)
 
 
 def _is_nested(sample: pl.DataFrame, name: str) -> bool:

@@ -21,10 +21,13 @@ KEPT_STATUS = (
 )
 
 
-# An order of which a part, or nothing, was given back still stands, as 'partially refunded' or 'not returned'.
+# An order of which a part, or nothing, was given back still stands, as 'partially refunded', 'not returned' or
+# 'refund denied'.
 PART_STATUS = (
     r"partial(ly)?[ _-]*\w+|部分退\w*|(无|未|没有)(发生|申请)?(退款|退货|售后)"
-    r"|\b(not?|never|un)[ _-]?(refund|return|cancel+)(ed)?\b"
+    r"|\b(not?|never|un)[ _-]?(eligible for )?(refund|return|cancel+)(ed|s|able)?\b|退款关闭"
+    r"|non[ _-]?(return|refund)\w*|refund (request )?(was )?(denied|rejected|declined)|return window\w*"
+    r"|(return|refund)\w*: ?(no|none|false)\b"
 )
 
 

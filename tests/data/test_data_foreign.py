@@ -9,10 +9,9 @@ from data_helpers import RULES, events, frame, raw
 
 from promolift import data
 from promolift.data import Mapping, guess_mapping
-from promolift.data.evidence import decimal_comma, number
+from promolift.data.evidence import bulk, decimal_comma, number
 from promolift.data.names import home_of
 from promolift.errors import InputError
-from promolift.data.evidence import bulk, decimal_comma, number
 from promolift.setup.init import guess_all, init
 from promolift.sources.files import open_file
 from promolift.sources.text import dialect_of, scan
@@ -319,6 +318,151 @@ def test_a_wholesaler_sells_by_the_thousand(tmp_path: Path):
     assert "[data.rules]\nmax_quantity = 100000 " in (tmp_path / "promolift.toml").read_text(encoding="utf-8")
 
 
+def orders(column: str, said: str, otherwise: str) -> str:
+    """Sixty orders with a state, of which one in ten says `said` in one more column."""
+    rows = [
+        f"E{n},2025-01-{n % 28 + 1:02d} 10:00:00,c{n % 9},P{n % 4},9.00,paid,{said if n % 10 == 0 else otherwise}"
+        for n in range(60)
+    ]
+    return "\n".join([f"order_id,time,customer_id,product_id,amount,order_status,{column}", *rows])
+
+
+@pytest.mark.parametrize(
+    ("column", "said", "otherwise"),
+    [
+        ("New or returning customer", "First-time", "Returning"),
+        ("return_policy", "30 day returns", "30 day returns"),
+        ("refundable", "refundable", ""),
+        ("return reason", "refunded", ""),
+        ("return_eligibility", "not eligible for return", "eligible for return"),
+        ("return_state", "not eligible for return", "none"),
+        ("return_state", "returned: no", "return: none"),
+        ("return_state", "return window closed", "non-returnable"),
+        ("refund", "refund denied", "no"),
+        ("退款状态", "退款关闭", "无退款"),
+        ("refund_flag", "no", "refund"),
+        ("returns", "no returns", "Not returnable"),
+        ("returns", "Non returnable", "refund: false"),
+    ],
+)
+def test_what_only_sounds_like_a_return_takes_no_order_away(column: str, said: str, otherwise: str):
+    text = orders(column, said, otherwise)
+    assert sum(row["kind"] == "purchase" for row in events(text, guess(text))) == 60
+
+
+def test_a_note_says_how_many_orders_a_column_of_returns_takes_away():
+    found = guess(orders("refund_state", "refunded", "none"))
+    assert found.columns["status"] == ("order_status", "refund_state")
+    assert any("'refund_state' is read with 'order_status'" in note and "6 of 60" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [("name", "Anna Person {}"), ("title", ("Mr", "Mrs", "Dr")), ("description", "Payment from Anna Person {}")],
+)
+def test_a_person_is_no_product_where_nothing_else_names_one(column: str, said: str | tuple[str, ...]):
+    rows = [
+        f"C{n % 40},2025-0{1 + n // 40}-{1 + n % 28:02d},{n % 7 + 3}.50,"
+        + (said.format(n % 40) if isinstance(said, str) else said[n % 3])
+        for n in range(240)
+    ]
+    assert "product_id" not in guess("\n".join([f"customer_id,date,amount,{column}", *rows])).columns
+
+
+def test_a_product_is_found_beside_the_name_of_who_bought_it():
+    rows = [f"C{n % 40},2025-01-{1 + n % 28:02d},{n % 7 + 3}.50,Anna Person {n % 40},Tea {n % 5}" for n in range(240)]
+    found = guess("\n".join(["customer_id,date,amount,name,item_description", *rows]))
+    assert found.columns["product_id"] == "item_description"
+
+
+@pytest.mark.parametrize(
+    "column", ["network_type", "total_pages", "net_weight", "network_id", "planet_id", "surprise", "value"]
+)
+def test_a_log_of_views_is_no_log_of_purchases_by_the_name_of_a_number(column: str):
+    rows = [f"u{n % 20},i{n % 7},2025-01-{n % 28 + 1:02d} 10:{n % 60:02d}:00,{n % 5 + 1}" for n in range(200)]
+    found = guess("\n".join([f"user_id,item_id,timestamp,{column.replace('value', 'spend_net')}", *rows]))
+    assert found.constants == {"kind": "view"}
+    assert "amount" not in found.columns
+
+
+def test_money_is_found_by_whole_parts_of_a_name_where_something_was_sold():
+    rows = [f"u{n % 20},i{n % 7},R{n},2025-01-{n % 28 + 1:02d} 10:00:00,{n % 9},{n % 5 + 1}" for n in range(200)]
+    found = guess("\n".join(["user_id,item_id,order_id,timestamp,planet_code,posSpendEur", *rows]))
+    assert found.columns["amount"] == "posSpendEur"
+
+
+def test_a_discount_that_stands_first_by_chance_is_of_its_line():
+    lines = [
+        f"R{n // 2},c{n // 2 % 9},2025-01-{n // 2 % 28 + 1:02d},P{n % 7},1,{n % 5 + 5}.00," + "1.00" * (n % 13 == 0)
+        for n in range(400)
+    ]
+    assert guess("\n".join(["order_id,customer_id,date,sku,qty,amount,discount", *lines])).shared == ()
+
+
+def test_a_share_on_an_orders_first_line_is_no_money_to_share_out():
+    lines = [
+        f"R{n // 2},c{n // 2 % 9},2025-01-{n // 2 % 28 + 1:02d},P{n % 7},1,{n % 5 + 5}.00,{'' if n % 2 else '0.1'}"
+        for n in range(400)
+    ]
+    found = guess("\n".join(["order_id,customer_id,date,sku,qty,amount,discount", *lines]))
+    assert found.columns["shelf_discount"] == "discount"
+    assert (found.discount, found.shared) == ("rate", ())
+
+
+def test_a_column_that_is_named_utc_says_the_clock():
+    rows = "\n".join(f"c{n % 9},2025-01-{n % 28 + 1:02d} 10:00:00,P{n % 4},£{n + 1}.00" for n in range(60))
+    assert guess(f"customer_id,Timestamp_UTC,sku,amount\n{rows}").zone == "UTC"
+
+
+def test_a_column_that_is_named_by_a_sign_stands_beside_several_currencies():
+    rows = [f"{n},c{n % 9},2025-01-{n % 28 + 1:02d},P{n % 4},{n + 1}.00,{['EUR', 'USD'][n % 2]}" for n in range(60)]
+    found = guess("\n".join(["#,customer_id,date,sku,amount,currency", *rows]), currency="EUR")
+    assert found.columns["amount"] == "amount"
+
+
+@pytest.mark.parametrize(
+    "header", ["parcelas,valor_parcela,valor_total", "installments,each_installment,amount_total_due"]
+)
+def test_instalments_are_no_units(header: str):
+    rows = [
+        f"c{n % 9},2025-01-{n % 28 + 1:02d},R{n},P{n % 4},{n % 6 + 1},{n % 7 + 5}.50,{(n % 6 + 1) * (n % 7 + 5.5):.2f}"
+        for n in range(120)
+    ]
+    found = guess("\n".join([f"customer_id,date,order_id,sku,{header}", *rows]))
+    assert "quantity" not in found.columns
+    assert found.columns.get("amount") == header.split(",")[2]
+
+
+def test_one_typing_error_leaves_the_check_of_units_as_it_is():
+    units = pl.DataFrame({"qty": [1] * 199 + [99_999]})
+    many = pl.DataFrame({"qty": [1] * 2000 + [5000] * 200 + [10**9] * 3})
+    sold = guess("customer,date,sku,qty,amount\na,2025-01-01,x,1,2.50")
+    assert bulk(units, sold) is None
+    assert bulk(many, sold) == 100_000
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "netto,brutto",
+        "net,gross",
+        "price_net,price_gross",
+        "Preis ohne MwSt,Preis inkl. MwSt",
+        "Prix HT,Prix TTC",
+        "brutto,netto",
+    ],
+)
+def test_vat_is_no_discount(pair: str):
+    rows = []
+    for n in range(200):
+        net = PRICES[n % 5] + n % 3
+        both = (net, net * (1 if n % 20 == 0 else 1.19))
+        one, other = both[::-1] if pair == "brutto,netto" else both
+        rows.append(f"c{n % 9},2025-01-{n % 28 + 1:02d},R{n},P{n % 5},1,{one:.2f},{other:.2f}")
+    found = guess("\n".join([f"customer_id,date,order_id,sku,qty,{pair}", *rows]))
+    assert not {"list_amount", "list_unit_price"} & found.columns.keys()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -361,106 +505,3 @@ def test_an_order_that_is_alone_in_its_file_stays_an_order(tmp_path: Path):
 def test_one_word_that_neighbours_share_tells_no_land(names: str, called: str | None):
     home = home_of(names.split())
     assert (home and home.called) == called
-def orders(column: str, said: str, otherwise: str) -> str:
-    """Sixty orders with a state, of which one in ten says `said` in one more column."""
-    rows = [
-        f"E{n},2025-01-{n % 28 + 1:02d} 10:00:00,c{n % 9},P{n % 4},9.00,paid,{said if n % 10 == 0 else otherwise}"
-        for n in range(60)
-    ]
-    return "\n".join([f"order_id,time,customer_id,product_id,amount,order_status,{column}", *rows])
-    ("column", "said", "otherwise"),
-        ("New or returning customer", "First-time", "Returning"),
-        ("return_policy", "30 day returns", "30 day returns"),
-        ("refundable", "refundable", ""),
-        ("return reason", "refunded", ""),
-        ("return_eligibility", "not eligible for return", "eligible for return"),
-        ("return_state", "not eligible for return", "none"),
-        ("return_state", "returned: no", "return: none"),
-        ("return_state", "return window closed", "non-returnable"),
-        ("refund", "refund denied", "no"),
-        ("退款状态", "退款关闭", "无退款"),
-        ("refund_flag", "no", "refund"),
-        ("returns", "no returns", "Not returnable"),
-        ("returns", "Non returnable", "refund: false"),
-def test_what_only_sounds_like_a_return_takes_no_order_away(column: str, said: str, otherwise: str):
-    text = orders(column, said, otherwise)
-    assert sum(row["kind"] == "purchase" for row in events(text, guess(text))) == 60
-def test_a_note_says_how_many_orders_a_column_of_returns_takes_away():
-    found = guess(orders("refund_state", "refunded", "none"))
-    assert found.columns["status"] == ("order_status", "refund_state")
-    assert any("'refund_state' is read with 'order_status'" in note and "6 of 60" in note for note in found.notes)
-    ("column", "said"),
-    [("name", "Anna Person {}"), ("title", ("Mr", "Mrs", "Dr")), ("description", "Payment from Anna Person {}")],
-def test_a_person_is_no_product_where_nothing_else_names_one(column: str, said: str | tuple[str, ...]):
-    rows = [
-        f"C{n % 40},2025-0{1 + n // 40}-{1 + n % 28:02d},{n % 7 + 3}.50,"
-        + (said.format(n % 40) if isinstance(said, str) else said[n % 3])
-        for n in range(240)
-    ]
-    assert "product_id" not in guess("\n".join([f"customer_id,date,amount,{column}", *rows])).columns
-def test_a_product_is_found_beside_the_name_of_who_bought_it():
-    rows = [f"C{n % 40},2025-01-{1 + n % 28:02d},{n % 7 + 3}.50,Anna Person {n % 40},Tea {n % 5}" for n in range(240)]
-    found = guess("\n".join(["customer_id,date,amount,name,item_description", *rows]))
-    assert found.columns["product_id"] == "item_description"
-    "column", ["network_type", "total_pages", "net_weight", "network_id", "planet_id", "surprise", "value"]
-def test_a_log_of_views_is_no_log_of_purchases_by_the_name_of_a_number(column: str):
-    rows = [f"u{n % 20},i{n % 7},2025-01-{n % 28 + 1:02d} 10:{n % 60:02d}:00,{n % 5 + 1}" for n in range(200)]
-    found = guess("\n".join([f"user_id,item_id,timestamp,{column.replace('value', 'spend_net')}", *rows]))
-    assert found.constants == {"kind": "view"}
-    assert "amount" not in found.columns
-def test_money_is_found_by_whole_parts_of_a_name_where_something_was_sold():
-    rows = [f"u{n % 20},i{n % 7},R{n},2025-01-{n % 28 + 1:02d} 10:00:00,{n % 9},{n % 5 + 1}" for n in range(200)]
-    found = guess("\n".join(["user_id,item_id,order_id,timestamp,planet_code,posSpendEur", *rows]))
-    assert found.columns["amount"] == "posSpendEur"
-def test_a_discount_that_stands_first_by_chance_is_of_its_line():
-    lines = [
-        f"R{n // 2},c{n // 2 % 9},2025-01-{n // 2 % 28 + 1:02d},P{n % 7},1,{n % 5 + 5}.00," + "1.00" * (n % 13 == 0)
-        for n in range(400)
-    ]
-    assert guess("\n".join(["order_id,customer_id,date,sku,qty,amount,discount", *lines])).shared == ()
-def test_a_share_on_an_orders_first_line_is_no_money_to_share_out():
-    lines = [
-        f"R{n // 2},c{n // 2 % 9},2025-01-{n // 2 % 28 + 1:02d},P{n % 7},1,{n % 5 + 5}.00,{'' if n % 2 else '0.1'}"
-        for n in range(400)
-    ]
-    found = guess("\n".join(["order_id,customer_id,date,sku,qty,amount,discount", *lines]))
-    assert found.columns["shelf_discount"] == "discount"
-    assert (found.discount, found.shared) == ("rate", ())
-def test_a_column_that_is_named_utc_says_the_clock():
-    rows = "\n".join(f"c{n % 9},2025-01-{n % 28 + 1:02d} 10:00:00,P{n % 4},£{n + 1}.00" for n in range(60))
-    assert guess(f"customer_id,Timestamp_UTC,sku,amount\n{rows}").zone == "UTC"
-def test_a_column_that_is_named_by_a_sign_stands_beside_several_currencies():
-    rows = [f"{n},c{n % 9},2025-01-{n % 28 + 1:02d},P{n % 4},{n + 1}.00,{['EUR', 'USD'][n % 2]}" for n in range(60)]
-    found = guess("\n".join(["#,customer_id,date,sku,amount,currency", *rows]), currency="EUR")
-    assert found.columns["amount"] == "amount"
-    "header", ["parcelas,valor_parcela,valor_total", "installments,each_installment,amount_total_due"]
-def test_instalments_are_no_units(header: str):
-    rows = [
-        f"c{n % 9},2025-01-{n % 28 + 1:02d},R{n},P{n % 4},{n % 6 + 1},{n % 7 + 5}.50,{(n % 6 + 1) * (n % 7 + 5.5):.2f}"
-        for n in range(120)
-    ]
-    found = guess("\n".join([f"customer_id,date,order_id,sku,{header}", *rows]))
-    assert "quantity" not in found.columns
-    assert found.columns.get("amount") == header.split(",")[2]
-def test_one_typing_error_leaves_the_check_of_units_as_it_is():
-    units = pl.DataFrame({"qty": [1] * 199 + [99_999]})
-    many = pl.DataFrame({"qty": [1] * 2000 + [5000] * 200 + [10**9] * 3})
-    sold = guess("customer,date,sku,qty,amount\na,2025-01-01,x,1,2.50")
-    assert bulk(units, sold) is None
-    assert bulk(many, sold) == 100_000
-    "pair",
-        "netto,brutto",
-        "net,gross",
-        "price_net,price_gross",
-        "Preis ohne MwSt,Preis inkl. MwSt",
-        "Prix HT,Prix TTC",
-        "brutto,netto",
-def test_vat_is_no_discount(pair: str):
-    rows = []
-    for n in range(200):
-        net = PRICES[n % 5] + n % 3
-        both = (net, net * (1 if n % 20 == 0 else 1.19))
-        one, other = both[::-1] if pair == "brutto,netto" else both
-        rows.append(f"c{n % 9},2025-01-{n % 28 + 1:02d},R{n},P{n % 5},1,{one:.2f},{other:.2f}")
-    found = guess("\n".join([f"customer_id,date,order_id,sku,qty,{pair}", *rows]))
-    assert not {"list_amount", "list_unit_price"} & found.columns.keys()

@@ -106,15 +106,17 @@ UNREADABLE = Query(
     .where(OUTBOX.c.delivery_id == bindparam("id"))
     .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
 )  # one that was given up by an earlier version has no body either, and keeps its error
-WHOSE = select(DECISIONS.c.customer_id).where(DECISIONS.c.decision_id == bindparam("decision")).scalar_subquery()
+AT_TILL = REDEMPTIONS.c.decision_id.is_(None) & (REDEMPTIONS.c.code == DECISIONS.c.code)  # which knows the code alone
 # A decision whose offer went out some other way, or may yet: another message of it, or the till.
 STILL_OUT = Query(
     select(OUTBOX.c.delivery_id)
     .where(MAILS, OUTBOX.c.target == bindparam("decision"), OUTBOX.c.status != EXPIRED)
     .union_all(
-        select(REDEMPTIONS.c.redemption_id).where(
-            REDEMPTIONS.c.decision_id == bindparam("decision"),
-            REDEMPTIONS.c.customer_id == WHOSE,  # which has an index
+        select(REDEMPTIONS.c.redemption_id)
+        .join(DECISIONS, DECISIONS.c.customer_id == REDEMPTIONS.c.customer_id)  # which has an index
+        .where(
+            DECISIONS.c.decision_id == bindparam("decision"),
+            (REDEMPTIONS.c.decision_id == DECISIONS.c.decision_id) | AT_TILL,
             (REDEMPTIONS.c.status == "reserved") | (REDEMPTIONS.c.status == "confirmed"),
         )
     )

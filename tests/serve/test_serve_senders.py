@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
 from promolift.config import Config
+from promolift.serve.outbox import Delivery, Lane, _Tried, _Turn
 from promolift.serve.senders import OfferMessage, ServiceAnswer, braze, klaviyo, wechat
 from promolift.sql import HOUR_MS
 from promolift.store.ledger_schema import OUTBOX
@@ -288,6 +289,41 @@ def test_a_code_that_was_given_again_meanwhile_lives_on(api: Api, monkeypatch: p
     assert paced(api) < before
     wish = {"code": made["code"], "customer_id": made["customer_id"], "amount_cents": 1}
     api("POST", "/v1/redemptions:reserve", wish)
+
+
+def turn(api: Api, *results: _Tried) -> list[Delivery]:
+    """What a process takes once it has noted these results."""
+    lane = Lane("email", "")
+    return list(api.server.ledger.write(api.server.outbox._turn, _Turn(lane, [*results])))
+
+
+@pytest.mark.parametrize("stale", ["expired", "sent", "failed"])
+def test_who_is_late_with_a_message_that_another_took_frees_no_money_a_second_time(
+    api: Api, monkeypatch: pytest.MonkeyPatch, stale: str
+) -> None:
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
+    made = given(api)
+    cost, before = spent(api, made), paced(api)
+    send(api, made)
+    later(api, monkeypatch, 8)
+    (first,) = turn(api)
+    later(api, monkeypatch, 1)  # it hangs
+    (second,) = turn(api)
+    turn(api, _Tried(first, {"expired": "expired", "sent": None, "failed": "Timeout"}[stale], cost))
+    assert paced(api) == before
+    turn(api, _Tried(second, "expired", cost), _Tried(second, "expired", cost))
+    out = stale == "sent"
+    assert before - paced(api) == pytest.approx(0.0 if out else cost)
+    assert states(api) == [("sent" if out else "expired", None, "{}")]
+
+
+def test_a_message_is_taken_for_as_long_as_all_that_were_taken_with_it_may_hang(api: Api) -> None:
+    few = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:3]
+    for made in few * 40:
+        send(api, made)
+    taken, now_ms = turn(api), api.server.clock.now_ms()
+    assert len(taken) == 120
+    assert min(each.next_ms for each in taken) > now_ms + 120 * 10_000
 
 
 def test_quiet_hours_that_outlast_the_offer_end_it_at_its_last_moment(

@@ -291,6 +291,19 @@ def test_a_code_that_was_given_again_meanwhile_lives_on(api: Api, monkeypatch: p
     api("POST", "/v1/redemptions:reserve", wish)
 
 
+def test_a_message_expires_though_nobody_can_tell_what_its_offer_cost(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> float:
+        raise FileNotFoundError("a release folder that lacks a file")
+
+    send(api, given(api))
+    monkeypatch.setattr(api.server.outbox.costs, "cost_of", gone)
+    later(api, monkeypatch, 8)
+    send_all(api)
+    assert states(api) == [("expired", None, "{}")]
+
+
 def turn(api: Api, *results: _Tried) -> list[Delivery]:
     """What a process takes once it has noted these results."""
     lane = Lane("email", "")

@@ -392,10 +392,15 @@ class Outbox:
         return [await asyncio.to_thread(send, each) for each in due]
 
     def _cost(self, decision_id: str) -> float:
-        if self.costs is None:
+        """What its offer was reckoned to cost; 0 where nobody can tell: the message ends as expired all the same, or it
+        would be tried again at once, for ever.
+        """
+        try:
+            with self.ledger.read() as db:
+                return self.costs.cost_of(db, decision_id) if self.costs else 0.0
+        except Exception as error:
+            LOG.error("no cost of an expired offer", exc_info=error, extra={"decision_id": decision_id})
             return 0.0
-        with self.ledger.read() as db:
-            return self.costs.cost_of(db, decision_id)
 
     async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
         """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""

@@ -277,6 +277,15 @@ def test_offers_and_creatives_stand_beside_each_other_on_one_server(api: Api, fo
     assert api("POST", "/v1/carts:price", {"customer_id": who, "lines": lines})["currency"] == "USD"
 
 
+def test_a_creative_is_no_message(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URL", "KEY", "CAMPAIGN"):
+        monkeypatch.setenv(f"PROMOLIFT_BRAZE_{name}", "https://rest.example")
+    with serving(work) as api:
+        released(api)
+        wish = {"decision_id": show(api, "v")["decision_id"], "by": "braze"}
+        assert "creative" in api("POST", "/v1/messages", wish, 422)["detail"]
+
+
 def test_a_plan_of_no_impression_is_no_release_and_a_creative_is_worth_nothing_in_a_cart(tmp_path: Path) -> None:
     with serving(planned(tmp_path / "poor", budget=1, price_cents=0.5)) as api:
         assert "raise it" in api("POST", "/v1/releases", status=422)["detail"]

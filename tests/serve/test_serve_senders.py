@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
 from promolift.config import Config
+from promolift.serve.outbox import Delivery, Lane, _Tried, _Turn
 from promolift.serve.senders import OfferMessage, ServiceAnswer, braze, klaviyo, wechat
 from promolift.sql import HOUR_MS
 from promolift.store.ledger_schema import OUTBOX
@@ -234,14 +235,15 @@ def spent(api: Api, made: Any) -> float:
     return float(next(each["cost_cents"] for each in listed if each["offer"] == made["offer_id"]))
 
 
+@pytest.mark.parametrize("by", ["decision_id", "code"])
 def test_the_money_of_an_offer_that_was_taken_at_the_till_stays_spent(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
     made, before = given(api), 0.0
     api.server.outbox.post = Replay()
     send(api, made)
-    wish = {"decision_id": made["decision_id"], "customer_id": made["customer_id"], "amount_cents": 1}
+    wish = {by: made[by], "customer_id": made["customer_id"], "amount_cents": 1}
     api("POST", "/v1/redemptions:reserve", wish | {"redemption_id": "rdm_1"})
     api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
     before = paced(api)
@@ -251,20 +253,106 @@ def test_the_money_of_an_offer_that_was_taken_at_the_till_stays_spent(
     assert paced(api) == before
 
 
+def last_ms(made: Any) -> int:
+    """The last moment of a decided offer."""
+    return round(datetime.fromisoformat(made["offer"]["expires"]).timestamp() * 1000)
+
+
+def ended(api: Api, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offer's message waits until the offer has just ended; its code would live some hours longer."""
+    send(api, made)
+    monkeypatch.setattr(api.server.clock, "now_ms", lambda: last_ms(made) + 1)
+
+
+def test_the_code_of_an_offer_whose_money_was_freed_cannot_be_reserved(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
+    made, again = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:2]
+    ended(api, made, monkeypatch)
+    send_all(api)
+    for by in ("code", "decision_id"):
+        wish = {by: made[by], "customer_id": made["customer_id"], "amount_cents": 1}
+        assert api("POST", "/v1/redemptions:reserve", wish, 409)["code"] == "code_expired"
+    wish = {"code": again["code"], "customer_id": again["customer_id"], "amount_cents": 1}
+    api("POST", "/v1/redemptions:reserve", wish)  # that of another lives on
+
+
+def test_a_code_that_was_given_again_meanwhile_lives_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
+    made = given(api)
+    ended(api, made, monkeypatch)
+    later = api.decide(made["customer_id"])
+    assert later["code"] == made["code"]
+    before = paced(api)
+    send_all(api)
+    assert paced(api) < before
+    wish = {"code": made["code"], "customer_id": made["customer_id"], "amount_cents": 1}
+    api("POST", "/v1/redemptions:reserve", wish)
+
+
+def test_a_message_expires_though_nobody_can_tell_what_its_offer_cost(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> float:
+        raise FileNotFoundError("a release folder that lacks a file")
+
+    send(api, given(api))
+    monkeypatch.setattr(api.server.outbox.costs, "cost_of", gone)
+    later(api, monkeypatch, 8)
+    send_all(api)
+    assert states(api) == [("expired", None, "{}")]
+
+
+def turn(api: Api, *results: _Tried) -> list[Delivery]:
+    """What a process takes once it has noted these results."""
+    lane = Lane("email", "")
+    return list(api.server.ledger.write(api.server.outbox._turn, _Turn(lane, [*results])))
+
+
+@pytest.mark.parametrize("stale", ["expired", "sent", "failed"])
+def test_who_is_late_with_a_message_that_another_took_frees_no_money_a_second_time(
+    api: Api, monkeypatch: pytest.MonkeyPatch, stale: str
+) -> None:
+    api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
+    made = given(api)
+    cost, before = spent(api, made), paced(api)
+    send(api, made)
+    later(api, monkeypatch, 8)
+    (first,) = turn(api)
+    later(api, monkeypatch, 1)  # it hangs
+    (second,) = turn(api)
+    turn(api, _Tried(first, {"expired": "expired", "sent": None, "failed": "Timeout"}[stale], cost))
+    assert paced(api) == before
+    turn(api, _Tried(second, "expired", cost), _Tried(second, "expired", cost))
+    out = stale == "sent"
+    assert before - paced(api) == pytest.approx(0.0 if out else cost)
+    assert states(api) == [("sent" if out else "expired", None, "{}")]
+
+
+def test_a_message_is_taken_for_as_long_as_all_that_were_taken_with_it_may_hang(api: Api) -> None:
+    few = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:3]
+    for made in few * 40:
+        send(api, made)
+    taken, now_ms = turn(api), api.server.clock.now_ms()
+    assert len(taken) == 120
+    assert min(each.next_ms for each in taken) > now_ms + 120 * 10_000
+
+
 def test_quiet_hours_that_outlast_the_offer_end_it_at_its_last_moment(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, clock = given(api), api.server.clock
-    last_ms = round(datetime.fromisoformat(made["offer"]["expires"]).timestamp() * 1000)
+    end_ms = last_ms(made)
     send(api, made)
     quiet = {"start": 23, "end": 22, "channels": ["push"]}  # but for one hour of the day
     api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"quiet": quiet}})
     api.server.outbox.post = Replay()
-    monkeypatch.setattr(clock, "now_ms", lambda: last_ms - HOUR_MS // 2)
+    monkeypatch.setattr(clock, "now_ms", lambda: end_ms - HOUR_MS // 2)
     send_all(api)
     with api.server.ledger.read() as db:
-        assert db.execute(select(OUTBOX.c.status, OUTBOX.c.next_ms)).one() == ("waiting", last_ms + 1)
-    monkeypatch.setattr(clock, "now_ms", lambda: last_ms + 1)
+        assert db.execute(select(OUTBOX.c.status, OUTBOX.c.next_ms)).one() == ("waiting", end_ms + 1)
+    monkeypatch.setattr(clock, "now_ms", lambda: end_ms + 1)
     send_all(api)
     assert states(api) == [("expired", None, "{}")]
 

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from promolift.offer.cart import Promotion
 from promolift.serve.cart import Held, Wallet, priced
 from promolift.serve.routes import shops
-from promolift.serve.shopify import FunctionInput, operations
+from promolift.serve.shopify import FunctionInput, event_of, operations
 from promolift.store.ledger_audit import every
-from promolift.store.ledger_schema import CUSTOMERS, EVENTS
+from promolift.store.ledger_schema import CUSTOMERS, EVENTS, HELD, NotHeldError, of_customer
 from promolift.terms import Benefit
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -149,6 +149,25 @@ def test_a_refund_that_comes_before_its_order_is_kept_with_it(api: Api, monkeypa
     monkeypatch.setattr(shops, "EARLY_DAYS", -1)
     send(api, "refunds/create", REFUND | {"id": 20, "order_id": 9100})
     assert waiting(api) == 0
+
+
+def test_webhooks_hold_up_nobody_but_their_customer_and_order(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(work: Any, payload: Any = None, **how: Any) -> Any:
+        with api.server.ledger.read() as db:
+            asked.append(how["locks"](db, [payload]))
+        return known(work, payload, **how)
+
+    known, asked = api.server.ledger.call, list[set[str]]()
+    monkeypatch.setattr(api.server.ledger, "call", call)
+    for topic, body in (("refunds/create", REFUND), ("orders/paid", ORDER), ("refunds/create", REFUND | {"id": 2})):
+        send(api, topic, body)
+    order = "o:shopify:order:5001"
+    assert asked == [{order, shops.EARLY}, {order, of_customer("u01")}, {order, of_customer("u01")}]
+    late = shops.Webhook(event_of("refunds/create", REFUND | {"id": 3}, "email") or {}, 0)
+    with api.server.ledger.read() as db:
+        monkeypatch.setitem(db.info, HELD, frozenset(asked[0]))  # the order was kept before this had its turn
+        with pytest.raises(NotHeldError):
+            shops.keep_webhooks(db, [late])
 
 
 def test_the_early_refund_of_an_erased_customer_goes(api: Api) -> None:

@@ -329,17 +329,21 @@ class Decider:
         return 0.0
 
     def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
-        """A campaign's paced budget gets back what an offer that never went out was reckoned to cost."""
-        row = db.execute(
-            select(DECISIONS.c.campaign_id, DECISIONS.c.ts_ms).where(DECISIONS.c.decision_id == decision_id)
-        )
-        name, ts_ms = row.first() or ("", 0)
-        campaign = Campaign.find(db, name)
+        """A campaign's paced budget gets back what an offer that never went out was reckoned to cost. Its code, which
+        lives some hours longer than the offer, ends, or it could cost that yet; not if it was given again meanwhile.
+        """
+        row = DECISIONS.c
+        some = select(row.campaign_id, row.ts_ms, row.customer_id, row.code).where(row.decision_id == decision_id)
+        made = db.execute(some).first()
+        campaign = Campaign.find(db, made.campaign_id) if made else None
         pacing = campaign.policy.pacing if campaign else None
-        if pacing and pacing.starts_ms <= ts_ms <= pacing.ends_ms:
-            pace = _pace(db, name, pacing.starts_ms)
+        if made and pacing and pacing.starts_ms <= made.ts_ms <= pacing.ends_ms:
+            pace = _pace(db, made.campaign_id, pacing.starts_ms)
             pace = replace(pace, spent=max(0.0, pace.spent - cost))
-            put(db, "pace", name, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
+            put(db, "pace", made.campaign_id, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
+            theirs = row.customer_id == made.customer_id, row.code == made.code
+            later = select(row.decision_id).where(*theirs, row.ts_ms > made.ts_ms).exists()
+            db.execute(update(CODES).where(CODES.c.code == made.code, ~later).values(expires_ms=now_ms))
 
     def _settled(
         self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int, together: int

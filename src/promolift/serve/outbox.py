@@ -52,15 +52,16 @@ SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
 EXPIRED = "expired"
 NEVER_MS = 2**53  # of what was given up and has no last moment
 DUE = (
-    select(OUTBOX.c.delivery_id, OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.body, OUTBOX.c.attempts)
+    select(*(OUTBOX.c[name] for name in ("delivery_id", "channel", "target", "body", "attempts", "next_ms")))
     .where(OUTBOX.c.next_ms <= bindparam("now_ms"))
     .order_by(OUTBOX.c.next_ms)
     .limit(BATCH)
 )
 WAITS = OUTBOX.c.status == "waiting"
+OPEN = WAITS | (OUTBOX.c.status == "failed")
 TAKE = {
     "webhook": Query(DUE.where(WAITS, OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))),
-    "email": Query(DUE.where(MAILS, WAITS | (OUTBOX.c.status == "failed"))),  # what was given up expires, too
+    "email": Query(DUE.where(MAILS, OPEN)),  # what was given up expires, too
 }
 # From one receiver to the next by the index: however many messages wait, or were sent. A receiver's first one is
 # asked for by `min`, as PostgreSQL reads all that wait to see whether one `exists`.
@@ -84,7 +85,7 @@ WAITING = Query(text(f"""{RECEIVERS}
 POST = Query(insert(OUTBOX).inline())
 NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
 TAKEN = Query(NAMED.values(next_ms=bindparam("again_ms")))
-SENT = Query(NAMED.values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
+SENT = Query(NAMED.where(OPEN).values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
 UNWANTED = Query(
     select(DECISIONS.c.decision_id)
     .join(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
@@ -96,9 +97,9 @@ UNWANTED = Query(
     )
 )  # fmt: skip
 UNSAID = Query(NAMED.where((OUTBOX.c.status == "sent") | (OUTBOX.c.status == EXPIRED)).values(body="{}"))
-CHANGED = Query(
+CHANGED = Query(  # only as it was read or taken: whoever took it since, or sent it, knows better
     update(OUTBOX)
-    .where(OUTBOX.c.delivery_id == bindparam("id"))
+    .where(OUTBOX.c.delivery_id == bindparam("id"), OPEN, OUTBOX.c.next_ms == bindparam("taken_ms"))
     .values(**{name: bindparam(name) for name in ("status", "attempts", "next_ms", "error")})
 )
 UNREADABLE = Query(
@@ -106,15 +107,17 @@ UNREADABLE = Query(
     .where(OUTBOX.c.delivery_id == bindparam("id"))
     .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
 )  # one that was given up by an earlier version has no body either, and keeps its error
-WHOSE = select(DECISIONS.c.customer_id).where(DECISIONS.c.decision_id == bindparam("decision")).scalar_subquery()
+AT_TILL = REDEMPTIONS.c.decision_id.is_(None) & (REDEMPTIONS.c.code == DECISIONS.c.code)  # which knows the code alone
 # A decision whose offer went out some other way, or may yet: another message of it, or the till.
 STILL_OUT = Query(
     select(OUTBOX.c.delivery_id)
     .where(MAILS, OUTBOX.c.target == bindparam("decision"), OUTBOX.c.status != EXPIRED)
     .union_all(
-        select(REDEMPTIONS.c.redemption_id).where(
-            REDEMPTIONS.c.decision_id == bindparam("decision"),
-            REDEMPTIONS.c.customer_id == WHOSE,  # which has an index
+        select(REDEMPTIONS.c.redemption_id)
+        .join(DECISIONS, DECISIONS.c.customer_id == REDEMPTIONS.c.customer_id)  # which has an index
+        .where(
+            DECISIONS.c.decision_id == bindparam("decision"),
+            (REDEMPTIONS.c.decision_id == DECISIONS.c.decision_id) | AT_TILL,
             (REDEMPTIONS.c.status == "reserved") | (REDEMPTIONS.c.status == "confirmed"),
         )
     )
@@ -151,13 +154,16 @@ class Resend(Thing):
 
 
 class Delivery(NamedTuple):
-    """A message of the outbox, as it is sent: `target` is the webhook's id, or the decision that a mail tells of."""
+    """A message of the outbox, as it is sent: `target` is the webhook's id, or the decision that a mail tells of;
+    `next_ms` is when it is free to be taken again.
+    """
 
     delivery_id: str
     channel: str
     target: str
     body: str
     attempts: int
+    next_ms: int
 
 
 class WebhookTarget(NamedTuple):
@@ -243,10 +249,10 @@ def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> s
 
 def _waiting(channel: str, target: str, body: Any, now_ms: int) -> dict[str, Any]:
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0)
+    made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0, next_ms=now_ms)
     data = body.get("data") if isinstance(body, dict) else None
     who = data.get("customer_id") if isinstance(data, dict) else None
-    waiting = {"status": "waiting", "next_ms": now_ms, "ts_ms": now_ms, "error": None, "customer_id": who}
+    waiting = {"status": "waiting", "ts_ms": now_ms, "error": None, "customer_id": who}
     return made._asdict() | waiting
 
 
@@ -386,10 +392,15 @@ class Outbox:
         return [await asyncio.to_thread(send, each) for each in due]
 
     def _cost(self, decision_id: str) -> float:
-        if self.costs is None:
+        """What its offer was reckoned to cost; 0 where nobody can tell: the message ends as expired all the same, or it
+        would be tried again at once, for ever.
+        """
+        try:
+            with self.ledger.read() as db:
+                return self.costs.cost_of(db, decision_id) if self.costs else 0.0
+        except Exception as error:
+            LOG.error("no cost of an expired offer", exc_info=error, extra={"decision_id": decision_id})
             return 0.0
-        with self.ledger.read() as db:
-            return self.costs.cost_of(db, decision_id)
 
     async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
         """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
@@ -424,11 +435,14 @@ class Outbox:
     def _take(self, db: Connection, lane: Lane) -> list[Delivery]:
         now_ms, target = self.clock.now_ms(), {"target": lane.target} if lane.target else {}
         due = [Delivery(*row) for row in TAKE[lane.channel].rows(db, now_ms=now_ms, **target)]
+        again_ms = now_ms + 10 * MINUTE_MS
         if lane.channel == "email":
             due = self._now(db, due, now_ms)
+            mail = self.settings.mail  # one goes after the other, and each may hang
+            again_ms += round(len(due) * max(TIMEOUT_S, mail.timeout_s if mail else 0.0) * 1000)
         if due:
-            TAKEN.run(db, ids=members(each.delivery_id for each in due), again_ms=now_ms + 10 * MINUTE_MS)
-        return due
+            TAKEN.run(db, ids=members(each.delivery_id for each in due), again_ms=again_ms)
+        return [each._replace(next_ms=again_ms) for each in due]
 
     def _now(self, db: Connection, due: Sequence[Delivery], now_ms: int) -> list[Delivery]:
         """Messages that may go now: the rest waits for the end of the quiet hours, or ends without consent."""
@@ -451,15 +465,15 @@ class Outbox:
             elif last_ms >= now_ms and quiet and message.channel in quiet.channels and quiet.quiet(hour):
                 end_ms = next_at(quiet.end, now_ms, message.zone)
                 values = {"status": "waiting", "attempts": each.attempts, "error": None}
-                CHANGED.run(db, id=each.delivery_id, next_ms=min(end_ms, last_ms + 1), **values)
+                _change(db, each, next_ms=min(end_ms, last_ms + 1), **values)
             else:
                 found.append(each)
         return found
 
     def _end(self, db: Connection, each: Delivery, tries: int, error: str, next_ms: int) -> None:
         """Give a message up: its lane goes on, and it can be sent again."""
-        CHANGED.run(db, id=each.delivery_id, status="failed", attempts=tries, error=error, next_ms=next_ms)
-        self.ended(each.channel, "failed")
+        if _change(db, each, status="failed", attempts=tries, error=error, next_ms=next_ms):
+            self.ended(each.channel, "failed")
 
     def _note(self, db: Connection, turn: _Turn) -> None:
         channel, now_ms = turn.lane.channel, self.clock.now_ms()
@@ -474,7 +488,8 @@ class Outbox:
             last_ms, tries = _last_ms(_message(tried.body)) if channel == "email" else NEVER_MS, tried.attempts + 1
             if error == EXPIRED:
                 values = {"attempts": tried.attempts, "error": None, "next_ms": now_ms}
-                CHANGED.run(db, id=tried.delivery_id, status=EXPIRED, **values)
+                if not _change(db, tried, status=EXPIRED, **values):
+                    continue
                 self.ended(channel, EXPIRED)
                 if cost and self.costs and not STILL_OUT.rows(db, decision=tried.target):
                     self.costs.give_back(db, tried.target, cost, now_ms)
@@ -482,9 +497,14 @@ class Outbox:
                 self._end(db, tried, tries, error, min(last_ms + 1, NEVER_MS))
             else:
                 again_ms = min(now_ms + round(self.waits_s[tries - 1] * 1000), last_ms + 1)
-                CHANGED.run(db, id=tried.delivery_id, status="waiting", attempts=tries, error=error, next_ms=again_ms)
+                _change(db, tried, status="waiting", attempts=tries, error=error, next_ms=again_ms)
         if turn.results and channel == "email":
             UNSAID.run(db, ids=members(each.delivery.delivery_id for each in turn.results))
+
+
+def _change(db: Connection, each: Delivery, **values: Any) -> bool:
+    """Note what became of a message; False where somebody else has it meanwhile, or it is out."""
+    return CHANGED.run(db, id=each.delivery_id, taken_ms=each.next_ms, **values) == 1
 
 
 def _message(body: str) -> OfferMessage:

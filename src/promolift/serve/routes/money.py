@@ -16,6 +16,7 @@ from promolift.serve.closed import Now, recent
 from promolift.serve.models import DecisionIn, FeedbackIn, Id, MailIn
 from promolift.serve.problems import ApiError
 from promolift.serve.redeem import decision
+from promolift.serve.release import CREATIVES
 from promolift.serve.routes import Asked, Call, Keyed
 from promolift.serve.senders import OfferMessage, missing
 from promolift.serve.things import Campaign
@@ -64,6 +65,8 @@ def message(asked: Keyed, body: MailIn) -> Response:
             raise Refused("consent_missing", "the customer does not want messages, or no personal ones")
         if made["offer_id"] == "none":
             raise Refused("decision_of_another", "this decision gave no offer")
+        if made["policy_id"] == CREATIVES:
+            raise Refused("decision_of_another", "this decision gave a creative, which is shown in its place, not sent")
         release = server.decider.ensure(made["release_id"])
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:

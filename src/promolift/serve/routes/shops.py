@@ -19,7 +19,7 @@ from promolift.serve.routes import Asked, Call
 from promolift.serve.shopify import FunctionInput, event_of, operations, signed
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import put
-from promolift.store.ledger_schema import EVENTS, THINGS
+from promolift.store.ledger_schema import EVENTS, THINGS, need, of_customer
 
 router = APIRouter()
 SECRET = "PROMOLIFT_SHOPIFY_SECRET"
@@ -43,7 +43,8 @@ async def shopify_webhook(request: Request) -> EventsTaken:
         raise ApiError(400, "json_invalid", "this is no webhook as Shopify documents it") from None
     if found is None:
         return events.Parsed().answer(0)
-    answer: EventsTaken = await call.server.ledger.call(keep_webhooks, Webhook(found, call.server.clock.now_ms()))
+    webhook = Webhook(found, call.server.clock.now_ms())
+    answer: EventsTaken = await call.server.ledger.call(keep_webhooks, webhook, locks=locks)
     call.server.metrics.received(answer["accepted"], answer["duplicates"], answer["rejected_count"])
     return answer
 
@@ -55,6 +56,21 @@ class Webhook(NamedTuple):
     now_ms: int
 
 
+def locks(db: Connection, some: Sequence[Webhook]) -> set[str]:
+    """The customers and orders they are of; and all refunds that wait, where one will."""
+    found = set[str]()
+    for event, _ in some:
+        order = event.get("of", event["messageId"])
+        who = event.get("userId") or _customer(db, order)
+        found |= {f"o:{order}", of_customer(who) if who else EARLY}
+    return found
+
+
+def _customer(db: Connection, order: str) -> str | None:
+    found: str | None = db.execute(select(EVENTS.c.customer_id).where(EVENTS.c.message_id == order)).scalar()
+    return found
+
+
 def keep_webhooks(db: Connection, some: Sequence[Webhook]) -> list[EventsTaken]:
     """Keep each webhook; a refund is its order's customer's, and one that came before its order is kept with it."""
     return [_kept(db, *each) for each in some]
@@ -63,8 +79,9 @@ def keep_webhooks(db: Connection, some: Sequence[Webhook]) -> list[EventsTaken]:
 def _kept(db: Connection, event: dict[str, Any], now_ms: int) -> EventsTaken:
     said = dict(event)
     if order := said.pop("of", None):
-        said["userId"] = db.execute(select(EVENTS.c.customer_id).where(EVENTS.c.message_id == order)).scalar()
-        if said["userId"] is None:
+        who = said["userId"] = _customer(db, order)
+        need(db, of_customer(who) if who else EARLY)  # the order may have come between `locks` and its lock
+        if who is None:
             return _wait(db, order, said, now_ms)
     parsed = events.parse([said], None, now_ms)
     answer = parsed.answer(events.keep(db, [parsed])[0])

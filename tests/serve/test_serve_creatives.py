@@ -13,6 +13,7 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
 
 from promolift.results.creatives import Creative, CreativeCatalogue, CreativeSettings
+from promolift.serve.cart import MOST_DECISIONS
 from promolift.serve.creatives import frozen, impressions
 from promolift.serve.learning import answer
 from promolift.serve.live import Ask
@@ -275,6 +276,19 @@ def test_offers_and_creatives_stand_beside_each_other_on_one_server(api: Api, fo
     assert "frequency cap" in closed
     lines = [{"line_id": "1", "product_id": "p-tea", "quantity": 1, "price_cents": 100}]
     assert api("POST", "/v1/carts:price", {"customer_id": who, "lines": lines})["currency"] == "USD"
+
+
+def test_impressions_push_no_offer_out_of_a_cart(api: Api, folder: Path, tmp_path: Path) -> None:
+    with Store(planned(tmp_path / "ads", cap=100)) as store:
+        release_id = frozen(folder, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))
+    api("POST", f"/v1/releases/{release_id}:activate")
+    made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    who = made["customer_id"]
+    shown = [show(api, who)["offer_id"] for _ in range(60)]
+    assert sum(each != "none" for each in shown) >= MOST_DECISIONS
+    line = {"line_id": "1", "product_id": f"p-{made['offer']['covers']}", "quantity": 1, "price_cents": 1000}
+    found = api("POST", "/v1/carts:price", {"customer_id": who, "lines": [line]})
+    assert [each["decision_id"] for each in found["applied"]] == [made["decision_id"]]
 
 
 def test_a_plan_of_no_impression_is_no_release_and_a_creative_is_worth_nothing_in_a_cart(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from promolift.serve.answers import REDEMPTION, CartAnswer, CartApplied, CartRef
 from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
-from promolift.serve.release import LiveRelease
+from promolift.serve.release import CREATIVES, LiveRelease
 from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, KeptPromotion
 from promolift.serve.words import printable
@@ -51,7 +51,10 @@ GIVEN = (
     .where(DECISIONS.c.customer_id == bindparam("who"), DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
     .order_by(DECISIONS.c.ts_ms.desc())
 )
-LATEST = Query(GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms")).limit(literal_column(str(MOST_DECISIONS))))
+LATEST = Query(  # each impression of a creative is a decision, too: a page of them would push every offer out
+    GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms"), DECISIONS.c.policy_id != CREATIVES)
+    .limit(literal_column(str(MOST_DECISIONS)))
+)  # fmt: skip
 OFFERED = Query(GIVEN.where(DECISIONS.c.decision_id.op("in")(Members("names"))))
 LANGUAGES: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
 BRINGS: dict[str, Words] = {  # what a benefit brings; {0} and {1} as `brings` fills them

@@ -29,6 +29,7 @@ from promolift.offer.cart import (
 )
 from promolift.serve import outbox
 from promolift.serve.answers import REDEMPTION, CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
+from promolift.serve.closed import SAID
 from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
@@ -83,7 +84,9 @@ class CartLineIn(Body):
 
 
 class CartIn(Body):
-    """A customer's cart. Without `decision_ids` the latest offers that were decided for them count, if they hold."""
+    """A customer's cart. Without `decision_ids` the latest offers that were decided for them count, if they hold and
+    the customer has not refused personal decisions since.
+    """
 
     customer_id: Id
     lines: Annotated[tuple[CartLineIn, ...], Field(min_length=1, max_length=200)]
@@ -429,8 +432,12 @@ def find_code(db: Connection, typed: str) -> Row | None:
 
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:
-    """Offers that were decided for the customer, the latest first: those named (None where there is none), or all."""
+    """Offers that were decided for the customer, the latest first: those named (None where there is none), or all, of
+    one who has not refused personal decisions since. What is named was promised.
+    """
     if body.decision_ids is None:
+        if any(row["personal"] == 0 for row in SAID.dicts(db, people=members([body.customer_id]))):
+            return {}
         made = LATEST.dicts(db, who=body.customer_id, since_ms=now_ms - LONGEST_DAYS * DAY_MS)
     else:
         made = OFFERED.dicts(db, who=body.customer_id, names=members(body.decision_ids))

@@ -278,6 +278,24 @@ def test_offers_and_creatives_stand_beside_each_other_on_one_server(api: Api, fo
     assert api("POST", "/v1/carts:price", {"customer_id": who, "lines": lines})["currency"] == "USD"
 
 
+@pytest.mark.parametrize("own", [{}, {"caps": [{"offers": 7, "days": 3.0}]}, {"rest_days": 3.0}])
+def test_a_campaign_that_is_there_already_begins_with_the_cap_and_pace_that_it_lacks(
+    work: Path, own: dict[str, Any]
+) -> None:
+    with serving(work) as api:
+        api("PUT", ADS, {"paused": True, "policy": own})
+        release_id = released(api)
+        found = api("GET", ADS)
+        kept = found["policy"]
+        assert kept["pacing"]["arrivals"] == 1000.0
+        assert kept["caps"][0]["offers"] == (7 if "caps" in own else 2)
+        assert kept["rest_days"] == own.get("rest_days", 14.0)
+        assert found["paused"]
+        api("PATCH", ADS, {"policy": {"caps": []}})
+        api("POST", f"/v1/releases/{release_id}:activate")
+        assert api("GET", ADS)["policy"]["caps"] == []
+
+
 def test_impressions_push_no_offer_out_of_a_cart(api: Api, folder: Path, tmp_path: Path) -> None:
     with Store(planned(tmp_path / "ads", cap=100)) as store:
         release_id = frozen(folder, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))

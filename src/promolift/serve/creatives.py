@@ -95,11 +95,16 @@ def frozen(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogue) -> s
     ))  # fmt: skip
 
 
-def first_policy(catalogue: CreativeCatalogue, now_ms: int) -> Policy:
-    """What a campaign begins with: the plan's cap on each creative, and its budget paced over its days from now on."""
+def first_policy(catalogue: CreativeCatalogue, now_ms: int, own: Policy) -> Policy:
+    """What a campaign's creatives begin with: its own cap and pacing, or where it has none the plan's cap on each
+    creative and the plan's budget paced over its days from now on.
+    """
     settings = catalogue.settings
-    pacing = Pacing(starts_ms=now_ms, ends_ms=now_ms + settings.days * DAY_MS, arrivals=float(settings.budget))
-    return Policy(caps=(FrequencyCap(offers=settings.cap, days=1.0, each=True),), pacing=pacing)
+    caps = own.caps or (FrequencyCap(offers=settings.cap, days=1.0, each=True),)
+    pacing = own.pacing or Pacing(
+        starts_ms=now_ms, ends_ms=now_ms + settings.days * DAY_MS, arrivals=float(settings.budget)
+    )
+    return own.model_copy(update={"caps": caps, "pacing": pacing})
 
 
 def impressions(db: Connection, campaign_id: str) -> pl.DataFrame:

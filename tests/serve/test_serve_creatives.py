@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from sqlalchemy import insert, select
 
 from promolift.results.creatives import Creative, CreativeCatalogue, CreativeSettings
 from promolift.serve.cart import MOST_DECISIONS
@@ -21,6 +23,7 @@ from promolift.serve.schedule import Scheduler
 from promolift.serve.things import Learned
 from promolift.sql import DAY_MS
 from promolift.store import Store
+from promolift.store.ledger_schema import DECISIONS
 from promolift.trades.creatives import policy_values
 from promolift.trades.report import run_trade
 from promolift.trades.start import TradeAnswers, start, trade_of
@@ -259,6 +262,43 @@ def test_what_was_clicked_moves_the_shares_and_its_value_is_the_truth(tmp_path: 
         prob = {each["offer"]: each["prob"] for each in then["candidates"]}
         assert prob["b"] / (1 - prob["none"]) > 0.8
         assert then["policy_version"] != shown[0].record["policy_version"]
+
+
+@pytest.mark.usefixtures("here")
+def test_learning_leaves_out_excluded_days_and_impressions_whose_clicks_are_gone(tmp_path: Path) -> None:
+    with serving(planned(tmp_path / "ads"), keep={"events_days": 1.0}) as api:
+        api.server.clock.behind_ms = 2 * DAY_MS
+        released(api)
+        old = [each for each in many(api, range(60)) if each.offer_id != "none"]
+        api.server.clock.behind_ms = 0
+        new = [each for each in many(api, range(60, 90)) if each.offer_id != "none"]
+        assert len(old) > len(new) > 0
+        for number, each in enumerate((*old[:1], *new[:2])):
+            clicked = {"userId": each.record["customer_id"], "event": "Promotion Clicked", "messageId": f"m{number}"}
+            api("POST", "/v1/track", clicked | {"properties": {"decision_id": each.record["decision_id"]}}, 202)
+        assert f" {len(new)} served in all" in learned(api)["why"]
+        today = datetime.fromtimestamp(api.server.clock.now_ms() / 1000, UTC).date()
+        days = {"first": str(today - timedelta(1)), "last": str(today + timedelta(1)), "text": "outage"}
+        api("POST", "/v1/annotations", days | {"excluded": True}, 201)
+        run = learned(api)
+        assert (run["status"], run["why"][:24]) == ("nothing proposed", "creatives: nobody clicke")
+
+
+def test_impressions_are_told_from_offers_that_the_same_campaign_served(work: Path) -> None:
+    with serving(work) as api:
+        released(api)
+        made = show(api, "v")["decision_id"]
+
+        def offer(db: Any, some: list[Any]) -> list[None]:
+            row = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == made)).mappings().one()
+            rows = [{**row, "decision_id": f"{made}{n}", "policy_id": policy, "terms": "{}"}
+                    for n, policy in enumerate(("greedy", row["policy_id"]))]  # fmt: skip
+            db.execute(insert(DECISIONS), rows)
+            return [None for _ in some]
+
+        api.server.ledger.write(offer)
+        with api.server.ledger.read() as db:
+            assert impressions(db, "ads")["placement"].to_list() == ["top"]
 
 
 def test_offers_and_creatives_stand_beside_each_other_on_one_server(api: Api, folder: Path, work: Path) -> None:

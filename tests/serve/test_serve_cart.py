@@ -44,6 +44,27 @@ def test_a_decided_offer_is_applied_to_what_it_covers_and_to_nothing_else(api: A
     assert cart(api, who, lines=[CUP])["refused"][0]["reason"] == "code_used"
 
 
+def test_who_refused_since_gets_a_decided_offer_only_where_it_is_named(api: Api) -> None:
+    made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    who, line = made["customer_id"], TEA | {"product_id": f"p-{made['offer']['covers']}"}
+    items = [{"product_id": line["product_id"], "price_cents": 500}]
+
+    def page(**more: Any) -> Any:
+        return api("POST", "/v1/prices", {"customer_id": who, "items": items} | more)["data"][0]
+
+    def applied(**more: Any) -> list[str]:
+        return [each["promotion_id"] for each in cart(api, who, lines=[line], **more)["applied"]]
+
+    assert page()["price_cents"] < 500
+    api("POST", "/v1/identify", {"userId": who, "messageId": "no", "traits": {"personal": False}}, 202)
+    assert (page()["price_cents"], page()["personal"]) == (500, False)
+    assert applied() == []
+    assert applied(decision_ids=[made["decision_id"]]) == applied(codes=[made["code"]]) == [made["offer_id"]]
+    assert page(codes=[made["code"]])["price_cents"] < 500
+    api("POST", "/v1/identify", {"userId": who, "messageId": "yes", "traits": {"personal": True}}, 202)
+    assert applied() == [made["offer_id"]]
+
+
 def test_a_reminder_takes_nothing_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {"hello": MenuItem(id="hello", benefit=Benefit(type="reminder"))}
     release: Any = SimpleNamespace(labels={"off_hello": SimpleNamespace(menu_id="hello")}, menu=lines)

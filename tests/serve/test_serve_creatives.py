@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from sqlalchemy import insert, select
 
 from promolift.results.creatives import Creative, CreativeCatalogue, CreativeSettings
+from promolift.serve.cart import MOST_DECISIONS
 from promolift.serve.creatives import frozen, impressions
 from promolift.serve.learning import answer
 from promolift.serve.live import Ask
@@ -20,6 +23,7 @@ from promolift.serve.schedule import Scheduler
 from promolift.serve.things import Learned
 from promolift.sql import DAY_MS
 from promolift.store import Store
+from promolift.store.ledger_schema import DECISIONS
 from promolift.trades.creatives import policy_values
 from promolift.trades.report import run_trade
 from promolift.trades.start import TradeAnswers, start, trade_of
@@ -260,6 +264,43 @@ def test_what_was_clicked_moves_the_shares_and_its_value_is_the_truth(tmp_path: 
         assert then["policy_version"] != shown[0].record["policy_version"]
 
 
+@pytest.mark.usefixtures("here")
+def test_learning_leaves_out_excluded_days_and_impressions_whose_clicks_are_gone(tmp_path: Path) -> None:
+    with serving(planned(tmp_path / "ads"), keep={"events_days": 1.0}) as api:
+        api.server.clock.behind_ms = 2 * DAY_MS
+        released(api)
+        old = [each for each in many(api, range(60)) if each.offer_id != "none"]
+        api.server.clock.behind_ms = 0
+        new = [each for each in many(api, range(60, 90)) if each.offer_id != "none"]
+        assert len(old) > len(new) > 0
+        for number, each in enumerate((*old[:1], *new[:2])):
+            clicked = {"userId": each.record["customer_id"], "event": "Promotion Clicked", "messageId": f"m{number}"}
+            api("POST", "/v1/track", clicked | {"properties": {"decision_id": each.record["decision_id"]}}, 202)
+        assert f" {len(new)} served in all" in learned(api)["why"]
+        today = datetime.fromtimestamp(api.server.clock.now_ms() / 1000, UTC).date()
+        days = {"first": str(today - timedelta(1)), "last": str(today + timedelta(1)), "text": "outage"}
+        api("POST", "/v1/annotations", days | {"excluded": True}, 201)
+        run = learned(api)
+        assert (run["status"], run["why"][:24]) == ("nothing proposed", "creatives: nobody clicke")
+
+
+def test_impressions_are_told_from_offers_that_the_same_campaign_served(work: Path) -> None:
+    with serving(work) as api:
+        released(api)
+        made = show(api, "v")["decision_id"]
+
+        def offer(db: Any, some: list[Any]) -> list[None]:
+            row = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == made)).mappings().one()
+            rows = [{**row, "decision_id": f"{made}{n}", "policy_id": policy, "terms": "{}"}
+                    for n, policy in enumerate(("greedy", row["policy_id"]))]  # fmt: skip
+            db.execute(insert(DECISIONS), rows)
+            return [None for _ in some]
+
+        api.server.ledger.write(offer)
+        with api.server.ledger.read() as db:
+            assert impressions(db, "ads")["placement"].to_list() == ["top"]
+
+
 def test_offers_and_creatives_stand_beside_each_other_on_one_server(api: Api, folder: Path, work: Path) -> None:
     with Store(work) as store:
         release_id = frozen(folder, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))
@@ -284,6 +325,37 @@ def test_a_creative_is_no_message(work: Path, monkeypatch: pytest.MonkeyPatch) -
         released(api)
         wish = {"decision_id": show(api, "v")["decision_id"], "by": "braze"}
         assert "creative" in api("POST", "/v1/messages", wish, 422)["detail"]
+
+
+@pytest.mark.parametrize("own", [{}, {"caps": [{"offers": 7, "days": 3.0}]}, {"rest_days": 3.0}])
+def test_a_campaign_that_is_there_already_begins_with_the_cap_and_pace_that_it_lacks(
+    work: Path, own: dict[str, Any]
+) -> None:
+    with serving(work) as api:
+        api("PUT", ADS, {"paused": True, "policy": own})
+        release_id = released(api)
+        found = api("GET", ADS)
+        kept = found["policy"]
+        assert kept["pacing"]["arrivals"] == 1000.0
+        assert kept["caps"][0]["offers"] == (7 if "caps" in own else 2)
+        assert kept["rest_days"] == own.get("rest_days", 14.0)
+        assert found["paused"]
+        api("PATCH", ADS, {"policy": {"caps": []}})
+        api("POST", f"/v1/releases/{release_id}:activate")
+        assert api("GET", ADS)["policy"]["caps"] == []
+
+
+def test_impressions_push_no_offer_out_of_a_cart(api: Api, folder: Path, tmp_path: Path) -> None:
+    with Store(planned(tmp_path / "ads", cap=100)) as store:
+        release_id = frozen(folder, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))
+    api("POST", f"/v1/releases/{release_id}:activate")
+    made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    who = made["customer_id"]
+    shown = [show(api, who)["offer_id"] for _ in range(60)]
+    assert sum(each != "none" for each in shown) >= MOST_DECISIONS
+    line = {"line_id": "1", "product_id": f"p-{made['offer']['covers']}", "quantity": 1, "price_cents": 1000}
+    found = api("POST", "/v1/carts:price", {"customer_id": who, "lines": [line]})
+    assert [each["decision_id"] for each in found["applied"]] == [made["decision_id"]]
 
 
 def test_a_plan_of_no_impression_is_no_release_and_a_creative_is_worth_nothing_in_a_cart(tmp_path: Path) -> None:

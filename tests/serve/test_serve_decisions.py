@@ -20,6 +20,7 @@ from promolift.results.plan import PlanNote
 from promolift.results.tables import Clean
 from promolift.run import fingerprint
 from promolift.serve import closed as closed_rules
+from promolift.serve import events
 from promolift.serve.live import mark_unanswered
 from promolift.serve.routes import data
 from promolift.steps.heard import hear
@@ -276,6 +277,29 @@ def test_who_refuses_personal_decisions_has_everybodys_promotions_until_they_tak
         again("POST", f"/v1/privacy/{who}:erase")
         rows = {row["customer_id"]: row["personal"] for row in again("GET", "/v1/customers")["data"]}
         assert rows == {who: None, late: 0}
+
+
+@pytest.mark.parametrize("traits", [{"personal": False}, {"consent": False}])
+def test_what_a_visitor_refused_the_customer_whom_they_turn_out_to_be_refuses(
+    api: Api, folder: Path, traits: dict[str, bool]
+) -> None:
+    who = first_offered(folder)
+    api("POST", "/v1/identify", {"anonymousId": "v", "messageId": "1", "traits": traits | {"language": "de"}}, 202)
+    assert api.decide(who)["offer_id"] != "none"
+    api("POST", "/v1/identify", {"userId": who, "anonymousId": "v", "messageId": "2"}, 202)
+    assert api.decide(who)["reason"].startswith("consent:")
+    kept = {row["customer_id"]: row for row in api("GET", "/v1/customers")["data"]}[who]
+    assert kept["language"] is None
+    api("POST", "/v1/identify", {"userId": who, "messageId": "3", "traits": dict.fromkeys(traits, True)}, 202)
+    assert api.decide(who)["offer_id"] != "none"
+
+
+def test_a_visitor_refuses_and_says_who_they_are_in_requests_kept_together(api: Api, folder: Path) -> None:
+    who, now_ms = first_offered(folder), api.server.clock.now_ms()
+    sent = [{"anonymousId": "v", "traits": {"personal": False}}, {"userId": who, "anonymousId": "v"}]
+    requests = [events.parse([each], None, now_ms, "identify") for each in sent]
+    api.server.ledger.write(lambda db, some: [events.keep(db, requests) for _ in some])
+    assert api.decide(who)["reason"] == REFUSES
 
 
 def test_a_refusal_of_personal_decisions_holds_on_every_server(

@@ -10,7 +10,10 @@ from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, released, serving
 from sqlalchemy import select
 
 from promolift.config import Config
+from promolift.deliver import SendSlot
 from promolift.results.plan import Plan
+from promolift.serve.closed import PAIR, Closed
+from promolift.serve.live import LATE, _close_before_sent
 from promolift.sql import HOUR_MS
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS
@@ -85,6 +88,25 @@ def test_a_cap_of_a_channel_closes_that_channel_alone(api: Api) -> None:
     assert api.decide(other, channel="push")["offer_id"] != "none"
     assert api.decide(other, channel="push")["offer_id"] == "none"  # asked on it, not drawn
     assert api.decide(other, channel="email")["offer_id"] != "none"
+
+
+def test_a_cap_on_each_offer_of_a_channel_closes_that_offer_there_alone(api: Api) -> None:
+    who = offered(api)[0]
+    on_push = {"offers": 1, "days": 7, "channel": "push", "each": True}
+    sending(api, caps=[on_push, {"offers": 2, "days": 7, "each": True}])
+    first, second, third = (api.decide(who, channels=REACHED, explain=True) for _ in range(3))
+    assert [each["send"]["channel"] for each in (first, second)] == ["push", "email"]
+    assert first["offer_id"] == second["offer_id"] != third["offer_id"]
+    said = {each["offer"]: each["reason"] for each in third["ineligible"]}
+    assert said[first["offer_id"]].startswith("frequency cap")
+
+
+def test_an_offer_capped_on_the_channel_of_its_last_hour_ends_before_it_could_be_sent() -> None:
+    soon, later = SendSlot("push", 1), SendSlot("email", 9)
+    closed = Closed(slots={"v": [soon, later]}, own_slots={f"v{PAIR}capped": [later]})
+    nothing: Any = None
+    _close_before_sent(closed, nothing, {"capped": 5, "open": 5})
+    assert closed.pairs == {f"v{PAIR}capped": LATE}
 
 
 def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, folder: Path) -> None:

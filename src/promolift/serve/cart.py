@@ -29,10 +29,11 @@ from promolift.offer.cart import (
 )
 from promolift.serve import outbox
 from promolift.serve.answers import REDEMPTION, CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
+from promolift.serve.closed import SAID
 from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
-from promolift.serve.release import LiveRelease
+from promolift.serve.release import CREATIVES, LiveRelease
 from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, KeptPromotion
 from promolift.serve.words import printable
@@ -51,7 +52,10 @@ GIVEN = (
     .where(DECISIONS.c.customer_id == bindparam("who"), DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
     .order_by(DECISIONS.c.ts_ms.desc())
 )
-LATEST = Query(GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms")).limit(literal_column(str(MOST_DECISIONS))))
+LATEST = Query(  # each impression of a creative is a decision, too: a page of them would push every offer out
+    GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms"), DECISIONS.c.policy_id != CREATIVES)
+    .limit(literal_column(str(MOST_DECISIONS)))
+)  # fmt: skip
 OFFERED = Query(GIVEN.where(DECISIONS.c.decision_id.op("in")(Members("names"))))
 LANGUAGES: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
 BRINGS: dict[str, Words] = {  # what a benefit brings; {0} and {1} as `brings` fills them
@@ -80,7 +84,9 @@ class CartLineIn(Body):
 
 
 class CartIn(Body):
-    """A customer's cart. Without `decision_ids` the latest offers that were decided for them count, if they hold."""
+    """A customer's cart. Without `decision_ids` the latest offers that were decided for them count, if they hold and
+    the customer has not refused personal decisions since.
+    """
 
     customer_id: Id
     lines: Annotated[tuple[CartLineIn, ...], Field(min_length=1, max_length=200)]
@@ -426,8 +432,12 @@ def find_code(db: Connection, typed: str) -> Row | None:
 
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:
-    """Offers that were decided for the customer, the latest first: those named (None where there is none), or all."""
+    """Offers that were decided for the customer, the latest first: those named (None where there is none), or all, of
+    one who has not refused personal decisions since. What is named was promised.
+    """
     if body.decision_ids is None:
+        if any(row["personal"] == 0 for row in SAID.dicts(db, people=members([body.customer_id]))):
+            return {}
         made = LATEST.dicts(db, who=body.customer_id, since_ms=now_ms - LONGEST_DAYS * DAY_MS)
     else:
         made = OFFERED.dicts(db, who=body.customer_id, names=members(body.decision_ids))

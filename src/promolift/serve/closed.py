@@ -18,7 +18,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select, text, union
 from promolift.deliver import SendHours, SendSlot, next_at
 from promolift.serve.events import complains, lines
 from promolift.serve.release import CREATIVES, LiveRelease
-from promolift.serve.settings import Live, Policy, Sending
+from promolift.serve.settings import FrequencyCap, Live, Policy, Sending
 from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import used_up
 from promolift.store.ledger_schema import (
@@ -170,6 +170,7 @@ class Closed:
     pairs: dict[str, str] = field(default_factory=dict)  # customer, PAIR, offer
     all: str | None = None
     slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # where an offer may be sent, of those who asked
+    own_slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # customer, PAIR, offer: capped elsewhere
 
     def touched(self) -> set[str] | None:
         """The customers to whom something is closed; None for everybody."""
@@ -231,8 +232,16 @@ def closed_now(
             why = _capped(policy, ask.channel, moments, now_ms) or _quiet(policy, ask.channel, now_ms, zone)
         if why:
             closed.customers[who] = why
-        each = _capped_each(policy, ask.channel, moments, now_ms)
-        closed.pairs |= {who + PAIR + offer: why for offer, why in each.items()}
+        ways = closed.slots.get(who, ())
+        each = {
+            channel: _capped_each(policy, channel, moments, now_ms)
+            for channel in (dict.fromkeys(slot.channel for slot in ways) if who in closed.slots else (ask.channel,))
+        }
+        for offer, why in (pair for some in each.values() for pair in some.items()):
+            if left := [slot for slot in ways if offer not in each[slot.channel]]:
+                closed.own_slots[who + PAIR + offer] = left
+            else:
+                closed.pairs[who + PAIR + offer] = why
     return closed
 
 
@@ -279,25 +288,31 @@ def _given(
     return given
 
 
-def _capped_each(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> dict[str, str]:
-    """By offer that a customer had as often as a cap on each lets them, which cap that is."""
-    found: dict[str, str] = {}
+def _caps(
+    policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int
+) -> Iterator[tuple[FrequencyCap, Counter[str]]]:
+    """Each cap that counts on a channel (None: on any), with how often a customer had which offer in its days."""
     for cap in policy.caps:
-        if cap.each and cap.channel in (None, channel):
+        if cap.channel in (None, channel):
             since_ms = now_ms - round(cap.days * DAY_MS)
-            had = Counter(one.offer_id for one in given if one.ts_ms > since_ms and cap.channel in (None, one.channel))
-            why = f"frequency cap: {cap.offers} times in {cap.days:g} days"
-            found |= {offer: why for offer, times in had.items() if times >= cap.offers}
-    return found
+            which = (one for one in given if one.ts_ms > since_ms and cap.channel in (None, one.channel))
+            yield cap, Counter(one.offer_id for one in which)
+
+
+def _capped_each(policy: Policy, channel: str, given: Sequence[OfferGiven], now_ms: int) -> dict[str, str]:
+    """By offer that a customer had as often as a cap on each lets them, which cap that is."""
+    return {
+        offer: f"frequency cap: {cap.offers} times in {cap.days:g} days"
+        for cap, had in _caps(policy, channel, given, now_ms)
+        for offer, times in had.items()
+        if cap.each and times >= cap.offers
+    }
 
 
 def _capped(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> str | None:
     """Why a customer who was `given` so many offers gets no more on a channel; None: on any."""
-    for cap in policy.caps:
-        if cap.each or cap.channel not in (None, channel):
-            continue
-        since_ms = now_ms - round(cap.days * DAY_MS)
-        if sum(one.ts_ms > since_ms and cap.channel in (None, one.channel) for one in given) >= cap.offers:
+    for cap, had in _caps(policy, channel, given, now_ms):
+        if not cap.each and had.total() >= cap.offers:
             where = f" on {cap.channel}" if cap.channel else ""
             return f"frequency cap: {cap.offers} offers in {cap.days:g} days{where}"
     return None

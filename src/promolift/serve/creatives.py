@@ -5,6 +5,7 @@ that the ledger has of the campaign with their clicks.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,19 @@ def frozen(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogue) -> s
     ))  # fmt: skip
 
 
-def first_policy(catalogue: CreativeCatalogue, now_ms: int) -> Policy:
-    """What a campaign begins with: the plan's cap on each creative, and its budget paced over its days from now on."""
+def first_policy(catalogue: CreativeCatalogue, now_ms: int, own: Policy) -> Policy:
+    """What a campaign's creatives begin with: its own cap and pacing, or where it has none the plan's cap on each
+    creative and the plan's budget paced over its days from now on.
+    """
     settings = catalogue.settings
-    pacing = Pacing(starts_ms=now_ms, ends_ms=now_ms + settings.days * DAY_MS, arrivals=float(settings.budget))
-    return Policy(caps=(FrequencyCap(offers=settings.cap, days=1.0, each=True),), pacing=pacing)
+    caps = own.caps or (FrequencyCap(offers=settings.cap, days=1.0, each=True),)
+    pacing = own.pacing or Pacing(
+        starts_ms=now_ms, ends_ms=now_ms + settings.days * DAY_MS, arrivals=float(settings.budget)
+    )
+    return own.model_copy(update={"caps": caps, "pacing": pacing})
 
 
-def impressions(db: Connection, campaign_id: str) -> pl.DataFrame:
+def impressions(db: Connection, campaign_id: str, since_ms: int = 0) -> pl.DataFrame:
     """The campaign's impressions with their clicks, as `read_creatives` has rows. A click is what takes an offer up
     elsewhere, too: any event of the decision but a view or a dismissal. `prob` is the creative's among those open,
     given that one was shown: whether one was, was drawn apart from which.
@@ -111,9 +117,11 @@ def impressions(db: Connection, campaign_id: str) -> pl.DataFrame:
         EVENTS.c.decision_id == DECISIONS.c.decision_id, EVENTS.c.name.not_in(NOT_TAKEN | {FILLED})
     )
     columns = DECISIONS.c.offer_id, DECISIONS.c.ts_ms, DECISIONS.c.propensity, DECISIONS.c.price, DECISIONS.c.terms
-    mine = DECISIONS.c.campaign_id == campaign_id, DECISIONS.c.unanswered == 0, DECISIONS.c.offer_id != "none"
-    found = db.execute(select(*columns, clicked.label("clicked")).where(*mine).order_by(DECISIONS.c.decision_id))
-    return pl.DataFrame(map(_impression, found), schema=SEEN, orient="row", infer_schema_length=None)
+    mine = DECISIONS.c.campaign_id == campaign_id, DECISIONS.c.policy_id == CREATIVES  # it may have served offers
+    shown = *mine, DECISIONS.c.unanswered == 0, DECISIONS.c.offer_id != "none", DECISIONS.c.ts_ms >= since_ms
+    found = db.execute(select(*columns, clicked.label("clicked")).where(*shown).order_by(DECISIONS.c.decision_id))
+    rows = pl.DataFrame(map(_impression, found), schema=SEEN, orient="row", infer_schema_length=None)
+    return rows.filter(pl.col("placement").is_not_null())
 
 
 SEEN = {
@@ -126,12 +134,13 @@ def _impression(row: Any) -> tuple[Any, ...]:
     creative, ts_ms, propensity, price, said, clicked = row
     terms = json.loads(said)
     shown = (1 - price) * (1 - terms.get("holdout_share", 0.0))
-    audience = terms.get("audience") or EVERYBODY
-    return creative, 1.0, float(clicked), min(1.0, propensity / shown), terms["placement"], audience, ts_ms, "all", None
+    where = terms.get("placement"), terms.get("audience") or EVERYBODY
+    return creative, 1.0, float(clicked), min(1.0, propensity / shown), *where, ts_ms, "all", None
 
 
-def learn(db: Connection, task: Task) -> Learned | None:
-    """The next shares, from the counts the plan began with and all that was shown since; frozen as a release, with what
+def learn(db: Connection, task: Task, counted: Callable[..., pl.DataFrame]) -> Learned | None:
+    """The next shares, from the counts the plan began with and all that was shown since on days that are `counted`, as
+    far back as clicks are kept; frozen as a release, with what
     the shares of its earlier part would have earned on the later. None for a campaign of offers, SupportError where
     nobody clicked.
     """
@@ -143,7 +152,8 @@ def learn(db: Connection, task: Task) -> Learned | None:
         catalogue = None
     if catalogue is None:
         return None
-    rows, counts = impressions(db, task.campaign_id), pl.read_parquet(home / "counts.parquet")
+    rows = counted(impressions(db, task.campaign_id, task.events_since_ms), at="at")
+    counts = pl.read_parquet(home / "counts.parquet")
     if rows.is_empty() or not float(rows["clicks"].sum()) + float(counts["clicks"].sum()):
         raise SupportError(
             "creatives: nobody clicked yet; events with the decision_id, such as Promotion Clicked, say so"

@@ -237,6 +237,8 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
     counts = []
     for parsed in requests:
         _join(db, parsed)
+    for parsed in requests:
+        _rename(db, parsed)
     names = {row["customer_id"] for parsed in requests for row in parsed.events}
     gone = {who for (who,) in ERASED.rows(db, people=to_json(sorted(names)).decode())} if names else set()
     for parsed in requests:
@@ -253,7 +255,8 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
 
 
 def _join(db: Connection, parsed: Parsed) -> None:
-    """Let the events of a visitor who has said who they are be that customer's, those from before, too.
+    """Let the events of a visitor who has said who they are be that customer's, those from before, too, and what the
+    visitor refused be refused by the customer: nothing else that a visitor said says anything of them.
 
     The first word counts, and what came with a userId of its own moves nowhere: with a write key nobody takes the
     events of another.
@@ -269,6 +272,14 @@ def _join(db: Connection, parsed: Parsed) -> None:
         times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
         for table, which in ((EVENTS, moved), (BOUGHT, times & (BOUGHT.c.customer_id == visitor))):
             db.execute(update(table).where(which).values(customer_id=customer))
+        for row in db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == visitor)).mappings():
+            if no := {name: 0 for name in ("consent", "personal") if row[name] == 0}:
+                said = {"customer_id": customer, "updated_ms": row["updated_ms"], "by_page": True}
+                parsed.traits.append(said | no)
+
+
+def _rename(db: Connection, parsed: Parsed) -> None:
+    """What comes of a visitor is the customer's whom they are known to be by now."""
     if parsed.visitors:
         owner = dict(map(tuple, ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
         for row in [*parsed.events, *parsed.bought, *parsed.read, *parsed.traits]:

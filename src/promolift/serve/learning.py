@@ -51,9 +51,9 @@ def learn(task: Task) -> Learned:
     engine = create_engine(task.ledger)
     try:
         with engine.connect() as db:
-            if (next_shares := creatives.learn(db, task)) is not None:
-                return next_shares
             counted = partial(without, left_out=Annotation.all(db).values(), zone=shop.zone)
+            if (next_shares := creatives.learn(db, task, counted)) is not None:
+                return next_shares
             some(counted(read_decisions(db, task))).write_parquet(decisions)
             counted(read_events(db, task, shop.currency)).write_parquet(events)
     finally:
@@ -69,9 +69,9 @@ def learn(task: Task) -> Learned:
     return Learned(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)
 
 
-def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str) -> pl.DataFrame:
-    """Rows with `ts_ms` of the days that somebody excluded are left out, of every group alike."""
-    day = pl.from_epoch("ts_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str, at: str = "ts_ms") -> pl.DataFrame:
+    """Rows whose moment (`at`) is of the days that somebody excluded are left out, of every group alike."""
+    day = pl.from_epoch(at, "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
     spans = [day.is_between(each.first, each.last) for each in left_out if each.excluded]
     return rows.filter(~pl.any_horizontal(spans)) if spans else rows
 

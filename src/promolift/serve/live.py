@@ -46,6 +46,7 @@ from promolift.terms import covered
 
 LOG = logging.getLogger("promolift.serve")
 AGAIN_S = 10.0  # between two tries to load a release
+LATE = "it ends before it could be sent"
 IDLE_S = 600.0  # a release that no campaign needs is kept so long for those who look at it
 ALL = (Campaign, "as kept")
 CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
@@ -393,7 +394,8 @@ class Decider:
                 row |= {"terms": record.changed_terms(own, release.terms), "reason": deliver.reason_of(own, choice)}
             if who in closed.slots:
                 last_ms = ends.get(row["offer_id"], 0)
-                slots = [slot for slot in closed.slots[who] if slot.send_ms <= last_ms]
+                ways = closed.own_slots.get(who + PAIR + row["offer_id"], closed.slots[who])
+                slots = [slot for slot in ways if slot.send_ms <= last_ms]
                 row |= _sent(slots, policy, row, terms.seed)
             general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {REFUSED}" else None
             answers[who] = Answer(row["offer_id"], row["reason"], row, own, lately.get(who), general)
@@ -534,7 +536,11 @@ def _close_before_sent(closed: Closed, release: LiveRelease, ends: Mapping[str, 
         first_ms = min((slot.send_ms for slot in slots), default=0)
         if first_ms > soonest:
             for offer in (name for name, end_ms in ends.items() if end_ms < first_ms):
-                closed.pairs.setdefault(who + PAIR + offer, "it ends before it could be sent")
+                closed.pairs.setdefault(who + PAIR + offer, LATE)
+    for pair, slots in closed.own_slots.items():
+        end_ms = ends.get(pair.partition(PAIR)[2])
+        if end_ms is not None and end_ms < min(slot.send_ms for slot in slots):
+            closed.pairs.setdefault(pair, LATE)
 
 
 def _sent(slots: Sequence[deliver.SendSlot], policy: Policy, row: Row, seed: int) -> Row:

@@ -21,7 +21,7 @@ from promolift.serve.clock import Clock
 from promolift.serve.live import Decider
 from promolift.serve.settings import Policy, ServeSettings
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
-from promolift.sql import HOUR_MS
+from promolift.sql import DAY_MS, HOUR_MS
 from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
@@ -144,10 +144,12 @@ class Scheduler:
 
     def task(self, campaign_id: str) -> Task:
         """What the process gets."""
-        settings = self.server.settings
+        settings, days = self.server.settings, self.server.settings.keep.events_days
+        since_ms = 0 if days is None else self.server.clock.now_ms() - round(days * DAY_MS)
         return Task(
             ledger=settings.readers_url, work=settings.work.absolute(), campaign_id=campaign_id,
             settings=settings.learn.settings, config=self.server.config, releases=settings.releases,
+            events_since_ms=max(0, since_ms),
         )  # fmt: skip
 
     async def _child(self, campaign_id: str) -> Learned:

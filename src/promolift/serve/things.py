@@ -23,7 +23,7 @@ from promolift.store.ledger_schema import Refused, memo
 
 class Task(Settings):
     """What to learn from, and where to write. `config` is that of promolift.toml, if there is one; `releases`: where
-    they are shared.
+    they are shared; `events_since_ms`: from when on all events are still kept.
     """
 
     ledger: str
@@ -32,6 +32,7 @@ class Task(Settings):
     settings: LearnSettings = LearnSettings()
     config: Config | None = None
     releases: str | None = None
+    events_since_ms: int = 0
 
     @property
     def folder(self) -> Path:

@@ -237,10 +237,13 @@ def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = 
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         may(db)
-        if loaded.creatives and Campaign.find(db, campaign_id) is None:
-            policy = creatives.first_policy(loaded.creatives, now_ms)
-            new = Campaign().governed(False, policy).keep(db, campaign_id, now_ms)
-            asked.note(db, now_ms, "campaign.put", campaign_id, None, new.to_json())
+        old = Campaign.find(db, campaign_id)
+        served = asked.server.decider.releases.get(old.release or "") if old else None
+        if loaded.creatives and not (served and served.creatives):  # its first: later what is left empty stays so
+            mine = old or Campaign()
+            policy = creatives.first_policy(loaded.creatives, now_ms, mine.policy)
+            new = mine.governed(mine.paused, policy).keep(db, campaign_id, now_ms)
+            asked.note(db, now_ms, "campaign.put", campaign_id, old and old.to_json(), new.to_json())
         schedule.switch(db, now_ms, Act(asked.who, "release.activate", campaign_id), release_id)
         return HttpAnswer(200, _kept(db, campaign_id))
 

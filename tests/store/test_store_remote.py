@@ -15,7 +15,7 @@ import obstore
 from obstore.store import from_url
 
 from promolift.errors import ConfigError, StepError
-from promolift.store import Store
+from promolift.store import Store, nodes, remote
 from s3_server import Gate, gate
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
@@ -201,6 +201,44 @@ def test_what_was_damaged_is_not_taken_for_what_was_written(url: str) -> None:
     obstore.put(place, f"objects/{files['tables/customers.parquet'][0]}", b"half of it")
     with Store(url) as store, pytest.raises(StepError, match="is not what was written"):
         store.frame("customers")
+
+
+SHA = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "sha"),
+    [
+        ("tables/../../../../home/u/.bashrc", SHA),
+        ("tables/./a", SHA),
+        ("tables//a", SHA),
+        ("tables/..", SHA),
+        ("/etc/passwd", SHA),
+        ("tables/a\\..\\b", SHA),
+        ("runs/a", SHA),
+        ("tables2/a", SHA),
+        ("..", SHA),
+        ("", SHA),
+        ("tables/a", "../" * 20 + "etc/passwd"),
+        ("tables/a", SHA[1:]),
+        ("tables/a", SHA + "\n"),
+        ("tables/a", "A" * 64),
+    ],
+)
+def test_no_manifest_node_or_asker_leads_out_of_a_work_folder(url: str, name: str, sha: str) -> None:
+    files = {"tables/good.parquet": remote.Content(SHA, 1), name: remote.Content(sha, 1)}
+    says = r"^(node \S+: )?s3://\S+: .* is no file of a work folder; [^\n]*$"
+    with Store(url) as store:
+        assert store.remote
+        with pytest.raises(StepError, match=says):
+            store.remote.learn(files)
+        assert not store.has("good"), "nothing of it is taken"
+        with pytest.raises(StepError, match=says):
+            nodes.NodeCopy(url, "node n: ", nodes.node_folder(url)).begin(files)
+    place = from_url(url, client_options={"allow_http": True})
+    obstore.put(place, "manifest.json", json.dumps({"files": files, "gone": {}}).encode())
+    with pytest.raises(StepError, match=says):
+        Store(url)
 
 
 def test_a_place_that_cannot_be_reached_is_one_clear_line(

@@ -61,7 +61,8 @@ class NodeCopy(Remote):
     def begin(self, files: Mapping[str, Content]) -> None:
         """These are the files."""
         self._make()  # a run that ended here may have removed it
-        self._files, self._away = dict(files), dict(files)
+        self._files = self._checked(files)
+        self._away = dict(self._files)
         self._there = {kept.sha256 for kept in files.values()}
 
     def written(self) -> dict[str, Content]:

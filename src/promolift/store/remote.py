@@ -29,6 +29,9 @@ from promolift.hashing import sha256_of, sha256_of_file
 
 URL = re.compile(r"(s3a?|gs|abfss?|az|azure|adl):/+([^/].*)")  # a Path joins the two slashes of a URL into one
 PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.key")
+# Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
+NAME = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")
+HASH = re.compile(r"[0-9a-f]{64}")
 LEASE_S = 120.0  # a writer who was killed keeps others out so long
 KEPT_S = 3600  # files of before are there so long for those who read them
 GO_ON = "finished steps are kept, so run the same command again to go on"
@@ -312,7 +315,7 @@ class Remote:
 
     def learn(self, files: Mapping[str, Content]) -> None:
         """Files that another machine has sent, in place of what lay here."""
-        for name, kept in files.items():
+        for name, kept in self._checked(files).items():
             (self.folder / name).unlink(missing_ok=True)
             self._sent.pop(name, None)
             self._away[name] = kept
@@ -387,11 +390,19 @@ class Remote:
             self._etag, text = _version(found.meta), bytes(found.bytes())
         try:
             value = json.loads(text)
-            self._files = {name: Content(*kept) for name, kept in value["files"].items()}
+            self._files = self._checked({name: Content(*kept) for name, kept in value["files"].items()})
             self._gone = value["gone"]
             self._there = {kept.sha256 for kept in self._files.values()}
         except (ValueError, KeyError, TypeError):
             raise StepError(f"{self.url}/manifest.json: not readable; delete it, and run again") from None
+
+    def _checked(self, files: Mapping[str, Content]) -> dict[str, Content]:
+        """The files. StepError where a name or a hash is none of a work folder's."""
+        for name, kept in files.items():
+            if not (NAME.fullmatch(name) and HASH.fullmatch(kept.sha256)):
+                wrong = f"{name[:200]!r} with the hash {kept.sha256[:70]!r} is no file of a work folder"
+                raise StepError(f"{self._bucket.named}: {wrong}; find out who wrote it there")
+        return dict(files)
 
     # one writer
 

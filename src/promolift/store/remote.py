@@ -32,7 +32,9 @@ PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.ke
 # Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
 NAME = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")
 HASH = re.compile(r"[0-9a-f]{64}")
+RUN = re.compile(r"(\d+)-\w+-(.+)")  # a run's folder, by its process and machine
 LEASE_S = 120.0  # a writer who was killed keeps others out so long
+LEFT_S = 86_400  # of a run of another machine that did nothing for so long no more is expected
 KEPT_S = 3600  # files of before are there so long for those who read them
 GO_ON = "finished steps are kept, so run the same command again to go on"
 OVERTAKEN = "another run has written here since this one began, so this one was not; run it again"
@@ -210,6 +212,7 @@ class Remote:
         try:
             for path in (cache, self._home, self._home / "objects", self.folder.parent, self.folder):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.utime(self.folder)
         except OSError as error:
             wrong = f"{self._bucket.at}{cache}: cannot write ({error.strerror})"
             raise ConfigError(f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
@@ -235,6 +238,8 @@ class Remote:
     def bring(self, path: Path) -> None:
         """Bring the file, or all files below it, into `folder`. StepError where that fails."""
         if wanted := self._below(path):
+            with suppress(FileNotFoundError):
+                os.utime(self.folder)  # a reader holds no lock that it renews
             with self._said(), ThreadPoolExecutor(AT_ONCE) as pool:
                 for name in pool.map(self._bring, wanted):
                     del self._away[name]
@@ -458,6 +463,7 @@ class Remote:
         while not self._stop.wait(LEASE_S / 4):
             try:
                 self._hold(self._lock)
+                os.utime(self.folder)  # see `clear`
             except Exception:  # the manifest settles who was first: a lock that was lost costs a run, no table
                 return
 
@@ -486,10 +492,15 @@ class Remote:
         self._prune({kept.sha256 for kept in self._files.values()})
 
     def clear(self) -> None:
-        """Remove what processes of this machine left that were killed."""
-        for run in (self._home / "runs").glob(f"*-{socket.gethostname()}"):
-            if not _runs(int(run.name.partition("-")[0])):
-                shutil.rmtree(run, ignore_errors=True)
+        """Remove what runs left that were killed: on this machine at once; where nobody can be asked, on another one or
+        by the number that this process has now, when it was untouched for a day.
+        """
+        for run in (self._home / "runs").iterdir():
+            pid, host = (found[1], found[2]) if (found := RUN.fullmatch(run.name)) else ("", "")
+            asked = host == socket.gethostname() and int(pid) != os.getpid()
+            with suppress(FileNotFoundError):  # another run removes it, too
+                if (not _runs(int(pid))) if asked else (run not in _copies and run.stat().st_mtime < time() - LEFT_S):
+                    shutil.rmtree(run, ignore_errors=True)
 
 
 def _version(meta: Any) -> dict[str, str]:

@@ -25,6 +25,8 @@ from promolift.serve.routes import data
 from promolift.steps.heard import hear
 from promolift.steps.plan import consents
 from promolift.store import Store
+from promolift.store.ledger_audit import put
+from promolift.store.ledger_migrate import UNHEARD
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
@@ -276,6 +278,23 @@ def test_who_refuses_personal_decisions_has_everybodys_promotions_until_they_tak
         again("POST", f"/v1/privacy/{who}:erase")
         rows = {row["customer_id"]: row["personal"] for row in again("GET", "/v1/customers")["data"]}
         assert rows == {who: None, late: 0}
+
+
+def test_a_refusal_that_only_an_event_tells_of_counts_once_the_ledger_was_brought_up(
+    shop: tuple[Path, Config], folder: Path
+) -> None:
+    who = first_offered(folder)
+    with serving(folder, shop[1]) as api:
+        key, _ = api.key, released(api)
+        says(api, who, 1, personal=False)
+        unheard = update(CUSTOMERS).values(personal=None)  # as a server of form 3 leaves it
+        api.server.ledger.write(lambda db, some: [db.execute(unheard) and None for _ in some])
+        api.server.ledger.write(lambda db, some: [put(db, "ledger", UNHEARD, {"after": 0}, 0) for _ in some])
+    with serving(folder, shop[1]) as again:
+        again.key = key
+        again.server.pulse()
+        assert again.decide(who)["reason"] == REFUSES
+        assert again.server._heard
 
 
 def test_a_refusal_of_personal_decisions_holds_on_every_server(

@@ -26,6 +26,8 @@ from promolift.serve.routes import data
 from promolift.steps.heard import hear
 from promolift.steps.plan import consents
 from promolift.store import Store
+from promolift.store.ledger_audit import put
+from promolift.store.ledger_migrate import UNHEARD
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
@@ -300,6 +302,23 @@ def test_a_visitor_refuses_and_says_who_they_are_in_requests_kept_together(api: 
     requests = [events.parse([each], None, now_ms, "identify") for each in sent]
     api.server.ledger.write(lambda db, some: [events.keep(db, requests) for _ in some])
     assert api.decide(who)["reason"] == REFUSES
+
+
+def test_a_refusal_that_only_an_event_tells_of_counts_once_the_ledger_was_brought_up(
+    shop: tuple[Path, Config], folder: Path
+) -> None:
+    who = first_offered(folder)
+    with serving(folder, shop[1]) as api:
+        key, _ = api.key, released(api)
+        says(api, who, 1, personal=False)
+        unheard = update(CUSTOMERS).values(personal=None)  # as a server of form 3 leaves it
+        api.server.ledger.write(lambda db, some: [db.execute(unheard) and None for _ in some])
+        api.server.ledger.write(lambda db, some: [put(db, "ledger", UNHEARD, {"after": 0}, 0) for _ in some])
+    with serving(folder, shop[1]) as again:
+        again.key = key
+        again.server.pulse()
+        assert again.decide(who)["reason"] == REFUSES
+        assert again.server._heard
 
 
 def test_a_refusal_of_personal_decisions_holds_on_every_server(

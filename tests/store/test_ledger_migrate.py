@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, open_ledger, own_schema, rollback
-from sqlalchemy import create_engine, insert, inspect, select, text
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from promolift.errors import ConfigError
+from promolift.serve.events import hear_refusals
 from promolift.store import ledger_migrate
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, VERSION, StepUp, alive, outdated, pulse
+from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, UNHEARD, VERSION, StepUp, alive, outdated, pulse
 from promolift.store.ledger_schema import ANSWERS, CUSTOMERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
 
 OLD = """
@@ -131,6 +132,55 @@ def test_what_customers_say_of_personal_decisions_comes_to_a_ledger_of_form_3(ur
     with Ledger(url) as new, new.read() as db:
         assert tuple(db.execute(select(CUSTOMERS.c.consent, CUSTOMERS.c.personal)).one()) == (0, None)
         assert get(db, "ledger", "schema")["version"] == VERSION
+
+
+def say(db: Connection, who: str, ts_ms: int, name: str, personal: object) -> None:
+    """An event as a server of form 3 keeps it."""
+    part = "traits" if name == "identify" else "properties"
+    body = json.dumps({"userId": who, part: {"personal": personal}}, separators=(",", ":"))
+    row = {"message_id": f"{who} {ts_ms}", "customer_id": who, "ts_ms": ts_ms, "received_ms": NOW, "name": name}
+    db.execute(insert(EVENTS).values(body=body, **row))
+
+
+def test_refusals_that_servers_of_form_3_kept_as_events_count_until_the_last_of_them_has_ended(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(ledger: Ledger) -> dict[str, int | None]:
+        with ledger.read() as db:
+            return dict(tuple(row) for row in db.execute(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.personal)))
+
+    monkeypatch.setattr("promolift.serve.events.PART", 3)
+    with Ledger(url) as old:
+        do(old, say, "u1", NOW, "identify", False)
+        do(old, say, "u2", NOW, "Consent Updated", False)
+        do(old, say, "u3", NOW, "identify", False)
+        do(old, say, "u4", NOW, "identify", True)
+        do(old, say, "u5", NOW, "Order Completed", False)
+        known = {"customer_id": "u2", "consent": 1, "erased": 0, "updated_ms": NOW + 9}
+        do(old, lambda db: db.execute(insert(CUSTOMERS).values(**known)) and None)
+        do(old, lambda db: db.execute(text("alter table customers drop column personal")) and None)
+        do(old, put, "ledger", "schema", {"version": 3, "oldest": 2}, NOW)
+        do(old, pulse, "srv")
+        with old.read() as db:
+            late = get(db, SERVER, "srv") | {"form": 3}
+        do(old, put, SERVER, "srv", late, NOW)
+    with Ledger(url) as new:
+        back = {"customer_id": "u3", "personal": 1, "erased": 0, "updated_ms": NOW + 1}  # taken back since
+        do(new, lambda db: db.execute(insert(CUSTOMERS).values(**back)) and None)
+        assert new.write(hear_refusals) == 2
+        assert new.write(hear_refusals) == 0
+        assert refused(new) == {"u1": 0, "u2": 0, "u3": 1}
+        do(new, say, "u6", NOW, "identify", False)  # to the old one, beside
+        do(new, say, "u3", NOW + 2, "identify", False)
+        assert new.write(hear_refusals) == 0
+        assert refused(new) == {"u1": 0, "u2": 0, "u3": 0, "u6": 0}
+        with new.read() as db:
+            assert get(db, "ledger", UNHEARD), "more of it may come"
+        do(new, put, SERVER, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
+        assert new.write(hear_refusals) == 0
+        with new.read() as db:
+            assert get(db, "ledger", UNHEARD) is None
+        assert new.write(hear_refusals) == 0
 
 
 def next_version(monkeypatch: pytest.MonkeyPatch, oldest: int, sql: str) -> None:

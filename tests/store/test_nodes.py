@@ -151,6 +151,20 @@ def test_a_task_that_is_done_twice_changes_nothing(s3_url: str) -> None:
     assert objects(s3_url) == named(s3_url)
 
 
+def folders(job: Job, shard: int, kept: Scratch) -> tuple[bool, int]:
+    return kept.folder.is_dir(), len([path for path in kept.folder.parent.iterdir() if path.is_dir()])
+
+
+def test_a_node_makes_the_folders_of_its_task_and_none_of_tasks_before(s3_url: str) -> None:
+    with Store(s3_url) as store:
+        job = Job(config(), store, quiet, engine=Node())
+        for _ in range(3):
+            with store.scratch() as kept:
+                (found,) = mapped(job, folders, [0], kept)
+            assert found == (True, 2), "the scratch, and the own folder of the task's store"
+    assert not nodes._folders
+
+
 def many(job: Job, shard: int, kept: Scratch) -> int:
     kept[f"large {shard}"] = pl.DataFrame({"n": np.random.default_rng(shard).integers(0, 2**62, 10_000)})
     return len(kept[f"large {shard - 1}"]) if shard else 0

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep, time
 
 import polars as pl
 import pytest
@@ -15,10 +16,11 @@ import obstore
 from obstore.store import from_url
 
 from promolift.errors import ConfigError, StepError
-from promolift.store import Store
+from promolift.store import Store, nodes, remote
 from s3_server import Gate, gate
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
+TABLE = "tables/customers.parquet"
 MORE = pl.DataFrame({"customer_id": ["c"], "n": [3]})
 
 
@@ -201,6 +203,84 @@ def test_what_was_damaged_is_not_taken_for_what_was_written(url: str) -> None:
     obstore.put(place, f"objects/{files['tables/customers.parquet'][0]}", b"half of it")
     with Store(url) as store, pytest.raises(StepError, match="is not what was written"):
         store.frame("customers")
+
+
+def test_what_a_killed_run_of_another_machine_left_goes_after_a_day_with_who_is_erased(url: str) -> None:
+    with Store(url) as store:
+        assert store.remote
+        store.save("customers", ROWS)
+        runs, here = store.root.parent, store.root.name.rpartition("-")[2]
+    (content,) = (runs.parent / "objects").glob(json.loads(bucket(url)["manifest.json"])["files"][TABLE][0])
+    day = {"9-ab12-gone": 1, "9-node-gone": 1, "9-ab12-": 1, "other": 1, f"{os.getpid()}-ab12-{here}": 1}
+    for name, days in (day | {"9-ab12-lives": 0}).items():
+        (runs / name).mkdir()
+        os.link(content, runs / name / "customers.parquet")
+        os.utime(runs / name, (time() - days * 90_000,) * 2)
+    with Store(url) as store:
+        assert store.forget("a")
+    assert [path.name for path in runs.iterdir()] == ["9-ab12-lives"]
+    assert content.exists(), "as a run of another machine works with it"
+    os.utime(runs / "9-ab12-lives", (time() - 90_000,) * 2)
+    Store(url).close()
+    assert not [*runs.iterdir()]
+    assert not content.exists()
+
+
+def test_a_run_that_writes_or_reads_is_not_taken_for_a_killed_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def untouched(store: Store) -> bool:
+        return store.root.stat().st_mtime < 2
+
+    monkeypatch.setattr(remote, "LEASE_S", 2.0)
+    with Store(url) as store:
+        store.save("customers", ROWS)
+        os.utime(store.root, (1, 1))
+        for _ in range(100):
+            if untouched(store):
+                sleep(0.05)
+        assert not untouched(store)
+    with Store(url) as store:
+        os.utime(store.root, (1, 1))
+        Store(url).close()
+        assert store.frame("customers").height == 2
+        assert not untouched(store)
+
+
+SHA = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "sha"),
+    [
+        ("tables/../../../../home/u/.bashrc", SHA),
+        ("tables/./a", SHA),
+        ("tables//a", SHA),
+        ("tables/..", SHA),
+        ("/etc/passwd", SHA),
+        ("tables/a\\..\\b", SHA),
+        ("runs/a", SHA),
+        ("tables2/a", SHA),
+        ("..", SHA),
+        ("", SHA),
+        ("tables/a", "../" * 20 + "etc/passwd"),
+        ("tables/a", SHA[1:]),
+        ("tables/a", SHA + "\n"),
+        ("tables/a", "A" * 64),
+    ],
+)
+def test_no_manifest_node_or_asker_leads_out_of_a_work_folder(url: str, name: str, sha: str) -> None:
+    files = {"tables/good.parquet": remote.Content(SHA, 1), name: remote.Content(sha, 1)}
+    says = r"^(node \S+: )?s3://\S+: .* is no file of a work folder; [^\n]*$"
+    with Store(url) as store:
+        assert store.remote
+        with pytest.raises(StepError, match=says):
+            store.remote.learn(files)
+        assert not store.has("good"), "nothing of it is taken"
+        with pytest.raises(StepError, match=says):
+            nodes.NodeCopy(url, "node n: ", nodes.node_folder(url)).begin(files)
+    place = from_url(url, client_options={"allow_http": True})
+    obstore.put(place, "manifest.json", json.dumps({"files": files, "gone": {}}).encode())
+    with pytest.raises(StepError, match=says):
+        Store(url)
 
 
 def test_a_place_that_cannot_be_reached_is_one_clear_line(

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
-from sqlalchemy import Connection, insert, literal_column, select, update
+from sqlalchemy import Connection, func, insert, literal_column, select, update
 
 from promolift.data.intents import read_intents
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
 from promolift.settings import Zone
 from promolift.sql import HOUR_MS, MINUTE_MS
-from promolift.store.ledger_migrate import named_in
+from promolift.store.ledger_audit import drop, get, put
+from promolift.store.ledger_migrate import HEARS, PART, UNHEARD, alive, named_in
 from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, READ, REJECTS, Members, Query, of_customer
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
@@ -495,3 +496,32 @@ def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
     }
     told = {name: value for name, value in said.items() if not kept.get(name)}
     db.execute(update(CUSTOMERS).where(mine).values(**told))
+
+
+def hear_refusals(db: Connection, some: list[Any]) -> list[int]:
+    """Let refusals of personal decisions count that a server of an earlier form kept as events alone: those of the next
+    PART events; how many events are left. It is over once all are read and no such server is alive.
+
+    As if they arrived now. What takes a refusal back does not count: it may have come from a page, which the event does
+    not tell.
+    """
+    return [_hear_part(db) for _ in some]
+
+
+def _hear_part(db: Connection) -> int:
+    if (mark := get(db, "ledger", UNHEARD)) is None:
+        return 0
+    last = db.execute(select(func.max(EVENTS.c.seq))).scalar_one() or 0
+    after, upto = mark["after"], min(last, mark["after"] + PART)
+    said_in = EVENTS.c.name.in_(("identify", "Consent Updated")) & EVENTS.c.body.contains('"personal"')
+    columns = (EVENTS.c[name] for name in ("customer_id", "ts_ms", "name", "body"))
+    found = select(*columns).where(EVENTS.c.seq > after, EVENTS.c.seq <= upto, said_in)
+    for who, ts_ms, name, body in db.execute(found.order_by(EVENTS.c.ts_ms)).all():
+        said = json.loads(body).get("traits" if name == "identify" else "properties")
+        if isinstance(said, dict) and said.get("personal") is False:
+            _keep_traits(db, {"customer_id": who, "updated_ms": ts_ms, "by_page": True, "personal": 0})
+    if upto == last and all(form >= HEARS for form in alive(db).values()):
+        drop(db, "ledger", UNHEARD)
+    elif upto > after:
+        put(db, "ledger", UNHEARD, {"after": upto}, 0)
+    return int(last - upto)

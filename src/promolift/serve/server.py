@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from secrets import token_hex
+from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -41,12 +42,13 @@ from promolift.store.ledger_audit import (
     once,
     put,
 )
-from promolift.store.ledger_migrate import ALIVE_MS, SERVER, outdated, pulse
+from promolift.store.ledger_migrate import ALIVE_MS, SERVER, UNHEARD, outdated, pulse
 from promolift.store.ledger_money import expire, late_now
 from promolift.store.ledger_schema import Refused, nothing, of_key
 
 LOG = logging.getLogger("promolift.serve")
 PULSE_S = 1.0
+HEAR_S = 2.0  # how long refusals in the events of an older ledger are looked for at a time
 HEADERS = 1000  # remembered; a key may be written in more than one way
 FEW = 20  # events that are kept in a millisecond
 KEY_USE = "key_use"  # things of the ledger: when a key came last
@@ -79,6 +81,7 @@ class Server:
         self.carts = cart.Carts(self.decider)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
         self._noted_ms = self._hours_ms = 0
+        self._heard = False  # whether all refusals of personal decisions count that an earlier form kept as events
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.crowd = events.Throttle()
@@ -112,9 +115,16 @@ class Server:
 
     def pulse(self) -> None:
         """Tell others of a shared ledger that this one is here; end where it has become too old for the ledger."""
-        if self.ledger.sqlite:
-            return
+        if not self.ledger.sqlite:
+            self._tell()
+        until_s = monotonic() + HEAR_S
+        while not self._heard and monotonic() < until_s:
+            if not self.ledger.write(events.hear_refusals):
+                with self.ledger.read() as db:
+                    self._heard = get(db, "ledger", UNHEARD) is None
+                break
 
+    def _tell(self) -> None:
         def noted(db: Connection, some: list[None]) -> list[bool]:
             pulse(db, self.name)
             return [outdated(db) for _ in some]

@@ -44,6 +44,8 @@ ALIVE_MS = 20_000  # since a server was heard of last
 SERVER = "server"  # things of the ledger: who serves it
 UNKEPT = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
 PART = 5000  # rows that are read at a time
+UNHEARD = "refusals"  # a thing of the ledger: after which event refusals of personal decisions may be in events alone
+HEARS = 4  # the form whose servers keep them
 
 
 def open_tables(db: Connection) -> None:
@@ -135,8 +137,11 @@ def _from_2(db: Connection) -> None:
 
 
 def _from_3(db: Connection) -> None:
-    """What customers say of personal decisions."""
+    """What customers say of personal decisions. A server of form 3 may go on for a while and keeps it as events alone:
+    others look for it there (promolift.serve.events).
+    """
     _add(db, CUSTOMERS, CUSTOMERS.c.personal)
+    put(db, "ledger", UNHEARD, {"after": 0}, round(time() * 1000))
 
 
 def _add(db: Connection, table: Table, column: Column[Any]) -> None:

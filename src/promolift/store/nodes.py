@@ -38,6 +38,12 @@ class NodeTask:
     files: dict[str, Content]
     task: Callable[[int], Any]
     most: int
+    folders: tuple[Path, ...] = ()  # that are there when it begins; known when it has come here
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """All its paths have been read: what `at_node` saw since the task before is this one's."""
+        self.__dict__.update(state, folders=tuple(_folders))
+        _folders.clear()
 
     def __call__(self, shard: int) -> NodeAnswer:
         """Do it here. ConfigError or StepError, which name the node, where the storage cannot be reached from it."""
@@ -45,7 +51,7 @@ class NodeTask:
         with full_said(f"node {gethostname()}, {here.folder}"):
             here.begin(self.files)
             try:
-                for folder in (each for each in _folders if each.is_relative_to(here.folder)):
+                for folder in self.folders:
                     folder.mkdir(parents=True, exist_ok=True)
                 return NodeAnswer(self.task(shard), here.written())
             finally:
@@ -61,7 +67,8 @@ class NodeCopy(Remote):
     def begin(self, files: Mapping[str, Content]) -> None:
         """These are the files."""
         self._make()  # a run that ended here may have removed it
-        self._files, self._away = dict(files), dict(files)
+        self._files = self._checked(files)
+        self._away = dict(self._files)
         self._there = {kept.sha256 for kept in files.values()}
 
     def written(self) -> dict[str, Content]:

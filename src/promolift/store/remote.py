@@ -29,7 +29,12 @@ from promolift.hashing import sha256_of, sha256_of_file
 
 URL = re.compile(r"(s3a?|gs|abfss?|az|azure|adl):/+([^/].*)")  # a Path joins the two slashes of a URL into one
 PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.key")
+# Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
+NAME = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")
+HASH = re.compile(r"[0-9a-f]{64}")
+RUN = re.compile(r"(\d+)-\w+-(.+)")  # a run's folder, by its process and machine
 LEASE_S = 120.0  # a writer who was killed keeps others out so long
+LEFT_S = 86_400  # of a run of another machine that did nothing for so long no more is expected
 KEPT_S = 3600  # files of before are there so long for those who read them
 GO_ON = "finished steps are kept, so run the same command again to go on"
 OVERTAKEN = "another run has written here since this one began, so this one was not; run it again"
@@ -207,6 +212,7 @@ class Remote:
         try:
             for path in (cache, self._home, self._home / "objects", self.folder.parent, self.folder):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.utime(self.folder)
         except OSError as error:
             wrong = f"{self._bucket.at}{cache}: cannot write ({error.strerror})"
             raise ConfigError(f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
@@ -232,6 +238,8 @@ class Remote:
     def bring(self, path: Path) -> None:
         """Bring the file, or all files below it, into `folder`. StepError where that fails."""
         if wanted := self._below(path):
+            with suppress(FileNotFoundError):
+                os.utime(self.folder)  # a reader holds no lock that it renews
             with self._said(), ThreadPoolExecutor(AT_ONCE) as pool:
                 for name in pool.map(self._bring, wanted):
                     del self._away[name]
@@ -312,7 +320,7 @@ class Remote:
 
     def learn(self, files: Mapping[str, Content]) -> None:
         """Files that another machine has sent, in place of what lay here."""
-        for name, kept in files.items():
+        for name, kept in self._checked(files).items():
             (self.folder / name).unlink(missing_ok=True)
             self._sent.pop(name, None)
             self._away[name] = kept
@@ -387,11 +395,19 @@ class Remote:
             self._etag, text = _version(found.meta), bytes(found.bytes())
         try:
             value = json.loads(text)
-            self._files = {name: Content(*kept) for name, kept in value["files"].items()}
+            self._files = self._checked({name: Content(*kept) for name, kept in value["files"].items()})
             self._gone = value["gone"]
             self._there = {kept.sha256 for kept in self._files.values()}
         except (ValueError, KeyError, TypeError):
             raise StepError(f"{self.url}/manifest.json: not readable; delete it, and run again") from None
+
+    def _checked(self, files: Mapping[str, Content]) -> dict[str, Content]:
+        """The files. StepError where a name or a hash is none of a work folder's."""
+        for name, kept in files.items():
+            if not (NAME.fullmatch(name) and HASH.fullmatch(kept.sha256)):
+                wrong = f"{name[:200]!r} with the hash {kept.sha256[:70]!r} is no file of a work folder"
+                raise StepError(f"{self._bucket.named}: {wrong}; find out who wrote it there")
+        return dict(files)
 
     # one writer
 
@@ -447,6 +463,7 @@ class Remote:
         while not self._stop.wait(LEASE_S / 4):
             try:
                 self._hold(self._lock)
+                os.utime(self.folder)  # see `clear`
             except Exception:  # the manifest settles who was first: a lock that was lost costs a run, no table
                 return
 
@@ -475,10 +492,15 @@ class Remote:
         self._prune({kept.sha256 for kept in self._files.values()})
 
     def clear(self) -> None:
-        """Remove what processes of this machine left that were killed."""
-        for run in (self._home / "runs").glob(f"*-{socket.gethostname()}"):
-            if not _runs(int(run.name.partition("-")[0])):
-                shutil.rmtree(run, ignore_errors=True)
+        """Remove what runs left that were killed: on this machine at once; where nobody can be asked, on another one or
+        by the number that this process has now, when it was untouched for a day.
+        """
+        for run in (self._home / "runs").iterdir():
+            pid, host = (found[1], found[2]) if (found := RUN.fullmatch(run.name)) else ("", "")
+            asked = host == socket.gethostname() and int(pid) != os.getpid()
+            with suppress(FileNotFoundError):  # another run removes it, too
+                if (not _runs(int(pid))) if asked else (run not in _copies and run.stat().st_mtime < time() - LEFT_S):
+                    shutil.rmtree(run, ignore_errors=True)
 
 
 def _version(meta: Any) -> dict[str, str]:

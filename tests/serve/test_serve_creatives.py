@@ -393,6 +393,14 @@ def test_the_walk_goes_from_a_log_to_served_creatives(tmp_path: Path, layout: st
         assert shown in (("Hot", "p.png"), ("Cold", "p.png"), ("Now 199", None), ("Later 198", None))
 
 
+def test_a_release_that_finishes_loading_within_a_round_is_not_there_yet(api: Api) -> None:
+    decider, found = api.server.decider, iter([None])
+    ask, now_ms = Ask(PEOPLE[0], CAMPAIGN, placement="top"), api.server.clock.now_ms()
+    with api.server.ledger.read() as db:
+        made = decider._decided(db, [ask], now_ms, lambda name: next(found, decider.releases[name]))
+    assert [(each.record, each.reason) for each in made.answers] == [(None, "release: still being loaded")]
+
+
 def test_one_visitor_who_asks_many_times_at_once_is_capped(work: Path) -> None:
     with serving(work) as api:
         released(api)

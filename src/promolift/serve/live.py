@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import repeat
 from pathlib import Path
 from time import monotonic
@@ -267,6 +267,7 @@ class Decider:
     ) -> Round:
         """What is decided of each, by reading alone. Of several campaigns one decides (`deliver.arbitrate`)."""
         running = self._running(db)
+        release_of = cache(release_of)  # one that finishes loading meanwhile is there from the next round on
         meeting = [_meeting(ask, running, release_of) for ask in asks]
         groups: dict[Group, dict[str, Ask]] = {}
         for ask, found in zip(asks, meeting, strict=True):

@@ -39,11 +39,10 @@ from promolift.profile.encoder_data import (
     histories,
     incidence,
     popularity,
-    with_vectors,
 )
 from promolift.profile.encoder_forecast import LearnedEncoder, crossed, look_back, weighed
 from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
-from promolift.profile.senses import neighbours, text_vectors
+from promolift.profile.senses import neighbours, text_vectors, with_vectors
 from promolift.sources.complete_journey import complete_journey_folder
 
 DATA, OURS, WEEKS = "Complete Journey", "promolift", 8

@@ -16,6 +16,7 @@ from promolift.pages import render
 from promolift.pages.chapters.summary import page_of
 from promolift.pages.shop import tell_story
 from promolift.pages.story import Story
+from promolift.privacy import small_cells
 from promolift.results.chinese import group_words
 from promolift.results.customers import Given, Person
 from promolift.results.effects import DEPTH, NoModel
@@ -76,7 +77,9 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}),
         found.lead,
     ]
-    mix = [*top, offers, story.offers, plan.offers.height, said.motives, story.plan.able - story.plan.treated]
+    few = small_cells([each.customers for each in said.motives], story.least)
+    rest = sum(each.customers for each, small in zip(said.motives, few, strict=True) if small)
+    mix = [*top, offers, story.offers, plan.offers.height, said.motives, rest, story.plan.able - story.plan.treated]
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
         [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],

@@ -3,7 +3,8 @@
 import numpy as np
 import polars as pl
 
-from promolift.profile.encoder_data import Catalogue, Histories, catalogue, histories, with_vectors
+from promolift.profile.encoder_data import Catalogue, Histories, catalogue, histories
+from promolift.profile.senses import with_vectors
 from promolift.sql import DAY_MS
 
 FIRST = 20_000  # day of the first visit; any number

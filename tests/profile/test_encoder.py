@@ -40,10 +40,10 @@ from promolift.profile.encoder_data import (  # noqa: E402
     histories,
     incidence,
     popularity,
-    with_vectors,
 )
 from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
 from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder, gradient_of  # noqa: E402
+from promolift.profile.senses import with_vectors  # noqa: E402
 from promolift.steps.forecast import digest  # noqa: E402
 from promolift.steps.forecast_parts import by_workers  # noqa: E402
 from promolift.store.local import Scratch  # noqa: E402

@@ -22,7 +22,6 @@ from sklearn.utils.extmath import randomized_svd
 
 from promolift import sql
 from promolift.errors import InputError, SupportError
-from promolift.profile.senses import summed
 from promolift.sql import DAY_MS, fetch
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -195,12 +194,6 @@ def catalogue(table: pl.DataFrame) -> Catalogue:
         brand_I=_codes(table, "brand"),
         price_I=price.cast(pl.Float32).fill_null(float("nan")).to_numpy(),
     )
-
-
-def with_vectors(items: Catalogue, vectors: pl.DataFrame) -> Catalogue:
-    """Each item with the vectors of its products (`item`, `vector`); as it was where no item has one."""
-    found = summed(items.items, vectors["item"], vectors["vector"])
-    return replace(items, vector_IV=found) if found.any() else items
 
 
 def _codes(table: pl.DataFrame, name: str) -> Ints:

@@ -9,6 +9,7 @@ catalogue, and the same catalogue gives the same vectors. Legend: N products, D 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,8 @@ from promolift.terms import Words
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+    from promolift.profile.encoder_data import Catalogue
 
 Floats = NDArray[np.float32]
 VERSION = 1  # of the vectors: another number makes all of them anew
@@ -116,6 +119,12 @@ def summed(names: Sequence[str], of: pl.Series, vectors: pl.Series) -> Floats:
     found = np.zeros((len(names) + 1, vectors.dtype.size), np.float32)  # type: ignore[attr-defined]
     np.add.at(found, at_N, vectors.to_numpy())
     return found[:-1]
+
+
+def with_vectors(items: "Catalogue", vectors: pl.DataFrame) -> "Catalogue":
+    """Each item with the vectors of its products (`item`, `vector`); as it was where no item has one."""
+    found = summed(items.items, vectors["item"], vectors["vector"])
+    return replace(items, vector_IV=found) if found.any() else items
 
 
 def main_directions(x_ND: Floats, most: int) -> Floats:

@@ -24,9 +24,9 @@ from promolift.profile.encoder_data import (
     catalogue,
     histories,
     read_purchases,
-    with_vectors,
 )
 from promolift.profile.encoder_forecast import Voice
+from promolift.profile.senses import with_vectors
 from promolift.results.job import Job, mapped, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
 from promolift.store.local import shard_expression

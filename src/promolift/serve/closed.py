@@ -288,15 +288,20 @@ def _given(
     return given
 
 
-def _caps(
-    policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int
-) -> Iterator[tuple[FrequencyCap, Counter[str]]]:
-    """Each cap that counts on a channel (None: on any), with how often a customer had which offer in its days."""
+class CountedCap(NamedTuple):
+    """A cap, and how often a customer had which offer in its days."""
+
+    cap: FrequencyCap
+    had: Counter[str]
+
+
+def _caps(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> Iterator[CountedCap]:
+    """Each cap that counts on a channel (None: on any)."""
     for cap in policy.caps:
         if cap.channel in (None, channel):
             since_ms = now_ms - round(cap.days * DAY_MS)
             which = (one for one in given if one.ts_ms > since_ms and cap.channel in (None, one.channel))
-            yield cap, Counter(one.offer_id for one in which)
+            yield CountedCap(cap, Counter(one.offer_id for one in which))
 
 
 def _capped_each(policy: Policy, channel: str, given: Sequence[OfferGiven], now_ms: int) -> dict[str, str]:

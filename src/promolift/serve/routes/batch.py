@@ -47,7 +47,7 @@ async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
 
     async def one(who: str) -> Mapping[str, Any]:
         asked = DecisionIn(customer_id=who, **common)
-        ask = live.Ask(who, body.campaign_id, body.channel, channels=body.channels)
+        ask = hot.ask_of(asked)
 
         def answered(decided: live.Answer) -> Mapping[str, Any]:
             return hot.shown(server, decided, asked) if body.words else hot.recorded(decided, asked)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import to_json
 
 from promolift.deliver.decide import NONE
-from promolift.serve import hot, live
+from promolift.serve import hot
 from promolift.serve.models import DecisionIn
 from promolift.serve.routes import Asked
 from promolift.serve.routes.money import dry_decision
@@ -96,7 +96,7 @@ async def evaluate_flag(call: Asked, key: str, body: FlagsIn) -> Response:
         asked = body.asked(flag.campaign_id)
     except ValidationError as error:
         return _wrong(body, error, key)
-    answer = await call.server.decide(live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone))
+    answer = await call.server.decide(hot.ask_of(asked))
     return _json(200, evaluated(flag, hot.shown(call.server, answer, asked)))
 
 

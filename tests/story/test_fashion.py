@@ -94,7 +94,8 @@ def test_a_catalogue_without_words_and_pictures_gives_the_same_bits_as_with_sens
             assert not shop.store.has("senses")
             tables.append([shop.store.frame(table) for table in ("products", "affinities", "interests", "profiles")])
     for one, other in zip(*tables, strict=True):
-        assert one.equals(other)
+        by = [name for name, kind in one.schema.items() if not kind.is_nested()]  # rows are read in any order
+        assert one.sort(by).equals(other.sort(by))
 
 
 def test_bundles_are_menu_lines_that_can_be_pasted_and_hold_for_both_alone(shop):

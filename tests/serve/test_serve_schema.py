@@ -30,6 +30,7 @@ BY_RULE = (
     "/unsubscribe_url",
     "/postal_address",
     "/benefit",
+    "/cart/totals",
     "cursor",
     "",
 )  # fields together: no JSON schema says them

@@ -12,6 +12,12 @@ from promolift.results.job import Job
 from promolift.run import run
 from promolift.store import Store
 
+RAY = [  # marks of what runs on raylets
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # sockets that Ray leaves open
+]
+NODE = {"num_cpus": 1, "memory": 2 * 10**9, "object_store_memory": 100 * 2**20}
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate")
 
 

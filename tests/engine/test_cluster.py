@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from same_tables import assert_same, ran, settings
+from same_tables import NODE, RAY, assert_same, ran, settings
 
 pytest.importorskip("ray")
 import ray
@@ -26,12 +26,7 @@ from promolift.errors import ConfigError, StepError, SupportError
 from promolift.results.parts import ShelvedRounds
 from promolift.store import Store, StorePlace
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # sockets that Ray leaves open
-]
-NODE = {"num_cpus": 1, "memory": 2 * 10**9, "object_store_memory": 100 * 2**20}
+pytestmark = RAY
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from same_tables import STEPS, assert_same, ran, settings
+from same_tables import NODE, RAY, STEPS, assert_same, ran, settings
 
 pytest.importorskip("ray")
 pytest.importorskip("obstore")
@@ -25,12 +25,7 @@ from promolift.results.parts import ShelvedRounds
 from promolift.store import Store
 from promolift.store.remote import PARTS, Content, Remote, brought
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # sockets that Ray leaves open
-]
-NODE = {"num_cpus": 1, "memory": 2 * 10**9, "object_store_memory": 100 * 2**20}
+pytestmark = RAY
 
 
 class Shop:

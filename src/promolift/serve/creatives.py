@@ -43,6 +43,10 @@ from promolift.trades.creatives import (
 
 MENU = MenuItem(id="creative", benefit=Benefit(type="reminder"), valid_days=1)
 EVERYBODY = "everybody"  # the audience of those who were shown what everybody gets
+SEEN = {
+    "creative": pl.String, "shown": pl.Float64, "clicks": pl.Float64, "prob": pl.Float64, "placement": pl.String,
+    "audience": pl.String, "at": pl.Int64, "test": pl.String, "customer": pl.String,
+}  # fmt: skip
 
 
 def build(store: Store) -> str | None:
@@ -124,12 +128,6 @@ def impressions(db: Connection, campaign_id: str, since_ms: int = 0) -> pl.DataF
     return rows.filter(pl.col("placement").is_not_null())
 
 
-SEEN = {
-    "creative": pl.String, "shown": pl.Float64, "clicks": pl.Float64, "prob": pl.Float64, "placement": pl.String,
-    "audience": pl.String, "at": pl.Int64, "test": pl.String, "customer": pl.String,
-}  # fmt: skip
-
-
 def _impression(row: Any) -> tuple[Any, ...]:
     creative, ts_ms, propensity, price, said, clicked = row
     terms = json.loads(said)
@@ -140,9 +138,8 @@ def _impression(row: Any) -> tuple[Any, ...]:
 
 def learn(db: Connection, task: Task, counted: Callable[..., pl.DataFrame]) -> Learned | None:
     """The next shares, from the counts the plan began with and all that was shown since on days that are `counted`, as
-    far back as clicks are kept; frozen as a release, with what
-    the shares of its earlier part would have earned on the later. None for a campaign of offers, SupportError where
-    nobody clicked.
+    far back as clicks are kept; frozen as a release, with what the shares of its earlier part would have earned on the
+    later. None for a campaign of offers, SupportError where nobody clicked.
     """
     served = (Campaign.find(db, task.campaign_id) or Campaign()).release or ""
     home = task.work / "serve" / "releases" / served

@@ -111,7 +111,7 @@ def test_large_steps_are_packed_in_rounds_too(monkeypatch: pytest.MonkeyPatch) -
     assert mine.gain == whole.gain
 
 
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_rounds_under_limits_prove_their_plan(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     shop = drawn(12_000)
     whole = shop.solve(5_000.0, LIMITS)

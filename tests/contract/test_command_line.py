@@ -85,6 +85,8 @@ def test_every_extra_that_a_person_may_install_is_explained() -> None:
         ("2.9.1", ">=2.40", False),
         ("1.30", ">=1.30", True),
         (None, ">=1", False),
+        ("1.0.0", "==1.0.0", True),
+        ("1.0.1", "==1.0.0", False),
         ("4", "", True),
     ],
 )

@@ -363,7 +363,7 @@ def dies_once(folder: Path, *asked: Any) -> Any:
     return gradient_of(*asked)
 
 
-@pytest.mark.parametrize("vectors", [False, True])
+@pytest.mark.parametrize("vectors", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp_path, monkeypatch, vectors):
     h = shop(extra=2, vectors=vectors)
     model = fit_encoder(h, END, FAST)

@@ -127,6 +127,7 @@ def test_a_shop_without_a_catalogue(tmp_path: Path) -> None:
         assert made.store.frame("affinities").filter("bought")["buy_prob"].is_finite().all()
 
 
+@pytest.mark.slow
 def test_an_encoder_s_steps_are_in_the_ledger_and_kept(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("opacus")

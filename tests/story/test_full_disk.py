@@ -41,7 +41,7 @@ def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("most", [4_000, 200_000])
+@pytest.mark.parametrize("most", [4_000, pytest.param(200_000, marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(shop: Path, most: int) -> None:
     work = f"work{most}"
     stopped = promolift(shop, "ingest", "--work", work, most=most)

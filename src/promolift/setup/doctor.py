@@ -45,7 +45,10 @@ def _holds(found: str, rule: str) -> bool:
     """Whether a version keeps a rule such as `>=1.2`; the other kinds of rules are not ours."""
     sign, wanted = re.match(r"\s*([<>=]+)\s*(.*?)\s*$", rule).groups()  # type: ignore[union-attr]
     mine, theirs = (tuple(map(int, re.findall(r"\d+", text)[:3])) for text in (found, wanted))
-    return {">=": mine >= theirs, "<": mine < theirs, "<=": mine[: len(theirs)] <= theirs, ">": mine > theirs}[sign]
+    near = mine[: len(theirs)]
+    return {">=": mine >= theirs, "<": mine < theirs, "<=": near <= theirs, ">": mine > theirs, "==": near == theirs}[
+        sign
+    ]
 
 
 def packages() -> list[Needed]:

@@ -10,6 +10,8 @@ import polars as pl
 from promolift import tables
 from promolift.contract import type_name
 from promolift.data import rules_text
+from promolift.serve.problems import REFUSALS
+from promolift.settings import rows_of
 
 DOCS = Path(__file__).parent
 NOTE = "Generated from `src/promolift/{}` by `make docs`; edit that file."
@@ -58,7 +60,26 @@ def glossary_page() -> str:
     return files("promolift").joinpath("glossary.md").read_text(encoding="utf-8")
 
 
+def errors_page() -> str:
+    """docs/errors.md: every error code."""
+    lines = ["# Error codes", "", NOTE.format("error_codes.tsv"), ""]
+    lines += [
+        "Every error that a person can meet has a stable code. The command line prints it in brackets after the "
+        "sentence, the API answers it as `code` in problem+json, and Python has it as `PromoError.code`. Write programs "
+        "against the code: sentences improve from release to release.",
+        "",
+        "| code | meaning | what to do |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| `{code}` | {meaning} | {remedy} |" for code, meaning, remedy in rows_of("error_codes.tsv")]
+    lines += ["", "## Refusals by a rule", "", "The server refuses what a rule of an offer or a limit forbids.", ""]
+    lines += ["| code | HTTP status | meaning |", "| --- | --- | --- |"]
+    lines += [f"| `{code}` | {refusal.status} | {refusal.en} |" for code, refusal in sorted(REFUSALS.items())]
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
+    DOCS / "errors.md": errors_page,
     DOCS / "glossary.md": glossary_page,
     DOCS / "tables.md": tables_page,
     DOCS / "configuration.md": configuration.page,

@@ -99,7 +99,9 @@ class Desk:
         found = curve.what_if(float(budget_cents))
         if found is None:
             ends = curve.frame["budget_cents"].to_list()[-1:]
-            raise InputError(f"what_if: the curve knows no budget of {budget_cents}; it ends at {ends}")
+            raise InputError(
+                "budget_out_of_range", f"what_if: the curve knows no budget of {budget_cents}; it ends at {ends}"
+            )
         return {**found.model_dump(), "command": f"promolift plan --budget {budget_cents}"}
 
     def curve(self) -> Found:
@@ -115,7 +117,10 @@ class Desk:
             made = Plan.load(store)
             decided = made.decision_of(customer_id)
             if decided.is_empty():
-                raise InputError(f"no decision for a customer {customer_id!r}; `promolift plan` decides for everybody")
+                raise InputError(
+                    "customer_unknown",
+                    f"no decision for a customer {customer_id!r}; `promolift plan` decides for everybody",
+                )
             own, said = made.of(customer_id), Offers.load(store).by_id
             text = Messages.load(store).rows.filter(customer_id=customer_id) if Messages.has(store) else pl.DataFrame()
         rows = own.filter("eligible").sort("gain_cents", descending=True, nulls_last=True).select(OPEN).to_dicts()
@@ -148,7 +153,8 @@ class Desk:
         path = self.learned / "learn.json"
         if not path.is_file():
             raise InputError(
-                f"nothing was learned yet: no {path}; `promolift learn` reads decisions and what came of them"
+                "results_missing",
+                f"nothing was learned yet: no {path}; `promolift learn` reads decisions and what came of them",
             )
         said = proposal.show(proposal.Where(self.config, self.work, self.learned))
         return {**json.loads(path.read_text(encoding="utf-8")), "text": said.text}
@@ -204,7 +210,7 @@ class Desk:
 
     def _open(self) -> Store:
         if not exists(self.work):
-            raise InputError(f"{self.work}: no work folder; `promolift run` makes it")
+            raise InputError("step_missing", f"{self.work}: no work folder; `promolift run` makes it")
         return Store(self.work)
 
 
@@ -228,7 +234,9 @@ def agent_server(desk: Desk) -> "MCPServer":
         from mcp.server import MCPServer
         from mcp_types import ToolAnnotations
     except ImportError:
-        raise ConfigError("mcp needs the package of this name; pip install 'promolift[agents]'") from None
+        raise ConfigError(
+            "extra_missing", "mcp needs the package of this name; pip install 'promolift[agents]'"
+        ) from None
     server = MCPServer("promolift", instructions=ABOUT, version=__version__, log_level="ERROR")
     reads = [*SHOP_TOOLS, *(LIVE_TOOLS if desk.live else ())]
     drafts = [each for each in DRAFTS if desk.live or each is not Desk.draft_release]
@@ -291,7 +299,7 @@ def live_server() -> "Client | None":
     if not url:
         return None
     if not (key := os.environ.get(KEY)):
-        raise ConfigError(f"{URL} is set; set {KEY}, too: a key of that server")
+        raise ConfigError("setting_missing", f"{URL} is set; set {KEY}, too: a key of that server")
     from promolift.serve.client import Client
 
     return Client(url, key)

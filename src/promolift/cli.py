@@ -359,7 +359,10 @@ def evaluate(
     known = [name for each in features or [] for name in each.split(",")]
     if log is None:
         if learn_ or budget is not None:
-            raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
+            raise ConfigError(
+                "option_missing",
+                "promolift evaluate: --learn and --budget are for past decisions; name them with --log",
+            )
         return run_steps(settings_of(config), work, ["evaluate"])
     if learn_:
         return logged.learn_from_log(log, reward, known, to)
@@ -511,13 +514,14 @@ def demo(
     if data == "hillstrom" and own is None:
         if (path := path or Path("hillstrom.csv")) and not path.exists():
             raise ConfigError(
+                "file_not_found",
                 f"demo: no file {path}; get Kevin Hillstrom's e-mail campaign (64,000 rows, CSV; docs/trials.md) and "
-                "name it by --path"
+                "name it by --path",
             )
         return on_trial(at.with_name("hillstrom"), lambda store, tell: trials.demo(store, path, to, tell))
     if data != "groceries" or path is not None:
         why = "give `--data hillstrom` without --config, or neither --data nor --path for the groceries"
-        raise ConfigError(f"demo: --data {data}; {why}")
+        raise ConfigError("option_conflict", f"demo: --data {data}; {why}")
     from promolift.run import demo_config
 
     settings = telling(settings_of(own) if own else demo_config(), language)
@@ -646,7 +650,7 @@ def erase(
     from promolift.results.job import StepSummary
 
     if old == (customer is not None):
-        raise InputError("promolift erase: name a customer, or give --old: one of the two")
+        raise InputError("option_conflict", "promolift erase: name a customer, or give --old: one of the two")
     with stores.Store(work) as store:
         if customer is None:
             from promolift.run import Job
@@ -895,7 +899,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except PromoError as error:
-        tell_person(("error: " if _SAID.get() == "en" else "错误：") + in_language(str(error)))
+        tell_person(("error: " if _SAID.get() == "en" else "错误：") + in_language(str(error)) + f" [{error.code}]")
         raise SystemExit(2) from None
     except BrokenPipeError:
         sys.stderr.close()

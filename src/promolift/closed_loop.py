@@ -225,7 +225,9 @@ def run_simulation(
     chosen = {key: value for key, value in given.items() if value is not None}
     settings = LoopSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
     if (folder / "promolift.toml").exists():
-        raise ConfigError(f"{folder}: a simulation was here already; name another folder with --out")
+        raise ConfigError(
+            "folder_not_empty", f"{folder}: a simulation was here already; name another folder with --out"
+        )
     with path_in(folder) as path:
         path.seed = settings.seed
         return _summary(settings, live_both(settings, path, tell), path)
@@ -272,9 +274,9 @@ def _part(file: Path | None) -> dict[str, object]:
     try:
         return dict(tomllib.loads(file.read_text(encoding="utf-8"))["simulate"])
     except KeyError:
-        raise ConfigError(f"{file}: no [simulate] part") from None
+        raise ConfigError("setting_missing", f"{file}: no [simulate] part") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file}: not readable as TOML: {error}") from None
+        raise ConfigError("file_unreadable", f"{file}: not readable as TOML: {error}") from None
 
 
 def _summary(settings: LoopSettings, lived: BothLived, path: RealPath) -> "StepSummary":

@@ -18,7 +18,7 @@ from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings, PrivacySettings, WordsSettings
 from promolift.profile import ForecastSettings, Segment, SensesSettings
-from promolift.settings import Currency, Settings, Zone
+from promolift.settings import Currency, SettingError, Settings, Zone
 from promolift.sources.warehouse import WarehouseSettings
 from promolift.terms import Language
 
@@ -175,8 +175,9 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _events_are_needed(self) -> "DataSettings":
         if self.source == "files" and self.events is None:
-            raise ValueError(
-                "events is missing: name the file of raw events, as `promolift init --events FILE` writes it"
+            raise SettingError(
+                "setting_missing",
+                "events is missing: name the file of raw events, as `promolift init --events FILE` writes it",
             )
         return self
 
@@ -284,7 +285,10 @@ class PlanSettings(Settings):
     @model_validator(mode="after")
     def _drawn(self) -> Self:
         if self.trial is True and self.limits:
-            raise ValueError("a trial draws its offers at random and cannot keep plan.limits; leave one of the two out")
+            raise SettingError(
+                "settings_conflict",
+                "a trial draws its offers at random and cannot keep plan.limits; leave one of the two out",
+            )
         return self
 
     @field_validator("limits")
@@ -294,7 +298,7 @@ class PlanSettings(Settings):
             try:
                 Limit.read(text)
             except ConfigError as error:
-                raise ValueError(str(error)) from None
+                raise SettingError(error.code, str(error)) from None
         return limits
 
 
@@ -381,9 +385,10 @@ class Config(Settings):
     @model_validator(mode="after")
     def _draws_keep_no_shares(self) -> Self:
         if self.plan.trial is True and self.fairness.limited:
-            raise ValueError(
+            raise SettingError(
+                "settings_conflict",
                 "a trial draws its offers at random and cannot keep fairness.band or fairness.loyal_never_worse; leave "
-                "one of the two out"
+                "one of the two out",
             )
         return self
 
@@ -398,9 +403,10 @@ class Config(Settings):
             "[fairness] band or loyal_never_worse": self.fairness.limited, "[[strategic]]": self.strategic,
         }  # fmt: skip
         if names := [name for name, stated in asked.items() if stated]:
-            raise ValueError(
+            raise SettingError(
+                "settings_conflict",
                 f"privacy.epsilon: {', '.join(names)} would set prices or draws by exact figures of all customers, for "
-                "which there is no private form; leave them out, or leave privacy.epsilon out"
+                "which there is no private form; leave them out, or leave privacy.epsilon out",
             )
         return self
 
@@ -440,11 +446,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `promolift init --events FILE` writes one") from None
+        raise ConfigError(
+            "file_not_found", f"{path}: no such file; `promolift init --events FILE` writes one"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text ({error}); save it as UTF-8") from None
+        raise ConfigError("file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        raise ConfigError("file_unreadable", f"{path}: not valid TOML: {error}") from None
 
 
 def laid_over(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -465,7 +473,9 @@ def load_config(path: Path) -> Config:
     for name in values.get("include", ()):
         values = laid_over(values, read_toml(path.parent / str(name)))
     if trade := next((name for name in TRADES if name in values), None):
-        raise ConfigError(f"{path}: [{trade}] is the file of a trade, which `promolift run` works on")
+        raise ConfigError(
+            "file_kind_mismatch", f"{path}: [{trade}] is the file of a trade, which `promolift run` works on"
+        )
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW}
     placed: dict[str, Any] = {name: file.placed(path.parent) for name, file in found.items() if file}

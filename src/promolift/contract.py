@@ -59,10 +59,13 @@ class Table:
         """Return `frame` unchanged, or raise InputError naming the column, the rule, a count and the first bad keys."""
         for column in self.columns:
             if column.name not in frame.columns:
-                raise InputError(f"{self.name}: column {column.name!r} is missing; it has {frame.columns}")
+                raise InputError(
+                    "column_missing", f"{self.name}: column {column.name!r} is missing; it has {frame.columns}"
+                )
             if frame.schema[column.name] != column.dtype:
                 raise InputError(
-                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {type_name(column.dtype)}"
+                    "column_type_wrong",
+                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {type_name(column.dtype)}",
                 )
             if not column.required and column.low is None and column.high is None:
                 continue
@@ -71,13 +74,14 @@ class Table:
                 keys = bad.select(self.key).head(3).rows()
                 rule = self._rule(column)
                 raise InputError(
-                    f"{self.name}.{column.name}: {bad.height} of {frame.height} rows are {rule}; first keys {keys}"
+                    "value_invalid",
+                    f"{self.name}.{column.name}: {bad.height} of {frame.height} rows are {rule}; first keys {keys}",
                 )
         if self.key and frame.select(pl.struct(self.key).is_duplicated().any()).item():
-            raise InputError(f"{self.name}: key {self.key} is not unique; merge or number the rows")
+            raise InputError("rows_duplicate", f"{self.name}: key {self.key} is not unique; merge or number the rows")
         extra = set(frame.columns) - set(self.schema)
         if extra and not self.open:
-            raise InputError(f"{self.name}: unknown columns {sorted(extra)}")
+            raise InputError("column_unexpected", f"{self.name}: unknown columns {sorted(extra)}")
         return frame
 
     def _broken(self, column: Column) -> pl.Expr:

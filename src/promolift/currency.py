@@ -32,7 +32,7 @@ SIGNS: Mapping[str, str] = {
 def currency_digits(code: str) -> int:
     """Digits after the point of an ISO 4217 currency: USD 2, JPY 0, KWD 3. Raises ConfigError for an unknown code."""
     if code not in CURRENCY_DIGITS:
-        raise ConfigError(f"currency = {code!r}: {unknown_currency(code)}")
+        raise ConfigError("currency_unknown", f"currency = {code!r}: {unknown_currency(code)}")
     return CURRENCY_DIGITS[code]
 
 

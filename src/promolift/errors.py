@@ -19,7 +19,19 @@ FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|o
 
 
 class PromoError(Exception):
-    """Base of all errors meant for people; the CLI prints it on one line and exits with code 2."""
+    """Base of all errors meant for people: a stable `code` for programs and a sentence for a person.
+
+    `error_codes.tsv` lists every code; docs/errors.md is made from it. The command line prints the sentence and the
+    code on one line and exits with 2; the API answers the code in problem+json.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        """`message` names the file, row or key, says what is wrong, and then what to do."""
+        super().__init__(code, message)
+        self.code, self.message = code, message
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InputError(PromoError):
@@ -52,6 +64,7 @@ def full_said(folder: Path | str) -> Iterator[None]:
         if isinstance(error, PromoError) or not FULL.search(reason):
             raise
         raise StepError(
+            "disk_full",
             f"{folder}: the disk is full, or a file larger than it may be ({reason}); free some space; nothing is half "
-            "written and finished steps are kept, so run the same command again to go on"
+            "written and finished steps are kept, so run the same command again to go on",
         ) from None

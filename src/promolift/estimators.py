@@ -35,7 +35,7 @@ class UpliftEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         Raises InputError without treatment, SupportError where an arm has fewer than 50 customers.
         """
         if treatment is None:
-            raise InputError("fit: pass treatment=, 0 for control and 1..K, one for each row of X")
+            raise InputError("value_missing", "fit: pass treatment=, 0 for control and 1..K, one for each row of X")
         x_NF, y_N = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         propensity = cast(Any, self.propensity)
         settings = EffectSettings(seed=self.seed)
@@ -62,7 +62,10 @@ class UpliftEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         """
         worth_NK = self._model().worth(self._checked(X))
         if worth_NK.shape[1] != 1:
-            raise InputError(f"score: one treatment has a Qini curve; this model has {worth_NK.shape[1]}")
+            raise InputError(
+                "multiple_treatments_unsupported",
+                f"score: one treatment has a Qini curve; this model has {worth_NK.shape[1]}",
+            )
         return qini_area(y, worth_NK[:, 0], treatment).value
 
     def _model(self) -> EffectModel:

@@ -21,14 +21,16 @@ def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
         return table.collect()
     if isinstance(table, str | Path):
         if not Path(table).is_file():
-            raise InputError(f"{table}: no such file")
+            raise InputError("file_not_found", f"{table}: no such file")
         return pl.read_parquet(table) if str(table).endswith((".parquet", ".pq")) else pl.read_csv(table)
     if is_pandas(table):
         return _of_pandas(table, what)
     try:
         return pl.DataFrame(table)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: {type(table).__name__} is no table ({error}); give a data frame") from None
+        raise InputError(
+            "value_invalid", f"{what}: {type(table).__name__} is no table ({error}); give a data frame"
+        ) from None
 
 
 def is_pandas(table: Any) -> bool:
@@ -44,7 +46,7 @@ def _of_pandas(table: Any, what: str) -> pl.DataFrame:
         table = table.reset_index(names=names) if not set(names) & set(map(str, table.columns)) else table
     names = list(map(str, table.columns))
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{what}: two columns are called {twice!r}; rename one")
+        raise InputError("column_duplicate", f"{what}: two columns are called {twice!r}; rename one")
     return pl.DataFrame([_column(name, table.iloc[:, at]) for at, name in enumerate(names)])
 
 

@@ -78,7 +78,9 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
             elif name in wanted:
                 job.tell(name, 1.0, "nothing changed")
             elif job.store.stale(name, mark) and any(STEPS.index(w) > STEPS.index(name) for w in wanted):
-                raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
+                raise StepError(
+                    "step_missing", f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first"
+                )
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
 

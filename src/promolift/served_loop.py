@@ -93,7 +93,10 @@ class ServedPath(RealPath):
         deadline = time.monotonic() + LEARNED_S
         while (run := served.client.call("GET", f"/v1/campaigns/{CAMPAIGN}/learning"))["status"] == "running":
             if time.monotonic() > deadline:
-                raise StepError(f"simulate: the server has been learning for {LEARNED_S:.0f} seconds; see its log")
+                raise StepError(
+                    "server_timed_out",
+                    f"simulate: the server has been learning for {LEARNED_S:.0f} seconds; see its log",
+                )
             time.sleep(0.2)
         self.said.append(f"learn: {run['status']}: {run['why']}")
         if run["status"] == "proposed":
@@ -113,7 +116,10 @@ class ServedPath(RealPath):
         served = {answer["customer_id"]: answer["offer_id"] for answer in given}
         if chosen != served:
             other = sorted(who for who in chosen.keys() | served if chosen.get(who) != served.get(who))
-            raise StepError(f"simulate: {len(other):,} customers were served otherwise than planned: {other[:3]}")
+            raise StepError(
+                "decisions_differ",
+                f"simulate: {len(other):,} customers were served otherwise than planned: {other[:3]}",
+            )
 
     def _read(self, served: "_Served", given: list[Any]) -> list[str]:
         """Who reads their message; the server hears of each, and counts its texts."""
@@ -183,7 +189,7 @@ def _serving(folder: Path) -> Iterator[_Served]:
         while not listener.started and thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         if not listener.started:
-            raise PromoError("simulate: the server did not start; see its log above")
+            raise PromoError("server_not_started", "simulate: the server did not start; see its log above")
         port = listener.servers[0].sockets[0].getsockname()[1]
         with Client(f"http://127.0.0.1:{port}", app.server.first_key or "", timeout_s=600) as client:
             yield _Served(app.server, client)

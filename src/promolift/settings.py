@@ -16,6 +16,15 @@ from promolift.errors import ConfigError
 COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
+class SettingError(ValueError):
+    """A rule of settings that is broken and has a code of its own, by which `Settings.parse` passes it on."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """As in `PromoError`."""
+        super().__init__(message)
+        self.code = code
+
+
 class Settings(BaseModel):
     """Immutable, strict about keys. Subclass it beside the function that takes it."""
 
@@ -29,11 +38,14 @@ class Settings(BaseModel):
             return values
         for key in values:
             if key in cls.RENAMED:
-                raise ValueError(f"{key!r} is called {cls.RENAMED[key]!r} now; `promolift migrate` rewrites the file")
+                raise SettingError(
+                    "setting_renamed",
+                    f"{key!r} is called {cls.RENAMED[key]!r} now; `promolift migrate` rewrites the file",
+                )
             if key not in cls.model_fields:
                 near = get_close_matches(str(key), cls.model_fields, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
-                raise ValueError(f"unknown key {key!r}; {hint}")
+                raise SettingError("setting_unknown", f"unknown key {key!r}; {hint}")
         return values
 
     @classmethod
@@ -46,7 +58,9 @@ class Settings(BaseModel):
             key = ".".join(str(part) for part in first["loc"])
             given = f" = {first['input']!r}" if key and first["type"] != "missing" else ""
             dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
-            raise ConfigError(f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
+            usual = "setting_missing" if first["type"] == "missing" else "setting_invalid"
+            code = getattr(first.get("ctx", {}).get("error"), "code", usual)
+            raise ConfigError(code, f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
 
 
 def rows_of(file: str) -> list[list[str]]:
@@ -104,13 +118,15 @@ def _known_zone(zone: str) -> str:
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise ValueError("not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai") from None
+        raise SettingError(
+            "timezone_unknown", "not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai"
+        ) from None
     return zone
 
 
 def _known_currency(code: str) -> str:
     if code not in CURRENCY_DIGITS:
-        raise ValueError(unknown_currency(code))
+        raise SettingError("currency_unknown", unknown_currency(code))
     return code
 
 

@@ -52,9 +52,14 @@ class Shop:
         given = {"events": events, "products": products, "customers": customers, "promotions": promotions,
                  "words": words}  # fmt: skip
         if events is None:
-            raise ConfigError("a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')")
+            raise ConfigError(
+                "value_missing", "a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')"
+            )
         if url := url_of(work):
-            raise ConfigError(f"{url}: settings made from files are written to a folder; then Shop.open(work={url!r})")
+            raise ConfigError(
+                "url_unsupported",
+                f"{url}: settings made from files are written to a folder; then Shop.open(work={url!r})",
+            )
         folder = Path(work)
         files: dict[str, Path] = {name: _file(folder, name, given[name]) for name in RAW if given[name] is not None}
         config = folder / "promolift.toml"
@@ -104,7 +109,7 @@ class Shop:
         stated = self.config.model_dump()
         for part, values in parts.items():
             if part not in stated:
-                raise ConfigError(f"no part [{part}] in the settings; there are {', '.join(stated)}")
+                raise ConfigError("setting_unknown", f"no part [{part}] in the settings; there are {', '.join(stated)}")
             stated[part] = {**stated[part], **values} if isinstance(stated[part], dict) else values
         return self._with(Config.parse(stated, "Shop.with_settings"))
 

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift import allocate
 from promolift.allocate.fairness import same_for_all_offers
 from promolift.allocate.settings import FairnessSettings
-from promolift.errors import ConfigError
 
 BUDGET = 60_000.0
 
@@ -110,7 +110,7 @@ def test_few_offers_are_shared_out_as_far_as_whole_ones_can_be() -> None:
 
 
 def test_a_band_that_is_no_share_is_refused() -> None:
-    with pytest.raises(ConfigError, match="band"):
+    with raises_code("setting_invalid", "promolift.toml", "band", "1.5"):
         FairnessSettings.parse({"band": 1.5}, "promolift.toml")
 
 

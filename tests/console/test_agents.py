@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from error_checks import raises_code
+
 pytest.importorskip("fastapi")
 pytest.importorskip("mcp")
 import anyio
@@ -21,7 +23,6 @@ from console_helpers import CONFIG
 from serve_helpers import Api, free_port, released, serving
 
 from promolift.agents import Desk, agent_server, glossary, live_server
-from promolift.errors import ConfigError
 from promolift.message.pool import load_pool
 from promolift.results.plan import Plan
 from promolift.serve.client import Client
@@ -232,10 +233,10 @@ def test_over_http_it_answers_this_machine_and_no_page_of_another(desk: Desk) ->
 def test_a_server_needs_its_key_and_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, desk: Desk) -> None:
     assert live_server() is None
     monkeypatch.setenv("PROMOLIFT_URL", "http://127.0.0.1:1")
-    with pytest.raises(ConfigError, match="set PROMOLIFT_KEY"):
+    with raises_code("setting_missing", "PROMOLIFT_KEY"):
         live_server()
     monkeypatch.setenv("PROMOLIFT_KEY", "k")
     assert live_server() is not None
     monkeypatch.setitem(sys.modules, "mcp.server", None)
-    with pytest.raises(ConfigError, match=r"pip install 'promolift\[agents\]'"):
+    with raises_code("extra_missing", "mcp", "promolift[agents]"):
         agent_server(desk)

@@ -72,7 +72,7 @@ def test_with_two_pairs_of_eyes_nobody_approves_their_own_offer(folder: Path, tm
     with opened(folder, CONFIG, True, tmp_path / "promolift.toml", console={"two_eyes": True}) as shop:
         approver = shop.person("approver")
         name = drafted(approver)
-        assert "Somebody else must approve" in approver.post(f"/offers/drafts/{name}", 422, said="yes").text
+        assert "[own_work]" in approver.post(f"/offers/drafts/{name}", 422, said="yes").text
         admin = shop.person("admin")
         admin.post(f"/offers/drafts/{name}", said="yes")
         assert lines(admin)[-1] == "tea-5"

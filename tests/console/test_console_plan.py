@@ -109,9 +109,9 @@ def test_with_two_pairs_of_eyes_nobody_approves_a_draft_of_their_own(folder: Pat
     with opened(folder, console={"two_eyes": True}) as shop:
         approver, admin = shop.person("approver"), shop.person("admin")
         release = draft(approver)
-        assert "Somebody else must approve" in approver.post(f"/releases/{release}/approve", 422).text
-        assert "Somebody else must approve" in approver.post(f"/releases/{release}/activate", 422).text
-        assert "Somebody else must approve" in admin.post(f"/releases/{release}/activate", 422).text
+        assert "[own_work]" in approver.post(f"/releases/{release}/approve", 422).text
+        assert "[not_approved]" in approver.post(f"/releases/{release}/activate", 422).text
+        assert "[not_approved]" in admin.post(f"/releases/{release}/activate", 422).text
         admin.post(f"/releases/{release}/approve")
         approver.post(f"/releases/{release}/activate")
         assert approver.json("/plan")["releases"][0]["approved_by"] == "admin"
@@ -154,14 +154,14 @@ def test_releases_are_compared_by_what_they_were_frozen_with(shop: Shop) -> None
 
 def test_without_a_shop_the_plan_says_how_to_start(folder: Path) -> None:
     with opened(folder, None) as shop:
-        assert "send its file" in shop.person("viewer").get("/plan", 422)
+        assert "[no_config]" in shop.person("viewer").get("/plan", 422)
 
 
 def test_work_in_the_background_is_told_of_stopped_and_seen_after_a_restart(shop: Shop, folder: Path) -> None:
     editor = shop.person("editor")
     editor.post("/plan/draft", budget="5000")
     job = editor.json("/plan")["job"]["job_id"]
-    assert "already" in editor.post("/plan/draft", 422, budget="6000").text
+    assert "[job_running]" in editor.post("/plan/draft", 422, budget="6000").text
     assert "progress" in editor.get(f"/jobs/{job}")
     editor.post(f"/jobs/{job}/stop")
     assert ended(editor, job)["status"] == "stopped"
@@ -197,7 +197,7 @@ def test_what_a_job_made_is_the_draft_of_who_started_it_whoever_takes_it(folder:
         assert "Save it as a draft" not in editor.get("/plan")
         (line,) = editor.json("/plan")["releases"]
         assert (line["release_id"], line["status"], line["by"]) == (release, "draft", "approver")
-        assert "Somebody else must approve" in approver.post(f"/releases/{release}/approve", 422).text
+        assert "[own_work]" in approver.post(f"/releases/{release}/approve", 422).text
 
 
 def ended(person: Person, job: str) -> dict[str, object]:

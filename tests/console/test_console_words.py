@@ -54,7 +54,7 @@ def test_a_yes_is_to_exactly_these_words_and_names_the_person(own: Shop, pool: P
 
 def test_a_rejected_text_may_not_be_sent(own: Shop, pool: Path) -> None:
     text, approver = waiting(pool, "zh"), own.person("approver")
-    assert "Say why" in approver.post(f"/words/{text.text_id}/judge", 422, said="no").text
+    assert "[why_missing]" in approver.post(f"/words/{text.text_id}/judge", 422, said="no").text
     approver.post(f"/words/{text.text_id}/judge", said="no", why="sounds pushy")
     kept = next(each for each in load_pool(pool).texts if each.text_id == text.text_id)
     assert (kept.state, kept.note) == ("rejected", "sounds pushy")
@@ -91,5 +91,5 @@ def test_a_text_is_shown_as_each_channel_shows_it(own: Shop, pool: Path) -> None
 def test_texts_of_the_package_are_read_and_not_changed(shop: Shop) -> None:
     approver = shop.person("approver")
     text = approver.json("/words")["texts"][0]["text"]["text_id"]
-    assert "words.jsonl" in approver.post(f"/words/{text}/judge", 422, said="yes").text
+    assert "[pool_shared]" in approver.post(f"/words/{text}/judge", 422, said="yes").text
     approver.get("/words/nonsense", 422)

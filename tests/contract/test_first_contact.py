@@ -51,40 +51,41 @@ path = "{events}"
 [data.events.mapping]
 columns = {{customer_id = "user", product_id = "item", time = "time", amount = "price"}}
 """
+# What each command line is answered with: the error's code (the parser's own have none) and a fact that it names.
 REFUSALS = {
-    "rnu": "No such command",
-    "run": "promolift init",
-    "run -c key.toml": "did you mean 'plan'",
-    "run -c value.toml": "plan.budget_cents = -1",
-    "run -c broken.toml": "not valid TOML",
-    "health -c without.toml": "gone.csv",
-    "ingest -c column.toml": "user",
-    "profile -c shop.toml --customer u1": "promolift ingest",
-    "plan -c shop.toml": "promolift ingest",
-    "plan -c shop.toml --limit nonsense": "write it like",
-    "report -c shop.toml": "promolift ingest",
-    "evaluate --log gone.csv --policy logged": "gone.csv",
-    "words draft -c shop.toml": "writer",
-    "init --events gone.csv": "gone.csv",
-    "init --events here.csv -c shop.toml": "--force",
-    "effect fit here.csv treatment=letter": "control",
-    "effect fit gone.csv treatment=letter control=no rates=bought": "gone.csv",
-    "effect fit here.csv traetment=letter": "did you mean 'treatment'",
-    "effect fit here.csv -c gone.toml": "no such file",
-    "effect fit here.csv treatment=letter control=no rates=bought": "letter",
-    "effect evaluate": "promolift effect fit",
-    "effect explain": "promolift effect fit",
-    "effect report": "promolift effect fit",
-    "learn": "--decisions FILE",
-    "learn --decisions gone.parquet": "gone.parquet",
-    "learn approve -c shop.toml": "promolift learn",
-    "learn reject -c shop.toml": "promolift learn",
-    "serve --settings key.toml": "paln",
-    "serve --settings gone.toml": "gone.toml",
-    "simulate --months 0": "months",
-    "simulate -c key.toml": "[simulate]",
-    "demo --data fashion": "hillstrom",
-    "demo --data hillstrom --path gone.csv": "gone.csv",
+    "rnu": ("", "'rnu'"),
+    "run": ("file_not_found", "promolift init"),
+    "run -c key.toml": ("setting_unknown", "'plan'"),
+    "run -c value.toml": ("setting_invalid", "plan.budget_cents = -1"),
+    "run -c broken.toml": ("file_unreadable", "line 1, column 6"),
+    "health -c without.toml": ("file_not_found", "gone.csv"),
+    "ingest -c column.toml": ("column_unknown", "'user'"),
+    "profile -c shop.toml --customer u1": ("step_missing", "promolift ingest"),
+    "plan -c shop.toml": ("step_missing", "promolift ingest"),
+    "plan -c shop.toml --limit nonsense": ("limit_syntax_invalid", "'nonsense'"),
+    "report -c shop.toml": ("step_missing", "promolift ingest"),
+    "evaluate --log gone.csv --policy logged": ("file_not_found", "gone.csv"),
+    "words draft -c shop.toml": ("llm_not_configured", "message.writer"),
+    "init --events gone.csv": ("file_not_found", "gone.csv"),
+    "init --events here.csv -c shop.toml": ("file_exists", "--force"),
+    "effect fit here.csv treatment=letter": ("setting_missing", "control"),
+    "effect fit gone.csv treatment=letter control=no rates=bought": ("file_not_found", "gone.csv"),
+    "effect fit here.csv traetment=letter": ("setting_unknown", "'treatment'"),
+    "effect fit here.csv -c gone.toml": ("file_not_found", "gone.toml"),
+    "effect fit here.csv treatment=letter control=no rates=bought": ("column_unknown", "'letter'"),
+    "effect evaluate": ("step_missing", "promolift effect fit"),
+    "effect explain": ("step_missing", "promolift effect fit"),
+    "effect report": ("step_missing", "promolift effect fit"),
+    "learn": ("option_missing", "--decisions FILE"),
+    "learn --decisions gone.parquet": ("file_not_found", "gone.parquet"),
+    "learn approve -c shop.toml": ("proposal_missing", "promolift learn"),
+    "learn reject -c shop.toml": ("proposal_missing", "promolift learn"),
+    "serve --settings key.toml": ("setting_unknown", "paln"),
+    "serve --settings gone.toml": ("file_not_found", "gone.toml"),
+    "simulate --months 0": ("setting_invalid", "months"),
+    "simulate -c key.toml": ("setting_missing", "[simulate]"),
+    "demo --data fashion": ("option_conflict", "hillstrom"),
+    "demo --data hillstrom --path gone.csv": ("file_not_found", "gone.csv"),
 }
 
 
@@ -105,7 +106,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_refusal_loads_no_library_of_models(folder: Path) -> None:
     lines = [line.split() for line in REFUSALS]
-    for line, told, (code, text, heavy) in zip(REFUSALS, REFUSALS.values(), call(lines, MODELS, folder), strict=True):
-        assert (line, text, code, heavy) == (line, text, 2, [])
-        assert told in text, line
+    for (line, (code, fact)), (end, text, heavy) in zip(REFUSALS.items(), call(lines, MODELS, folder), strict=True):
+        assert (line, text, end, heavy) == (line, text, 2, [])
+        assert text.endswith(f" [{code}]") or not code, line
+        assert fact in text, line
         assert text.count("\n") == 0 or line == "rnu"

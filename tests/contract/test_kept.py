@@ -10,7 +10,7 @@ import pytest
 from test_cli import VERBS
 
 import promolift
-from promolift.errors import StepError
+from error_checks import raises_code
 from promolift.kept import KEPT
 from promolift.results.base import Note
 from promolift.run import STEPS
@@ -100,17 +100,17 @@ def test_an_empty_work_folder_says_which_verb_makes_what_is_missing(name: str, t
     assert verb in VERBS
     with Store(tmp_path) as store:
         for ask in (store.table, store.frame, store.shards, store.load_json, store.load_model):
-            with pytest.raises(StepError, match=re.escape(f"run `promolift {verb}` first")):
+            with raises_code("step_missing", f"`promolift {verb}`", repr(name)):
                 ask(name)
 
 
 @pytest.mark.parametrize("note", [*notes(Note)], ids=lambda note: note.NAME)
 def test_a_note_that_is_missing_or_of_another_version_names_its_verb(note: type[Note], tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        with pytest.raises(StepError, match=re.escape(f"run `promolift {KEPT[note.NAME]}` first")):
+        with raises_code("step_missing", f"`promolift {KEPT[note.NAME]}`"):
             note.load(store)
         store.save_json(note.NAME, {"what no version wrote": 1})
-        with pytest.raises(StepError, match=re.escape(f"run `promolift {KEPT[note.NAME]}` again")):
+        with raises_code("result_outdated", f"`promolift {KEPT[note.NAME]}`"):
             note.load(store)
 
 

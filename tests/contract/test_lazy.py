@@ -26,8 +26,9 @@ def test_all_that_a_room_promises_is_there_and_nothing_else(name: str) -> None:
     for each in room.__all__:
         assert getattr(room, each) is not None
     assert set(room.__all__) <= set(dir(room))
-    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
+    with pytest.raises(AttributeError) as caught:
         _ = room.nobody
+    assert "'nobody'" in str(caught.value)
 
 
 def test_a_submodule_never_hides_the_function_of_its_name() -> None:

@@ -47,9 +47,9 @@ def test_a_step_that_fails_has_no_line(capsys: pytest.CaptureFixture[str]) -> No
     def fail() -> None:
         with lines() as tell:
             tell("ingest", 0.5, "half")
-            raise ValueError("rows")
+            raise ZeroDivisionError
 
-    with pytest.raises(ValueError, match="rows"):
+    with pytest.raises(ZeroDivisionError):
         fail()
     assert capsys.readouterr().err == ""
 

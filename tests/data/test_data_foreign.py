@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from data_helpers import RULES, events, frame, raw
 
+from error_checks import raises_code
 from promolift import data
 from promolift.data import Mapping, guess_mapping
 from promolift.data.evidence import bulk, decimal_comma, number
 from promolift.data.names import home_of
-from promolift.errors import InputError
 from promolift.setup.init import guess_all, init
 from promolift.sources.files import open_file
 from promolift.sources.text import dialect_of, scan
@@ -478,7 +478,7 @@ def test_commas_in_texts_do_not_make_the_names_a_title(text: str, tmp_path: Path
 @pytest.mark.parametrize("content", ["\ufeff", "sep=;\n", ""])
 def test_a_file_with_nothing_in_it_is_said_to_be_empty(content: str, tmp_path: Path):
     (tmp_path / "log.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match="empty"):
+    with raises_code("file_empty", "log.csv"):
         dialect_of(tmp_path / "log.csv")
 
 

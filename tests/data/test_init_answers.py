@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
+from error_checks import raises_code
 from promolift.config import load_config
-from promolift.errors import InputError
 from promolift.setup.init import Answers, init
 
 
@@ -83,7 +83,7 @@ def test_an_empty_column_is_never_taken_and_a_fuller_one_goes_before(tmp_path: P
 def test_two_currencies_are_refused_and_one_of_them_may_be_chosen(tmp_path: Path) -> None:
     rows = [f"u{n % 4},2024-01-{1 + n:02d},{n}.50,{('RMB', 'USD')[n % 2]}" for n in range(20)]
     (tmp_path / "e.csv").write_text("user,date,total,currency\n" + "\n".join(rows) + "\n")
-    with pytest.raises(InputError, match=r"'currency' holds CNY \(50%\) and USD \(50%\).*--currency CNY"):
+    with raises_code("currency_mixed", "'currency'", "CNY (50%)", "USD (50%)", "--currency CNY"):
         init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False)
     init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers.of([], "USD"))
     assert load_config(tmp_path / "p.toml").data.events.mapping.currency == "USD"

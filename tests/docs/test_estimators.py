@@ -11,8 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from error_checks import raises_code
 from promolift import effect
-from promolift.errors import InputError, SupportError
 from promolift.estimators import UpliftEstimator
 
 
@@ -68,17 +68,18 @@ def test_frames_name_their_columns() -> None:
     X, y, treatment = trial(400)
     fitted = UpliftEstimator().fit(pl.DataFrame(X, schema=["a", "b", "c"]), y, treatment)
     assert list(fitted.feature_names_in_) == ["a", "b", "c"]
-    with pytest.raises(ValueError, match="feature names should match"):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - scikit-learn's own
         fitted.predict(pl.DataFrame(X, schema=["b", "a", "c"]))
+    assert "feature names" in str(caught.value)
 
 
 def test_what_it_refuses() -> None:
     X, y, treatment = trial(400)
-    with pytest.raises(InputError, match="pass treatment="):
+    with raises_code("value_missing", "treatment="):
         UpliftEstimator().fit(X, y)
-    with pytest.raises(SupportError, match="at least 50"):
+    with raises_code("arm_too_small", "50"):
         UpliftEstimator().fit(X[:60], y[:60], treatment[:60])
     three = UpliftEstimator().fit(X, y, np.arange(400) % 3)
     assert three.predict(X).shape == (400, 2)
-    with pytest.raises(InputError, match="one treatment has a Qini curve"):
+    with raises_code("multiple_treatments_unsupported", "2"):
         three.score(X, y, treatment)

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.effect import (
     DiscountResponse,
     DiscountSettings,
@@ -66,7 +67,7 @@ def test_demand_that_does_not_rise_is_not_called_an_effect() -> None:
 
 def test_too_small_a_panel_is_refused_with_the_number_needed() -> None:
     panel, sensitivity = world(1)
-    with pytest.raises(SupportError, match="500 are needed"):
+    with raises_code("too_few_rows", "500", kind=SupportError):
         fit_response(panel.head(300), sensitivity, SETTINGS)
 
 
@@ -118,7 +119,7 @@ def test_what_cannot_be_told_apart_is_left_out_and_nothing_breaks(short: str) ->
         panel = panel.with_columns(pl.when(kept).then(depth).otherwise(0.05).alias("depth"))
     else:
         panel = panel.with_columns(depth.alias("lag"), depth.alias("lead"))
-        with pytest.raises(SupportError, match="cannot be told apart"):
+        with raises_code("discounts_collinear", kind=SupportError):
             fit_response(panel, z, SETTINGS)
         return
     response = fit_response(panel, z, SETTINGS)

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.effect.dose import DoseModel, basis, fit_dose, variance
-from promolift.errors import InputError, SupportError
+from promolift.errors import SupportError
 
 DEPTHS = np.array([0.0, 0.1, 0.2, 0.3])
 Trio = tuple[pl.DataFrame, np.ndarray, np.ndarray]
@@ -85,9 +86,9 @@ def test_untried_depths_lie_between_with_wider_bands(differing: tuple[DoseModel,
     left = basis(np.array([0.1, 0.15, 0.3, 0.4]), DEPTHS).left_D
     assert (left[[0, 2]] == 0).all()
     assert 0 < left[1] < left[3]
-    with pytest.raises(SupportError, match=r"reach from 0 to 0.45"):
+    with raises_code("depth_out_of_range", "0.5", "0 to 0.45", kind=SupportError):
         model.curve(features, [0.5])
-    with pytest.raises(SupportError, match="reach from 0"):
+    with raises_code("depth_out_of_range", "-0.1", "0 to 0.45"):
         model.curve(features, [-0.1])
 
 
@@ -100,7 +101,7 @@ def test_a_segment_is_the_mean_of_its_customers(differing: tuple[DoseModel, Trio
     assert last["gain"] == pytest.approx(curve.gain_ND[mine].mean())
     assert last["customers"] == mine.sum()
     assert last["se"] < curve.se_ND[mine].mean()
-    with pytest.raises(InputError, match="3 segments for 8000"):
+    with raises_code("shapes_differ", "by", "3", "8000"):
         model.segment(features, ["a", "b", "c"])
 
 
@@ -132,18 +133,18 @@ def test_noise_is_read_from_the_residuals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "y", "error", "says"),
+    ("depth", "y", "code", "facts"),
     [
-        ([0.1, 0.2] * 100, [0.0, 1.0] * 100, SupportError, "control"),
-        ([0.0, 0.2] * 100, [1.0] * 200, SupportError, "everybody"),
-        ([0.0] * 195 + [0.2] * 5, [0.0, 1.0] * 100, SupportError, "5 customers"),
-        (np.linspace(0, 1, 200), [0.0, 1.0] * 100, SupportError, "round them"),
-        ([0.0, np.nan] * 100, [0.0, 1.0] * 100, InputError, "missing"),
-        ([0.0, 0.1], [0.0, 1.0] * 100, InputError, "one for each"),
+        ([0.1, 0.2] * 100, [0.0, 1.0] * 100, "too_few_depths", ("depth", "[0.1, 0.2]")),
+        ([0.0, 0.2] * 100, [1.0] * 200, "no_variation", ("outcome: 1 ",)),
+        ([0.0] * 195 + [0.2] * 5, [0.0, 1.0] * 100, "arm_too_small", ("depth 0.2: 5 ",)),
+        (np.linspace(0, 1, 200), [0.0, 1.0] * 100, "too_many_depths", ("depth", "200")),
+        ([0.0, np.nan] * 100, [0.0, 1.0] * 100, "value_not_finite", ("depth", "100 of 200")),
+        ([0.0, 0.1], [0.0, 1.0] * 100, "shapes_differ", ("2 depths", "200")),
     ],
 )
 def test_what_cannot_be_learned_is_refused(
-    depth: list[float], y: list[float], error: type[Exception], says: str
+    depth: list[float], y: list[float], code: str, facts: tuple[str, ...]
 ) -> None:
-    with pytest.raises(error, match=says):
+    with raises_code(code, *facts):
         fit_dose(pl.DataFrame({"x": np.arange(200.0)}), depth, y)

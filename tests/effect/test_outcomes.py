@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from error_checks import raises_code
 from promolift.effect.outcomes import average_effects, effect_bins
 from promolift.effect.trial import TrialArrays, row_keys
-from promolift.errors import InputError, SupportError
+from promolift.errors import SupportError
 
 
 def trial(n=4000, seed=1, share=(0.5, 0.3, 0.2)):
@@ -67,11 +68,11 @@ def test_no_feature_at_all_is_the_difference_of_means() -> None:
 
 def test_what_makes_no_sense_is_refused() -> None:
     t = trial(600)[0]
-    with pytest.raises(InputError, match="one value for each"):
+    with raises_code("shapes_differ", "bought", "599", "600"):
         average_effects(t, {"bought": np.zeros(599)}, "randomised")
-    with pytest.raises(SupportError, match="at least 50"):
+    with raises_code("arm_too_small", "arm 2", "50", kind=SupportError):
         average_effects(trial(100)[0], {"y": np.zeros(100)}, "randomised")
-    with pytest.raises(InputError, match="finite"):
+    with raises_code("value_not_finite", "(40,)"):
         effect_bins(np.array([np.nan] * 40), np.zeros(40))
 
 

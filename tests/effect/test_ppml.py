@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
-import pytest
 
+from error_checks import raises_code
 from promolift.effect.discount import codes, fit_ppml
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
@@ -48,13 +48,13 @@ def test_group_totals_are_reproduced() -> None:
 def test_a_regressor_that_the_fixed_effects_explain_is_refused() -> None:
     y, _, effects, people = world(1)
     weekly = (effects[1] % 3 == 0).astype(float)
-    with pytest.raises(SupportError, match="does not vary"):
+    with raises_code("no_variation", kind=SupportError):
         fit_ppml(y, weekly[:, None], effects, [people])
 
 
 def test_too_few_customers_give_no_error_bar_and_so_no_answer() -> None:
     y, depth, effects, people = world(1, people=6)
-    with pytest.raises(SupportError, match="at least 10"):
+    with raises_code("too_few_clusters", "6", "10", kind=SupportError):
         fit_ppml(y, depth[:, None], effects, [people])
 
 

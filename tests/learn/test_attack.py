@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.errors import SupportError
+from error_checks import raises_code
 from promolift.learn.attack import exact, guessed, lira, membership, nearness, widened
 from promolift.learn.metrics import auc
 from promolift.privacy.budget import Spend, epsilon_of
@@ -73,7 +73,7 @@ def test_an_over_fitted_model_is_found() -> None:
 
 
 def test_too_few_customers() -> None:
-    with pytest.raises(SupportError, match="at least 40"):
+    with raises_code("too_few_customers", "20", "40"):
         membership(np.zeros(20), np.arange(20) < 10)
 
 

@@ -1,9 +1,8 @@
 """Laws of the shares of a bandit: they follow the best of each context, and doubt where little was shown."""
 
 import numpy as np
-import pytest
 
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.learn.bandit import best_shares
 
 
@@ -37,6 +36,10 @@ def test_a_context_with_little_of_its_own_learns_from_the_others() -> None:
 def test_the_same_counts_give_the_same_shares_and_wrong_ones_are_refused() -> None:
     shown, clicks = np.full((2, 2), 10.0), np.ones((2, 2))
     assert (best_shares(shown, clicks, seed=3) == best_shares(shown, clicks, seed=3)).all()
-    for wrong in (clicks * 11, clicks * 0, clicks - 2):
-        with pytest.raises(InputError, match="bandit"):
+    for wrong, code in (
+        (clicks * 11, "value_invalid"),
+        (clicks * 0, "too_few_outcomes"),
+        (clicks - 2, "value_invalid"),
+    ):
+        with raises_code(code, "bandit"):
             best_shares(shown, wrong)

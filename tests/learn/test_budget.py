@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 import promolift
+from error_checks import raises_code
 from promolift.cli import main
-from promolift.errors import InputError, SupportError
 from promolift.learn.budget import PricedPolicy, budgeted_value
 from promolift.learn.off_policy import OffPolicySettings, read_log
 from promolift.learn.policy_tree import learn_policy
@@ -86,15 +86,15 @@ def test_arrivals_are_taken_in_the_order_of_time() -> None:
 
 def test_what_the_log_cannot_tell_is_refused() -> None:
     past = promolift.Log(log())
-    with pytest.raises(InputError, match="no column 'price'; it has"):
+    with raises_code("column_missing", "'price'", "offer_id"):
         past.value("always:coupon", budget=10, cost="price")
-    with pytest.raises(InputError, match="budget -1: give an amount of 0 or more"):
+    with raises_code("value_invalid", "budget -1"):
         past.value("always:coupon", budget=-1)
-    with pytest.raises(SupportError, match="no decision gave 'nothing'"):
+    with raises_code("untreated_decisions_missing", "'nothing'"):
         past.value("always:coupon", budget=10, none="nothing")
-    with pytest.raises(SupportError, match="actions the log never takes"):
+    with raises_code("no_overlap"):
         past.value("always:gift", budget=10)
-    with pytest.raises(InputError, match="decisions have no cost; say 0 where nothing"):
+    with raises_code("value_missing", f"{ROWS} ", "cost"):
         promolift.Log(log().with_columns(cost=pl.lit(None))).value("always:coupon", budget=10)
 
 
@@ -158,4 +158,6 @@ def test_the_verb_values_within_a_budget_and_learns(tmp_path: Path, capsys: pyte
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--learn"])
     assert end.value.code == 2
-    assert "name them with --log" in capsys.readouterr().err
+    said_back = capsys.readouterr().err
+    assert "[option_missing]" in said_back
+    assert "--log" in said_back

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from fake_endpoint import GOOD, answer, serving
 
-from promolift.errors import ConfigError, InputError
+from error_checks import raises_code
 from promolift.llm import LlmSettings, LocalSettings, LocalWriter, Recorder, RemoteSettings, RemoteWriter, Replay, Reply
 from promolift.llm.writers import read_answer, writer_of
 
@@ -127,12 +127,12 @@ def test_replies_come_in_order_and_no_more_than_allowed_are_under_way():
 
 def test_without_a_key_nothing_is_tried(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+    with raises_code("api_key_missing", "OPENAI_API_KEY"):
         writer("http://127.0.0.1:9/v1")
 
 
 def test_a_missing_model_file_is_named():
-    with pytest.raises(ConfigError, match=r"no model at '/nowhere.gguf'"):
+    with raises_code("file_not_found", "/nowhere.gguf"):
         LocalWriter(LocalSettings(path="/nowhere.gguf"))
 
 
@@ -170,21 +170,21 @@ def test_a_recorded_run_is_given_again_word_for_word(tmp_path):
 @pytest.mark.parametrize("line", ["no json", "[]", '{"text": "a"}', json.dumps({"ask": "x", "colour": "red"})])
 def test_a_broken_record_is_named_by_its_line(tmp_path, line):
     (tmp_path / "r.jsonl").write_text(line)
-    with pytest.raises(InputError, match="line 1"):
+    with raises_code("file_unreadable", "r.jsonl", "1"):
         Replay(tmp_path / "r.jsonl")
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings", "message"),
+    ("kind", "settings", "code", "fact"),
     [
-        ("local", {}, "llm.local.path"),
-        ("replay", {}, "llm.records"),
-        ("replay", {"records": "/nowhere.jsonl"}, "no records at /nowhere.jsonl"),
-        ("oracle", {}, "known ones are local, remote and replay"),
+        ("local", {}, "setting_missing", "llm.local.path"),
+        ("replay", {}, "setting_missing", "llm.records"),
+        ("replay", {"records": "/nowhere.jsonl"}, "file_not_found", "/nowhere.jsonl"),
+        ("oracle", {}, "value_invalid", "oracle"),
     ],
 )
-def test_what_a_writer_lacks_is_named(kind, settings, message):
-    with pytest.raises((ConfigError, InputError), match=message):
+def test_what_a_writer_lacks_is_named(kind, settings, code, fact):
+    with raises_code(code, fact):
         writer_of(kind, LlmSettings.model_validate(settings))
 
 

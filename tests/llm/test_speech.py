@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from promolift.errors import ConfigError
+from error_checks import raises_code
 from promolift.llm import Recorder, RemoteSettings, Replay, Reply, SpeechSettings, hear, recogniser_of
 from promolift.llm.speech import NOTHING_SAID, PIECE_S, RATE, RemoteRecogniser, SpokenPiece
 
@@ -153,10 +153,10 @@ def audio_endpoint(script: list[Any]) -> Any:
 
 
 def test_a_missing_recogniser_or_model_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"llm\.records"):
+    with raises_code("setting_missing", "llm.records"):
         recogniser_of(SpeechSettings(recogniser="replay"), RemoteSettings(), None)
     import sys
 
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(ConfigError, match=r"promolift\[speech\]"):
+    with raises_code("extra_missing", "promolift[speech]"):
         recogniser_of(SpeechSettings(), RemoteSettings(), None)

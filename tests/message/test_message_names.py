@@ -6,7 +6,7 @@ from importlib.resources import files
 import polars as pl
 import pytest
 
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.message import is_couponable, is_sensitive, label
 from promolift.message.names import is_plural, names_read, table
 
@@ -131,7 +131,7 @@ def test_eggs_are_and_milk_is(name, plural):
 
 
 def test_an_empty_key_is_refused():
-    with pytest.raises(InputError, match="empty category"):
+    with raises_code("value_missing", "category"):
         label(" \u200b ")
 
 

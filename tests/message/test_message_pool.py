@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from message_helpers import GOLDEN
 
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.message import Brief, Draft, Known, PoolText, TextTally, WordChoice, drafts, findings, judge, load_pool
 from promolift.message.angles import ANGLES
 from promolift.message.drafts import question
@@ -173,15 +173,15 @@ def test_an_edit_is_linted_and_a_yes_does_not_save_it():
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "error"),
+    ("column", "value", "code"),
     [
-        ("approved", "maybe", "line 2: approved = 'maybe'"),
-        ("text_id", "txt_0", "line 2: no text 'txt_0'"),
+        ("approved", "maybe", "value_invalid"),
+        ("text_id", "txt_0", "text_unknown"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_named(column, value, error):
+def test_a_row_that_cannot_be_read_is_named(column, value, code):
     pool = Pool((text(),))
-    with pytest.raises(InputError, match=error):
+    with raises_code(code, "line 2", column, repr(value)):
         from_csv(pool, to_csv(pool).with_columns(pl.lit(value).alias(column)), "Ann", TODAY)
 
 
@@ -190,10 +190,10 @@ def test_a_pool_is_kept_as_it_is_and_a_hand_on_its_words_is_noticed(tmp_path):
     save_pool(Pool((text(),)), path)
     assert load_pool(path).texts == (text(),)
     path.write_text(path.read_text().replace("running", "walking"))
-    with pytest.raises(InputError, match="line 1: the words were changed by hand"):
+    with raises_code("file_changed", str(path), "line 1"):
         load_pool(path)
     path.write_text("{}\n")
-    with pytest.raises(InputError, match="line 1: no text of a pool"):
+    with raises_code("file_unreadable", str(path), "line 1"):
         load_pool(path)
 
 

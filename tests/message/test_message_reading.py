@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from message_helpers import CONTEXTS, GOLDEN, OFFERS, PRODUCT_1, texts
 
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.message import Known, broken_rules, facts, load_pool, sms_parts, write
 from promolift.message.reading import number, ready
 
@@ -145,5 +145,5 @@ def test_long_and_strange_texts_end_without_an_error():
 
 
 def test_a_moment_without_a_zone_is_refused():
-    with pytest.raises(InputError, match="time zone"):
+    with raises_code("timezone_missing", "sent"):
         Known(sent=CONTEXTS["June 23"].sent.replace(tzinfo=None))

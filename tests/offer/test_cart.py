@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from error_checks import raises_code
 from promolift.offer.cart import Cart, CartLine, Promotion, price_cart
 from promolift.terms import Benefit
 
@@ -121,22 +122,22 @@ def test_what_each_benefit_does(held: Promotion, lines: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "facts"),
     [
-        ({"type": "percent_off"}, "percent_off needs percent"),
-        ({"type": "gift", "product_id": "p", "percent": 5}, "percent does not belong to gift, which takes product_id"),
-        ({"type": "buy_x_get_y", "buy": 2}, "buy_x_get_y needs get"),
+        ({"type": "percent_off"}, ("percent_off", "percent,")),
+        ({"type": "gift", "product_id": "p", "percent": 5}, ("percent ", "gift", "product_id")),
+        ({"type": "buy_x_get_y", "buy": 2}, ("buy_x_get_y", "get,")),
     ],
 )
-def test_a_benefit_that_says_nothing_is_refused(values: dict[str, object], says: str) -> None:
+def test_a_benefit_that_says_nothing_is_refused(values: dict[str, object], facts: tuple[str, ...]) -> None:
     """The message names the type and the field."""
-    with pytest.raises(Exception, match=says):
+    with raises_code("setting_invalid", *facts):
         Benefit.parse(values, "benefit")
 
 
 def test_strange_carts_are_refused() -> None:
     """The same line twice has no one price."""
-    with pytest.raises(ValueError, match="same line_id"):
+    with raises_code("rows_duplicate", "line_id"):
         Cart([TEA, TEA])
-    with pytest.raises(ValueError, match="at least 1"):
+    with raises_code("value_invalid", "quantity", "1"):
         Cart([TEA._replace(quantity=0)])

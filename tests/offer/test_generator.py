@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.errors import SupportError
+from error_checks import raises_code
 from promolift.offer.proposals import PROPOSALS
 from promolift.tables import CANDIDATES
 
@@ -129,7 +129,7 @@ def test_a_slot_carries_what_is_said_of_its_products() -> None:
 
 
 def test_too_few_accepted_offers_are_refused() -> None:
-    with pytest.raises(SupportError, match="80 accepted offers"):
+    with raises_code("too_few_outcomes", "80"):
         fit_generator(market(), accepted(80), SMALL)
 
 

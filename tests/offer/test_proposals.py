@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.offer import MenuItem, OfferRules, make_offer
 from promolift.offer.proposals import (
     PROPOSALS,
@@ -67,7 +66,7 @@ def test_a_proposal_is_funded_as_the_menu_line_of_its_scope_and_by_nobody_else()
 
 
 def test_a_benefit_that_the_shop_does_not_give_is_refused() -> None:
-    with pytest.raises(InputError, match="free_shipping is not on the shop's menu"):
+    with raises_code("benefit_unknown", "free_shipping"):
         lines(table(proposal(scope="all", target=None, benefit="free_shipping", percent=0)), MENU, 14)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift import allocate
 from promolift.cli import main
 from promolift.config import load_config
 from promolift.effect import assumed_response
-from promolift.errors import SupportError
 from promolift.offer.settings import OfferProposalSettings
 from promolift.results.job import Job, moments
 from promolift.run import run
@@ -83,5 +83,5 @@ def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None
     pytest.importorskip("torch")
     at, asked = moments(job), OfferProposalSettings(proposals="gan")
     listed, people = plan.candidates(CandidateScene(job, at)).rows, CandidateScene(job, at).inputs()
-    with pytest.raises(SupportError, match="no purchase with a coupon"):
+    with raises_code("coupon_purchases_missing", "offer.proposals", "'gan'"):
         propose.with_proposals(job, at, listed, job.config.rules, asked, people)

@@ -1,12 +1,11 @@
 """The projection is legal, idempotent and nearest; `broken` is checked by hand on each rule."""
 
 import polars as pl
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.errors import ConfigError
+from error_checks import raises_code
 from promolift.offer.proposals import PROPOSALS
 from promolift.offer.repair import repair, room
 from promolift.offer.settings import PrintRules
@@ -91,7 +90,7 @@ def test_thresholds_end_as_the_shop_prints_them() -> None:
 
 
 def test_steps_must_rise() -> None:
-    with pytest.raises(ConfigError, match="rising"):
+    with raises_code("setting_invalid", "percents", "[20, 10]"):
         PrintRules.parse({"percents": [20, 10]}, "test")
 
 

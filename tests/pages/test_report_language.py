@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import promolift.pages
+from error_checks import raises_code
 from promolift.cli import telling
 from promolift.config import Config
 from promolift.data.counts import Counts
 from promolift.data.health import health
 from promolift.data.rules import RULES
 from promolift.data.summary import Summary
-from promolift.errors import ConfigError
 from promolift.pages import render
 from promolift.pages.shop import tell_story
 from promolift.results.chinese import catalogue, in_chinese
@@ -193,5 +193,5 @@ def test_the_command_line_may_ask_for_a_language_and_for_no_other() -> None:
     config = Config.model_validate({"shop": {"currency": "CNY"}, "data": {"source": "complete-journey"}})
     assert telling(config, None) is config
     assert telling(config, "en").report_language == "en"
-    with pytest.raises(ConfigError, match="--language: language = 'fr'"):
+    with raises_code("setting_invalid", "--language", "'fr'"):
         telling(config, "fr")

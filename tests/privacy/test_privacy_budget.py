@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from promolift.errors import BudgetError, SupportError
+from error_checks import raises_code
+from promolift.errors import SupportError
 from promolift.privacy.budget import PrivacyBudget, Spend, epsilon_of, gaussian_delta
 from promolift.privacy.noise import EFFECT_CLIP, clipped, effect_rows, noisy, private_difference, quantile_of
 
@@ -57,7 +58,7 @@ def test_releases_add_up_and_a_run_spends_no_more_than_there_is() -> None:
     assert epsilon_of(run * 4, 1e-6) <= 3 * 1.0002
     assert epsilon_of(run * 4, 1e-6) > 2.97
     budget.check(run * 3, run)
-    with pytest.raises(BudgetError, match=r"from epsilon 3\.00 to 3\.\d+.*allows 3 .*0\.00 is left"):
+    with raises_code("privacy_budget_exceeded", "3.00 to 3.", "allows 3 ", "0.00", run[0].purpose):
         budget.check(run * 4, run[:1])
     assert epsilon_of([], 1e-6) == 0
 
@@ -120,5 +121,5 @@ def test_intervals_of_private_effects_know_the_noise() -> None:
 
 
 def test_too_small_a_trial_is_refused() -> None:
-    with pytest.raises(SupportError, match="smaller arm"):
+    with raises_code("too_few_customers", "25", kind=SupportError):
         private_difference(effect_rows(np.ones(50), np.arange(50) < 25, 2.0).sum(axis=0), 2.0, 20.0)

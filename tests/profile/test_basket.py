@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from encoder_shop import FIRST, SHELF, items, lines, shop, small
 
-from promolift.errors import SupportError
+from error_checks import raises_code
 from promolift.profile import basket
 from promolift.profile.basket import FLOOR, INPUTS, LEARNED, BasketRanker, BasketView, fit_basket
 from promolift.profile.encoder_data import IDEAL, TOP, histories
@@ -70,5 +70,5 @@ def test_inputs_are_named_and_what_is_no_candidate_has_the_least_gain():
 
 
 def test_too_little_to_learn_from_is_said():
-    with pytest.raises(SupportError, match="rows to learn from"):
+    with raises_code("too_few_rows", "next basket", f"{basket.LEAST_ROWS:,}"):
         fit_basket(shop(people=20), END)

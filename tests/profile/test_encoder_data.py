@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.profile.encoder_data import COUNTERS, IDEAL, PERSONAL, RATES, catalogue, count, histories, popularity
 from promolift.sql import DAY_MS
 
@@ -83,9 +83,9 @@ def test_a_customer_without_visits_and_an_unknown_attribute_stay_missing():
 
 
 def test_bad_tables_are_refused_by_name():
-    with pytest.raises(InputError, match=r"lack the columns \['deal'\]"):
+    with raises_code("column_missing", "['deal']"):
         histories(BREAD_AND_MILK.drop("deal"), SHELF)
-    with pytest.raises(InputError, match="stands twice"):
+    with raises_code("rows_duplicate", "catalogue"):
         catalogue(pl.DataFrame({"item": ["milk", "milk"]}))
 
 

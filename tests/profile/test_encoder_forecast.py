@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from encoder_shop import FIRST, shop
 
-from promolift.errors import SupportError
+from error_checks import raises_code
 from promolift.profile.encoder_data import popularity
 
 pytest.importorskip("torch")
@@ -19,7 +19,7 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     model, _ = trained()
     h = shop()
     shared = popularity(h, END)
-    with pytest.raises(SupportError, match="50 needed"):
+    with raises_code("too_few_customers", "50"):
         encoder_forecast.look_back(model, "", h, shared, END - 28)
     line = encoder_forecast.calibrated(encoder_forecast.look_back(model, "", h, shared, END - 56), 0.0)
     money = "${:.2f}".format

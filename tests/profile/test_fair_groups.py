@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.errors import ConfigError
 from promolift.profile import as_list, find_groups
 from promolift.profile.groups import banded
@@ -35,5 +36,5 @@ def test_numbers_are_cut_into_bands_and_the_rare_of_many_texts_are_one_group() -
 
 
 def test_a_column_that_nobody_has_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"fairness\.columns: no column 'regoin'.*did you mean 'region'"):
+    with raises_code("column_unknown", "fairness.columns", "'regoin'", "'region'", kind=ConfigError):
         find_groups(PROFILES, CUSTOMERS, ("regoin",), 90)

@@ -5,7 +5,7 @@ import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product, profile_of
 
 import promolift.profile as room
-from promolift.errors import SupportError
+from error_checks import raises_code
 from promolift.sql import WEEK_MS
 from promolift.tables import AFFINITIES, PROFILES
 
@@ -86,10 +86,10 @@ def test_a_moment_before_every_shared_moment_knows_nothing_of_the_shop():
 
 
 def test_no_moment_is_refused():
-    with pytest.raises(SupportError, match="asof_ms"):
+    with raises_code("value_missing", "asof_ms"):
         room.Shared.start([])
 
 
 def test_a_missing_pass_is_named():
-    with pytest.raises(SupportError, match="STEPS"):
+    with raises_code("step_missing", "'shop'", "profile.STEPS"):
         room.Shared.start([ASOF])["shop"]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from error_checks import raises_code
 from promolift.config import Config
 from promolift.errors import ConfigError
 from promolift.profile import Segment, find_segments, segment_counts
@@ -51,33 +52,34 @@ def test_a_rule_finds_those_it_says(where: str, who: list[str]) -> None:
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ("recency_days <=", "no condition"),
-        ("count(*) > 3", "count_star"),
-        ("sum(orders_16w) over () > 1", "sum"),
+        ("recency_days <=", None),
+        ("count(*) > 3", "count_star(...)"),
+        ("sum(orders_16w) over () > 1", "sum(...)"),
         ("(select 1) = 1", "subquery"),
-        ("read_csv('/etc/passwd') is null", "read_csv"),
-        ("getenv('HOME') = 'x'", "getenv"),
-        ("true); select (1", "condition"),
-        ("case when true then true end", "case"),
+        ("read_csv('/etc/passwd') is null", "read_csv(...)"),
+        ("getenv('HOME') = 'x'", "getenv(...)"),
+        ("true); select (1", None),
+        ("case when true then true end", ": case "),
         ("people.orders_16w > 1", "column ref"),
     ],
 )
-def test_what_is_no_condition_on_one_row_is_refused_where_it_is_written(where: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_what_is_no_condition_on_one_row_is_refused_where_it_is_written(where: str, said: str | None) -> None:
+    facts = ("promolift.toml", repr(where), said or "")
+    with raises_code("condition_unsupported" if said else "condition_invalid", *facts, kind=ConfigError):
         Segment.parse({"name": "s", "where": where}, "promolift.toml")
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "code", "facts"),
     [
-        ("orders_16 >= 8", "segment 's'.*no column 'orders_16'; did you mean 'orders_16w'"),
-        ('tier = "gold"', "no column 'gold'.*single quotes, as 'gold'"),
-        ("orders_16w = 'many'", "segment 's'.*[Cc]onver"),
-        ("orders_16w + 1", "not a condition"),
+        ("orders_16 >= 8", "column_unknown", ("'orders_16'", "'orders_16w'")),
+        ('tier = "gold"', "column_unknown", ("column 'gold'", "as 'gold'")),
+        ("orders_16w = 'many'", "condition_failed", ("'many'",)),
+        ("orders_16w + 1", "condition_invalid", ()),
     ],
 )
-def test_a_rule_that_cannot_be_asked_says_what_is_wrong(where: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_a_rule_that_cannot_be_asked_says_what_is_wrong(where: str, code: str, facts: tuple[str, ...]) -> None:
+    with raises_code(code, "segment 's'", repr(where), *facts, kind=ConfigError):
         found(where)
 
 
@@ -113,8 +115,8 @@ def test_a_comparison_is_the_comparison(days: int, orders: int, sign: str) -> No
 )
 def test_a_segment_that_nothing_defines_is_refused_with_the_nearest(change: dict[str, object]) -> None:
     values = {"data": {"source": "complete-journey"}, "segment": [{"name": "gold", "where": "tier = 'gold'"}]}
-    with pytest.raises(ConfigError, match=r"'goldd'.*did you mean 'gold'"):
+    with raises_code("setting_invalid", "'goldd'", "'gold'", kind=ConfigError):
         Config.parse(values | change, "promolift.toml")
     twice = values | {"segment": [{"name": "gold", "where": "true"}] * 2}
-    with pytest.raises(ConfigError, match="two segments have the name 'gold'"):
+    with raises_code("setting_invalid", "segment", "'gold'", kind=ConfigError):
         Config.parse(twice, "promolift.toml")

@@ -5,12 +5,11 @@ import re
 from pathlib import Path
 
 import polars as pl
-import pytest
 
+from error_checks import raises_code
 from promolift import run
 from promolift.config import Config
 from promolift.effect import DiscountResponse, ValueSettings
-from promolift.errors import SupportError
 from promolift.results.job import StepSummary
 from promolift.results.why import PlanRules, above, loses
 from promolift.store import Store
@@ -124,7 +123,7 @@ def test_a_shop_without_prices_is_told_that_money_is_unknown(tmp_path: Path) -> 
 
 
 def test_the_budget_a_shop_without_prices_lacks_is_asked_for_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(SupportError, match=r"names no prices or amounts.*columns\.amount"):
+    with raises_code("revenue_missing", "columns.amount"):
         planned(tmp_path, shop(tmp_path))
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from error_checks import raises_code
+
 pytest.importorskip("fastapi")
 from planned_shop import planned_shop, shop_config
 from serve_helpers import CAMPAIGN, planned, released, serving, settings
 
 from promolift.config import Config
-from promolift.errors import InputError, StepError, SupportError
 from promolift.results.approved import approve, approved
 from promolift.results.job import Job
 from promolift.results.plan import Plan, Tables
@@ -54,7 +55,7 @@ def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(fold
 def test_a_release_of_another_version_is_refused_with_the_remedy(folder: Path, changed: dict[str, object]) -> None:
     with Store(folder) as store:
         old = rewritten(folder, build(store), **changed)
-    with pytest.raises(StepError, match=r"another version.*`promolift plan`.*POST /v1/releases"):
+    with raises_code("file_version_unsupported", old, "`promolift plan`", "POST /v1/releases"):
         load(folder, old)
 
 
@@ -63,7 +64,7 @@ def test_a_changed_file_is_noticed(folder: Path) -> None:
         release_id = build(store)
     path = folder / "serve" / "releases" / release_id / "candidates.parquet"
     pl.read_parquet(path).with_columns(pl.col("gain_cents") * 2).write_parquet(path)
-    with pytest.raises(InputError, match=r"candidates\.parquet was changed"):
+    with raises_code("file_changed", str(path)):
         load(folder, release_id)
 
 
@@ -96,7 +97,7 @@ def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_cus
         assert (row["decision_id"], row["candidates"], row["terms"]) == (made["decision_id"], "[]", "{}")
         reply = api("POST", "/v1/privacy/u01:export")["tables"]["decisions"]
         assert [each["candidates"] for each in reply] == [[]]
-        with api.server.ledger.read() as db, pytest.raises(SupportError, match="releases of all 1 decisions are gone"):
+        with api.server.ledger.read() as db, raises_code("terms_gone", "all 1 decisions"):
             read_decisions(db, Task(ledger="", work=folder, campaign_id=CAMPAIGN))
         api("POST", "/v1/privacy/u01:erase")
         assert api("GET", "/v1/exports/decisions.csv").status_code == 200
@@ -106,7 +107,7 @@ def test_words_of_another_plan_are_not_released(folder: Path) -> None:
     with Store(folder) as store:
         plan = Plan.load(store)
         Plan.keep(store, plan.note, Tables([plan.candidates], plan.chosen, [plan.decisions], plan.frontier))
-        with pytest.raises(StepError, match="run `promolift message` first"):
+        with raises_code("step_missing", "`promolift message`"):
             build(store)
 
 
@@ -157,5 +158,5 @@ def test_a_plan_that_was_interrupted_is_not_read(tmp_path: Path) -> None:
         broken = tables._replace(decisions="not a table")  # type: ignore[arg-type]
         with pytest.raises(AttributeError):
             Plan.keep(store, plan.note, broken)
-        with pytest.raises(StepError, match="run `promolift plan` first"):
+        with raises_code("step_missing", "`promolift plan`"):
             build(store)

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, claim, coded, planned, serving
 
+from error_checks import raises_code
 from promolift.config import Config
-from promolift.errors import InputError
 from promolift.results.decide import decide_segment, write_decisions
 from promolift.results.job import Job
 from promolift.serve import release
@@ -114,7 +114,7 @@ def test_a_whole_segment_is_decided_as_the_server_decides_one_by_one(meeting: Ap
     with Store(tmp_path / CAMPAIGN) as mine, Store(tmp_path / OTHER) as other:
         job = Job(config, mine, lambda *_: None)
         found = decide_segment(job, None, 1_767_600_000_000, [other])
-        with pytest.raises(InputError, match=r"plan\.campaign of its own"):
+        with raises_code("campaign_duplicate", "plan.campaign", CAMPAIGN):
             decide_segment(job, None, 0, [mine])
         write_decisions(job, None, 0, tmp_path / "all.csv", [other])
     assert found.height == len(PEOPLE)

@@ -327,7 +327,7 @@ def test_a_creative_is_no_message(work: Path, monkeypatch: pytest.MonkeyPatch) -
     with serving(work) as api:
         released(api)
         wish = {"decision_id": show(api, "v")["decision_id"], "by": "braze"}
-        assert "creative" in api("POST", "/v1/messages", wish, 422)["detail"]
+        assert api("POST", "/v1/messages", wish, 422)["code"] == "decision_of_another"
 
 
 @pytest.mark.parametrize("own", [{}, {"caps": [{"offers": 7, "days": 3.0}]}, {"rest_days": 3.0}])
@@ -364,7 +364,7 @@ def test_impressions_push_no_offer_out_of_a_cart(api: Api, folder: Path, tmp_pat
 @pytest.mark.slow
 def test_a_plan_of_no_impression_is_no_release_and_a_creative_is_worth_nothing_in_a_cart(tmp_path: Path) -> None:
     with serving(planned(tmp_path / "poor", budget=1, price_cents=0.5)) as api:
-        assert "raise it" in api("POST", "/v1/releases", status=422)["detail"]
+        assert api("POST", "/v1/releases", status=422)["code"] == "budget_too_small"
     with serving(planned(tmp_path / "ads")) as api:
         released(api)
         made = show(api, "v")

@@ -607,7 +607,8 @@ def test_a_release_file_changed_by_hand_is_not_served(shop: tuple[Path, Config],
     with serving(folder, shop[1]) as api:
         api.key = key
         assert api.decide("u01")["reason"].startswith("release")
-        assert "changed" in api("POST", f"/v1/releases/{release}:activate", status=422)["detail"]
+        told = api("POST", f"/v1/releases/{release}:activate", status=422)
+        assert (told["code"], "candidates.parquet" in told["detail"]) == ("file_changed", True)
 
 
 def test_a_manifest_changed_by_hand_is_not_served_either(shop: tuple[Path, Config], folder: Path) -> None:
@@ -620,7 +621,8 @@ def test_a_manifest_changed_by_hand_is_not_served_either(shop: tuple[Path, Confi
     with serving(folder, shop[1]) as api:
         api.key = key
         assert api.decide("u01")["reason"].startswith("release")
-        assert "changed" in api("POST", f"/v1/releases/{release}:activate", status=422)["detail"]
+        told = api("POST", f"/v1/releases/{release}:activate", status=422)
+        assert (told["code"], "manifest.json" in told["detail"]) == ("file_changed", True)
 
 
 def test_an_experiment_splits_by_hash_and_its_verdict_reads_the_feedback(api: Api, folder: Path) -> None:

@@ -17,9 +17,9 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 
+from error_checks import raises_code
 from promolift.cli import main
 from promolift.config import Config
-from promolift.errors import ConfigError
 from promolift.serve.client import Client, ServerRefusedError
 from promolift.serve.main import read_settings
 from promolift.serve.observe import JsonLines, telemetry
@@ -401,17 +401,17 @@ def test_the_client_speaks_the_api_and_tries_again_with_the_same_key(api: Api) -
         assert client.feedback(made["decision_id"], 300)["accepted"] == 1
         assert client.explain(made["decision_id"])["decision_id"] == made["decision_id"]
         assert client.track([{"userId": "u01", "event": "x"}])["accepted"] == 1
-        with pytest.raises(ServerRefusedError, match="redemption_unknown"):
+        with raises_code("redemption_unknown", "404", kind=ServerRefusedError):
             client.confirm("rdm_none")
 
 
 def test_the_servers_settings_name_the_wrong_key(tmp_path: Path) -> None:
     path = tmp_path / "serve.toml"
     path.write_text("deadline_m = 5\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="deadline_ms"):
+    with raises_code("setting_unknown", str(path), "'deadline_m'", "'deadline_ms'"):
         read_settings(path, tmp_path)
     path.write_text("deadline_ms = 5\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="greater than or equal to 10"):
+    with raises_code("setting_invalid", str(path), "deadline_ms = 5", "10"):
         read_settings(path, tmp_path)
     assert read_settings(None, tmp_path).ledger_url.startswith("sqlite:///")
 

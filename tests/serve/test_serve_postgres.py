@@ -9,8 +9,8 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from test_serve_decisions import batch, naming
 from test_serve_outbox import by_hand, send_all
 
+from error_checks import raises_code
 from promolift.config import Config
-from promolift.errors import ConfigError
 from promolift.serve.senders import NEEDED, ServiceAnswer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
@@ -90,6 +90,9 @@ def test_two_servers_share_releases_limits_and_keys(
 
 
 def test_a_server_with_another_secret_is_refused(api: Api, shop: tuple[Path, Config], tmp_path: Path, url: str) -> None:
-    with pytest.raises(ConfigError, match=r"secret\.key: differs"), serving(tmp_path / "new", shop[1], ledger=url):
+    with (
+        raises_code("secret_differs", str(tmp_path / "new" / "secret.key")),
+        serving(tmp_path / "new", shop[1], ledger=url),
+    ):
         pass
     assert api.decide("u01")["offer_id"]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from serve_helpers import PEOPLE, released, serving
 
+from error_checks import raises_code
 from promolift.config import Config
-from promolift.errors import ConfigError, InputError, StepError
 from promolift.serve.release import load
 from promolift.serve.settings import ServeSettings
 from promolift.serve.shared import SharedReleases, load_from
@@ -64,14 +64,14 @@ def test_what_was_changed_or_cut_off_there_is_never_loaded(folder: Path, shop: A
     assert whole == {path.name: path.read_bytes() for path in (folder / "serve" / "releases" / name).iterdir()}
     for file, wrong in (("candidates.parquet", b"PAR1"), ("manifest.json", whole["manifest.json"] + b" ")):
         (there / file).write_bytes(wrong)
-        with pytest.raises(InputError, match="was changed after it was sent"):
+        with raises_code("file_changed", name):
             load_from(str(place), tmp_path / "other", name)
         (there / file).write_bytes(whole[file])
     (there / "products.parquet").unlink()
-    with pytest.raises(ConfigError, match="no such place"):
+    with raises_code("bucket_missing", str(place)):
         load_from(str(place), tmp_path / "other", name)
     (there / "manifest.json").unlink()  # as where sending was cut off: the manifest comes last
-    with pytest.raises(StepError, match="no release"):
+    with raises_code("release_unknown", name):
         load_from(str(place), tmp_path / "other", name)
     assert not list((tmp_path / "other" / "serve" / "releases").iterdir())
     SharedReleases(str(place)).send(folder / "serve" / "releases" / name)
@@ -93,7 +93,7 @@ def test_a_place_that_does_not_answer_lets_nothing_be_activated_and_stops_no_ser
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
-    with pytest.raises(ConfigError) as refused:
+    with raises_code("password_in_url") as refused:
         SharedReleases("s3://clerk:geheim@bucket/releases")
     assert "geheim" not in str(refused.value)
 
@@ -107,10 +107,10 @@ def test_the_secret_comes_from_the_file_that_is_named(
     with Store(folder) as store:
         assert store.secret() == "ab" * 32
     secret.write_text("short", encoding="ascii")
-    with Store(folder) as store, pytest.raises(ConfigError, match="too short"):
+    with Store(folder) as store, raises_code("secret_too_short", str(secret)):
         store.secret()
     secret.unlink()
-    with Store(folder) as store, pytest.raises(ConfigError, match="cannot be read"):
+    with Store(folder) as store, raises_code("file_unreadable", str(secret)):
         store.secret()
 
 

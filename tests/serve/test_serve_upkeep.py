@@ -16,9 +16,9 @@ import pytest
 from serve_helpers import PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import func, select, update
 
+from error_checks import raises_code
 from promolift.cli import main
 from promolift.config import Config
-from promolift.errors import InputError
 from promolift.serve import upkeep
 from promolift.serve.settings import ServeSettings
 from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, REJECTS, USAGE
@@ -52,9 +52,9 @@ def test_a_backup_of_a_running_server_is_put_back_and_goes_on(
     settings = stated(api.server.settings.work)
     made = upkeep.backup(settings, tmp_path / "copy")
     assert made.figures["files"] > 3
-    with pytest.raises(InputError, match="there already"):
+    with raises_code("file_exists", str(tmp_path / "copy")):
         upkeep.backup(settings, tmp_path / "copy")
-    with pytest.raises(InputError, match="there already"):
+    with raises_code("file_exists", str(settings.work / "serve" / "ledger.db")):
         upkeep.restore(settings, tmp_path / "copy")
     new = stated(tmp_path / "new")
     upkeep.restore(new, tmp_path / "copy")
@@ -78,7 +78,7 @@ def test_a_backup_that_is_cut_or_changed_is_not_put_back(
     ledger = tmp_path / "copy" / "ledger.db"
     whole = ledger.read_bytes()
     ledger.write_bytes(whole[:-1] + b"?")
-    with pytest.raises(InputError, match=r"ledger\.db: is missing or was changed"):
+    with raises_code("file_changed", str(ledger)):
         upkeep.restore(stated(tmp_path / "new"), tmp_path / "copy")
     ledger.write_bytes(whole)
     (tmp_path / "new" / "serve").mkdir(parents=True)

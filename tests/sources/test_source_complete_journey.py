@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from error_checks import raises_code
 from promolift import data
-from promolift.errors import InputError
 from promolift.sources.complete_journey import MAPPINGS, open_complete_journey
 from promolift.sources.raw import RawTable
 from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
@@ -140,7 +140,7 @@ def test_shards_change_nothing_on_real_rows(tables: dict[str, RawTable]):
 
 
 def test_a_folder_without_the_files_is_refused(connection: duckdb.DuckDBPyConnection, tmp_path: Path):
-    with pytest.raises(InputError, match=r"transactions.parquet: missing; reinstall"):
+    with raises_code("file_not_found", "transactions.parquet"):
         open_complete_journey(connection, tmp_path)
 
 

@@ -7,7 +7,7 @@ from zipfile import ZipFile
 import duckdb
 import pytest
 
-from promolift.errors import InputError
+from error_checks import raises_code
 from promolift.sources.files import open_file
 
 RECORDS = [
@@ -46,16 +46,16 @@ def test_a_key_that_comes_late_is_not_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "code", "facts"),
     [
-        ('{"a": 1}\nnot json\n', "not readable as JSON records .*line"),
-        ('{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "one value, not a record for each row"),
-        ("[1, 2, 3]", "one value, not a record for each row"),
+        ('{"a": 1}\nnot json\n', "file_unreadable", ("JSON", "line ")),
+        ('{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "json_not_records", ()),
+        ("[1, 2, 3]", "json_not_records", ()),
     ],
 )
-def test_json_that_is_no_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_json_that_is_no_table_is_refused(tmp_path: Path, text: str, code: str, facts: tuple[str, ...]) -> None:
     (tmp_path / "e.json").write_text(text)
-    with pytest.raises(InputError, match=message):
+    with raises_code(code, "e.json", *facts):
         rows(tmp_path / "e.json")
 
 
@@ -118,10 +118,10 @@ def test_sheets_of_a_workbook_with_the_same_columns_are_one_table(tmp_path: Path
 
 def test_sheets_that_are_different_tables_are_refused_by_name(tmp_path: Path) -> None:
     book(tmp_path / "b.xlsx", {"Data": [HEADER, cell("A2", "1")], "Notes": [cell("A1", "1", "s")]})
-    with pytest.raises(InputError, match="sheet 'Notes' has other columns"):
+    with raises_code("sheets_differ", "b.xlsx", "'Notes'"):
         rows(tmp_path / "b.xlsx")
     book(tmp_path / "b.xlsx", {"Data": []})
-    with pytest.raises(InputError, match="no sheet has rows"):
+    with raises_code("table_empty", "b.xlsx"):
         rows(tmp_path / "b.xlsx")
 
 

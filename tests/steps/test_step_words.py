@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift import offer
 from promolift.config import Config
 from promolift.data import read_intents
-from promolift.errors import ConfigError
 from promolift.llm import Reply
 from promolift.results.job import Job, moments
 from promolift.results.shop import Health
@@ -265,5 +265,5 @@ def test_a_model_that_is_sure_of_no_number_is_not_believed() -> None:
 
 
 def test_without_recordings_there_is_nothing_to_transcribe(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"columns\.audio"):
+    with raises_code("setting_missing", "columns.audio"):
         transcribe(Job(written(tmp_path), Store(tmp_path / "work"), lambda *_: None))

@@ -29,6 +29,7 @@ from ledger_helpers import (
 from sqlalchemy import Connection, select
 
 from drawn import cases
+from error_checks import raises_code
 from promolift.serve.things import Campaign
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
@@ -231,7 +232,7 @@ def test_two_processes_on_one_ledger_see_each_others_limits(tmp_path: Path) -> N
         do(one, set_limits, "c1", [limit("money", 100)], NOW)
         do(other, reserve, claim(1, 60))
         do(one, set_limits, "c1", [limit("money", 60)], NOW)
-        with pytest.raises(Refused, match="0 left"):
+        with raises_code("limit_reached", "0", kind=Refused):
             do(other, reserve, claim(2, 40))
         do(one, set_limits, "c1", [limit("money", 100)], NOW)
         do(other, reserve, claim(3, 40))

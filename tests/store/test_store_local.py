@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.store import Store, shards_for
 from promolift.store.local import shard_expression
@@ -30,11 +31,11 @@ def test_a_table_is_saved_and_read_back_from_a_frame_and_from_a_relation(tmp_pat
 
 def test_a_missing_table_names_the_verb_to_run(tmp_path: Path):
     with Store(tmp_path) as store:
-        with pytest.raises(StepError, match="no table 'events' yet; run `promolift ingest` first"):
+        with raises_code("step_missing", "'events'", "`promolift ingest`", kind=StepError):
             store.events()
-        with pytest.raises(StepError, match="no table 'chosen' yet; run `promolift plan` first"):
+        with raises_code("step_missing", "'chosen'", "`promolift plan`", kind=StepError):
             store.frame("chosen")
-        with pytest.raises(StepError, match="no result 'health' yet; run `promolift ingest` first"):
+        with raises_code("step_missing", "'health'", "`promolift ingest`", kind=StepError):
             store.load_json("health")
 
 
@@ -49,7 +50,7 @@ def test_shards_hold_whole_customers_and_together_every_row(tmp_path: Path, shar
         owners = [customer for part in parts for customer in part["customer_id"].unique()]
         assert len(owners) == len(set(owners)) == 41
         assert store.events().pl().sort("x").equals(rows.sort("x"))
-        with pytest.raises(StepError, match="no shard 9"):
+        with raises_code("shard_missing", "'events'", "9", str(list(range(shards))), kind=StepError):
             store.events(9)
 
 
@@ -61,13 +62,16 @@ def test_a_shard_without_customers_is_a_table_without_rows(tmp_path: Path):
 
 
 def test_a_failed_rename_puts_the_old_table_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class NoRenameError(OSError):
+        pass
+
     def refuse(self: Path, target: Path) -> None:
-        raise OSError("no")
+        raise NoRenameError
 
     with Store(tmp_path) as store:
         write_shards(store, relation(store), "events", 2)
         monkeypatch.setattr(Path, "replace", refuse)
-        with pytest.raises(OSError, match="no"):
+        with pytest.raises(NoRenameError):
             write_shards(store, relation(store, ROWS.head(1)), "events", 2)
         assert store.events().pl().height == 41
 
@@ -87,7 +91,7 @@ def test_a_failure_leaves_the_old_table(tmp_path: Path):
             raise KeyboardInterrupt
         assert store.events().pl().height == 41
         bad = relation(store).project("cast(customer_id as integer) as n")
-        with pytest.raises(InputError, match="cannot be taken in"):
+        with raises_code("value_invalid", "events", kind=InputError):
             store.save("events", bad)
         assert store.shards("events") == [0, 1]
 
@@ -129,7 +133,7 @@ def test_notes_survive_and_a_broken_one_is_named(tmp_path: Path):
         store.save_json("health", {"名": [1, None]})
         assert store.load_json("health") == {"名": [1, None]}
         (tmp_path / "notes" / "health.json").write_text("{")
-        with pytest.raises(InputError, match=r"health\.json: not readable as JSON"):
+        with raises_code("file_unreadable", "health.json", kind=InputError):
             store.load_json("health")
 
 
@@ -146,7 +150,7 @@ def _write(folder: str, answer: "multiprocessing.Queue[str]") -> None:
             store.save("b", ROWS)
         answer.put("written")
     except StepError as error:
-        answer.put(str(error))
+        answer.put(f"{error.code} {error}")
 
 
 def test_a_second_writer_is_told_to_wait_and_a_reader_is_not(tmp_path: Path):
@@ -158,7 +162,9 @@ def test_a_second_writer_is_told_to_wait_and_a_reader_is_not(tmp_path: Path):
             assert reader.frame("a").height == 41
         second = context.Process(target=_write, args=(str(tmp_path), answer))
         second.start()
-        assert "another promolift is writing here" in answer.get(timeout=60)
+        code, said = answer.get(timeout=60).split(maxsplit=1)
+        assert code == "work_folder_locked"
+        assert str(tmp_path) in said
         second.join()
     _write(str(tmp_path), answer)
     assert answer.get(timeout=60) == "written"
@@ -166,7 +172,7 @@ def test_a_second_writer_is_told_to_wait_and_a_reader_is_not(tmp_path: Path):
 
 def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ConfigError, match="cannot make this folder"):
+    with raises_code("folder_not_writable", str(tmp_path / "file"), kind=ConfigError):
         Store(tmp_path / "file")
 
 

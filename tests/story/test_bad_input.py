@@ -59,67 +59,105 @@ def column(place: int, values: Callable[[int], str], names: str = NAMES) -> str:
     return table(*(",".join([*r[:place], values(n), *r[place + 1 :]]) for n, r in enumerate(rows)), names=names)
 
 
-# What cannot be used: file name, content, words of the one line that says so
+# What cannot be used: file name, content, code of the one line that says so, and what of the file it names
 
-REFUSED: dict[str, tuple[str, Text, str]] = {
-    "no bytes": ("e.csv", b"", "empty"),
-    "blank lines alone": ("e.csv", "\n\n\n", "empty"),
-    "spaces alone": ("e.csv", "   \n  \n", "empty"),
-    "a header alone": ("e.csv", "user_id,event_time\n", "no rows"),
-    "a byte order mark alone": ("e.csv", b"\xef\xbb\xbf", "empty"),
-    "no customer, no time": ("e.csv", "colour,size\nred,4\nblue,5\n", "customer_id"),
-    "no time": ("e.csv", "user_id,price\nu1,3\nu2,4\n", "time"),
-    "no customer": ("e.csv", "a,date\nx,2024-01-01\ny,2024-01-02\n", "customer_id"),
-    "an empty customer column": ("e.csv", "user_id,date,price\n,2024-01-01,3\n,2024-01-02,4\n", "'user_id' is empty"),
-    "an empty time column": ("e.csv", "user_id,date,price\nu1,,3\nu2,,4\n", "'date' is empty"),
-    "times that are words": ("e.csv", "user_id,date,price\nu1,yesterday,3\nu2,today,4\n", "time"),
-    "values where names should be": ("e.csv", "u1,2024-01-01,3.50\nu2,2024-01-02,4.50\n", "e.csv:user_id,item_id"),
-    "numbers where names should be": ("e.csv", "1,2,3\n4,5,6\n", "not column names"),
-    "spaces between columns, no names": ("e.txt", " 00001 19970101  1   11.77\n 00002 19970112  1   12.00\n", "e.txt:"),
-    "a web page": ("e.csv", "<!DOCTYPE html><p>a,b", "web page"),
-    "a sign-in page": ("e.csv", "<html><body>Please sign in</body></html>", "web page"),
-    "a PDF": ("e.csv", b"%PDF-1.7 ...", "PDF"),
-    "a zip archive": ("e.csv", b"PK\x03\x04rest", "zip"),
-    "an old workbook": ("e.csv", b"\xd0\xcf\x11\xe0rest", "old Excel"),
-    "bzip2": ("e.csv", b"BZh91AY", "bzip2"),
-    "xz": ("e.csv", b"\xfd7zXZ\x00", "xz"),
-    "Parquet called CSV": ("e.csv", b"PAR1\x15\x04", ".parquet"),
-    "bytes without meaning": ("e.csv", bytes(range(256)) * 4, "zero bytes"),
-    "UTF-16 without its mark": ("e.csv", table(*LINES).encode("utf-16-le"), "zero bytes"),
-    "gzip cut off": ("e.csv.gz", gzip.compress(table(*LINES * 200).encode(), mtime=0)[:-20], "to its end"),
-    "no gzip at all": ("e.csv.gz", table(*LINES), "to its end"),
-    "gzip of nothing": ("e.csv.gz", gzip.compress(b"", mtime=0), "empty"),
-    "an ending nobody reads": ("e.docx", table(*LINES), ".docx"),
-    "no ending": ("events", table(*LINES), "nothing are not read"),
-    "no Parquet": ("e.parquet", table(*LINES), "not readable as Parquet"),
-    "Parquet cut off": ("e.parquet", b"PAR1" + b"\0" * 60, "not readable as Parquet"),
-    "no workbook": ("e.xlsx", table(*LINES), "not readable as an Excel workbook"),
-    "one JSON value": ("e.json", '{"users": {"a": [1, 2]}}', "not a record for each row"),
-    "JSON that breaks off": ("e.jsonl", '{"user_id": "a", "date": "2024-01-01"}\n{"user_id": ', "JSON"),
-    "JSON without records": ("e.jsonl", "[1, 2]\n[3, 4]\n", "record"),
-    "nothing in JSON": ("e.json", "[]", "e.json"),
-    "one word a line": ("e.csv", "hello\nworld\nagain\n", "not a table"),
-    "prose": ("e.csv", "Dear all,\n\nplease find the export attached.\nKind regards\n", "e"),
+REFUSED: dict[str, tuple[str, Text, str, str]] = {
+    "no bytes": ("e.csv", b"", "file_empty", ""),
+    "blank lines alone": ("e.csv", "\n\n\n", "file_empty", ""),
+    "spaces alone": ("e.csv", "   \n  \n", "file_empty", ""),
+    "a header alone": ("e.csv", "user_id,event_time\n", "table_empty", ""),
+    "a byte order mark alone": ("e.csv", b"\xef\xbb\xbf", "file_empty", ""),
+    "no customer, no time": ("e.csv", "colour,size\nred,4\nblue,5\n", "column_unrecognized", "customer_id"),
+    "no time": ("e.csv", "user_id,price\nu1,3\nu2,4\n", "column_unrecognized", "time"),
+    "no customer": ("e.csv", "a,date\nx,2024-01-01\ny,2024-01-02\n", "column_unrecognized", "customer_id"),
+    "an empty customer column": (
+        "e.csv",
+        "user_id,date,price\n,2024-01-01,3\n,2024-01-02,4\n",
+        "column_unrecognized",
+        "'user_id'",
+    ),
+    "an empty time column": ("e.csv", "user_id,date,price\nu1,,3\nu2,,4\n", "column_unrecognized", "'date'"),
+    "times that are words": (
+        "e.csv",
+        "user_id,date,price\nu1,yesterday,3\nu2,today,4\n",
+        "column_unrecognized",
+        "time",
+    ),
+    "values where names should be": (
+        "e.csv",
+        "u1,2024-01-01,3.50\nu2,2024-01-02,4.50\n",
+        "header_missing",
+        "e.csv:user_id,item_id",
+    ),
+    "numbers where names should be": ("e.csv", "1,2,3\n4,5,6\n", "header_missing", "'1', '2', '3'"),
+    "spaces between columns, no names": (
+        "e.txt",
+        " 00001 19970101  1   11.77\n 00002 19970112  1   12.00\n",
+        "header_missing",
+        "e.txt:",
+    ),
+    "a web page": ("e.csv", "<!DOCTYPE html><p>a,b", "web_page_received", ""),
+    "a sign-in page": ("e.csv", "<html><body>Please sign in</body></html>", "web_page_received", ""),
+    "a PDF": ("e.csv", b"%PDF-1.7 ...", "file_type_mismatch", "PDF"),
+    "a zip archive": ("e.csv", b"PK\x03\x04rest", "file_type_mismatch", "zip"),
+    "an old workbook": ("e.csv", b"\xd0\xcf\x11\xe0rest", "file_type_mismatch", "Excel"),
+    "bzip2": ("e.csv", b"BZh91AY", "file_type_mismatch", "bzip2"),
+    "xz": ("e.csv", b"\xfd7zXZ\x00", "file_type_mismatch", "xz"),
+    "Parquet called CSV": ("e.csv", b"PAR1\x15\x04", "file_type_mismatch", ".parquet"),
+    "bytes without meaning": ("e.csv", bytes(range(256)) * 4, "file_unreadable", "CSV"),
+    "UTF-16 without its mark": ("e.csv", table(*LINES).encode("utf-16-le"), "file_unreadable", "CSV"),
+    "gzip cut off": ("e.csv.gz", gzip.compress(table(*LINES * 200).encode(), mtime=0)[:-20], "file_incomplete", ""),
+    "no gzip at all": ("e.csv.gz", table(*LINES), "file_incomplete", ""),
+    "gzip of nothing": ("e.csv.gz", gzip.compress(b"", mtime=0), "file_empty", ""),
+    "an ending nobody reads": ("e.docx", table(*LINES), "file_type_unsupported", ".docx"),
+    "no ending": ("events", table(*LINES), "file_type_unsupported", ""),
+    "no Parquet": ("e.parquet", table(*LINES), "file_unreadable", "Parquet"),
+    "Parquet cut off": ("e.parquet", b"PAR1" + b"\0" * 60, "file_unreadable", "Parquet"),
+    "no workbook": ("e.xlsx", table(*LINES), "file_unreadable", "Excel"),
+    "one JSON value": ("e.json", '{"users": {"a": [1, 2]}}', "json_not_records", ""),
+    "JSON that breaks off": (
+        "e.jsonl",
+        '{"user_id": "a", "date": "2024-01-01"}\n{"user_id": ',
+        "file_unreadable",
+        "JSON",
+    ),
+    "JSON without records": ("e.jsonl", "[1, 2]\n[3, 4]\n", "json_not_records", ""),
+    "nothing in JSON": ("e.json", "[]", "json_not_records", ""),
+    "one word a line": ("e.csv", "hello\nworld\nagain\n", "delimiter_missing", ""),
+    "prose": (
+        "e.csv",
+        "Dear all,\n\nplease find the export attached.\nKind regards\n",
+        "column_unrecognized",
+        "customer_id",
+    ),
     "two currencies": (
         "e.csv",
         column(3, lambda n: ("EUR", "USD")[n % 2], NAMES.replace("quantity", "currency")),
-        "--currency",
+        "currency_mixed",
+        "--currency EUR",
     ),
     "three currencies": (
         "e.csv",
         column(3, lambda n: ("EUR", "USD", "GBP")[n % 3], NAMES.replace("quantity", "currency")),
+        "currency_mixed",
         "GBP",
     ),
-    "an unclosed quote in the names": ("e.csv", '"user_id,date,price\nu1,2024-01-01,3\n', "column names"),
-    "a dump of SQL": ("e.sql", "insert into t values (1);", ".sql"),
+    "an unclosed quote in the names": (
+        "e.csv",
+        '"user_id,date,price\nu1,2024-01-01,3\n',
+        "quote_unclosed",
+        '"user_id,date,price',
+    ),
+    "a dump of SQL": ("e.sql", "insert into t values (1);", "file_type_unsupported", ".sql"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_used_is_named_with_its_remedy(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    name, text, words = REFUSED[case]
+    name, text, code, fact = REFUSED[case]
     said = fails(capsys, *init(tmp_path, text, name))
-    assert words in said
+    assert said.endswith(f" [{code}]\n")
+    assert fact in said
     assert said.startswith("error: ")
     assert said.count("\n") == 1, said
     assert name in said or "events" in said
@@ -258,49 +296,51 @@ def test_a_row_set_aside_is_kept_whole(tmp_path: Path):
 
 # What a person asks for that cannot be
 
-ASKED: dict[str, tuple[list[str], str]] = {
-    "a role without a column": (["--map", "customer_id"], "role=column"),
-    "a role that is none": (["--map", "client=user_id"], "role=column"),
-    "a table that is none": (["--map", "orders.customer_id=user_id"], "role=column"),
-    "a column that is not there": (["--map", "customer_id=Kunde"], "no column 'Kunde'"),
-    "a time that is none": (["--map", "time=product_id"], "no times"),
-    "a currency that is none": (["--currency", "DOLLAR"], "no currency"),
-    "consent that is neither": (["--consent", "maybe"], "yes or no"),
-    "a catalogue that is not there": (["--products", "none.csv"], "no such file"),
+ASKED: dict[str, tuple[list[str], str, str]] = {
+    "a role without a column": (["--map", "customer_id"], "option_invalid", "--map customer_id:"),
+    "a role that is none": (["--map", "client=user_id"], "option_invalid", "client=user_id"),
+    "a table that is none": (["--map", "orders.customer_id=user_id"], "option_invalid", "orders.customer_id=user_id"),
+    "a column that is not there": (["--map", "customer_id=Kunde"], "column_unknown", "'Kunde'"),
+    "a time that is none": (["--map", "time=product_id"], "time_unreadable", "time=product_id"),
+    "a currency that is none": (["--currency", "DOLLAR"], "currency_unknown", "DOLLAR"),
+    "consent that is neither": (["--consent", "maybe"], "option_invalid", "--consent maybe"),
+    "a catalogue that is not there": (["--products", "none.csv"], "file_not_found", "none.csv"),
 }
 
 
 @pytest.mark.parametrize("case", ASKED)
 def test_what_is_asked_for_and_cannot_be_is_said(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    more, words = ASKED[case]
+    more, code, fact = ASKED[case]
     said = fails(capsys, *init(tmp_path, table(*LINES)), *more)
-    assert words in said
+    assert said.endswith(f" [{code}]\n")
+    assert fact in said
     assert said.count("\n") == 1
     assert not (tmp_path / "promolift.toml").exists()
 
 
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = fails(capsys, "init", "--events", str(tmp_path / "none.csv"), "--config", str(tmp_path / "promolift.toml"))
-    assert "none.csv: no such file" in said
+    assert said.endswith(" [file_not_found]\n")
+    assert "none.csv" in said
     assert not (tmp_path / "promolift.toml").exists()
 
 
 def test_settings_are_never_overwritten_by_accident(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(*init(tmp_path, GOOD)) == 0
     (tmp_path / "promolift.toml").write_text("# mine\n", encoding="utf-8")
-    assert "already there" in fails(capsys, *init(tmp_path, GOOD))
+    assert "[file_exists]" in fails(capsys, *init(tmp_path, GOOD))
     assert (tmp_path / "promolift.toml").read_text(encoding="utf-8") == "# mine\n"
 
 
-SETTINGS: dict[tuple[str, str], str] = {
-    ('currency = "USD"', 'currency = "DOLLAR"'): "currency",
-    ('zone = "UTC"', 'zone = "Mars/Olympus"'): "zone",
-    ("holdout_share = 0.10", "holdout_share = 1.5"): "plan.holdout_share",
-    ("holdout_share = 0.10", "holdout_shar = 0.1"): "did you mean 'holdout_share'",
-    ("window_days = 28", "window_days = -3"): "plan.window_days",
-    ("[plan]", "[plan"): "not valid TOML",
-    ('path = "e.csv"', 'path = "gone.csv"'): "gone.csv",
-    ('"price"', '"prise"'): "no column 'prise'",
+SETTINGS: dict[tuple[str, str], tuple[str, str]] = {
+    ('currency = "USD"', 'currency = "DOLLAR"'): ("currency_unknown", "shop.currency = 'DOLLAR'"),
+    ('zone = "UTC"', 'zone = "Mars/Olympus"'): ("timezone_unknown", "shop.zone = 'Mars/Olympus'"),
+    ("holdout_share = 0.10", "holdout_share = 1.5"): ("setting_invalid", "plan.holdout_share = 1.5"),
+    ("holdout_share = 0.10", "holdout_shar = 0.1"): ("setting_unknown", "'holdout_share'"),
+    ("window_days = 28", "window_days = -3"): ("setting_invalid", "plan.window_days = -3"),
+    ("[plan]", "[plan"): ("file_unreadable", "promolift.toml"),
+    ('path = "e.csv"', 'path = "gone.csv"'): ("file_not_found", "gone.csv"),
+    ('"price"', '"prise"'): ("column_unknown", "'prise'"),
 }
 
 
@@ -315,7 +355,9 @@ def test_absurd_settings_name_file_key_and_rule(
     path.write_text(text.replace(*change), encoding="utf-8")
     capsys.readouterr()
     said = fails(capsys, "health", "--config", str(path), "--work", str(tmp_path / "w"))
-    assert SETTINGS[change] in said
+    code, fact = SETTINGS[change]
+    assert said.endswith(f" [{code}]\n")
+    assert fact in said
 
 
 def test_rows_that_break_every_rule_leave_nothing_to_plan_from(
@@ -325,8 +367,9 @@ def test_rows_that_break_every_rule_leave_nothing_to_plan_from(
     assert call(*init(tmp_path, GOOD + "u9,2024-03-02 10:00:00,purchase,p1,3\n")) == 0
     (tmp_path / "e.csv").write_text(GOOD.split("\n")[0] + "\n" + rows, encoding="utf-8")
     said = fails(capsys, "health", "--config", str(tmp_path / "promolift.toml"), "--work", str(tmp_path / "w"))
-    assert "none of 20 rows could be taken" in said
-    assert "unreadable time" in said
+    assert said.endswith(" [rows_rejected]\n")
+    assert "e.csv" in said
+    assert "unreadable time (20)" in said
 
 
 def test_one_customer_with_one_purchase_is_answered_with_what_is_missing(

@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift import deliver
 from promolift.cli import main
-from promolift.errors import ConfigError, InputError
 from promolift.privacy import may_send
 from promolift.results.decide import decide_segment, write_decisions
 from promolift.results.job import moments
@@ -152,7 +152,7 @@ def test_a_segment_is_decided_on_at_once_as_each_of_its_customers_alone(shop: Sh
         main(["decide", "--config", str(work / "promolift.toml"), "--work", str(work), "--out", str(file)])
     assert not stop.value.code
     assert pl.read_parquet(file).height == plan.note.customers
-    with pytest.raises(ConfigError, match=r"no \[\[segment\]\] has this name; there are frequent"):
+    with raises_code("segment_unknown", "gold", "frequent"):
         decide_segment(job, "gold", at_ms)
-    with pytest.raises(InputError, match=r"ends in .parquet or .csv"):
+    with raises_code("file_type_unsupported", "some.xlsx", ".parquet", ".csv"):
         write_decisions(job, None, at_ms, tmp_path / "some.xlsx")

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from judged_shop import START, Case, case, judged, losing
 from promolift.cli import main
-from promolift.errors import InputError, SupportError
 from promolift.learning.arms import hindrances
 from promolift.learning.judge import JudgedEvidence
 from promolift.sql import DAY_MS
@@ -126,23 +126,29 @@ def test_the_verb_reads_settings_and_answers_as_json(
     with pytest.raises(SystemExit) as end:
         main(["learn", "--config", str(files[1] / "nowhere.toml")])
     assert end.value.code == 2
-    assert "nowhere.toml: no such file" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "[file_not_found]" in said
+    assert "nowhere.toml" in said
 
 
 @pytest.mark.parametrize(
-    ("fault", "text"),
+    ("fault", "code", "facts"),
     [
-        (lambda c: replace(c, decisions=c.decisions.with_columns(holdout=False)), "none of .* held out"),
-        (lambda c: replace(c, events=c.events.filter(pl.col("ts_ms") < START + 4 * DAY_MS)), "ends 3.0 days after"),
-        (lambda c: replace(c, decisions=c.decisions.head(60)), "too few customers"),
-        (lambda c: replace(c, events=c.events.with_columns(customer_id=pl.lit("x"))), "same shop"),
-        (lambda c: replace(c, decisions=c.decisions.with_columns(propensity=0.5)), "logged propensity"),
-        (lambda c: replace(c, events=c.events.drop("revenue_cents")), "revenue_cents"),
-        (lambda c: replace(c, events=c.events.with_columns(ts_ms=pl.lit("noon"))), "ingest"),
+        (lambda c: replace(c, decisions=c.decisions.with_columns(holdout=False)), "holdout_missing", []),
+        (
+            lambda c: replace(c, events=c.events.filter(pl.col("ts_ms") < START + 4 * DAY_MS)),
+            "outcome_window_open",
+            ["7 days", "3.0 days"],
+        ),
+        (lambda c: replace(c, decisions=c.decisions.head(60)), "too_few_customers", []),
+        (lambda c: replace(c, events=c.events.with_columns(customer_id=pl.lit("x"))), "ids_unmatched", []),
+        (lambda c: replace(c, decisions=c.decisions.with_columns(propensity=0.5)), "propensity_invalid", []),
+        (lambda c: replace(c, events=c.events.drop("revenue_cents")), "column_missing", ["revenue_cents"]),
+        (lambda c: replace(c, events=c.events.with_columns(ts_ms=pl.lit("noon"))), "value_invalid", ["'noon'"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_known_is_refused_with_the_remedy(shop: Case, fault: Any, text: str) -> None:
-    with pytest.raises((InputError, SupportError), match=text):
+def test_what_cannot_be_known_is_refused_with_the_remedy(shop: Case, fault: Any, code: str, facts: list[str]) -> None:
+    with raises_code(code, *facts):
         judged(fault(shop))
 
 

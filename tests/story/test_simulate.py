@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.closed_loop import RealPath, budget_of, hand_rule, run_simulation
-from promolift.errors import ConfigError
 from promolift.simulate.living import GIVEN, LivingGoods, LivingMarket
 
 
@@ -31,7 +31,7 @@ def test_the_months_go_through_the_product_and_say_what_it_truly_earned(lived: A
     assert ours[0]["cost"] > 0
     assert (folder / "learned" / "proposal.json").exists()
     assert (folder / "work" / "notes" / "release.json").exists()  # approved: the second plan started from it
-    with pytest.raises(ConfigError, match="another folder"):
+    with raises_code("folder_not_empty", str(folder)):
         run_simulation({}, folder)
 
 

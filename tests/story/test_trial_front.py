@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 import promolift
+from error_checks import raises_code
 from promolift.cli import main
 from promolift.effect import core
-from promolift.errors import ConfigError, InputError, PromoError, StepError, SupportError
 from promolift.results.trial import Net, TrialSettings
 from promolift.trials import fit as fitting
 from promolift.trials import read as reading
@@ -231,25 +231,25 @@ def test_treatments_that_are_numbers_or_yes_and_no_are_named_as_in_the_file() ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "change", "said"),
+    ("change", "code", "facts"),
     [
-        (ConfigError, {"treatmnt": "letter"}, "did you mean 'treatment'"),
-        (ConfigError, {"cost": -1}, "cost = -1: give an amount of 0 or more, a percentage"),
-        (InputError, {"cost": {"a": 1, "b": "dear"}}, "no column 'dear', which cost names"),
-        (ConfigError, {"cost": "postage", "features": ["old", "postage"]}, "'postage' says what treating costs"),
-        (ConfigError, {"cost": "spend"}, "a cost is known before"),
-        (InputError, {"money": "spent"}, "data: no column 'spent', which money names; did you mean 'spend'"),
-        (InputError, {"rates": "spedn"}, "which rates names; did you mean 'spend'"),
-        (InputError, {"cost": "postag"}, "no column 'postag', which cost names; did you mean 'postage'"),
-        (InputError, {"cost": "score"}, "cost 'score' needs an amount of 0 or more for every customer"),
-        (InputError, {"cost": {"a": 1}}, "cost says nothing of 'b'; say 0"),
-        (InputError, {"cost": {"a": 1, "b": 2, "c": 3}}, "cost of 'c'; treatments of letter are a, b"),
-        (InputError, {"cost": {"a": 1, "b": 2, "none": 3}}, "control costs nothing"),
-        (InputError, {"control": "noone"}, "control 'noone' is no value of letter: a, b, none"),
+        ({"treatmnt": "letter"}, "setting_unknown", ["'treatment'"]),
+        ({"cost": -1}, "setting_invalid", ["cost = -1"]),
+        ({"cost": {"a": 1, "b": "dear"}}, "column_unknown", ["'dear'", "cost"]),
+        ({"cost": "postage", "features": ["old", "postage"]}, "setting_invalid", ["cost", "'postage'"]),
+        ({"cost": "spend"}, "setting_invalid", ["cost", "'spend'"]),
+        ({"money": "spent"}, "column_unknown", ["data: ", "'spent'", "money", "'spend'"]),
+        ({"rates": "spedn"}, "column_unknown", ["'spedn'", "rates", "'spend'"]),
+        ({"cost": "postag"}, "column_unknown", ["'postag'", "cost", "'postage'"]),
+        ({"cost": "score"}, "value_invalid", ["cost 'score'"]),
+        ({"cost": {"a": 1}}, "cost_missing", ["cost", "'b'"]),
+        ({"cost": {"a": 1, "b": 2, "c": 3}}, "arm_unknown", ["cost of 'c'", "letter", "a, b"]),
+        ({"cost": {"a": 1, "b": 2, "none": 3}}, "arm_unknown", ["cost of 'none'"]),
+        ({"control": "noone"}, "control_unknown", ["control 'noone'", "letter", "a, b, none"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_at_once(kind: type[PromoError], change: dict[str, Any], said: str) -> None:
-    with pytest.raises(kind, match=said.replace("(", r"\(")):
+def test_what_cannot_be_is_refused_at_once(change: dict[str, Any], code: str, facts: list[str]) -> None:
+    with raises_code(code, *facts):
         promolift.Trial(customers(), **(MEANING | change))
 
 
@@ -259,9 +259,9 @@ def test_new_customers_are_read_as_those_of_the_trial_were(fit: Fitted, tmp_path
     plain = fit.predict(frame)["b"]
     assert fit.predict(tmp_path / "new.csv")["b"].equals(plain)
     assert fit.predict(frame.cast(pl.String))["b"].equals(plain)
-    with pytest.raises(InputError, match="new: no column 'score', which was known in the trial; did you mean 'scores'"):
+    with raises_code("column_missing", "new: ", "'score'", "'scores'"):
         fit.predict(frame.rename({"score": "scores"}))
-    with pytest.raises(InputError, match="'score' held numbers in the trial, now 'much'"):
+    with raises_code("column_type_wrong", "'score'", "'much'"):
         fit.predict(frame.with_columns(score=pl.lit("much")))
     moments = frame.with_columns(pl.Series("at", range(20)).cast(pl.Datetime("ms")))
     again = reading.features_of(moments.with_columns(pl.col("at").cast(pl.Datetime("ns"))), moments.select("at"))
@@ -273,10 +273,10 @@ def test_a_trial_that_supports_nothing_says_why() -> None:
     trial = promolift.Trial(lost, cost=1, **MEANING)
     assert trial.check().level is None
     assert str(trial.check()).startswith("Evidence: none: sample ratio mismatch")
-    with pytest.raises(SupportError, match="data: no effect can be claimed from these data: sample ratio mismatch"):
+    with raises_code("effect_not_identified", "data: ", "191, 211, 99"):
         trial.fit()
     rare = pl.concat([lost.filter(pl.col("letter") != "b"), customers().filter(pl.col("letter") == "b").head(20)])
-    with pytest.raises(SupportError, match="no overlap: the 20 customers of b are worth"):
+    with raises_code("effect_not_identified", "20 customers of b"):
         promolift.Trial(rare, **(MEANING | {"planned": None})).fit()
 
 
@@ -286,7 +286,7 @@ def test_where_nothing_is_known_of_customers_all_get_the_average(tmp_path: Path)
     effect = dict(fit.effects.select("arm", "effect").iter_rows())
     predicted = fit.predict(frame.select("postage"))["b"]
     assert predicted["gain"].to_numpy() == pytest.approx(0.5 * effect["b"] - frame["postage"].to_numpy())
-    with pytest.raises(StepError, match="nothing was known"):
+    with raises_code("customer_features_missing"):
         fit.plan()
     assert "all would be treated alike" in fit.report(tmp_path / "t.html").read_text("utf-8")
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.effect import core
-from promolift.errors import StepError
 from promolift.pages import render_page
 from promolift.pages.trial import page_of
 from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
@@ -210,7 +210,7 @@ def test_a_new_fit_forgets_what_was_judged_and_planned_of_the_old_one(tmp_path: 
     settings = SETTINGS.model_copy(update={"rates": ()})
     with Store(tmp_path / "w") as store:
         for note, said in ((TrialFit, "effect fit"), (TrialJudged, "effect evaluate"), (TrialPlanned, "effect report")):
-            with pytest.raises(StepError, match=f"run `promolift {said}`"):
+            with raises_code("step_missing", f"promolift {said}"):
                 note.load(store)
         report.fit(store, tmp_path / "t.csv", settings, quiet)
         report.evaluate(store, quiet)

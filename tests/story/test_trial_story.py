@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from error_checks import raises_code
 from promolift.cli import main
-from promolift.errors import ConfigError, InputError, StepError, SupportError
 from promolift.pages import render_page
 from promolift.pages.trial import page_of
 from promolift.results.trial import TrialFit, TrialResults, TrialSettings
@@ -104,9 +104,9 @@ def test_depths_drawn_by_lot_become_a_curve(tmp_path: Path) -> None:
     assert deep["lowest third"]["gain"] < 0.5 * deep["highest third"]["gain"]
     paid = depth_curves(read(tmp_path / "t.csv", settings.model_copy(update={"cost": 0.7})), "randomised")
     assert paid["gain"].to_numpy() == pytest.approx(curve["gain"].to_numpy() - 0.7)
-    with pytest.raises(SupportError, match="randomised with the same shares"):
+    with raises_code("dose_not_randomised", "planned="):
         depth_curves(data, "adjusted")
-    with pytest.raises(InputError, match="no depths"):
+    with raises_code("dose_not_numeric", "a, b, c"):
         depth_curves(replace(data, arms=("none", "a", "b", "c")), "randomised")
 
 
@@ -114,7 +114,7 @@ def test_a_trial_that_lost_customers_of_one_arm_is_refused(tmp_path: Path) -> No
     def lose(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.filter(~((pl.col("letter") == "b") & (pl.col("came") == 0) & (pl.col("score") > 0)))
 
-    with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
+    with Store(tmp_path / "w") as store, raises_code("effect_not_identified"):
         report.fit(store, write(tmp_path / "t.csv", change=lose), SETTINGS, lambda *told: None)
 
 
@@ -123,7 +123,7 @@ def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) ->
         return frame.with_columns(letter=pl.when(pl.col("old") == 1).then(pl.lit("b")).otherwise(pl.lit("none")))
 
     open_ = SETTINGS.model_copy(update={"planned": None})
-    with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
+    with Store(tmp_path / "w") as store, raises_code("effect_not_identified"):
         report.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
 
 
@@ -148,38 +148,40 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "code", "facts"),
     [
-        ({"treatment": "post"}, "no column 'post'"),
-        ({"control": "nobody"}, "is no value of letter"),
-        ({"rates": ("spent",), "money": None}, "other values than 0 and 1"),
-        ({"money": "town"}, "text such as"),
-        ({"planned": (0.5, 0.5)}, "2 shares for 3 arms"),
+        ({"treatment": "post"}, "column_unknown", ["'post'"]),
+        ({"control": "nobody"}, "control_unknown", ["'nobody'", "letter"]),
+        ({"rates": ("spent",), "money": None}, "outcome_not_binary", ["'spent'"]),
+        ({"money": "town"}, "column_type_wrong", ["'town'"]),
+        ({"planned": (0.5, 0.5)}, "planned_shares_invalid", ["planned: 2 ", "for 3 "]),
     ],
 )
-def test_columns_that_mean_something_else_are_told(tmp_path: Path, change: dict[str, object], told: str) -> None:
+def test_columns_that_mean_something_else_are_told(
+    tmp_path: Path, change: dict[str, object], code: str, facts: list[str]
+) -> None:
     settings = SETTINGS.model_copy(update=change)
-    with Store(tmp_path / "w") as store, pytest.raises(InputError, match=told):
+    with Store(tmp_path / "w") as store, raises_code(code, *facts):
         report.fit(store, write(tmp_path / "t.csv", 300), settings, lambda *told: None)
 
 
 def test_settings_say_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="treatment"):
+    with raises_code("setting_missing", "treatment"):
         trial_settings(None, ["control=none", "rates=x"])
-    with pytest.raises(ConfigError, match="no outcome"):
+    with raises_code("setting_invalid", "rates", "money"):
         trial_settings(None, ["treatment=t", "control=none"])
-    with pytest.raises(ConfigError, match="key=value"):
+    with raises_code("option_invalid", "'treatment'"):
         trial_settings(None, ["treatment"])
-    with pytest.raises(ConfigError, match="did you mean 'treatment'"):
+    with raises_code("setting_unknown", "'treatmnt'", "'treatment'"):
         trial_settings(None, ["treatmnt=t"])
-    with pytest.raises(ConfigError, match="planned"):
+    with raises_code("setting_invalid", "planned"):
         trial_settings(None, ["treatment=t", "control=none", "rates=x", "planned=half"])
     said = trial_settings(None, ["treatment=t", "control=none", "rates=x,y", "planned=0.5,0.5", "cost=0.2"])
     assert (said.rates, said.planned, said.cost) == (("x", "y"), (0.5, 0.5), 0.2)
     (tmp_path / "s.toml").write_text("[shop]\n")
-    with pytest.raises(ConfigError, match=r"no \[trial\] part"):
+    with raises_code("setting_missing", "s.toml", "[trial]"):
         trial_settings(tmp_path / "s.toml", ())
-    with Store(tmp_path / "w") as store, pytest.raises(StepError, match="no result 'trial'"):
+    with Store(tmp_path / "w") as store, raises_code("step_missing", "'trial'"):
         report.evaluate(store, lambda *told: None)
 
 
@@ -199,7 +201,9 @@ def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFi
     assert verb("effect", "report", "--out", str(tmp_path / "out"), *work) == 0
     assert "no outcome is money" in (tmp_path / "out/trial.html").read_text("utf-8")
     assert verb("demo", "--data", "hillstrom", "--path", str(tmp_path / "gone.csv")) == 2
-    assert "name it by --path" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "[file_not_found]" in said
+    assert "gone.csv" in said
 
 
 @pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")

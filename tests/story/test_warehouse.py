@@ -104,8 +104,13 @@ def test_what_cannot_be_exported_says_what_to_do(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PROMOLIFT_WAREHOUSE", str(folder / "other.duckdb"))
-    tried = {"plans": "name plan, decisions, verdicts", "verdicts": "promolift learn", "plan": "promolift plan"}
-    for name, says in tried.items():
+    tried = {
+        "plans": ("table_unknown", "plan, decisions, verdicts"), "verdicts": ("step_missing", "promolift learn"),
+        "plan": ("step_missing", "promolift plan"),
+    }  # fmt: skip
+    for name, (code, fact) in tried.items():
         at = ["--config", folder / "warehouse.toml", "--work", folder / "empty", "--out", folder / "empty"]
         assert call("export", name, *at) == 2
-        assert says in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"[{code}]" in said
+        assert fact in said

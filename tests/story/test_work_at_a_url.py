@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from error_checks import raises_code
 from promolift.cli import main
-from promolift.errors import ConfigError
 from promolift.shop import Shop
 
 
@@ -49,6 +49,8 @@ def test_what_needs_a_folder_of_this_machine_says_so(
     s3_url: str, own_files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("serve", "--work", s3_url) == 2
-    assert "a server keeps ledger and releases in a folder" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match=r"Shop\.open"):
+    said = capsys.readouterr().err
+    assert "[url_unsupported]" in said
+    assert s3_url in said
+    with raises_code("url_unsupported", s3_url, "Shop.open"):
         Shop(own_files / "events.csv", work=s3_url)

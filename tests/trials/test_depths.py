@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 import promolift
+from error_checks import raises_code
 from promolift.effect.dose import fit_dose
-from promolift.errors import InputError
 from promolift.trials.read import depths
 
 N = 4000
@@ -26,7 +26,7 @@ def test_depths_are_read_from_their_names() -> None:
     assert depths(("none", "2 for 1")) is None
     rng = np.random.default_rng(2)
     words = trial(rng.choice(["no", "yes", "maybe"], 900).tolist(), "no", rng.normal(size=900))
-    with pytest.raises(InputError, match="data: dose: treatments no, maybe, yes are no depths"):
+    with raises_code("dose_not_numeric", "no, maybe, yes"):
         words.fit()
 
 

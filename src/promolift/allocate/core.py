@@ -148,7 +148,7 @@ class ChoiceRows:
         gain, cost = (np.ascontiguousarray(m, np.float64) for m in (gain_NK, cost_NK))
         if gain.ndim != 2 or gain.shape != cost.shape:
             shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
-            raise InputError(f"allocate: {shapes}; both must be (customers, offers)")
+            raise InputError("shapes_differ", f"allocate: {shapes}; both must be (customers, offers)")
         (n, k), whole = gain.shape, gain.shape
         return ChoiceRows(
             gain, cost,
@@ -200,7 +200,10 @@ def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: st
     """The column as a contiguous array; InputError if it has another shape."""
     array = np.ascontiguousarray(column, dtype)
     if array.shape != shape:
-        raise InputError(f"allocate: {name} has shape {array.shape}, expected {shape}, one value for each row of gain")
+        raise InputError(
+            "shapes_differ",
+            f"allocate: {name} has shape {array.shape}, expected {shape}, one value for each row of gain",
+        )
     return array
 
 
@@ -220,7 +223,7 @@ def word(seed: int) -> np.uint64:
 def check_budget(budget: float) -> float:
     """The budget as a float, or BudgetError if it is negative or not a number."""
     if not budget >= 0 or budget == np.inf:
-        raise BudgetError(f"allocate: budget is {budget}; give a finite amount of 0 or more")
+        raise BudgetError("budget_invalid", f"allocate: budget is {budget}; give a finite amount of 0 or more")
     return float(budget)
 
 
@@ -271,11 +274,14 @@ def scanned(rows: ChoiceRows) -> Scanned:
         g, c, u = (m[row, slot] for m in (rows.gain_NK, rows.cost_NK, rows.units_NK))
         if g == np.inf or c < 0:
             rule = "a gain must be finite or missing (NaN)" if g == np.inf else "an expected cost must be 0 or more"
-            raise InputError(f"allocate: row {row}, slot {slot}: gain {g}, cost {c}; {rule}")
-        raise InputError(f"allocate: row {row}, slot {slot}: units {u}; give 0 or more")
+            raise InputError(
+                "value_not_finite" if g == np.inf else "value_invalid",
+                f"allocate: row {row}, slot {slot}: gain {g}, cost {c}; {rule}",
+            )
+        raise InputError("value_invalid", f"allocate: row {row}, slot {slot}: units {u}; give 0 or more")
     for name, codes in (("label", rows.label_N), ("offer", rows.offer_NK)):
         if codes.size and codes.min() < 0:
-            raise InputError(f"allocate: a {name} is {codes.min()}; number them from 0")
+            raise InputError("value_invalid", f"allocate: a {name} is {codes.min()}; number them from 0")
     classes, offers = (int(each.max(initial=0)) + 1 for each in (rows.label_N, rows.offer_NK))
     gain, cost, units = tops
     return Scanned(gain, cost, units, usable, pairs, len(rows), classes, offers)

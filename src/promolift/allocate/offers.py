@@ -181,12 +181,16 @@ def kinds_of(candidates: pl.DataFrame, limits: Sequence[Limit]) -> LimitKinds:
     known: dict[str, set[str]] = {}
     for limit in limits:
         if limit.labels:
-            raise ConfigError(f"limit {limit.name!r}: labels belong to arrays; on a table use where")
+            raise ConfigError(
+                "limit_scope_invalid", f"limit {limit.name!r}: labels belong to arrays; on a table use where"
+            )
         for column in _where(limit):
             if column not in candidates.columns:
                 near = get_close_matches(column, candidates.columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
-                raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
+                raise ConfigError(
+                    "column_unknown", f"limit {limit.name!r}: candidates have no column {column!r}; {hint}"
+                )
             if not isinstance(candidates.schema[column], pl.List) and column not in known:
                 known[column] = set(candidates[column].unique().drop_nulls().cast(pl.String))
     covers = _covers(limits, candidates.schema)
@@ -206,7 +210,10 @@ def code_masks(parts: Iterable[LimitKinds], limits: Sequence[Limit]) -> dict[str
             strange = [value for value in wanted if value not in known]
             if strange and any(part.rows for part in parts):
                 some = ", ".join(sorted(known)[:8])
-                raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
+                raise ConfigError(
+                    "limit_value_unknown",
+                    f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}",
+                )
     kinds, everything = all_kinds(parts), np.ones(1, np.bool_)
     return {
         limit.name: Mask(everything, kinds[f"limit {at}"].to_numpy() if kinds.height else np.zeros(1, np.bool_))
@@ -283,14 +290,19 @@ def check(candidates: pl.DataFrame, units: bool = False) -> None:
     for name, dtype in {**NEEDED, **({"units": pl.Float64} if units else {})}.items():
         if candidates.schema.get(name) != dtype:
             has = f"type {candidates.schema[name]}" if name in candidates.columns else "missing"
-            raise InputError(f"candidates.{name}: {has}, expected {dtype.__name__}; see docs/tables.md")
+            code = "column_type_wrong" if name in candidates.columns else "column_missing"
+            raise InputError(code, f"candidates.{name}: {has}, expected {dtype.__name__}; see docs/tables.md")
     bad = {
-        "cost_cents is negative": pl.col("cost_cents") < 0,
-        "gain_cents is infinite": pl.col("gain_cents") == float("inf"),
-        "customer_id or offer_id is missing": pl.col("customer_id").is_null() | pl.col("offer_id").is_null(),
-        "the pair occurs twice": pl.struct("customer_id", "offer_id").is_duplicated(),
+        ("value_invalid", "cost_cents is negative"): pl.col("cost_cents") < 0,
+        ("value_not_finite", "gain_cents is infinite"): pl.col("gain_cents") == float("inf"),
+        ("value_missing", "customer_id or offer_id is missing"): pl.any_horizontal(
+            pl.col("customer_id", "offer_id").is_null()
+        ),
+        ("rows_duplicate", "the pair occurs twice"): pl.struct("customer_id", "offer_id").is_duplicated(),
     }
-    for rule, broken in bad.items():
+    for (code, rule), broken in bad.items():
         rows = candidates.filter(broken.fill_null(False)).select(NEEDED.keys())
         if rows.height:
-            raise InputError(f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}")
+            raise InputError(
+                code, f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}"
+            )

@@ -41,9 +41,12 @@ class DayForecast:
         """
         share = np.array([0.0, 1.0]) if share_H is None else np.asarray(share_H, np.float64)
         if len(share) < 2 or share[0] != 0 or share[-1] != 1 or (np.diff(share) < 0).any():
-            raise InputError("forecast: share must rise from 0 to 1 over the day")
+            raise InputError("forecast_invalid", "forecast: share must rise from 0 to 1 over the day")
         if not budget > 0 or not arrivals > 0 or not customers > 0:
-            raise BudgetError(f"forecast: budget {budget}, arrivals {arrivals}, customers {customers} must be above 0")
+            raise BudgetError(
+                "value_invalid",
+                f"forecast: budget {budget}, arrivals {arrivals}, customers {customers} must be above 0",
+            )
         table = curve.sort("cost")
         return DayForecast(budget, arrivals, share, table["cost"].to_numpy() / customers, table["price"].to_numpy())
 
@@ -64,7 +67,7 @@ class Pace:
     def reprice(self, forecast: DayForecast, moment: float) -> "PriceNow":
         """The price at `moment`, set so that what is left lasts."""
         if not 0 <= moment <= 1:
-            raise InputError(f"pace: moment {moment} is outside 0 to 1")
+            raise InputError("value_invalid", f"pace: moment {moment} is outside 0 to 1")
         grid = np.linspace(0.0, 1.0, len(forecast.share_H))
         gone = float(np.interp(moment, grid, forecast.share_H))
         doubt = DOUBT_ARRIVALS * forecast.arrivals

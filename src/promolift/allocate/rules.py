@@ -114,10 +114,13 @@ def compile_rules(budget: float, limits: Sequence[Limit], classes: int, offers: 
 
 def _mask(limit: Limit, chosen: Sequence[int | str], size: int, field: str) -> NDArray[np.bool_]:
     if limit.where:
-        raise ConfigError(f"limit {limit.name!r}: 'where' names columns of a table; on arrays use labels and offers")
+        raise ConfigError(
+            "limit_scope_invalid",
+            f"limit {limit.name!r}: 'where' names columns of a table; on arrays use labels and offers",
+        )
     bad = [c for c in chosen if not isinstance(c, int) or not 0 <= c < size]
     if bad:
-        raise ConfigError(f"limit {limit.name!r}: {field} {bad} are outside 0 to {size - 1}")
+        raise ConfigError("limit_value_unknown", f"limit {limit.name!r}: {field} {bad} are outside 0 to {size - 1}")
     mask = np.full(size, not chosen, np.bool_)
     mask[[int(c) for c in chosen]] = True
     return mask
@@ -128,7 +131,9 @@ def stack_rules(budget: float, limits: Sequence[Limit], masks: Sequence[Mask], e
     names = [limit.name for limit in limits]
     twice = sorted({name for name in names if names.count(name) > 1 or name == "budget"})
     if twice:
-        raise ConfigError(f"limits: the name {twice[0]!r} is taken; give every limit a name of its own")
+        raise ConfigError(
+            "name_duplicate", f"limits: the name {twice[0]!r} is taken; give every limit a name of its own"
+        )
     rows: list[tuple[str, bool, float]] = [("budget", False, budget)]
     terms: list[tuple[int, int, float, Mask]] = [(0, COLUMN["cost"], 1.0, everything)]
     for limit, mask in zip(limits, masks, strict=True):

@@ -50,17 +50,23 @@ class Limit(Settings):
         """A limit from `name: measure[column=a|b, offer_id=c] <= bound`; name and brackets may be left out."""
         found = _TEXT.match(text.strip())
         if not found:
-            raise ConfigError(f"limit {text!r}: write it like 'stock: count[offer_id=c10|c20] <= 500' or 'return >= 2'")
+            raise ConfigError(
+                "limit_syntax_invalid",
+                f"limit {text!r}: write it like 'stock: count[offer_id=c10|c20] <= 500' or 'return >= 2'",
+            )
         where = {}
         for part in filter(None, (found["where"] or "").split(",")):
             column, equals, values = part.partition("=")
             if not equals:
-                raise ConfigError(f"limit {text!r}: {part.strip()!r} should read column=value or column=value|value")
+                raise ConfigError(
+                    "limit_syntax_invalid",
+                    f"limit {text!r}: {part.strip()!r} should read column=value or column=value|value",
+                )
             where[column.strip()] = tuple(value.strip() for value in values.split("|"))
         try:
             bound = float(found["bound"].rstrip("%")) / (100 if found["bound"].endswith("%") else 1)
         except ValueError:
-            raise ConfigError(f"limit {text!r}: {found['bound']!r} is not a number") from None
+            raise ConfigError("limit_bound_invalid", f"limit {text!r}: {found['bound']!r} is not a number") from None
         side = "at_most" if found["sense"] == "<=" else "at_least"
         name = (found["name"] or text).strip()
         return Limit.parse({"name": name, "measure": found["measure"], side: bound, "where": where}, f"limit {text!r}")

@@ -232,11 +232,14 @@ def _refusal(dual: Dual, rules: Rules, whole: Whole | None) -> BudgetError:
     if error := conflict(dual, rules):
         return error
     if whole is None:
-        return BudgetError("limits: no plan can keep all of them; leave some out to see which are in conflict")
+        return BudgetError(
+            "limits_infeasible", "limits: no plan can keep all of them; leave some out to see which are in conflict"
+        )
     m = int(np.argmax(whole.broken_M / np.maximum(np.abs(rules.bound_M), 1.0)))
     return BudgetError(
+        "limits_infeasible",
         f"limits: no whole plan was found that keeps {rules.names[m]!r}; the nearest misses it by "
-        f"{whole.broken_M[m]:,.6g}. Only parts of offers could keep all limits: loosen it a little"
+        f"{whole.broken_M[m]:,.6g}. Only parts of offers could keep all limits: loosen it a little",
     )
 
 
@@ -280,13 +283,16 @@ def conflict(dual: Dual, rules: Rules) -> BudgetError | None:
     others = rules.only([m for m in found if m != goal])
     text = f"limits: no plan can keep {' and '.join(_said(rules, m) for m in found)}"
     if not rules.floor_M[goal] or (others.column_T == 0).any():
-        return BudgetError(f"{text}; loosen one of them")
+        return BudgetError("limits_infeasible", f"{text}; loosen one of them")
     most, asked = _most(dual, rules.only([goal]), others), -float(rules.bound_M[goal])
     kept = f" while {' and '.join(_said(others, m) for m in range(others.rows))} is kept" if others.rows else ""
     if _is_ratio(rules, goal):
-        return BudgetError(f"{text}; {rules.names[goal]!r} stays {asked - most:,.6g} short{kept}. Loosen one of them")
+        return BudgetError(
+            "limits_infeasible",
+            f"{text}; {rules.names[goal]!r} stays {asked - most:,.6g} short{kept}. Loosen one of them",
+        )
     said = f"{rules.names[goal]!r} reaches at most {most:,.6g}{kept}, {asked - most:,.6g} short"
-    return BudgetError(f"{text}; {said}. Loosen one of them")
+    return BudgetError("limits_infeasible", f"{text}; {said}. Loosen one of them")
 
 
 def _most(dual: Dual, goal: Rules, others: Rules) -> float:

@@ -154,7 +154,7 @@ class Pages:
                 if door.method == method and (found := pattern.match(path)):
                     visit = PageVisit(self.server, visitor, click, found.groupdict(), self.console)
                     if method == "POST" and not click.trusted(visitor.token):
-                        raise ApiError(403, "form_foreign", say("form_old"))
+                        raise ApiError(403, "form_outdated", say("form_old"))
                     visit.need(door.role)
                     return door.handler(visit)
             if path.startswith(("/sign-in", entrance.ENTER)):
@@ -225,24 +225,24 @@ def clicked(request: Request, body: bytes) -> Click:
 
 def refusal(error: Exception) -> Screen:
     """The page of an error: what happened, and what to do."""
-    title, status, role = "did_not_work", 422, ""
+    title, status, role, code = "did_not_work", 422, "", getattr(error, "code", "internal")
     match error:
         case Denied():
             title, status, role, text = "not_your_role", 403, error.role, ""
-        case Refused(code=code):
+        case Refused():
             known = REFUSALS.get(code)
             status, text = known.status if known else 422, pick(str(error), known.zh if known else str(error))
         case ApiError():
             status, text = error.status, str(error)
         case ValidationError():
             first = error.errors()[0]
-            text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            code, text = "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         case PromoError():
             text = str(error)
         case _:
             LOG.error("console failed", exc_info=error)
-            status, text = 500, say("failed_inside")
-    data = {"text": text, "status": HTTPStatus(status).phrase, "role": role}
+            status, code, text = 500, "internal", say("failed_inside")
+    data = {"text": text, "code": code, "status": HTTPStatus(status).phrase, "role": role}
     return Screen("error.html", say("nothing_here" if status == 404 else title), data, status=status)
 
 

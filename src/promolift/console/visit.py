@@ -76,7 +76,7 @@ Reply = Screen | Redirect | Download
 
 def missing(what: str) -> ApiError:
     """The error of what is not there: a group `missing` of console/words.tsv."""
-    return ApiError(404, "not_found", worded("missing", what))
+    return ApiError(404, f"{what}_unknown", worded("missing", what))
 
 
 def charts(blocks: Iterable[Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
 
     def __init__(self, role: Role) -> None:
         """Nothing was changed."""
-        super().__init__(f"needs the role {role}")
+        super().__init__("role_missing", f"needs the role {role}")
         self.role = role
 
 
@@ -219,9 +219,9 @@ class PageVisit:
         name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
         at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
         if not name.lower().endswith(KINDS):
-            raise Refused("file_kind", say("send_kinds", kinds=", ".join(KINDS)))
+            raise Refused("file_type_unsupported", say("send_kinds", kinds=", ".join(KINDS)))
         if size > FILE_BYTES or at + len(self.piece) > size:
-            raise Refused("file_large", say("file_large", most=FILE_BYTES >> 30))
+            raise Refused("file_too_large", say("file_too_large", most=FILE_BYTES >> 30))
         part = folder / f".{self.visitor.session[:16]}.part"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):

@@ -89,7 +89,7 @@ class Columns:
         for role, name in fixed.items():
             if name not in sample.columns:
                 has = ", ".join(sample.columns[:20])
-                raise InputError(f"--map {role}={name}: {table} has no column {name!r}; it has {has}")
+                raise InputError("column_unknown", f"--map {role}={name}: {table} has no column {name!r}; it has {has}")
             if role != TIME_ROLES.get(table):
                 self.take(role, name, 1.0)
 
@@ -209,7 +209,8 @@ class Columns:
                 best = (key, name, guess)
         if role in self.fixed and best is None:
             raise InputError(
-                f"--map {role}={self.fixed[role]}: its values are no times: {self.values(self.fixed[role])[:3]}"
+                "time_unreadable",
+                f"--map {role}={self.fixed[role]}: its values are no times: {self.values(self.fixed[role])[:3]}",
             )
         if best is None or best[0][0] >= 800:
             self._find_gaps()

@@ -745,8 +745,10 @@ class _Guess(Columns):
             if len(several) > 1 and not self.currency:
                 shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
                 raise InputError(
+                    "currency_mixed",
                     f"{self.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to "
-                    f"plan for with --currency {several[0]} (rows in others are set aside and counted), or convert them"
+                    f"plan for with --currency {several[0]} (rows in others are set aside and counted), or convert "
+                    "them",
                 )
             if len(codes) > 1:
                 self.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
@@ -867,14 +869,16 @@ class _Guess(Columns):
                 ]
                 shown += f" ({', '.join(map(repr, empty))} is empty)" if empty else ""
                 raise InputError(
+                    "column_unrecognized",
                     f"{self.table}: {what}; it has {shown}. If one of them says it: --map {role}=COLUMN; if another "
-                    "file does, give both: --events this.csv+other.csv"
+                    "file does, give both: --events this.csv+other.csv",
                 )
         if self.table == "words" and "text" not in self.columns and "audio" not in self.columns:
             raise InputError(
+                "column_unrecognized",
                 "words: no column looks like what customers wrote, or names recordings; it has "
                 f"{', '.join(self.sample.columns[:MOST_SHOWN])}. If one of them does: --map words.text=COLUMN, or "
-                "--map words.audio=COLUMN"
+                "--map words.audio=COLUMN",
             )
 
 

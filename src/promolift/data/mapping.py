@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from promolift.currency import currency_digits
 from promolift.errors import InputError
-from promolift.settings import COUNTED, Currency, Settings, Zone, rows_of, toml_key, toml_value
+from promolift.settings import COUNTED, Currency, SettingError, Settings, Zone, rows_of, toml_key, toml_value
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf", "words"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]
@@ -150,9 +150,10 @@ class Mapping(Settings):
         for role in (*self.columns, *self.constants):
             if role not in roles:
                 near = get_close_matches(role, roles, n=1)
-                raise ValueError(
+                raise SettingError(
+                    "setting_unknown",
                     f"unknown role {role!r}; "
-                    + (f"did you mean {near[0]!r}?" if near else f"roles: {', '.join(roles)}")
+                    + (f"did you mean {near[0]!r}?" if near else f"roles: {', '.join(roles)}"),
                 )
         for role, source in self.columns.items():
             if isinstance(source, tuple) and role not in SEVERAL:
@@ -167,15 +168,18 @@ class Mapping(Settings):
                 raise ValueError(f"shared takes {', '.join(sorted(ADDED_UP))}, not {role}")
         for role in NEEDED[self.table]:
             if not self.has(role):
-                raise ValueError(f'needs {role}; write {role} = "<your column>" under columns')
+                raise SettingError("setting_missing", f'needs {role}; write {role} = "<your column>" under columns')
         if self.table == "words" and not (self.has("text") or self.has("audio")):
-            raise ValueError('needs text or audio; write text = "<your column>" under columns')
+            raise SettingError("setting_missing", 'needs text or audio; write text = "<your column>" under columns')
         if self.time_format == GAPS and not self.has("sequence"):
-            raise ValueError("time_format gaps needs columns.sequence, which numbers the orders of each customer")
+            raise SettingError(
+                "setting_missing", "time_format gaps needs columns.sequence, which numbers the orders of each customer"
+            )
         if (self.time_format in (*COUNTED, GAPS) or self.yearless) and not self.time_origin:
-            raise ValueError(
+            raise SettingError(
+                "setting_missing",
                 f"time_format {self.time_format} needs time_origin, the local day that number 0 stands for or a day of "
-                "the year that is meant"
+                "the year that is meant",
             )
         return self
 
@@ -215,7 +219,10 @@ class Mapping(Settings):
                 if source not in columns and not (self.of_basket(source) and self.basket in columns):
                     near = get_close_matches(source, columns, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml."
-                    raise InputError(f"{where}: no column {source!r} for {role}; {hint} It has {', '.join(columns)}")
+                    raise InputError(
+                        "column_unknown",
+                        f"{where}: no column {source!r} for {role}; {hint} It has {', '.join(columns)}",
+                    )
 
     def to_toml(self) -> str:
         """The body of a TOML table, one key a line, that `Mapping.parse` reads back; the table's name is not in it."""

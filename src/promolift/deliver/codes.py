@@ -63,7 +63,9 @@ def unique_codes(keys: Iterable[CodeKey], secret: str | bytes, make: Callable[..
         tries = (make(*key, secret, attempt) for attempt in range(8))
         free = next((made for made in tries if made not in owner), None)
         if free is None:
-            raise InputError(f"codes: no free code for {key} after 8 attempts; the code space is too small")
+            raise InputError(
+                "code_space_full", f"codes: no free code for {key} after 8 attempts; the code space is too small"
+            )
         owner[free] = key
     return {key: made for made, key in owner.items()}
 

@@ -164,7 +164,9 @@ def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]
     for name in ("campaign_id", "policy_id", "policy_version", "seed"):
         if decision[name] != getattr(release, name):
             both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
-            raise InputError(f"decision {decision['decision_id']}: {both}; replay it with its own release")
+            raise InputError(
+                "release_differs", f"decision {decision['decision_id']}: {both}; replay it with its own release"
+            )
     opened = [
         Option(
             row["offer"], row.get("share", row.get("gain_cents")), row["cost_cents"], None, row.get("charge_cents", 0.0)

@@ -32,17 +32,20 @@ def plan_rows(
     other typed formats. Raises InputError if a column is missing, a customer stands twice, or the two do not agree.
     """
     if missing := [name for name in WORDS if name not in messages.columns]:
-        raise InputError(f"plan: columns {missing} are missing; it has {messages.columns}")
+        raise InputError("column_missing", f"plan: columns {missing} are missing; it has {messages.columns}")
     words = messages.select(WORDS).rename({"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"})
     if words["customer_id"].is_duplicated().any():
-        raise InputError("plan: a customer has more than one offer")
+        raise InputError("rows_duplicate", "plan: a customer has more than one offer")
     key = ["customer_id", "offer_id"]
     records = decisions.select(*key, "propensity", "decision_id", "holdout", pl.col("reason").alias("rule"))
     given = records.filter(pl.col("offer_id") != "none").drop("holdout", "rule")
     terms = pl.DataFrame([_terms(offer, language) for offer in offers], schema=TERMS)
     rows = words.join(given, on=key).join(terms, on="offer_id")
     if not len(rows) == len(given) == len(words):
-        raise InputError("plan: the messages are of another plan than the decisions; run `promolift message` again")
+        raise InputError(
+            "result_outdated",
+            "plan: the messages are of another plan than the decisions; run `promolift message` again",
+        )
     held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
     parts = [
         PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status")))

@@ -376,7 +376,7 @@ class EffectModel:
         """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
         model = from_parts(arrays, manifest, (*KNOWN, Average, cls))
         if not isinstance(model, cls):
-            raise InputError(f"model manifest: holds a {type(model).__name__}, not an effect model")
+            raise InputError("model_invalid", f"model manifest: holds a {type(model).__name__}, not an effect model")
         return model
 
 
@@ -561,9 +561,13 @@ def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -
     """Costs of treating as a row for each customer, in this order, or one row for all of them alike."""
     cost_NK = np.atleast_2d(np.asarray(cost, dtype=np.float64))
     if cost_NK.ndim > 2 or len(cost_NK) not in (1, shape[0]) or cost_NK.shape[1] not in (1, shape[1]):
-        raise InputError(f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments")
+        raise InputError(
+            "shapes_differ", f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments"
+        )
     if not np.isfinite(cost_NK).all():
-        raise InputError("cost: some are missing or infinite; give a number for every customer and treatment")
+        raise InputError(
+            "value_not_finite", "cost: some are missing or infinite; give a number for every customer and treatment"
+        )
     wide_NK = np.broadcast_to(cost_NK, (len(cost_NK), shape[1]))
     return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
 
@@ -596,13 +600,19 @@ def _trial(
     x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
     if not len(x_NF) == len(outcome_N) == len(given_N):
         sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
-        raise InputError(f"features, treatment, outcome: {sizes} customers; give one of each for every customer")
+        raise InputError(
+            "shapes_differ", f"features, treatment, outcome: {sizes} customers; give one of each for every customer"
+        )
     if (given_N != given_N.round()).any() or given_N.min(initial=0) < 0:
-        raise InputError("treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments")
+        raise InputError(
+            "treatment_invalid", "treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments"
+        )
     arm_N = given_N.astype(np.int64)
     count_A = np.bincount(arm_N)
     if len(count_A) < 2 or count_A.min() < LEAST_ROWS:
-        raise SupportError(f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}")
+        raise SupportError(
+            "arm_too_small", f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}"
+        )
     rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
     if _estimated(propensity):
@@ -620,7 +630,7 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
     try:
         prob = np.asarray(propensity, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError('propensity: not numbers; give probabilities, "estimate" or None') from None
+        raise InputError("value_invalid", 'propensity: not numbers; give probabilities, "estimate" or None') from None
     if prob.shape == (len(count_A) - 1,):
         prob = np.tile(prob, (count_A.sum(), 1))
     elif prob.ndim == 1:
@@ -628,7 +638,11 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
     if prob.shape == (count_A.sum(), len(count_A) - 1):
         prob = np.column_stack([1 - prob.sum(axis=1), prob])
     if prob.shape != (count_A.sum(), len(count_A)):
-        raise InputError(f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm")
+        raise InputError(
+            "shapes_differ", f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm"
+        )
     if not (prob > 0).all() or np.abs(prob.sum(axis=1) - 1).max() > 1e-6:
-        raise InputError("propensity: probabilities must be above 0 and sum to 1 over control and treatments")
+        raise InputError(
+            "propensity_invalid", "propensity: probabilities must be above 0 and sum to 1 over control and treatments"
+        )
     return prob

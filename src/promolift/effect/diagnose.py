@@ -199,8 +199,19 @@ class Diagnosis:
     def require(self) -> Level:
         """The level, or a SupportError with the reasons for which there is none."""
         if self.level is None:
-            raise SupportError("no effect can be claimed from these data: " + "; ".join(self.reasons))
+            raise SupportError(self.refusal, "no effect can be claimed from these data: " + "; ".join(self.reasons))
         return self.level
+
+    @property
+    def refusal(self) -> str:
+        """The code of the error that refuses these data: the first thing to look into."""
+        if any(check.name == "sample ratio" and not check.passed for check in self.checks):
+            return "sample_ratio_mismatch"
+        if self.overlap.trimmed > MOST_TRIMMED or self.overlap.effective_A.min() < LEAST_EFFECTIVE:
+            return "no_overlap"
+        if (self.placebos["p"] < PLACEBO_ALPHA).any():
+            return "placebo_failed"
+        return "arms_unbalanced"
 
 
 def diagnose(
@@ -262,7 +273,9 @@ def diagnose(
 def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
     few = np.bincount(arm_N, minlength=len(arms))
     if few.min() < LEAST_IN_ARM:
-        raise SupportError(f"propensity: {arms[few.argmin()]} has {few.min()} customers; {LEAST_IN_ARM} are needed")
+        raise SupportError(
+            "arm_too_small", f"propensity: {arms[few.argmin()]} has {few.min()} customers; {LEAST_IN_ARM} are needed"
+        )
     return estimate_propensity(x_NF, arm_N, row_keys(x_NF, SEED))
 
 
@@ -304,7 +317,9 @@ def _look(rows: _Rows, prob_NA: Floats) -> Diagnosis:
     counts = np.bincount(rows.arm_N, minlength=arms)
     if counts.min() < 2:
         fewest = rows.arms[counts.argmin()]
-        raise SupportError(f"diagnose: {fewest} has {counts.min()} customers; there is nothing to compare")
+        raise SupportError(
+            "arm_too_small", f"diagnose: {fewest} has {counts.min()} customers; there is nothing to compare"
+        )
     keep_N = overlap.keep_N
     if np.bincount(rows.arm_N[keep_N], minlength=arms).min() < 2:  # refused for want of overlap: show all that is there
         keep_N, rows = np.ones(len(keep_N), dtype=bool), replace(rows, placebos={})
@@ -416,17 +431,25 @@ def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:
     """The arm of each customer, where there are so many; None: as many as the numbers say."""
     arm = _same_length(numbers(treatment_N, "treatment_N"), n)
     if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
-        raise InputError("treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...")
+        raise InputError(
+            "treatment_invalid",
+            "treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...",
+        )
     most = int(arm.max())
     if most >= (arms or most + 1) or max(arms or 0, most + 1) < 2:
         given = arms or most + 1
-        raise InputError(f"treatment_N: arms up to {most}, but probabilities are given for {given}; two are needed")
+        raise InputError(
+            "arm_count_invalid",
+            f"treatment_N: arms up to {most}, but probabilities are given for {given}; two are needed",
+        )
     return arm.astype(np.int64)
 
 
 def _same_length(values_N: Floats, n: int) -> Floats:
     if len(values_N) != n:
-        raise InputError(f"diagnose: {len(values_N)} values for {n} rows of features; give one for each customer")
+        raise InputError(
+            "shapes_differ", f"diagnose: {len(values_N)} values for {n} rows of features; give one for each customer"
+        )
     return values_N
 
 
@@ -435,7 +458,12 @@ def _probabilities(name: str, values: ArrayLike | None, arm_N: Ints, arms: int) 
     if prob.ndim == 1:
         prob = np.tile(prob, (len(arm_N), 1))
     if prob.shape != (len(arm_N), arms) or not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1, atol=1e-6)):
-        raise InputError(f"{name}: shape {prob.shape}; needs probabilities of {arms} arms, 0 or more, summing to 1")
+        raise InputError(
+            "propensity_invalid",
+            f"{name}: shape {prob.shape}; needs probabilities of {arms} arms, 0 or more, summing to 1",
+        )
     if (prob[np.arange(len(arm_N)), arm_N] == 0).any():
-        raise InputError(f"{name}: some customers got an arm whose probability is said to have been 0")
+        raise InputError(
+            "propensity_zero", f"{name}: some customers got an arm whose probability is said to have been 0"
+        )
     return prob

@@ -66,11 +66,14 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         _project(net, mu, effects, sweeps=15 if step_number == 0 else 5)
         hessian = (net * mu[:, None]).T @ net
         if (np.sqrt(np.diag(hessian) / mu.sum()) < 1e-3 * np.maximum(spread, 1e-12)).any():
-            raise SupportError("the discount does not vary within customer, category and week: no response can be read")
+            raise SupportError(
+                "no_variation", "the discount does not vary within customer, category and week: no response can be read"
+            )
         scale = np.sqrt(np.diag(hessian))
         if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < ALIKE:
             raise SupportError(
-                "what is now and what was before cannot be told apart: discounts stay as they are too long"
+                "discounts_collinear",
+                "what is now and what was before cannot be told apart: discounts stay as they are too long",
             )
         step = np.linalg.solve(hessian, net.T @ (y - mu))
         beta += step
@@ -80,7 +83,10 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         if np.abs(step).max() < TOLERANCE:
             _scale(mu, totals, effects)
             return max((_robust(beta, y, mu, net, each) for each in clusters), key=_spread)
-    raise SupportError(f"the response model did not settle after {STEPS} steps: too little variation in {len(y)} cells")
+    raise SupportError(
+        "not_converged",
+        f"the response model did not settle after {STEPS} steps: too little variation in {len(y)} cells",
+    )
 
 
 def _scale(mu: Real, totals: list[Real], effects: list[Codes]) -> None:
@@ -104,7 +110,9 @@ def _project(net: Real, weight: Real, effects: list[Codes], sweeps: int) -> None
 def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> PoissonFit:
     clusters = int(cluster.max()) + 1
     if clusters < 10:
-        raise SupportError(f"{clusters} groups carry the discount response; at least 10 are needed for an error")
+        raise SupportError(
+            "too_few_clusters", f"{clusters} groups carry the discount response; at least 10 are needed for an error"
+        )
     score = np.stack([np.bincount(cluster, weights=net[:, k] * (y - mu)) for k in range(net.shape[1])], axis=1)
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
     cov = clusters / (clusters - 1) * bread @ (score.T @ score) @ bread
@@ -388,7 +396,8 @@ def _prepare(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountS
         data = data.filter(pl.col("list_cents").sum().over(group) > 0)
     if data.height < settings.min_cells:
         raise SupportError(
-            f"{data.height} customer-category-weeks with known discounts; {settings.min_cells} are needed"
+            "too_few_rows",
+            f"{data.height} customer-category-weeks with known discounts; {settings.min_cells} are needed",
         )
     known = sensitivity.select("customer_id", "price_sensitivity")
     return data.join(known, on="customer_id", how="left").sort("customer_id", "target", "week")

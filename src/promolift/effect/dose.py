@@ -295,7 +295,9 @@ class DoseModel:
         names_N = np.asarray(by_N).astype(str)
         depth_D, u_NJ = self._asked(depths), self._terms(features)
         if len(names_N) != len(u_NJ):
-            raise InputError(f"by: {len(names_N)} segments for {len(u_NJ)} customers; give one for each")
+            raise InputError(
+                "shapes_differ", f"by: {len(names_N)} segments for {len(u_NJ)} customers; give one for each"
+            )
         names_S, of_N, count_S = np.unique(names_N, return_inverse=True, return_counts=True)
         mean_SJ = np.stack([np.bincount(of_N, u, len(names_S)) for u in u_NJ.T], axis=1) / count_S[:, None]
         gain_SD, se_SD = self._moments(mean_SJ, depth_D)
@@ -310,7 +312,10 @@ class DoseModel:
             return self.depth_D[1:]
         depth_D, top = numbers(np.atleast_1d(np.asarray(depths)), "depths"), BEYOND * self.depth_D[-1]
         if (depth_D < 0).any() or (depth_D > top + 1e-12).any():
-            raise SupportError(f"depths: {depth_D.tolist()} asked, but the data reach from 0 to {top:g}; ask within")
+            raise SupportError(
+                "depth_out_of_range",
+                f"depths: {depth_D.tolist()} asked, but the data reach from 0 to {top:g}; ask within",
+            )
         return depth_D
 
     def _base(self, x_NF: Floats) -> Floats:
@@ -424,15 +429,24 @@ class _Tried(NamedTuple):
 
 def _check(x_NF: Floats, depth_N: Floats, y_N: Floats) -> _Tried:
     if not len(x_NF) == len(depth_N) == len(y_N):
-        raise InputError(f"dose: {len(x_NF)} customers, {len(depth_N)} depths, {len(y_N)} outcomes; one for each")
+        raise InputError(
+            "shapes_differ", f"dose: {len(x_NF)} customers, {len(depth_N)} depths, {len(y_N)} outcomes; one for each"
+        )
     depth_D, arm_N, count_D = np.unique(depth_N, return_inverse=True, return_counts=True)
     if not len(depth_D) or depth_D[0] != 0 or len(depth_D) < 2:
-        raise SupportError(f"depth: {depth_D.tolist()[:5]} tried; 0 (control) and at least one depth above are needed")
+        raise SupportError(
+            "too_few_depths",
+            f"depth: {depth_D.tolist()[:5]} tried; 0 (control) and at least one depth above are needed",
+        )
     if len(depth_D) > MOST_DEPTHS:
-        raise SupportError(f"depth: {len(depth_D)} different ones; round them to at most {MOST_DEPTHS}")
+        raise SupportError(
+            "too_many_depths", f"depth: {len(depth_D)} different ones; round them to at most {MOST_DEPTHS}"
+        )
     if count_D.min() < MIN_ROWS:
         few = float(depth_D[count_D.argmin()])
-        raise SupportError(f"depth {few:g}: {count_D.min()} customers; {MIN_ROWS} are needed at every depth")
+        raise SupportError(
+            "arm_too_small", f"depth {few:g}: {count_D.min()} customers; {MIN_ROWS} are needed at every depth"
+        )
     if np.ptp(y_N) == 0:
-        raise SupportError(f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
+        raise SupportError("no_variation", f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
     return _Tried(depth_D, arm_N.astype(np.int64))

@@ -263,7 +263,7 @@ def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
 def _first(events: Relation) -> int:
     first = run("select min(ts_ms) from events", events=events).fetchall()[0][0]
     if first is None:
-        raise InputError("events: no rows; past purchases are needed to tell who uses coupons")
+        raise InputError("events_missing", "events: no rows; past purchases are needed to tell who uses coupons")
     return int(first)
 
 

@@ -90,7 +90,10 @@ def adjusted_means(
     if cluster is not None:  # clusters less the arms whose means are estimated
         few = [len(np.unique(cluster[rows.arm_N == a])) for a in range(rows.arms)]
         if min(few) < LEAST_CLUSTERS:
-            raise SupportError(f"clusters: {few} by arm; with fewer than {LEAST_CLUSTERS} the error cannot be known")
+            raise SupportError(
+                "too_few_clusters",
+                f"clusters: {few} by arm; with fewer than {LEAST_CLUSTERS} the error cannot be known",
+            )
         freedom = float(len(np.unique(cluster)) - rows.arms)
     return AdjustedMeans(np.clip(unit * gain_K, -wide, wide), unit * se_K, control, freedom, unit * part_NK)
 
@@ -315,10 +318,16 @@ def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str,
     found = {name: numbers(values, name) for name, values in outcomes.items()}
     short = {name: len(values) for name, values in found.items() if len(values) != len(trial.arm_N)}
     if short or not found:
-        raise InputError(f"outcomes: {short or 'none given'}; give one value for each of {len(trial.arm_N)} customers")
+        raise InputError(
+            "shapes_differ" if short else "value_missing",
+            f"outcomes: {short or 'none given'}; give one value for each of {len(trial.arm_N)} customers",
+        )
     counts = np.bincount(trial.arm_N, minlength=trial.arms)
     if counts.min() < LEAST:
-        raise SupportError(f"outcomes: arm {counts.argmin()} has {counts.min()} customers; at least {LEAST} are needed")
+        raise SupportError(
+            "arm_too_small",
+            f"outcomes: arm {counts.argmin()} has {counts.min()} customers; at least {LEAST} are needed",
+        )
     return found
 
 
@@ -345,6 +354,12 @@ def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> pl.DataFrame:
 
 def _check(gain_N: Floats, psi_N: Floats, least: int) -> None:
     if gain_N.ndim != 1 or gain_N.shape != psi_N.shape or not (np.isfinite(gain_N).all() and np.isfinite(psi_N).all()):
-        raise InputError(f"calibration: predictions {gain_N.shape} and scores {psi_N.shape} must be finite and alike")
+        alike = gain_N.ndim == 1 and gain_N.shape == psi_N.shape
+        raise InputError(
+            "value_not_finite" if alike else "shapes_differ",
+            f"calibration: predictions {gain_N.shape} and scores {psi_N.shape} must be finite and alike",
+        )
     if len(gain_N) < least:
-        raise SupportError(f"calibration: {len(gain_N)} customers; at least {least} are needed to say anything")
+        raise SupportError(
+            "too_few_customers", f"calibration: {len(gain_N)} customers; at least {least} are needed to say anything"
+        )

@@ -29,7 +29,10 @@ def to_parts(model: object) -> ModelParts:
 def from_parts(arrays: Arrays, manifest: dict[str, Any], known: tuple[type, ...]) -> Any:
     """The model again. Raises InputError where the manifest asks for a class that is not `known`, or a lost array."""
     if manifest.get("format") != 1:
-        raise InputError(f"model manifest: format {manifest.get('format')!r}; this version reads format 1")
+        raise InputError(
+            "file_version_unsupported",
+            f"model manifest: format {manifest.get('format')!r}; this version reads format 1",
+        )
     return _unpack(manifest["model"], arrays, {kind.__name__: kind for kind in known}, {})
 
 
@@ -65,10 +68,15 @@ def _unpack(value: Any, arrays: Arrays, known: dict[str, type], seen: dict[int, 
         return seen[value["again"]]
     if "array" in value:
         if value["array"] not in arrays:
-            raise InputError(f"model manifest: array {value['array']!r} is missing; the model's files are incomplete")
+            raise InputError(
+                "model_incomplete",
+                f"model manifest: array {value['array']!r} is missing; the model's files are incomplete",
+            )
         return arrays[value["array"]]
     if value.get("class") not in known:
-        raise InputError(f"model manifest: unknown class {value.get('class')!r}; written by another version?")
+        raise InputError(
+            "model_invalid", f"model manifest: unknown class {value.get('class')!r}; written by another version?"
+        )
     built = {name: _unpack(each, arrays, known, seen) for name, each in value["fields"].items()}
     seen[value["number"]] = known[value["class"]](**built)
     return seen[value["number"]]

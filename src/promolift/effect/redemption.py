@@ -75,7 +75,9 @@ class RedemptionModel:
         """
         missing = set(EXPOSURE_FEATURES.schema) - set(features.columns)
         if missing:
-            raise InputError(f"redemption: features lack the columns {sorted(missing)}; build them anew")
+            raise InputError(
+                "column_missing", f"redemption: features lack the columns {sorted(missing)}; build them anew"
+            )
         x_NP = self._design(features)
         unknown_N = (x_NP[:, len(self.terms) :].sum(axis=1) == 0) & bool(self.kinds)
         variance_N = CAMPAIGN_SD**2 + unknown_N * KIND_SD**2
@@ -143,15 +145,18 @@ def _mean_probability(eta_N: Floats, variance_N: Floats | float) -> Floats:
 def _training(features: pl.DataFrame, redeemed: pl.DataFrame) -> pl.DataFrame:
     EXPOSURE_FEATURES.check(features)
     if redeemed.select(pl.struct(KEY).is_duplicated().any()).item():
-        raise InputError("redeemed: a customer stands twice in one campaign; give one outcome per row of features")
+        raise InputError(
+            "rows_duplicate", "redeemed: a customer stands twice in one campaign; give one outcome per row of features"
+        )
     known = features.join(redeemed.select(*KEY, "redeemed").drop_nulls(), on=KEY).sort(KEY)
     data = known.filter(pl.col("history_weeks") >= MIN_HISTORY_WEEKS)
     yes = int(data["redeemed"].sum())
     if min(yes, data.height - yes) < MIN_POSITIVES:
         raise SupportError(
+            "too_few_outcomes",
             f"redemption: {yes} redeemed and {data.height - yes} did not, among targeted customers of ended campaigns "
             f"with {MIN_HISTORY_WEEKS:g} weeks of history ({known.height - data.height} had less); "
-            f"{MIN_POSITIVES} of each are needed; add past campaigns and their redemptions"
+            f"{MIN_POSITIVES} of each are needed; add past campaigns and their redemptions",
         )
     if data.height > MAX_ROWS:  # whole customers, the same ones on every machine
         share = MAX_ROWS / data.height

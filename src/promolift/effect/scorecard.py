@@ -109,13 +109,18 @@ def fit_scorecard(features: pl.DataFrame, outcome_N: Floats, block_N: Ints | Non
     y_N = np.asarray(outcome_N, dtype=np.float64)
     yes = int(y_N.sum())
     if min(yes, len(y_N) - yes) < LEAST:
-        raise SupportError(f"{yes} said yes and {len(y_N) - yes} no: at least {LEAST} of each are needed to learn from")
+        raise SupportError(
+            "too_few_outcomes",
+            f"{yes} said yes and {len(y_N) - yes} no: at least {LEAST} of each are needed to learn from",
+        )
     at_N = np.zeros(len(y_N), np.int64) if block_N is None else np.unique(block_N, return_inverse=True)[1]
     order = np.argsort(at_N, kind="stable")
     fixed = fixed_in_time(features, at_N)
     names = [name for name in features.columns if name not in fixed]
     if not names:
-        raise SupportError("every feature only says when a row was made; give what was known of the customers")
+        raise SupportError(
+            "no_usable_features", "every feature only says when a row was made; give what was known of the customers"
+        )
     rows = features[order].select(names)
     encoder = encoder_of(rows)
     x_NF, y, at = encoder.encode(rows), y_N[order], at_N[order]

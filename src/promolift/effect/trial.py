@@ -69,7 +69,9 @@ class FeatureEncoder:
         parts: list[Floats] = []
         for column in self.columns:
             if column.name not in frame.columns:
-                raise InputError(f"features: no column {column.name!r}, which the model was trained with")
+                raise InputError(
+                    "column_missing", f"features: no column {column.name!r}, which the model was trained with"
+                )
             parts.extend(_encode(frame[column.name], column))
         return np.column_stack(parts) if parts else np.zeros((frame.height, 0))
 
@@ -120,12 +122,15 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     try:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{name}: not numbers; give one number for each customer") from None
+        raise InputError("value_invalid", f"{name}: not numbers; give one number for each customer") from None
     if found.ndim != 1:
-        raise InputError(f"{name}: has {found.ndim} dimensions; give one number for each customer")
+        raise InputError("shape_invalid", f"{name}: has {found.ndim} dimensions; give one number for each customer")
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
-        raise InputError(f"{name}: {wrong.size} of {found.size} values are missing or infinite, first at {wrong[0]}")
+        raise InputError(
+            "value_not_finite",
+            f"{name}: {wrong.size} of {found.size} values are missing or infinite, first at {wrong[0]}",
+        )
     return found
 
 
@@ -158,14 +163,16 @@ def named_arms(treatment_N: ArrayLike, control: str | None) -> NamedArms:
         return NamedArms(treatment_N, ())
     gone = sum(value is None or value != value for value in given.flat)
     if gone:
-        raise InputError(f"treatment: {gone} of {given.size} are missing; say who got what, or take these rows out")
+        raise InputError(
+            "value_missing", f"treatment: {gone} of {given.size} are missing; say who got what, or take these rows out"
+        )
     text = given.astype(str)
     names = sorted(set(text.flat))
     known = f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
     if control is None:
-        raise InputError(f"treatment: text; say which is no treatment with control=, one of {known}")
+        raise InputError("control_missing", f"treatment: text; say which is no treatment with control=, one of {known}")
     if control not in names:
-        raise InputError(f"treatment: control {control!r} is no treatment here: {known}")
+        raise InputError("control_unknown", f"treatment: control {control!r} is no treatment here: {known}")
     order = (control, *(name for name in names if name != control))
     return NamedArms(np.array([order.index(name) for name in text], dtype=np.int64), order)
 
@@ -175,7 +182,9 @@ def _frame(features: Features) -> pl.DataFrame:
         return as_frame(features, "features")
     values = np.asarray(features)
     if values.ndim != 2:
-        raise InputError(f"features: {values.ndim} dimensions; give a frame or an array of customers x features")
+        raise InputError(
+            "shape_invalid", f"features: {values.ndim} dimensions; give a frame or an array of customers x features"
+        )
     return pl.DataFrame({f"x{f}": values[:, f] for f in range(values.shape[1])})
 
 
@@ -192,7 +201,9 @@ def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
         try:
             found = physical.cast(pl.Float64).to_numpy().astype(np.float64)
         except pl.exceptions.PolarsError:
-            raise InputError(f"features: column {column.name!r} held numbers in training, now {values.dtype}") from None
+            raise InputError(
+                "column_type_wrong", f"features: column {column.name!r} held numbers in training, now {values.dtype}"
+            ) from None
         return [np.where(np.isfinite(found), np.clip(found, -LARGEST, LARGEST), np.nan)]
     text = values.cast(pl.String)
     known = [(text == level).cast(pl.Float64) for level in column.levels]

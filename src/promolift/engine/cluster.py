@@ -95,8 +95,9 @@ class Cluster:
             if missed == PATIENCE:
                 asked = f"{self.settings.cpus:g} CPUs and {self.settings.task_memory} of memory"
                 raise StepError(
+                    "cluster_too_small",
                     f"engine.address {self.settings.address}: no node is left that has {asked} for a task; bring one "
-                    f"back, or ask for less by engine.cpus and engine.task_memory; {RESUME}"
+                    f"back, or ask for less by engine.cpus and engine.task_memory; {RESUME}",
                 )
         try:
             found = ray.get(result)
@@ -105,8 +106,9 @@ class Cluster:
         except ray.exceptions.RayError as error:
             why = str(error).strip().splitlines()[0]
             raise StepError(
+                "worker_lost",
                 f"engine.address {self.settings.address}: shard {shard} was lost {RETRIES + 1} times ({why}); look at "
-                f"the nodes' memory, or set more data.shards; {RESUME}"
+                f"the nodes' memory, or set more data.shards; {RESUME}",
             ) from None
         if isinstance(found, TaskRefused):
             raise found.error
@@ -124,7 +126,9 @@ class Cluster:
         try:
             import ray
         except ImportError:
-            raise ConfigError("engine.kind = 'ray' needs Ray; `pip install 'promolift[cluster]'`") from None
+            raise ConfigError(
+                "extra_missing", "engine.kind = 'ray' needs Ray; `pip install 'promolift[cluster]'`"
+            ) from None
         if not ray.is_initialized():
             self._join(ray)
             self._mine = True
@@ -147,8 +151,9 @@ class Cluster:
                 ray.shutdown()
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ConfigError(
+                "connection_failed",
                 f"{where}: no Ray cluster is reached there ({why}); start one with `ray start --head`, and run this on "
-                "one of its nodes, or set engine.kind = 'local'"
+                "one of its nodes, or set engine.kind = 'local'",
             ) from None
 
 
@@ -165,8 +170,9 @@ def on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) -> A
         name = other[0]
         return TaskRefused(
             StepError(
+                "versions_differ",
                 f"engine: node {socket.gethostname()} has {name} {here.get(name, 'not')}, and this run {asked[name]}; "
-                "results would differ: install the same versions on every node"
+                "results would differ: install the same versions on every node",
             )
         )
     try:
@@ -183,8 +189,9 @@ def _read(task: Any) -> Any:
     except ray.exceptions.RayError as error:
         why = str(error).strip().splitlines()[0].removeprefix("System error: ")
         raise StepError(
+            "versions_differ",
             f"engine: node {socket.gethostname()} cannot read a task ({why}); install promolift {__version__} with "
-            "the same extras there"
+            "the same extras there",
         ) from None
 
 

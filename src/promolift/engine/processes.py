@@ -60,10 +60,11 @@ class Processes:
                     lost, self._pool = lost + 1, None
                     if lost > RETRIES:
                         raise StepError(
+                            "worker_lost",
                             f"engine: workers ended {lost} times before they answered, the last at shard {shard}; "
                             "killed, as when memory runs out (set a smaller engine.workers or data.memory, or more "
                             "data.shards), or begun by a program that lacks `if __name__ == '__main__':`; run the same "
-                            "command again to go on"
+                            "command again to go on",
                         ) from None
                     waiting = {k: each for k, each in waiting.items() if each.done() and not each.exception()}
             del waiting[place]

@@ -118,7 +118,8 @@ def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
     first = int(sales["day"].min()) if sales.height else day  # type: ignore[arg-type]
     if not features(sales, day).height:
         raise SupportError(
-            "nobody bought anything before the first draw, so nothing can be expected of the weeks ahead"
+            "too_few_purchases",
+            "nobody bought anything before the first draw, so nothing can be expected of the weeks ahead",
         )
     scale = min(1.0, (day - first) / (spans.horizon + 2 * spans.window))
     seen = Spans(*(int(scale * span) for span in spans))

@@ -55,7 +55,9 @@ def membership(score_M: Real, member_M: Bools, delta: float = 0.0, alpha: float 
     (Steinke, Nasr and Jagielski 2023); for delta, 2 M delta is taken off the error rate.
     """
     if min(member_M.sum(), (~member_M).sum()) < LEAST // 2:
-        raise SupportError(f"attack: {len(score_M)} customers; at least {LEAST} are needed, half of them members")
+        raise SupportError(
+            "too_few_customers", f"attack: {len(score_M)} customers; at least {LEAST} are needed, half of them members"
+        )
     others = np.flatnonzero(~member_M)
     first, second = others[::2], others[1::2]
     rate = RARE if len(score_M) >= MANY else FALSE

@@ -28,8 +28,12 @@ def best_shares(shown_CA: Floats, clicks_CA: Floats, seed: int = 0, draws: int =
     cannot be, or where nobody clicked.
     """
     shown, clicks = np.asarray(shown_CA, np.float64), np.asarray(clicks_CA, np.float64)
-    if shown.shape != clicks.shape or (clicks < 0).any() or (clicks > shown).any() or not clicks.sum():
-        raise InputError("bandit: give tables of one form, clicks no more than impressions and at least one")
+    wrong = shown.shape != clicks.shape or (clicks < 0).any() or (clicks > shown).any()
+    if wrong or not clicks.sum():
+        raise InputError(
+            "value_invalid" if wrong else "too_few_outcomes",
+            "bandit: give tables of one form, clicks no more than impressions and at least one",
+        )
     level_C, rate_A = np.full(len(shown), clicks.sum() / shown.sum()), np.ones(shown.shape[1])
     for _ in range(ROUNDS):
         expected_CA = level_C[:, None] * shown

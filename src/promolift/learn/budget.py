@@ -142,9 +142,12 @@ def budgeted_value(
     what the policy does, or what happens without an offer once the money is gone.
     """
     if not np.isfinite(budget) or budget < 0:
-        raise InputError(f"budget {budget}: give an amount of 0 or more")
+        raise InputError("value_invalid", f"budget {budget}: give an amount of 0 or more")
     if len(cost_N) != len(log.action_N) or not np.isfinite(cost_N).all() or (cost_N < 0).any():
-        raise InputError("cost: give what each logged decision cost, 0 or more, none missing")
+        raise InputError(
+            "shapes_differ" if len(cost_N) != len(log.action_N) else "value_invalid",
+            "cost: give what each logged decision cost, 0 or more, none missing",
+        )
     grid_G = policy.prices() if isinstance(policy, PricedPolicy) else np.zeros(1)
     actions = policy.gain_NA.shape[1] if isinstance(policy, PricedPolicy) else policy.shape[1]
     probs = [_probs(policy, price, none, actions) for price in grid_G]
@@ -284,8 +287,9 @@ def _supported(
     taken[gone:] = np.eye(taken.shape[1])[none]
     if gone < len(taken) and not (log.action_N == none).any():
         raise SupportError(
+            "untreated_decisions_missing",
             f"policy: its money is gone after {run.lasts_B[0]:.0%} of the arrivals, and the log never offered nothing, "
-            "so nobody knows what follows; log decisions without an offer, or name the action that is none"
+            "so nobody knows what follows; log decisions without an offer, or name the action that is none",
         )
     weight_N = taken[np.arange(len(taken)), log.action_N] / log.prob_N
     support = weigh(weight_N, unseen_mass(log.action_N, taken, log.logging_NA))

@@ -91,7 +91,10 @@ def compare(
     chosen = _plan_rows(rows, plan)
     spend = float(rows["cost_cents"].to_numpy()[chosen].sum())
     if spend > budget_cents * (1 + 1e-9):
-        raise BudgetError(f"plan: it is expected to spend {spend:.0f} cents, above the budget of {budget_cents:.0f}")
+        raise BudgetError(
+            "budget_exceeded",
+            f"plan: it is expected to spend {spend:.0f} cents, above the budget of {budget_cents:.0f}",
+        )
     policies = [_Policy("plan", [chosen], filled=False), *_baselines(rows, spend, profiles, knobs)]
     tables = []
     for valued_by, column in (("check", "gain_check_cents"), ("own", "gain_cents")):
@@ -104,39 +107,48 @@ def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
     """Checked rows in key order; closed and unjudged pairs are left out."""
     need = ("customer_id", "offer_id", "gain_cents", "cost_cents")
     if missing := [name for name in need if name not in candidates.columns]:
-        raise InputError(f"candidates: columns {missing} are missing; it has {candidates.columns}")
+        raise InputError("column_missing", f"candidates: columns {missing} are missing; it has {candidates.columns}")
     open_ = pl.col("eligible").fill_null(False) if "eligible" in candidates.columns else pl.lit(True)
     judged = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
     offers = candidates.filter(open_ & judged & (pl.col("offer_id") != "none"))
     rows = offers.sort("customer_id", "offer_id")
     if rows.is_empty():
-        raise SupportError("candidates: no row offers anything, so there is nothing to compare")
+        raise SupportError("candidates_empty", "candidates: no row offers anything, so there is nothing to compare")
     if rows.select(pl.struct("customer_id", "offer_id").is_duplicated().any()).item():
-        raise InputError("candidates: a customer has the same offer twice; key (customer_id, offer_id) must be unique")
+        raise InputError(
+            "rows_duplicate",
+            "candidates: a customer has the same offer twice; key (customer_id, offer_id) must be unique",
+        )
     for name in ("gain_cents", "cost_cents"):
         if not rows.select(pl.col(name).cast(pl.Float64).is_finite().fill_null(False).all()).item():
-            raise InputError(f"candidates.{name}: every value must be finite; a gain nobody knows is left missing")
+            raise InputError(
+                "value_invalid", f"candidates.{name}: every value must be finite; a gain nobody knows is left missing"
+            )
     if rows.select((pl.col("cost_cents") < 0).any()).item():
-        raise InputError("candidates.cost_cents: an expected cost is negative")
+        raise InputError("value_invalid", "candidates.cost_cents: an expected cost is negative")
     if "gain_check_cents" in rows.columns:
         gaps = rows.select((~pl.col("gain_check_cents").cast(pl.Float64).is_finite()).fill_null(True).sum()).item()
         if gaps:
             what = f"{gaps} of {rows.height} rows have no value; an unknown gain is not zero"
-            raise SupportError(f"candidates.gain_check_cents: {what}. Leave these rows out or drop the column")
+            raise SupportError(
+                "value_missing", f"candidates.gain_check_cents: {what}. Leave these rows out or drop the column"
+            )
     return rows.with_columns(pl.col("gain_cents", "cost_cents").cast(pl.Float64))
 
 
 def _plan_rows(rows: pl.DataFrame, plan: pl.DataFrame) -> Route:
     taken = plan.filter(pl.col("offer_id") != "none").select("customer_id", "offer_id")
     if taken.is_empty():
-        raise SupportError("plan: it treats nobody, so there is no spend to compare at")
+        raise SupportError("plan_empty", "plan: it treats nobody, so there is no spend to compare at")
     if taken["customer_id"].is_duplicated().any():
-        raise InputError("plan: a customer has more than one offer")
+        raise InputError("plan_invalid", "plan: a customer has more than one offer")
     keyed = rows.select("customer_id", "offer_id").with_row_index("at")
     found = taken.join(keyed, on=["customer_id", "offer_id"], how="left").sort("customer_id")
     if found["at"].null_count():
         first = found.filter(pl.col("at").is_null()).select("customer_id", "offer_id").head(3).rows()
-        raise InputError(f"plan: {found['at'].null_count()} rows are not among the candidates; first {first}")
+        raise InputError(
+            "ids_unmatched", f"plan: {found['at'].null_count()} rows are not among the candidates; first {first}"
+        )
     return found["at"].to_numpy().astype(np.int64)
 
 
@@ -263,7 +275,9 @@ def _evidence(rows: pl.DataFrame, routes: list[Route]) -> str:
         return "assumed"
     found = set(rows["evidence"].fill_null("assumed").gather(np.unique(np.concatenate(routes))).to_list())
     if unknown := sorted(found - set(LEVELS)):
-        raise InputError(f"candidates.evidence: unknown levels {unknown}; known are {', '.join(LEVELS)}")
+        raise InputError(
+            "value_invalid", f"candidates.evidence: unknown levels {unknown}; known are {', '.join(LEVELS)}"
+        )
     return LEVELS[min(LEVELS.index(level) for level in found)]
 
 
@@ -308,7 +322,7 @@ def rfm_score(profiles: pl.DataFrame) -> pl.DataFrame:
     A missing value counts as the lowest quintile. `rfm_money` breaks ties.
     """
     if missing := [name for name in ("customer_id", *RFM) if name not in profiles.columns]:
-        raise SupportError(f"needs the columns {missing} of profiles")
+        raise SupportError("column_missing", f"needs the columns {missing} of profiles")
     known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in RFM))
     quintiles = [
         (pl.col(name).rank("average", descending=name == "recency_days") * 5 / pl.col(name).count()).ceil().fill_null(1)
@@ -320,7 +334,7 @@ def rfm_score(profiles: pl.DataFrame) -> pl.DataFrame:
 def by_response(rows: pl.DataFrame) -> Route:
     """Each customer's offer with the highest redemption probability, the surest customers first."""
     if "redeem_prob" not in rows.columns or rows["redeem_prob"].null_count():
-        raise SupportError("needs the column 'redeem_prob' of candidates, without gaps")
+        raise SupportError("column_missing", "needs the column 'redeem_prob' of candidates, without gaps")
     top = _top(rows.with_row_index("at"), "redeem_prob")
     ordered = top.sort(["redeem_prob", "customer_id"], descending=[True, False])
     return ordered["at"].to_numpy().astype(np.int64)

@@ -57,7 +57,9 @@ def input_drift(before: pl.DataFrame, now: pl.DataFrame) -> list[Drift]:
     the same counts, Holm over columns.
     """
     if missing := [name for name in before.columns if name not in now.columns]:
-        raise InputError(f"drift: columns {missing} are missing now; a column that is gone is the largest drift")
+        raise InputError(
+            "column_missing", f"drift: columns {missing} are missing now; a column that is gone is the largest drift"
+        )
     rule = f"PSI of at least {PSI:g} and chi-square on the same bins, Holm over {before.width} columns, "
     rule += f"p below {ALPHA:g}"
     if min(before.height, now.height) < LEAST:
@@ -104,7 +106,10 @@ def effect_drift(lifts: Sequence[float], standard_errors: Sequence[float]) -> Dr
     """
     value, se = np.asarray(lifts, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
     if value.shape != se.shape or not (np.isfinite(value).all() and np.isfinite(se).all() and (se > 0).all()):
-        raise InputError("effect drift: every period needs a finite lift and a standard error above 0")
+        raise InputError(
+            "shapes_differ" if value.shape != se.shape else "value_invalid",
+            "effect drift: every period needs a finite lift and a standard error above 0",
+        )
     rule = f"I^2 of at least {INCONSISTENCY:.0%} and Cochran's Q over {value.size} periods, p below {ALPHA:g}"
     if value.size < 2:
         return Drift("effects", "lift", None, None, None, None, f"{rule}; two periods are needed", NOTHING)
@@ -157,7 +162,10 @@ class _LogRatio(NamedTuple):
 def _log_ratio(period: Period) -> _LogRatio | None:
     predicted, observed = (np.asarray(each, dtype=np.float64) for each in period)
     if predicted.shape != observed.shape or not (np.isfinite(predicted).all() and np.isfinite(observed).all()):
-        raise InputError("prediction drift: predicted and observed need equal lengths and finite values")
+        raise InputError(
+            "shapes_differ" if predicted.shape != observed.shape else "value_invalid",
+            "prediction drift: predicted and observed need equal lengths and finite values",
+        )
     if predicted.size < LEAST or predicted.mean() <= 0 or observed.mean() <= 0:
         return None
     part = predicted / predicted.mean() - observed / observed.mean()

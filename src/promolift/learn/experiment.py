@@ -174,11 +174,16 @@ def analyse(
     that the design does not have.
     """
     if design.primary not in [metric.name for metric in metrics]:
-        raise InputError(f"experiment {design.name}: the primary metric {design.primary!r} is not among the metrics")
+        raise InputError(
+            "metric_unknown",
+            f"experiment {design.name}: the primary metric {design.primary!r} is not among the metrics",
+        )
     if strange := sorted({key[0] for key in [*sums, *(segments or {})]} - set(design.shares)):
-        raise InputError(f"experiment {design.name}: arms {strange} were not planned; it has {list(design.shares)}")
+        raise InputError(
+            "arm_unknown", f"experiment {design.name}: arms {strange} were not planned; it has {list(design.shares)}"
+        )
     if any(segment == WHOLE for _, segment in segments or {}):
-        raise InputError(f"experiment {design.name}: a segment may not be called {WHOLE!r}")
+        raise InputError("name_reserved", f"experiment {design.name}: a segment may not be called {WHOLE!r}")
     counts = {arm: sums[(arm,)].n if (arm,) in sums else 0 for arm in design.shares}
     ratio = sample_ratio(counts, design.shares, design.ratio_alpha, design.method == "always_valid")
     progress = elapsed if elapsed is not None else sum(counts.values()) / design.planned_customers
@@ -209,7 +214,7 @@ def sample_ratio(
     """
     n = sum(counts.values())
     if n == 0:
-        raise SupportError("sample ratio: no customer in any arm")
+        raise SupportError("too_few_customers", "sample ratio: no customer in any arm")
     share = np.array([shares[arm] for arm in counts])
     seen = np.array(list(counts.values()), dtype=np.float64)
     expected = n * share / share.sum()

@@ -168,7 +168,9 @@ def open_windows(decisions: pl.DataFrame, settings: JoinSettings, asof_ms: int) 
         "customer_id", "ts_ms", arm=pl.when("holdout").then(pl.lit(HOLDOUT)).otherwise(pl.col("policy_id"))
     )
     if rest.null_count().sum_horizontal().sum():
-        raise InputError("decisions: a customer_id, ts_ms or policy_id is missing; every decision has all three")
+        raise InputError(
+            "value_missing", "decisions: a customer_id, ts_ms or policy_id is missing; every decision has all three"
+        )
     rest = rest.sort("customer_id", "ts_ms", "arm")
     first = rest.unique("customer_id", keep="first", maintain_order=True).select("customer_id", "arm")
     changed = rest.join(first, on="customer_id", suffix="_first").filter(pl.col("arm") != pl.col("arm_first")).height
@@ -233,4 +235,4 @@ def _events(outcomes: pl.DataFrame | Relation, values: tuple[str, ...]) -> Itera
 
 def _check(table: str, columns: list[str], need: tuple[str, ...]) -> None:
     if missing := [name for name in need if name not in columns]:
-        raise InputError(f"{table}: columns {missing} are missing; it has {columns}")
+        raise InputError("column_missing", f"{table}: columns {missing} are missing; it has {columns}")

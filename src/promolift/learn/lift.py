@@ -63,7 +63,7 @@ def lift(control: Sums, arm: Sums, metric: Metric) -> Lift:
     noise in the common covariate mean. `freedom` is Welch's.
     """
     if control.columns != arm.columns or control.caps != arm.caps:
-        raise InputError(f"{metric.name}: the arms were summed with different columns or caps")
+        raise InputError("arms_not_comparable", f"{metric.name}: the arms were summed with different columns or caps")
     pair = (control, arm)
     parts = [value_and_slope(sums, metric) for sums in pair]
     slope = [part.slope_C for part in parts]
@@ -75,7 +75,7 @@ def lift(control: Sums, arm: Sums, metric: Metric) -> Lift:
     rest = [g - theta for g in slope]
     var, raw = _variances(rest, cov, n), _variances(slope, cov, n)
     if sum(var) <= 0:
-        raise SupportError(f"{metric.name}: nothing varies in either arm, so noise cannot be judged")
+        raise SupportError("no_variation", f"{metric.name}: nothing varies in either arm, so noise cannot be judged")
     relative = _relative(adjusted, var, rest, theta, cov, n)
     return Lift(
         control=adjusted[0],
@@ -108,7 +108,9 @@ def value_and_slope(sums: Sums, metric: Metric) -> Linearised:
         return Linearised(float(mean[y]), slope)
     d = sums.at(metric.per)
     if mean[d] <= 0:
-        raise SupportError(f"{metric.name}: the sum of {metric.per} is {sums.total[d]:g}; a ratio needs it above 0")
+        raise SupportError(
+            "ratio_undefined", f"{metric.name}: the sum of {metric.per} is {sums.total[d]:g}; a ratio needs it above 0"
+        )
     ratio = float(mean[y] / mean[d])
     slope[d] -= ratio
     return Linearised(ratio, slope / mean[d])
@@ -170,7 +172,7 @@ def mixture_weight(alpha: float) -> float:
     planned; its smallest value lies where u - log(u + 1) = -2 log(alpha), which Lambert's W solves.
     """
     if not 0 < alpha < 1:
-        raise InputError(f"alpha = {alpha}: an error rate lies between 0 and 1")
+        raise InputError("value_invalid", f"alpha = {alpha}: an error rate lies between 0 and 1")
     return float(-scipy.special.lambertw(-(alpha**2) / e, k=-1).real) - 1
 
 
@@ -192,5 +194,7 @@ def always_valid_p(z: float, progress: float, alpha: float, weight: float | None
 
 def _u(progress: float, alpha: float, weight: float | None) -> float:
     if not progress > 0:
-        raise InputError(f"progress = {progress}: nothing has been observed, so there is no interval yet")
+        raise InputError(
+            "value_invalid", f"progress = {progress}: nothing has been observed, so there is no interval yet"
+        )
     return progress * (mixture_weight(alpha) if weight is None else weight)

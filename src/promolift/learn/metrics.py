@@ -104,7 +104,7 @@ def calibration(
     """
     y, prob = _probable("calibration", label_N, prob_N)
     if bins < 1:
-        raise InputError(f"calibration: bins = {bins}, needs at least 1")
+        raise InputError("value_invalid", f"calibration: bins = {bins}, needs at least 1")
     order = np.argsort(prob, kind="stable")
     ranked, hit = prob[order], y[order]
     cut = [
@@ -114,7 +114,9 @@ def calibration(
     group = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1][order]
     rows = tuple(_bin(ranked[a:b], hit[a:b], None if group is None else group[a:b]) for a, b in pairwise(edges))
     if prob.mean() == 0:
-        raise SupportError("calibration: every prediction is 0 though some rows are positive; no ratio exists")
+        raise SupportError(
+            "ratio_undefined", "calibration: every prediction is 0 though some rows are positive; no ratio exists"
+        )
     ratio = float(prob.mean() / y.mean())
     width = Z95 * _se(prob / prob.mean() - y / y.mean(), groups)
     rule = "delta method on the logarithm"
@@ -125,7 +127,7 @@ def calibration(
 
 def _mean(figure: str, value_N: Floats, groups: Sequence[Any] | None) -> Score:
     if value_N.size < 2:
-        raise SupportError(f"{figure}: {value_N.size} rows; an interval needs at least 2")
+        raise SupportError("too_few_rows", f"{figure}: {value_N.size} rows; an interval needs at least 2")
     se = _se(value_N, groups)
     half = float(scipy.stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
     value = float(value_N.mean())
@@ -146,11 +148,11 @@ def _by_group(value_N: Floats, groups: Sequence[Any] | None) -> Floats:
     if groups is None:
         return value_N
     if len(groups) != value_N.size:
-        raise InputError(f"groups: {len(groups)} of them for {value_N.size} rows")
+        raise InputError("shapes_differ", f"groups: {len(groups)} of them for {value_N.size} rows")
     index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
     total = np.bincount(index, weights=value_N)
     if total.size < 2:
-        raise SupportError("groups: a single customer; an interval needs at least 2")
+        raise SupportError("too_few_customers", "groups: a single customer; an interval needs at least 2")
     scaled: Floats = total * np.sqrt(total.size / (total.size - 1))
     return scaled
 
@@ -180,10 +182,15 @@ def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -
     y = _binary(figure, label_N)
     score = np.asarray(score_N, dtype=np.float64)
     if score.shape != y.shape or not np.isfinite(score).all():
-        raise InputError(f"{figure}: labels of shape {y.shape} need as many finite scores; got shape {score.shape}")
+        raise InputError(
+            "shapes_differ" if score.shape != y.shape else "value_invalid",
+            f"{figure}: labels of shape {y.shape} need as many finite scores; got shape {score.shape}",
+        )
     if min(y.sum(), (~y).sum()) < least:
         counts = f"{int(y.sum())} positive and {int((~y).sum())} negative rows"
-        raise SupportError(f"{figure}: {counts}; at least {least} of each are needed to say anything")
+        raise SupportError(
+            "too_few_outcomes", f"{figure}: {counts}; at least {least} of each are needed to say anything"
+        )
     return _Labelled(y, score)
 
 
@@ -191,7 +198,8 @@ def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> _Labelled:
     prob = (found := _labelled(figure, label_N, prob_N, 1)).score_N
     if ((prob < 0) | (prob > 1)).any():
         raise InputError(
-            f"{figure}: probabilities must lie in [0, 1]; they run from {prob.min():.4g} to {prob.max():.4g}"
+            "probabilities_invalid",
+            f"{figure}: probabilities must lie in [0, 1]; they run from {prob.min():.4g} to {prob.max():.4g}",
         )
     return found
 
@@ -199,6 +207,6 @@ def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> _Labelled:
 def _binary(figure: str, label_N: ArrayLike) -> NDArray[np.bool_]:
     label = np.asarray(label_N, dtype=np.float64)
     if label.ndim != 1 or not np.isin(label, (0.0, 1.0)).all():
-        raise InputError(f"{figure}: labels must be one column of 0 and 1, none missing")
+        raise InputError("outcome_not_binary", f"{figure}: labels must be one column of 0 and 1, none missing")
     yes: NDArray[np.bool_] = label == 1.0
     return yes

@@ -237,35 +237,49 @@ def read_log(
     action = np.asarray(action_N)
     rows = len(action)
     if not rows or action.ndim != 1 or action.dtype.kind not in "iu" or action.min() < 0:
-        raise InputError("action: give one whole number from 0 up for each decision, and at least one decision")
+        raise InputError(
+            "value_invalid" if rows else "too_few_rows",
+            "action: give one whole number from 0 up for each decision, and at least one decision",
+        )
     reward = _numbers(reward_N, "reward", (rows,))
     prob = np.asarray(prob_N, dtype=np.float64)
     logging = None
     if prob.ndim == 2:
-        logging = _probabilities(prob, "prob", rows)
+        logging = _probabilities(prob, "prob", rows, "propensity_invalid")
         if action.max() >= logging.shape[1]:
-            raise InputError(f"prob: {logging.shape[1]} actions, but action {action.max()} was logged")
+            raise InputError(
+                "action_unknown", f"prob: {logging.shape[1]} actions, but action {action.max()} was logged"
+            )
         prob = logging[np.arange(rows), action]
     prob = _numbers(prob, "prob", (rows,))
     wrong = np.flatnonzero((prob <= 0) | (prob > 1 + 1e-9))
     if wrong.size:
-        raise InputError(f"prob: {wrong.size} of {rows} are not in (0, 1], first {prob[wrong[0]]:g} at row {wrong[0]}")
+        raise InputError(
+            "propensity_invalid",
+            f"prob: {wrong.size} of {rows} are not in (0, 1], first {prob[wrong[0]]:g} at row {wrong[0]}",
+        )
     context = np.zeros((rows, 0)) if context_NF is None else np.asarray(context_NF, dtype=np.float64)
     if context.ndim != 2 or len(context) != rows:
-        raise InputError(f"context: shape {context.shape}; give {rows} rows of features")
+        raise InputError("shapes_differ", f"context: shape {context.shape}; give {rows} rows of features")
     unit = None if unit_N is None else np.unique(np.asarray(unit_N), return_inverse=True)[1].astype(np.int64)
     if unit is not None and len(unit) != rows:
-        raise InputError(f"unit: {len(unit)} given for {rows} decisions")
+        raise InputError("shapes_differ", f"unit: {len(unit)} given for {rows} decisions")
     return DecisionLog(action.astype(np.int64), reward, prob, context, logging, unit)
 
 
 def read_policy(log: DecisionLog, policy_NA: ArrayLike) -> Floats:
     """Check a policy against a log: a row of probabilities for each decision, with a column for each logged action."""
-    policy = _probabilities(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
+    given_NA = np.asarray(policy_NA, dtype=np.float64)
+    policy = _probabilities(given_NA, "policy", len(log.action_N), "probabilities_invalid")
     if log.action_N.max() >= policy.shape[1]:
-        raise InputError(f"policy: {policy.shape[1]} actions, but action {log.action_N.max()} was logged")
+        raise InputError(
+            "action_unknown", f"policy: {policy.shape[1]} actions, but action {log.action_N.max()} was logged"
+        )
     if log.logging_NA is not None and log.logging_NA.shape != policy.shape:
-        raise InputError(f"policy: {policy.shape[1]} actions, the logged propensities have {log.logging_NA.shape[1]}")
+        raise InputError(
+            "shapes_differ",
+            f"policy: {policy.shape[1]} actions, the logged propensities have {log.logging_NA.shape[1]}",
+        )
     return policy
 
 
@@ -317,7 +331,7 @@ def rank_policies(
     cannot be told from it.
     """
     if len(policies) < 2:
-        raise InputError("policies: give at least two to rank")
+        raise InputError("too_few_policies", "policies: give at least two to rank")
     values = {name: value_of(log, read_policy(log, policy), settings) for name, policy in policies.items()}
     order = sorted(values, key=lambda name: (-values[name].value, name))
     scores_UP = np.column_stack([values[name].score_U for name in order])
@@ -419,20 +433,24 @@ def per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
 def _numbers(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
     found = np.asarray(values, dtype=np.float64)
     if found.shape != shape:
-        raise InputError(f"{name}: shape {found.shape}, expected {shape}")
+        raise InputError("shapes_differ", f"{name}: shape {found.shape}, expected {shape}")
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
-        raise InputError(f"{name}: {wrong.size} of {found.size} are missing or infinite, first at row {wrong[0]}")
+        raise InputError(
+            "value_missing", f"{name}: {wrong.size} of {found.size} are missing or infinite, first at row {wrong[0]}"
+        )
     return found
 
 
-def _probabilities(values: Floats, name: str, rows: int) -> Floats:
+def _probabilities(values: Floats, name: str, rows: int, code: str) -> Floats:
     if values.ndim != 2 or len(values) != rows:
-        raise InputError(f"{name}: shape {values.shape}; give {rows} rows of probabilities, one for each action")
+        raise InputError(
+            "shapes_differ", f"{name}: shape {values.shape}; give {rows} rows of probabilities, one for each action"
+        )
     wrong = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-6)))
     if wrong.size:
         raise InputError(
-            f"{name}: {wrong.size} of {rows} rows are no probabilities that sum to 1, first row {wrong[0]}"
+            code, f"{name}: {wrong.size} of {rows} rows are no probabilities that sum to 1, first row {wrong[0]}"
         )
     return values
 

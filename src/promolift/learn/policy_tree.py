@@ -124,7 +124,9 @@ def learn_policy(
     SupportError if no action was taken often enough, or the log is worth too few rows for the policy.
     """
     if not 0 <= settings.depth <= 2:
-        raise InputError(f"depth {settings.depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust")
+        raise InputError(
+            "setting_invalid", f"depth {settings.depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust"
+        )
     half_N = _halves(log, settings.seed)
     taught, held = np.flatnonzero(half_N == 0), np.flatnonzero(half_N == 1)
     score_MA = _scores(log.part(taught), len(actions), settings)
@@ -159,7 +161,9 @@ def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats
     score_NA[rows, log.action_N] += inverse_N * (log.reward_N - score_NA[rows, log.action_N])
     often_A = np.bincount(log.action_N, minlength=actions) >= LEAST_TAKEN
     if not often_A.any():
-        raise SupportError(f"log: no action was taken {LEAST_TAKEN} times among {len(rows)} decisions; log more")
+        raise SupportError(
+            "actions_too_rare", f"log: no action was taken {LEAST_TAKEN} times among {len(rows)} decisions; log more"
+        )
     score_NA -= score_NA[:, often_A].mean(axis=1, keepdims=True)  # questions are to part actions, not levels
     score_NA[:, ~often_A] = score_NA.min() - 1
     return score_NA

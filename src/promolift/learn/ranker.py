@@ -57,7 +57,10 @@ def fit_ranker(tests: pl.DataFrame) -> Ranker:
     texts = arms.get_column("text").to_list()
     pairs = _pairs(arms)
     if pairs.height < LEAST_PAIRS:
-        raise SupportError(f"ranker: {pairs.height} pairs of texts in one test; {LEAST_PAIRS} are needed to learn from")
+        raise SupportError(
+            "too_few_texts",
+            f"ranker: {pairs.height} pairs of texts in one test; {LEAST_PAIRS} are needed to learn from",
+        )
     seen = np.asarray((_grams(texts) > 0).sum(axis=0)).ravel()
     rarity = np.log((1 + len(texts)) / (1 + seen)) + 1
     cues = _cues(texts)

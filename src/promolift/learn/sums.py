@@ -44,7 +44,7 @@ class Sums:
     def at(self, column: str) -> int:
         """Place of a column; InputError names the known ones."""
         if column not in self.columns:
-            raise InputError(f"sums: no column {column!r}; there are {', '.join(self.columns)}")
+            raise InputError("column_unknown", f"sums: no column {column!r}; there are {', '.join(self.columns)}")
         return self.columns.index(column)
 
     def is_rate(self, column: str) -> bool:
@@ -58,14 +58,14 @@ class Sums:
     @property
     def mean_C(self) -> Floats:
         if self.n < 1:
-            raise SupportError("sums: no customer, so there is no mean")
+            raise SupportError("too_few_customers", "sums: no customer, so there is no mean")
         return np.array(self.total) / self.n
 
     @property
     def covariance_CC(self) -> Floats:
         """Unbiased covariances; a variance that is lost in the rounding of its sums (mean / sd above 1e6) is 0."""
         if self.n < 2:
-            raise SupportError(f"sums: {self.n} customer, so there is no variance")
+            raise SupportError("too_few_customers", f"sums: {self.n} customer, so there is no variance")
         size = len(self.columns)
         square_CC = np.zeros((size, size))
         square_CC[np.triu_indices(size)] = self.product
@@ -88,7 +88,7 @@ def sums_by(
     """
     limits = dict(caps or {})
     if unknown := sorted(set(limits) - set(columns)):
-        raise InputError(f"caps: {unknown} are not among the summed columns {list(columns)}")
+        raise InputError("column_unknown", f"caps: {unknown} are not among the summed columns {list(columns)}")
     names = tuple(dict.fromkeys(columns))
     wide = _sum_frame(rows, names, by, limits)
     size = len(names)
@@ -97,8 +97,9 @@ def sums_by(
     for row in wide.sort(*by).iter_rows():
         key, (n, bad), rest = row[: len(by)], row[len(by) : len(by) + 2], row[len(by) + 2 :]
         if bad or None in key:
+            code = "value_missing" if bad else "group_missing"
             what = f"{bad} of {n} rows have no finite value in {list(names)}" if bad else f"{n} rows have no group"
-            raise InputError(f"sums of {dict(zip(by, key, strict=True))}: {what}; a missing value is not zero")
+            raise InputError(code, f"sums of {dict(zip(by, key, strict=True))}: {what}; a missing value is not zero")
         if n:
             total, product, clipped = rest[:size], rest[size : size + pairs], rest[size + pairs :]
             limited = tuple(limits.get(name) for name in names)
@@ -122,4 +123,4 @@ def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[
 
 def _known(names: Iterable[str], columns: Sequence[str]) -> None:
     if missing := sorted(set(names) - set(columns)):
-        raise InputError(f"sums: columns {missing} are missing; the rows have {list(columns)}")
+        raise InputError("column_missing", f"sums: columns {missing} are missing; the rows have {list(columns)}")

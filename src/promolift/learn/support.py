@@ -56,16 +56,19 @@ def require(support: Support, most_unseen: float, least_effective: float) -> Non
     """Raises SupportError where the log cannot answer: an unknown is not a zero."""
     if support.unseen > most_unseen:
         raise SupportError(
+            "no_overlap",
             f"policy: {support.unseen:.1%} of it lies on actions the log never takes there (at most {most_unseen:.1%} "
-            "is allowed); log those actions with some probability first, or take them out of the policy"
+            "is allowed); log those actions with some probability first, or take them out of the policy",
         )
     if support.effective < least_effective:
         raise SupportError(
+            "effective_sample_too_small",
             f"policy: {support.rows} logged rows are worth {support.effective:.1f} for it (at least "
-            f"{least_effective:g} are needed); log more, explore more, or ask for a policy closer to the logged one"
+            f"{least_effective:g} are needed); log more, explore more, or ask for a policy closer to the logged one",
         )
     if support.odd:
         raise SupportError(
+            "weights_invalid",
             f"log: the weights average {support.mean:.3f} where 1 is expected (noise {support.mean_se:.3f}); the "
-            "logged propensities are not those the actions were drawn with, or a few rare rows carry the policy"
+            "logged propensities are not those the actions were drawn with, or a few rare rows carry the policy",
         )

@@ -118,16 +118,25 @@ def arm_scores(
     prob = np.asarray(prob_NA, dtype=np.float64)
     if prob.ndim == 1:
         prob = np.tile(prob, (len(y), 1))
-    if prob.shape[0] != len(y) or arm.shape != y.shape or not np.isin(arm, np.arange(prob.shape[1])).all():
-        raise InputError(f"arm scores: {len(y)} outcomes need as many arms, numbered from 0 to {prob.shape[1] - 1}")
+    differ = prob.shape[0] != len(y) or arm.shape != y.shape
+    if differ or not np.isin(arm, np.arange(prob.shape[1])).all():
+        raise InputError(
+            "shapes_differ" if differ else "arm_unknown",
+            f"arm scores: {len(y)} outcomes need as many arms, numbered from 0 to {prob.shape[1] - 1}",
+        )
     if not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1.0, atol=1e-6)):
-        raise InputError("arm scores: each row of probabilities must be 0 or more and sum to 1")
+        raise InputError("propensity_invalid", "arm scores: each row of probabilities must be 0 or more and sum to 1")
     model = np.zeros(prob.shape) if predicted_NA is None else np.asarray(predicted_NA, dtype=np.float64)
     if model.shape != prob.shape or not np.isfinite(model).all():
-        raise InputError(f"arm scores: predictions of shape {model.shape} must be finite, of shape {prob.shape}")
+        raise InputError(
+            "shapes_differ" if model.shape != prob.shape else "value_invalid",
+            f"arm scores: predictions of shape {model.shape} must be finite, of shape {prob.shape}",
+        )
     got = arm.astype(np.int64)[:, None] == np.arange(prob.shape[1])
     if (prob[got] == 0).any():
-        raise InputError(f"arm scores: {(prob[got] == 0).sum()} customers had an arm whose probability is 0")
+        raise InputError(
+            "propensity_zero", f"arm scores: {(prob[got] == 0).sum()} customers had an arm whose probability is 0"
+        )
     score: Floats = np.where(prob > 0, model + got * (y[:, None] - model) / np.where(prob > 0, prob, 1.0), np.nan)
     return score
 
@@ -141,13 +150,21 @@ def policy_value(score_NA: Floats, policy: ArrayLike, figure: str = "policy valu
     prob = np.asarray(policy)
     if prob.ndim == 1:
         if prob.shape != (n,) or not np.isin(prob, np.arange(arms)).all():
-            raise InputError(f"{figure}: a policy is one arm from 0 to {arms - 1} for each of {n} customers")
+            raise InputError(
+                "shapes_differ" if prob.shape != (n,) else "arm_unknown",
+                f"{figure}: a policy is one arm from 0 to {arms - 1} for each of {n} customers",
+            )
         prob = prob[:, None] == np.arange(arms)
     if prob.shape != score_NA.shape or not np.allclose(prob.sum(axis=1), 1.0, atol=1e-6) or (prob < 0).any():
-        raise InputError(f"{figure}: probabilities of shape {prob.shape} must sum to 1 over the {arms} arms")
+        raise InputError(
+            "shapes_differ" if prob.shape != score_NA.shape else "probabilities_invalid",
+            f"{figure}: probabilities of shape {prob.shape} must sum to 1 over the {arms} arms",
+        )
     unknown = int((np.isnan(score_NA) & (prob > 0)).any(axis=1).sum())
     if unknown:
-        raise SupportError(f"{figure}: {unknown} of {n} customers get an arm they could not get in the trial")
+        raise SupportError(
+            "no_overlap", f"{figure}: {unknown} of {n} customers get an arm they could not get in the trial"
+        )
     part_N = (np.where(prob > 0, score_NA, 0.0) * prob).sum(axis=1)
     return estimate_of(figure, float(part_N.mean()), (part_N - part_N.mean()) / n, "influence function")
 
@@ -155,7 +172,9 @@ def policy_value(score_NA: Floats, policy: ArrayLike, figure: str = "policy valu
 def difference(a: Estimate, b: Estimate) -> Estimate:
     """a - b on the same rows in the same order, with the paired standard error."""
     if a.n != b.n:
-        raise InputError(f"difference: {a.figure} has {a.n} rows and {b.figure} {b.n}; they must be the same rows")
+        raise InputError(
+            "shapes_differ", f"difference: {a.figure} has {a.n} rows and {b.figure} {b.n}; they must be the same rows"
+        )
     # the factor for small n stands in both already
     part_N = (a.influence_N - b.influence_N) / np.sqrt(a.n / (a.n - 1))
     return estimate_of(f"{a.figure} - {b.figure}", a.value - b.value, part_N, "paired influence")
@@ -164,24 +183,39 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 def _rows(figure: str, outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> _Ranked:
     y, score, t = (_vector(figure, values) for values in (outcome_N, score_N, treatment_N))
     if not y.shape == score.shape == t.shape:
-        raise InputError(f"{figure}: {y.size} outcomes, {score.size} scores and {t.size} treatments differ in length")
+        raise InputError(
+            "shapes_differ",
+            f"{figure}: {y.size} outcomes, {score.size} scores and {t.size} treatments differ in length",
+        )
     if not np.isin(t, (0.0, 1.0)).all():
-        raise InputError(f"{figure}: treatments must be 0 (control) or 1; judge several arms one by one or by budget")
+        raise InputError(
+            "treatment_not_binary",
+            f"{figure}: treatments must be 0 (control) or 1; judge several arms one by one or by budget",
+        )
     if min(t.sum(), (1 - t).sum()) < 2:
-        raise SupportError(f"{figure}: {t.sum():.0f} treated and {(1 - t).sum():.0f} controls; 2 of each are needed")
+        raise SupportError(
+            "arm_too_small",
+            f"{figure}: {t.sum():.0f} treated and {(1 - t).sum():.0f} controls; 2 of each are needed",
+        )
     return _Ranked(y, t, _group(score))
 
 
 def _vector(figure: str, values: ArrayLike) -> Floats:
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 1 or not np.isfinite(found).all():
-        raise InputError(f"{figure}: needs one finite number per customer; leave missing rows out and say how many")
+        raise InputError(
+            "shapes_differ" if found.ndim != 1 else "value_missing",
+            f"{figure}: needs one finite number per customer; leave missing rows out and say how many",
+        )
     return found
 
 
 def _binary(figure: str, y_N: Floats) -> None:
     if not np.isin(y_N, (0.0, 1.0)).all():
-        raise InputError(f"{figure}: the ideal order is only known for 0/1 outcomes; use {figure}_area for others")
+        raise InputError(
+            "outcome_not_binary",
+            f"{figure}: the ideal order is only known for 0/1 outcomes; use {figure}_area for others",
+        )
 
 
 def _group(score_N: Floats) -> Ints:
@@ -220,7 +254,9 @@ def _area(rows: _Ranked) -> _Area:
 
 def _ratio(figure: str, rows: _Ranked, top: _Area, bottom: _Area) -> Estimate:
     if abs(bottom.value) <= 1e-12 * len(rows.y_N) ** 2:
-        raise SupportError(f"{figure}: with these outcomes no order is better than another, so there is no figure")
+        raise SupportError(
+            "no_variation", f"{figure}: with these outcomes no order is better than another, so there is no figure"
+        )
     value = top.value / bottom.value
     part_N = (top.slope_N - value * bottom.slope_N) / bottom.value
     return estimate_of(figure, value, part_N, "infinitesimal jackknife")
@@ -230,7 +266,7 @@ def estimate_of(figure: str, value: float, influence_N: Floats, rule: str) -> Es
     """An Estimate from each row's first-order part, scaled by sqrt(n / (n - 1)) against small n; normal interval."""
     n = len(influence_N)
     if n < 2:
-        raise SupportError(f"{figure}: {n} customers; at least 2 are needed")
+        raise SupportError("too_few_customers", f"{figure}: {n} customers; at least 2 are needed")
     influence = influence_N * np.sqrt(n / (n - 1))
     se = float(np.sqrt(np.sum(influence**2)))
     return Estimate(figure, float(value), se, float(value - Z95 * se), float(value + Z95 * se), n, rule, influence)

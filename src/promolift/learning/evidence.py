@@ -126,13 +126,18 @@ def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
     """DECISIONS, with `terms` where a server kept them, from a file or the work folder; StepError if there are none."""
     if file is None:
         if store is None or not PlanNote.has(store):
-            raise StepError("learn: no decisions; give --decisions FILE.parquet, or --work with a finished plan")
+            raise StepError(
+                "option_missing",
+                "learn: no decisions; give --decisions FILE.parquet, or --work with a finished plan",
+            )
         frame = Plan.load(store).decisions
     else:
         with duckdb.connect() as connection:
             frame = fetch(open_file(connection, file, file.parent).rows).drop("_row")
     if missing := [c.name for c in DECISIONS.columns if c.required and c.name not in frame.columns]:
-        raise InputError(f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table")
+        raise InputError(
+            "column_missing", f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table"
+        )
     terms = frame["terms"] if "terms" in frame.columns else pl.lit(None, pl.String)  # a server's records have them
     return DECISIONS.check(DECISIONS.conform(listed(frame, file))).with_columns(terms.alias("terms"))
 
@@ -145,7 +150,9 @@ def listed(frame: pl.DataFrame, file: Path | None) -> pl.DataFrame:
         return frame.with_columns(pl.col(name).str.json_decode(kinds[name]) for name in texts)
     except pl.exceptions.ComputeError as error:
         first = str(error).splitlines()[0]
-        raise InputError(f"{file or 'decisions'}: {texts} are not JSON lists ({first}); export them again") from None
+        raise InputError(
+            "value_invalid", f"{file or 'decisions'}: {texts} are not JSON lists ({first}); export them again"
+        ) from None
 
 
 def read_outcomes(
@@ -153,7 +160,7 @@ def read_outcomes(
 ) -> pl.DataFrame:
     """The decided customers' events with `goods_cents`: what the goods cost the shop, by product or by margin rate."""
     if missing := [name for name in NEEDED if name not in events.columns]:
-        raise InputError(f"events: columns {missing} are missing; clean events have {list(NEEDED)}")
+        raise InputError("column_missing", f"events: columns {missing} are missing; clean events have {list(NEEDED)}")
     catalogue = pl.DataFrame(schema={"product_id": pl.String, "cost_cents": pl.Int64}) if products is None else products
     with duckdb.connect() as connection:
         connection.register("typed", _typed(events))
@@ -169,7 +176,9 @@ def _typed(events: Relation) -> Any:
     try:
         return events.project(columns).to_arrow_table()
     except duckdb.Error as error:
-        raise InputError(f"events: {str(error).splitlines()[0]}; run `promolift ingest` to clean raw logs") from None
+        raise InputError(
+            "value_invalid", f"events: {str(error).splitlines()[0]}; run `promolift ingest` to clean raw logs"
+        ) from None
 
 
 def gather(
@@ -178,11 +187,14 @@ def gather(
     """Join decisions with outcomes. SupportError without a holdout, a complete window or enough customers."""
     if not decisions["holdout"].any():
         raise SupportError(
+            "holdout_missing",
             f"learn: none of {decisions.height} decisions was held out, so what the offers added is not known; "
-            "set plan.holdout_share (0.1 is usual) before the next plan"
+            "set plan.holdout_share (0.1 is usual) before the next plan",
         )
     if outcomes.is_empty():
-        raise SupportError("learn: none of the decided customers has an event; are these the events of the same shop?")
+        raise SupportError(
+            "ids_unmatched", "learn: none of the decided customers has an event; are these the events of the same shop?"
+        )
     asof_ms = -(-(int(outcomes["ts_ms"].max()) + 1) // DAY_MS) * DAY_MS  # type: ignore[arg-type]
     join = JoinSettings(window_days=settings.window_days, before_days=settings.before_days, values=VALUES)
     joined = join_outcomes(decisions, outcomes, join, asof_ms)
@@ -209,8 +221,9 @@ def _windows_over(joined: Joined, decisions: pl.DataFrame, settings: LearnSettin
     first = int(decisions.filter(pl.col("holdout").is_not_null())["ts_ms"].min())  # type: ignore[arg-type]
     days = (first + settings.window_days * DAY_MS - asof_ms) / DAY_MS
     raise SupportError(
+        "outcome_window_open",
         f"learn: no window of {settings.window_days:g} days is over: the first ends {days:.1f} days after the last day "
-        "of the events; ingest again then, or give a shorter --window-days that you would have chosen before"
+        "of the events; ingest again then, or give a shorter --window-days that you would have chosen before",
     )
 
 
@@ -218,9 +231,14 @@ def _enough(customers: pl.DataFrame, arm: str, least: int) -> None:
     sizes = {name: int((customers["arm"] == name).sum()) for name in (arm, HOLDOUT)}
     if min(sizes.values()) < least:
         text = ", ".join(f"{name} {count}" for name, count in sizes.items())
-        raise SupportError(f"learn: too few customers with a complete window: {text}; {least} are needed in each arm")
+        raise SupportError(
+            "too_few_customers",
+            f"learn: too few customers with a complete window: {text}; {least} are needed in each arm",
+        )
     if not customers["orders"].sum():
-        raise SupportError("learn: nobody bought anything in a window; are these the events of the same shop?")
+        raise SupportError(
+            "too_few_outcomes", "learn: nobody bought anything in a window; are these the events of the same shop?"
+        )
 
 
 class _Measure(NamedTuple):
@@ -307,8 +325,9 @@ def _check(slots: Slots, first: pl.DataFrame) -> None:
     if wrong.any():
         key = first["decision_id"][int(np.flatnonzero(wrong)[0])]
         raise InputError(
+            "propensity_invalid",
             f"decisions: in {int(wrong.sum())} of {len(slots)} the probabilities do not sum to 1, are 0 for what was "
-            f"given, or differ from the logged propensity, first {key}; they cannot be those that were drawn with"
+            f"given, or differ from the logged propensity, first {key}; they cannot be those that were drawn with",
         )
 
 
@@ -329,8 +348,9 @@ def _terms(row: Mapping[str, Any], slots: Slots, release: ReleaseTerms | None) -
         )  # fmt: skip
     if shares is None:
         raise InputError(
+            "holdout_share_unknown",
             "decisions: the planned share of the holdout cannot be read from the propensities (no decision with two "
-            "open offers); run learn on the work folder of the plan, which keeps it"
+            "open offers); run learn on the work folder of the plan, which keeps it",
         )
     return terms.model_copy(update={"holdout_share": shares.holdout, "explore": shares.explored})
 

@@ -81,7 +81,10 @@ class Log:
         self.frame = as_frame(decisions, name)
         self.time = time or next((each for each in TIMES if each in self.frame.columns), None)
         if time is not None and time not in self.frame.columns:
-            raise InputError(f"{name}: no column {time!r}, which time names; it has {', '.join(self.frame.columns)}")
+            raise InputError(
+                "column_unknown",
+                f"{name}: no column {time!r}, which time names; it has {', '.join(self.frame.columns)}",
+            )
         self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[str]()
         given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
         rows = self._named(given)
@@ -160,7 +163,7 @@ class Log:
     def _within(self, policy: Policy, settings: OffPolicySettings, budget: "Budget") -> BudgetedValue:
         if budget.cost not in self.frame.columns:
             text = f"a budget needs what each decision cost: no column {budget.cost!r}"
-            raise InputError(f"{self.name}: {text}; it has {', '.join(self.frame.columns)}")
+            raise InputError("column_missing", f"{self.name}: {text}; it has {', '.join(self.frame.columns)}")
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
         made: dict[str, Given] = {} if gains is not None else {"policy": given}
@@ -170,10 +173,15 @@ class Log:
         actions = self._all_actions(made, more)
         if budget.none not in self.actions:
             text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
-            raise SupportError(f"{self.name}: {text}; name the action that is no offer (none=...)")
+            raise SupportError(
+                "untreated_decisions_missing", f"{self.name}: {text}; name the action that is no offer (none=...)"
+            )
         cost_N = self.frame[budget.cost].cast(pl.Float64)
         if cost_N.null_count():
-            raise InputError(f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing")
+            raise InputError(
+                "value_missing",
+                f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing",
+            )
         order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
         place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
         if priced is not None:
@@ -216,18 +224,23 @@ class Log:
     def _needs(self, rows: pl.DataFrame, *names: str) -> None:
         for each in names:
             if each not in rows.columns:
-                raise InputError(f"{self.name}: no column {each!r}; it has {', '.join(self.frame.columns)}")
+                raise InputError(
+                    "column_missing", f"{self.name}: no column {each!r}; it has {', '.join(self.frame.columns)}"
+                )
 
     def _check(self) -> None:
         if self._rows.is_empty():
-            raise InputError(f"{self.name}: no decisions")
+            raise InputError("too_few_rows", f"{self.name}: no decisions")
         if self._rows["offer_id"].null_count():
-            raise InputError(f"{self.name}: decisions without an offer_id; write 'none' where nothing was offered")
+            raise InputError(
+                "value_missing", f"{self.name}: decisions without an offer_id; write 'none' where nothing was offered"
+            )
         for name, column in ((self.reward, "reward"), ("propensity", "propensity")):
             if gone := self._rows[column].null_count():
                 raise InputError(
+                    "value_missing",
                     f"{self.name}: {gone} of {len(self)} decisions have no {name}; wait until outcomes are settled, or "
-                    "leave those decisions out (a missing reward is not a reward of 0)"
+                    "leave those decisions out (a missing reward is not a reward of 0)",
                 )
 
     def _read(self, policies: Mapping[str, Policy], more: Sequence[str] = ()) -> "_Read":
@@ -257,7 +270,7 @@ class Log:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MOST_ACTIONS:
             text = f"{len(found)} offers; at most {MOST_ACTIONS} can be told apart"
-            raise InputError(f"{self.name}: {text}; evaluate groups of offers")
+            raise InputError("too_many_offers", f"{self.name}: {text}; evaluate groups of offers")
         return sorted(found)
 
     def _probs(self, name: str, policy: Given, log: DecisionLog, place: Mapping[str, int]) -> Floats:
@@ -268,20 +281,23 @@ class Log:
         found = np.zeros((len(self), len(place)))
         if policy == "logged":
             if log.logging_NA is None:
-                raise InputError(f"{self.name}: policy 'logged' needs the column `candidates` with every offer's prob")
+                raise InputError(
+                    "column_missing",
+                    f"{self.name}: policy 'logged' needs the column `candidates` with every offer's prob",
+                )
             return log.logging_NA
         if policy == "uniform":
             found[:, [place[each] for each in self.actions]] = 1 / len(self.actions)
         elif policy.startswith("always:"):
             found[:, place[policy.removeprefix("always:")]] = 1.0
         else:
-            raise InputError(f"policy {policy!r}: not known; give {NAMED}")
+            raise InputError("policy_unknown", f"policy {policy!r}: not known; give {NAMED}")
         return found
 
     def _from_array(self, name: str, policy: NDArray[Any], place: Mapping[str, int]) -> Floats:
         if policy.shape != (len(self), len(self.actions)):
             wanted = f"{len(self)} x {len(self.actions)}, a column for each of {', '.join(self.actions)}"
-            raise InputError(f"policy {name}: an array of shape {policy.shape}; give {wanted}")
+            raise InputError("shapes_differ", f"policy {name}: an array of shape {policy.shape}; give {wanted}")
         found = np.zeros((len(self), len(place)))
         found[:, [place[each] for each in self.actions]] = policy
         return found
@@ -292,15 +308,19 @@ class Log:
         cells = self._rows.select("row", by).join(long, on=by, how="left")
         left = cells.filter(pl.col("offer_id").is_null())["row"].n_unique()
         if left:
-            raise InputError(f"policy {name}: no row for {left} of {len(self)} decisions; say what it does for them")
+            raise InputError(
+                "policy_incomplete",
+                f"policy {name}: no row for {left} of {len(self)} decisions; say what it does for them",
+            )
         found = np.zeros((len(self), len(place)))
         column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
         np.add.at(found, (cells["row"].to_numpy(), column), cells["prob"].to_numpy())
         wrong = np.flatnonzero(~((found >= 0).all(axis=1) & (np.abs(found.sum(axis=1) - 1) < 1e-6)))
         if wrong.size:
             raise InputError(
+                "probabilities_invalid",
                 f"policy {name}: the probabilities of {wrong.size} of {len(self)} decisions do not sum to 1; name what "
-                "it does with the rest (offer_id none for no offer)"
+                "it does with the rest (offer_id none for no offer)",
             )
         return found
 
@@ -368,7 +388,7 @@ def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
     by = key if key in policy.columns else names["customer_id"]
     for each in (by, names["offer_id"], *amounts):
         if each not in policy.columns:
-            raise InputError(f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
+            raise InputError("column_missing", f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
     return policy.select(
         pl.col(by).cast(pl.String).alias("key" if by == key else "customer_id"),
         pl.col(names["offer_id"]).cast(pl.String).alias("offer_id"),
@@ -390,13 +410,15 @@ def evaluate_log(
     read, SupportError for what the log cannot tell.
     """
     if not policies:
-        raise InputError(f"policy: none named; give {NAMED}")
+        raise InputError("value_missing", f"policy: none named; give {NAMED}")
     with _connected() as connection:
         log, notes = _held(connection, path, reward, features)
         given = {name: _policy(connection, name) for name in policies}
         if budget is not None:
             if notes:
-                raise InputError(f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period")
+                raise InputError(
+                    "log_too_long", f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period"
+                )
             return _within_summary(path.name, log, given, settings, budget)
         ranking = log.rank(given, settings) if len(policies) > 1 else None
         values = (

@@ -59,11 +59,14 @@ class Proposed(Settings):
         """The proposal of a folder. StepError if there is none, InputError or ConfigError if it is damaged."""
         path = folder / FILE
         if not path.is_file():
-            raise StepError(f"{path}: no proposal yet; run `promolift learn` first, or name its folder with --out")
+            raise StepError(
+                "proposal_missing",
+                f"{path}: no proposal yet; run `promolift learn` first, or name its folder with --out",
+            )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise InputError(f"{path}: not readable as JSON; run `promolift learn` again") from None
+            raise InputError("file_unreadable", f"{path}: not readable as JSON; run `promolift learn` again") from None
         return cls.parse(values, str(path))
 
     def write(self, folder: Path) -> Self:
@@ -166,7 +169,10 @@ def approve(at: Where, sure: bool = False) -> StepSummary:
         doubts = (*found.doubts(), *_other_plan(found, store, at))
         if doubts and not sure:
             why = "; ".join(doubts)
-            raise StepError(f"not approved: {why}; `promolift learn approve --yes` approves it all the same")
+            raise StepError(
+                "confirmation_required",
+                f"not approved: {why}; `promolift learn approve --yes` approves it all the same",
+            )
         before = approved(store, at.campaign)
         if before != found.release:
             found = found.model_copy(update={"replaced": before}).write(at.out)
@@ -214,7 +220,9 @@ def write_whole(path: Path, text: str) -> None:
 
 def _opened(work: Path) -> Store:
     if not exists(work):
-        raise StepError(f"{work}: no such work folder; run `promolift run` first, or name it with --work")
+        raise StepError(
+            "folder_not_found", f"{work}: no such work folder; run `promolift run` first, or name it with --work"
+        )
     return Store(work)
 
 
@@ -223,12 +231,16 @@ def _waiting(at: Where) -> Proposed:
     found, path = Proposed.read(at.out), at.out / FILE
     if found.release.campaign_id != at.campaign:
         raise ConfigError(
+            "campaign_differs",
             f"{path}: it is for campaign {found.release.campaign_id!r}, plan.campaign is {at.campaign!r}; name the "
-            "settings of that campaign with --config, or run `promolift learn` on the decisions of this one"
+            "settings of that campaign with --config, or run `promolift learn` on the decisions of this one",
         )
     if found.decided:
         when = f" on {found.decided_at}" if found.decided_at else ""
-        raise StepError(f"{path}: {found.status}{when} already; run `promolift learn` for a new proposal")
+        raise StepError(
+            "proposal_already_decided",
+            f"{path}: {found.status}{when} already; run `promolift learn` for a new proposal",
+        )
     return found
 
 
@@ -241,8 +253,9 @@ def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
         return ("it was learned without the plan of this work folder, so it may be for another one",)
     there = "another plan is in the work folder now" if now else "the work folder has no plan"
     raise StepError(
+        "result_outdated",
         f"{at.out / FILE}: it was made for another plan: {there} ({at.work}); run `promolift learn` again on what "
-        "that plan decided, or name its work folder with --work"
+        "that plan decided, or name its work folder with --work",
     )
 
 

@@ -116,7 +116,7 @@ def evidence_of(request: Request, store: Store | None, config: Config | None) ->
     release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
     if request.events is None:
         if clean is None or not clean.has_events:
-            raise StepError("learn: no events; give --events FILE, or --work with ingested ones")
+            raise StepError("option_missing", "learn: no events; give --events FILE, or --work with ingested ones")
         outcomes = read_outcomes(clean.events(), products, decisions, rate)
     else:
         with duckdb.connect() as connection:

@@ -144,7 +144,7 @@ def _pieces(path: Path, most_minutes: float) -> Iterator[Any]:
     try:
         av: Any = import_module("av")
     except ImportError:
-        raise ConfigError(f"speech: {MISSING}") from None
+        raise ConfigError("extra_missing", f"speech: {MISSING}") from None
     if not path.is_file():
         raise _UnheardError("there is no such file")
     try:
@@ -193,10 +193,12 @@ class LocalRecogniser:
         try:
             whisper: Any = import_module("faster_whisper")
         except ImportError:
-            raise ConfigError(f"speech: {MISSING}") from None
+            raise ConfigError("extra_missing", f"speech: {MISSING}") from None
         folder = Path(settings.model) if settings.model else packed_weights()
         if not (folder / "model.bin").is_file():
-            raise ConfigError(f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form")
+            raise ConfigError(
+                "file_not_found", f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form"
+            )
         self.name = folder.name
         self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
@@ -224,13 +226,14 @@ def packed_weights() -> Path:
     try:
         parts = [files(name).joinpath("data") for name in PACKED]
     except ModuleNotFoundError:
-        raise ConfigError(f"speech: {MISSING}, or name a model in speech.model") from None
+        raise ConfigError("extra_missing", f"speech: {MISSING}, or name a model in speech.model") from None
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "promolift" / "whisper-base"
     if not (folder / "model.bin").is_file():
         joined = b"".join(part.joinpath(f"model.bin.part{n}").read_bytes() for n, part in enumerate(parts, 1))
         if hashlib.sha256(joined).hexdigest() != PACKED_SHA256:
             raise ConfigError(
-                f"speech: {', '.join(PACKED)} hold other weights than those that were tested; name a model"
+                "file_changed",
+                f"speech: {', '.join(PACKED)} hold other weights than those that were tested; name a model",
             )
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
@@ -274,5 +277,7 @@ def recogniser_of(speech: SpeechSettings, remote: RemoteSettings, records: str |
     if speech.recogniser == "local":
         return LocalRecogniser(speech)
     if records is None:
-        raise ConfigError("llm.records: no records to replay; name the file that a recorded run wrote")
+        raise ConfigError(
+            "setting_missing", "llm.records: no records to replay; name the file that a recorded run wrote"
+        )
     return Replay(Path(records))

@@ -95,14 +95,18 @@ class Replay:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
-            raise InputError(f"llm: no records at {path} ({error.strerror}); record a run first") from None
+            raise InputError(
+                "file_not_found", f"llm: no records at {path} ({error.strerror}); record a run first"
+            ) from None
         for i, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
                 key = row.pop("ask")
                 self.replies[key] = Reply(**row)
             except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f"{path}, line {i}: no record of a reply; record the run again") from None
+                raise InputError(
+                    "file_unreadable", f"{path}, line {i}: no record of a reply; record the run again"
+                ) from None
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """The recorded replies, which cost nothing again."""
@@ -218,11 +222,12 @@ def _client(settings: RemoteSettings) -> Any:
     try:
         import openai
     except ImportError:
-        raise ConfigError("llm: the client is not installed; `pip install 'promolift[llm]'`") from None
+        raise ConfigError("extra_missing", "llm: the client is not installed; `pip install 'promolift[llm]'`") from None
     key = os.environ.get(settings.key_env)
     if not key:
         raise ConfigError(
-            f"llm: no key in the environment variable {settings.key_env}; set it (any text if none is needed)"
+            "api_key_missing",
+            f"llm: no key in the environment variable {settings.key_env}; set it (any text if none is needed)",
         )
     return openai.OpenAI(
         base_url=settings.base_url, api_key=key, timeout=settings.timeout_s, max_retries=settings.retries
@@ -288,12 +293,14 @@ def read_answer(answer: Any, model: str) -> Reply:
 
 def _server(settings: LocalSettings) -> Any:
     if not Path(settings.path).is_file():
-        raise ConfigError(f"llm: no model at {settings.path!r}; give the path of a GGUF file")
+        raise ConfigError("file_not_found", f"llm: no model at {settings.path!r}; give the path of a GGUF file")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, at import: waiting threads must not spin
     try:
         xllamacpp: Any = importlib.import_module("xllamacpp")
     except ImportError:
-        raise ConfigError("llm: the runtime is not installed; `pip install 'promolift[llm]'`") from None
+        raise ConfigError(
+            "extra_missing", "llm: the runtime is not installed; `pip install 'promolift[llm]'`"
+        ) from None
     params = xllamacpp.CommonParams()
     params.model.path = settings.path
     params.n_ctx = settings.context
@@ -304,7 +311,9 @@ def _server(settings: LocalSettings) -> Any:
     try:
         return xllamacpp.Server(params)
     except Exception as error:
-        raise ConfigError(f"llm: {settings.path!r} cannot be loaded as a GGUF model ({error})") from None
+        raise ConfigError(
+            "file_unreadable", f"llm: {settings.path!r} cannot be loaded as a GGUF model ({error})"
+        ) from None
 
 
 _URL, _MODEL, _GGUF = "PROMOLIFT_LLM_URL", "PROMOLIFT_LLM_MODEL", "PROMOLIFT_LLM_GGUF"
@@ -334,10 +343,14 @@ def writer_of(kind: str, settings: LlmSettings) -> Writer:
             path = os.environ.get(_GGUF)
             local = settings.local.model_dump() if settings.local else {}
             if not (path or local):
-                raise ConfigError(f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}")
+                raise ConfigError(
+                    "setting_missing", f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}"
+                )
             return LocalWriter(LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local"))
         case "replay":
             if settings.records is None:
-                raise ConfigError("llm.records: no records to replay; name the file a recorded run wrote")
+                raise ConfigError(
+                    "setting_missing", "llm.records: no records to replay; name the file a recorded run wrote"
+                )
             return Replay(Path(settings.records))
-    raise ConfigError(f"writer {kind!r}: known ones are local, remote and replay")
+    raise ConfigError("value_invalid", f"writer {kind!r}: known ones are local, remote and replay")

@@ -59,7 +59,9 @@ class Known:
     def __post_init__(self) -> None:
         """Raise InputError if `sent` has no time zone."""
         if self.sent and self.sent.tzinfo is None:
-            raise InputError(f"message: sent = {self.sent} has no time zone; pass an aware datetime")
+            raise InputError(
+                "timezone_missing", f"message: sent = {self.sent} has no time zone; pass an aware datetime"
+            )
 
 
 def fitting(rows: pl.DataFrame) -> pl.DataFrame:

@@ -80,7 +80,9 @@ PLAIN = Way()
 def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
     """The message in its parts, not yet gated."""
     if offer.benefit.type == "none":
-        raise InputError(f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'")
+        raise InputError(
+            "benefit_missing", f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'"
+        )
     facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
     if draft is not None and not _true_of(draft, offer, known):
         draft = None
@@ -238,7 +240,10 @@ def write(offer: Offer, known: Known, language: Language, draft: Draft | None = 
         wrong = _faults(message, message.text, offer, may, language, None, way)
     if wrong:
         told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
-        raise InputError(f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms")
+        raise InputError(
+            "message_rule_broken",
+            f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms",
+        )
     return message
 
 
@@ -351,25 +356,27 @@ def write_all(
     """
     for column in ("customer_id", "offer_id"):
         if column not in plan.columns:
-            raise InputError(f"plan: column {column!r} is missing; it has {plan.columns}")
+            raise InputError("column_missing", f"plan: column {column!r} is missing; it has {plan.columns}")
     unknown = sorted(set(plan["offer_id"].drop_nulls().unique()) - set(offers))
     if unknown:
         raise InputError(
-            f"plan.offer_id: {len(unknown)} ids have no offer, the first {unknown[:3]}; pass all offers of the plan"
+            "offer_unknown",
+            f"plan.offer_id: {len(unknown)} ids have no offer, the first {unknown[:3]}; pass all offers of the plan",
         )
     rows = plan.with_columns(pl.lit(None, t).alias(n) for n, t in _COLUMNS.items() if n not in plan.columns)
     made: list[dict[str, Any]] = []
-    failed: dict[str, str] = {}
+    failed: dict[str, InputError] = {}
     for row in rows.select("customer_id", "offer_id", *_COLUMNS).iter_rows(named=True):
         said: dict[str, Any] = {}
         for language in languages:
             try:
                 said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way)
             except InputError as error:
-                failed.setdefault(row["offer_id"], str(error))
+                failed.setdefault(row["offer_id"], error)
         made.append(said)
     if failed:
-        raise InputError(f"{len(failed)} of {len(offers)} offers cannot be written; {next(iter(failed.values()))}")
+        first = next(iter(failed.values()))
+        raise InputError(first.code, f"{len(failed)} of {len(offers)} offers cannot be written; {first}")
     types = {f"{name}_{language}": type_ for language in languages for name, type_ in _SAID.items()}
     return plan.hstack(pl.DataFrame(made, types))
 

@@ -110,7 +110,9 @@ def label(key: str, kind: Kind = "category") -> Words:
         return Words(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
     clean = _plain(key)
     if not clean:
-        raise InputError(f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out")
+        raise InputError(
+            "value_missing", f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out"
+        )
     row = table().get(TableKey(kind, key)) or table().get(TableKey(kind, key.strip()))
     if row:
         return row.words

@@ -247,7 +247,8 @@ def load_pool(path: Path | None) -> Pool:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
+        code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
+        raise InputError(code, f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
     return _pool(lines, str(path))
 
 
@@ -266,9 +267,13 @@ def _pool(lines: Sequence[str], name: str) -> Pool:
         try:
             text = PoolText.model_validate_json(line)
         except ValueError as error:
-            raise InputError(f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})") from None
+            raise InputError(
+                "file_unreadable", f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})"
+            ) from None
         if text.text_id != text.draft.text_id:
-            raise InputError(f"{name}, line {number}: the words were changed by hand; use `promolift words import`")
+            raise InputError(
+                "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
+            )
         texts.append(text)
     return Pool().merged(texts)
 
@@ -313,7 +318,7 @@ def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
     text_id is a new text of that person.
     """
     if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
-        raise InputError(f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
+        raise InputError("column_missing", f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
     known = {text.text_id: text for text in pool.texts}
     changed: list[PoolText] = []
     for number, row in enumerate(rows.fill_null("").iter_rows(named=True), 2):
@@ -328,7 +333,8 @@ def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
         elif old is None and row["language"] not in LANGUAGES:
             wrong = f"language = {row['language']!r}; write zh or en"
         if wrong:
-            raise InputError(f"review file, line {number}: {wrong}")
+            code = "text_unknown" if old is None and row["text_id"] else "value_invalid"
+            raise InputError(code, f"review file, line {number}: {wrong}")
         changed += _said(old, row, SAID.get(word), {"by": by, "date": date})
     counts = Counter(text.state for text in changed if text.by == by)
     return Imported(pool.merged(changed), *(counts[state] for state in Imported._fields[1:]))  # type: ignore[index]

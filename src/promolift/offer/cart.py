@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from promolift.errors import InputError
 from promolift.settings import Settings
 from promolift.terms import Benefit, Joined
 
@@ -95,9 +96,9 @@ class Cart:
     def __post_init__(self) -> None:
         """Refuse what has no price: a line twice, a quantity below 1, a negative amount."""
         if len({line.line_id for line in self.lines}) < len(self.lines):
-            raise ValueError("two lines have the same line_id")
+            raise InputError("rows_duplicate", "two lines have the same line_id")
         if any(line.quantity < 1 or line.unit_cents < 0 for line in self.lines) or self.shipping_cents < 0:
-            raise ValueError("a quantity is at least 1, and no price is negative")
+            raise InputError("value_invalid", "a quantity is at least 1, and no price is negative")
 
 
 class Applied(NamedTuple):

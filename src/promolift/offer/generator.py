@@ -332,7 +332,10 @@ def fit_generator(market: Market, accepted: pl.DataFrame, settings: GeneratorSet
     settings = settings or GeneratorSettings()
     table = read_accepted(accepted, market)
     if len(table.who_A) < LEAST:
-        raise SupportError(f"offer generator: {len(table.who_A)} accepted offers lie in the market; {LEAST} are needed")
+        raise SupportError(
+            "too_few_outcomes",
+            f"offer generator: {len(table.who_A)} accepted offers lie in the market; {LEAST} are needed",
+        )
     scale = Scale.of(market)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_int("offer generator", settings.seed) % 2**63)

@@ -57,7 +57,9 @@ def _line(terms: dict[str, Any], menu: Sequence[MenuItem]) -> MenuItem:
     benefit, scope = terms["benefit"], terms["scope"]
     like = [item for item in menu if item.benefit.type == benefit]
     if not like:
-        raise InputError(f"proposals: {benefit} is not on the shop's menu; add a line of it or leave it out")
+        raise InputError(
+            "benefit_unknown", f"proposals: {benefit} is not on the shop's menu; add a line of it or leave it out"
+        )
     same = [item for item in like if item.scope == scope]
     item = (same or like)[0]
     return MenuItem(

@@ -62,7 +62,10 @@ def _from_divergence(divergence: NDArray[np.float64], delta: float) -> float:
 
 def _drawn_divergence(spend: Spend) -> NDArray[np.float64]:
     if find_spec("opacus") is None:
-        raise ConfigError("an encoder under privacy.epsilon needs opacus; `pip install 'promolift[privacy]'` brings it")
+        raise ConfigError(
+            "extra_missing",
+            "an encoder under privacy.epsilon needs opacus; `pip install 'promolift[privacy]'` brings it",
+        )
     from opacus.accountants.analysis.rdp import compute_rdp
 
     found = compute_rdp(q=spend.rate, noise_multiplier=spend.noise, steps=spend.steps, orders=ORDERS.tolist())
@@ -115,8 +118,9 @@ class PrivacyBudget(Settings):
         before, after = epsilon_of(spent, self.delta), epsilon_of([*spent, *more], self.delta)
         if after > self.epsilon * (1 + FINE):
             raise BudgetError(
+                "privacy_budget_exceeded",
                 f"privacy: {more[0].purpose} would bring what was spent from epsilon {before:.2f} to {after:.2f}, and "
                 f"privacy.epsilon allows {self.epsilon:g} (delta {self.delta:g}): {max(self.epsilon - before, 0):.2f} "
                 "is left. Nothing was released. What was made before stays in use; raise privacy.epsilon, or state "
-                "in privacy.runs, before the first run of a new work folder, how many runs it is to last"
+                "in privacy.runs, before the first run of a new work folder, how many runs it is to last",
             )

@@ -28,7 +28,9 @@ def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: Consent
         personal=personal(customers),
     )
     if known["customer_id"].is_duplicated().any():
-        raise InputError("customers: a customer_id stands twice; merge the rows before asking for consent")
+        raise InputError(
+            "rows_duplicate", "customers: a customer_id stands twice; merge the rows before asking for consent"
+        )
     asked = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique().drop_nulls().sort()})
     joined = asked.join(known, on="customer_id", how="left").sort("customer_id")
     said = joined.select("consent", "age", "personal").iter_rows()

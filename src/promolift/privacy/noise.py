@@ -69,7 +69,9 @@ def effect_rows(outcome_N: Real, treated_N: NDArray[np.bool_], cap: float) -> Re
     `cap` and laid on [-1, 1]. No row is longer than EFFECT_CLIP.
     """
     if cap <= 0:
-        raise InputError(f"private effect: cap = {cap}; give the amount above 0 at which outcomes are cut")
+        raise InputError(
+            "value_invalid", f"private effect: cap = {cap}; give the amount above 0 at which outcomes are cut"
+        )
     x_N = 2 * np.clip(outcome_N, 0.0, cap) / cap - 1
     one = np.stack([np.ones_like(x_N), x_N, x_N**2], axis=1)
     return np.concatenate([one * ~treated_N[:, None], one * treated_N[:, None]], axis=1)
@@ -84,8 +86,9 @@ def private_difference(sum_V: Real, cap: float, noise: float) -> PrivateDifferen
     n_A = sums[:, 0]
     if (n_A < LEAST * sd).any():
         raise SupportError(
+            "too_few_customers",
             f"private effect: about {max(min(n_A), 0):.0f} customers in the smaller arm, where the noise is "
-            f"{sd:.0f}; a larger test, or a larger privacy.epsilon, is needed"
+            f"{sd:.0f}; a larger test, or a larger privacy.epsilon, is needed",
         )
     mean_A = sums[:, 1] / n_A
     spread_A = np.maximum(sums[:, 2] / n_A - mean_A**2, 0.0)

@@ -94,6 +94,7 @@ def secret_bytes(key: str | bytes) -> bytes:
     if len(raw) < LEAST_KEY_BYTES:
         what = f"{len(raw)} bytes, needs at least {LEAST_KEY_BYTES}"
         raise ConfigError(
-            f"secret key: {what}; make one with `python -c 'import secrets; print(secrets.token_hex(32))'`"
+            "secret_too_short",
+            f"secret key: {what}; make one with `python -c 'import secrets; print(secrets.token_hex(32))'`",
         )
     return raw

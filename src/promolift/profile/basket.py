@@ -174,7 +174,9 @@ def fit_basket(h: Histories, end_day: float, seed: int = 1) -> str:
         parts.append(_lesson(h, look, min(day + 14, end_day), share, seed))
     rows = sum(len(part.gain_R) for part in parts)
     if rows < LEAST_ROWS or not any(part.gain_R.any() for part in parts):
-        raise SupportError(f"next basket: {rows} rows to learn from; {LEAST_ROWS:,} and one purchase are needed")
+        raise SupportError(
+            "too_few_rows", f"next basket: {rows} rows to learn from; {LEAST_ROWS:,} and one purchase are needed"
+        )
     x_RX, gain_R = (np.concatenate(part) for part in zip(*parts, strict=True))
     weight_R = np.where(gain_R > 0, 1.0, 1 / OTHERS)
     data = lgb.Dataset(x_RX, gain_R, weight=weight_R, feature_name=list(INPUTS), params=OPTIONS)

@@ -174,7 +174,7 @@ class Purchases(NamedTuple):
 def read_purchases(events: Relation, products: Relation, level: str = "type") -> Purchases:
     """Purchase lines and the catalogue at one level ('product', 'type' or 'category'), for `histories`."""
     if level not in LEVELS:
-        raise InputError(f"encoder: level {level!r}; known levels: {', '.join(LEVELS)}")
+        raise InputError("value_invalid", f"encoder: level {level!r}; known levels: {', '.join(LEVELS)}")
     item = LEVELS[level]
     lines = fetch(sql.run(PURCHASES.format(item=item), events=events, products=products))
     return Purchases(lines, fetch(sql.run(CATALOGUE.format(item=item), products=products)))
@@ -183,7 +183,7 @@ def read_purchases(events: Relation, products: Relation, level: str = "type") ->
 def catalogue(table: pl.DataFrame) -> Catalogue:
     """From columns item and, where known, category, brand, price_cents."""
     if table["item"].is_duplicated().any():
-        raise InputError("encoder: an item stands twice in the catalogue; give each item once")
+        raise InputError("rows_duplicate", "encoder: an item stands twice in the catalogue; give each item once")
     table = table.sort("item")
     price = (
         table["price_cents"].cast(pl.Float32) if "price_cents" in table.columns else pl.Series([None] * table.height)
@@ -218,7 +218,7 @@ def histories(
     """
     wanted = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
     if lacking := set(wanted) - set(lines.columns):
-        raise InputError(f"encoder: purchase lines lack the columns {sorted(lacking)}")
+        raise InputError("column_missing", f"encoder: purchase lines lack the columns {sorted(lacking)}")
     known = lines.select(wanted).filter(pl.col("item").is_in(list(items.items)))
     people = pl.Series("customer_id", [*customers], dtype=pl.String).append(known["customer_id"]).unique().sort()
     rows, visits = _rows(known, people, items), _visits(known, people)
@@ -342,7 +342,9 @@ def fit_ease(bought_CI: sparse.csr_matrix, l2: float = 200.0, min_buyers: int = 
     order = np.lexsort((np.arange(len(buyers_I)), -buyers_I))[:max_items]
     kept_J = np.sort(order[buyers_I[order] >= min_buyers])
     if not len(kept_J):
-        raise SupportError(f"EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed")
+        raise SupportError(
+            "too_few_customers", f"EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed"
+        )
     kept = bought_CI[:, kept_J].astype(np.float64)
     gram_JJ = (kept.T @ kept).toarray()
     gram_JJ[np.diag_indices_from(gram_JJ)] += l2

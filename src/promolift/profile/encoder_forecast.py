@@ -94,11 +94,15 @@ class LearnedEncoder:
     ) -> Iterator[ForecastBatch]:
         """What is expected of each customer from a moment on, in batches of `size` points, in the order given."""
         if h.catalogue.items != self.items:
-            raise InputError("encoder: the catalogue is not the one it was trained on; train it again")
+            raise InputError(
+                "result_outdated", "encoder: the catalogue is not the one it was trained on; train it again"
+            )
         table_ID = self.model.table()
         days = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
         if self.ranker is not None and (days != self.ranker.look.day).any():
-            raise InputError("encoder: its ranker looks at another moment; give it a BasketView of this one")
+            raise InputError(
+                "moments_differ", "encoder: its ranker looks at another moment; give it a BasketView of this one"
+            )
         for at in range(0, len(customer_P), size):
             points = points_at(h, customer_P[at : at + size], days[at : at + size])
             batch = batch_of(h, points, shared, self.settings.keep, self.settings.max_visits)
@@ -148,7 +152,9 @@ class LearnedEncoder:
             model.eval().requires_grad_(False)
             return cls(settings, model.sizes, tuple(manifest["items"]), tuple(manifest["record"]), model)
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            raise InputError(f"encoder: files are missing or damaged ({error!r}); train it again") from None
+            raise InputError(
+                "model_invalid", f"encoder: files are missing or damaged ({error!r}); train it again"
+            ) from None
 
 
 class LogitLine(NamedTuple):
@@ -243,7 +249,8 @@ def look_back(model: LearnedEncoder, trees: str, h: Histories, shared: Popularit
     asked = np.flatnonzero(first_C > h.start_C[:-1])
     if len(asked) < LEAST or day + DAYS > h.day_V.max() + 1:
         raise SupportError(
-            f"encoder: {len(asked)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed"
+            "too_few_customers",
+            f"encoder: {len(asked)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed",
         )
     usual = usual_at(h, day)
     ranker = BasketRanker(trees, 1.0, BasketView.of(h, day)) if trees else None

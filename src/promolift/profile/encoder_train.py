@@ -173,8 +173,9 @@ def fit_encoder(
     until = end_day - settings.horizon_days
     if (h.day_V < until).sum() < MIN_VISITS or not (h.day_V >= until).any():
         raise SupportError(
+            "too_few_rows",
             f"encoder: {(h.day_V < until).sum()} visits before the last {settings.horizon_days} days (validation) and "
-            f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed"
+            f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed",
         )
     job = Training(h, settings, popularity(h, end_day), until, end_day, device_of(settings))
     with torch.random.fork_rng(), repeatable():
@@ -192,7 +193,9 @@ def device_of(settings: EncoderSettings) -> torch.device:
     if settings.device == "cpu" or (settings.device == "auto" and not there):
         return torch.device("cpu")
     if not there:
-        raise InputError(f"encoder: device {settings.device!r}, but torch finds no GPU; say 'auto' or 'cpu'")
+        raise InputError(
+            "gpu_missing", f"encoder: device {settings.device!r}, but torch finds no GPU; say 'auto' or 'cpu'"
+        )
     device = torch.device("cuda", torch.cuda.current_device())
     whole = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, settings.memory_gb * 2**30 / whole), device)
@@ -494,7 +497,9 @@ def _resume(
         record = [dict(zip(name[5:].split(","), row, strict=True)) for row in tensors[name].tolist()]
         model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     except (ValueError, KeyError, StopIteration, RuntimeError, SafetensorError) as error:
-        raise InputError(f"encoder: checkpoint does not fit these settings and data ({error!r}); train anew") from None
+        raise InputError(
+            "checkpoint_mismatch", f"encoder: checkpoint does not fit these settings and data ({error!r}); train anew"
+        ) from None
     adam: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("adam."):

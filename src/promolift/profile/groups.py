@@ -30,7 +30,9 @@ def find_groups(profiles: pl.DataFrame, customers: pl.DataFrame, columns: Sequen
         if name not in people.columns or name == "customer_id":
             near = get_close_matches(name, people.columns, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"customers have {', '.join(own.columns[1:]) or 'none'}"
-            raise ConfigError(f"fairness.columns: no column {name!r} of customers or profiles; {hint}")
+            raise ConfigError(
+                "column_unknown", f"fairness.columns: no column {name!r} of customers or profiles; {hint}"
+            )
     chosen = columns or [name for name in USUAL if name in people.columns and people[name].drop_nulls().len()]
     new = pl.col("tenure_days").fill_null(0.0) < new_days
     return people.select(

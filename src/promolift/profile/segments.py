@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from promolift.errors import ConfigError
-from promolift.settings import Settings
+from promolift.settings import SettingError, Settings
 
 KINDS = {"CONJUNCTION", "COMPARISON", "COLUMN_REF", "CONSTANT", "OPERATOR", "BETWEEN"}
 FUNCTIONS = {
@@ -54,24 +54,25 @@ class Segment(Settings):
                 continue
             if kind not in KINDS or len(part.get("column_names", "1")) != 1:
                 said = f"{function}(...)" if function else kind.lower().replace("_", " ")
-                raise ValueError(
+                raise SettingError(
+                    "condition_unsupported",
                     f"{where!r}: {said} is not read here; a rule compares columns and values with = <> < <= > >=, and, "
-                    "or, not, between, in, like, is null, + - * /"
+                    "or, not, between, in, like, is null, + - * /",
                 )
         return where
 
 
 def _tree(where: str) -> dict[str, Any]:
-    """The parse tree of a condition. ValueError saying where the text stops being one."""
+    """The parse tree of a condition. SettingError saying where the text stops being one."""
     text = duckdb.execute("select json_serialize_sql(?)", [f"select ({where}\n)"]).fetchall()[0][0]
     read = json.loads(text)
     if read["error"]:
-        raise ValueError(f"{where!r} is no condition: {read['error_message']}")
+        raise SettingError("condition_invalid", f"{where!r} is no condition: {read['error_message']}")
     first, *more = read["statements"]
     node = first["node"]
     only = node["type"] == "SELECT_NODE" and len(node["select_list"]) == 1 and node["from_table"]["type"] == "EMPTY"
     if more or not only or node["modifiers"]:
-        raise ValueError(f"{where!r} is no single condition")
+        raise SettingError("condition_invalid", f"{where!r} is no single condition")
     tree: dict[str, Any] = node["select_list"][0]
     return tree
 
@@ -121,16 +122,18 @@ def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[
                 near = get_close_matches(name, columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else COLUMNS
                 quoted = f"; a text stands in single quotes, as '{name}'" if f'"{name}"' in segment.where else ""
-                raise ConfigError(f"promolift.toml: {where}: no column {name!r}; {hint}{quoted}")
+                raise ConfigError("column_unknown", f"promolift.toml: {where}: no column {name!r}; {hint}{quoted}")
     try:
         found = db.sql(f"select ({segment.where}\n) as is_in from people")
         if str(found.types[0]) != "BOOLEAN":
-            raise ConfigError(f"promolift.toml: {where}: not a condition; compare it with something")
+            raise ConfigError(
+                "condition_invalid", f"promolift.toml: {where}: not a condition; compare it with something"
+            )
         frame: pl.DataFrame = found.pl()
         return frame["is_in"].fill_null(False)
     except duckdb.Error as error:
         said = str(error).split("\n")[0]
-        raise ConfigError(f"promolift.toml: {where}: {said}") from None
+        raise ConfigError("condition_failed", f"promolift.toml: {where}: {said}") from None
 
 
 def as_numbers(column: pl.Series) -> pl.Series:

@@ -96,7 +96,7 @@ class Shared:
         """Nothing summed yet, for these moments; raises SupportError when there is none."""
         moments = tuple(sorted(set(asofs)))
         if not moments:
-            raise SupportError("profile: no moment was given; name at least one asof_ms")
+            raise SupportError("value_missing", "profile: no moment was given; name at least one asof_ms")
         return cls(moments, {}, tuple(sorted(set(earlier) - set(moments))), vectors=vectors)
 
     def plus(self, parts: Iterable[Tables]) -> "Shared":
@@ -106,7 +106,9 @@ class Shared:
     def __getitem__(self, name: str) -> pl.DataFrame:
         """A table by name; raises SupportError naming the pass that is missing."""
         if name not in self.tables:
-            raise SupportError(f"profile: shared table {name!r} is not summed yet; run every step of profile.STEPS")
+            raise SupportError(
+                "step_missing", f"profile: shared table {name!r} is not summed yet; run every step of profile.STEPS"
+            )
         return self.tables[name]
 
 

@@ -34,8 +34,9 @@ class Note(Settings):
             key = ".".join(str(part) for part in first["loc"])
             said = first["msg"].removeprefix("Value error, ")
             raise StepError(
+                "result_outdated",
                 f"the kept result {cls.NAME!r} was written by another version ({f'{key}: ' if key else ''}{said}); "
-                f"run `promolift {KEPT[cls.NAME]}` again"
+                f"run `promolift {KEPT[cls.NAME]}` again",
             ) from None
 
     @classmethod

@@ -40,7 +40,8 @@ def decide_segment(job: Job, segment: str | None, ts_ms: int, beside: Sequence[S
         known = [each.name for each in job.config.segment]
         if segment not in known:
             raise ConfigError(
-                f"--segment {segment}: no [[segment]] has this name; there are {', '.join(known) or 'none'}"
+                "segment_unknown",
+                f"--segment {segment}: no [[segment]] has this name; there are {', '.join(known) or 'none'}",
             )
         rows = rows.filter(pl.col("segments").list.contains(segment))
     people = rows["customer_id"].unique()
@@ -76,7 +77,9 @@ def decide_campaigns(some: Sequence[CampaignRows], ts_ms: int) -> pl.DataFrame:
     """
     names = [each.terms.campaign_id for each in some]
     if len(set(names)) < len(names):
-        raise InputError(f"--beside: campaigns {', '.join(names)}; each needs a plan.campaign of its own")
+        raise InputError(
+            "campaign_duplicate", f"--beside: campaigns {', '.join(names)}; each needs a plan.campaign of its own"
+        )
     bids = pl.concat(deliver.Board.of(each.rows, each.consent).bids(each.terms) for each in some)
     won = deliver.arbitrated(bids)
     found = []
@@ -97,7 +100,7 @@ def decide_campaigns(some: Sequence[CampaignRows], ts_ms: int) -> pl.DataFrame:
 def write_decisions(job: Job, segment: str | None, ts_ms: int, file: Path, beside: Sequence[Store] = ()) -> StepSummary:
     """Write them as Parquet, or as CSV without the lists of candidates. InputError for another kind of file."""
     if file.suffix not in (".parquet", ".csv"):
-        raise InputError(f"--out {file}: name a file that ends in .parquet or .csv")
+        raise InputError("file_type_unsupported", f"--out {file}: name a file that ends in .parquet or .csv")
     found = decide_segment(job, segment, ts_ms, beside)
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".csv":

@@ -165,7 +165,9 @@ def moments(job: Job) -> Moments:
     """The moments of this job; SupportError if there is no event at all."""
     zone, span = job.config.shop.zone, Span.load(job.store)
     if span.last_ms is None or span.first_ms is None:
-        raise SupportError("no events were accepted, so there is nothing to plan from; see `promolift health`")
+        raise SupportError(
+            "events_missing", "no events were accepted, so there is nothing to plan from; see `promolift health`"
+        )
     if job.config.plan.asof:
         day = date.fromisoformat(job.config.plan.asof)
     else:

@@ -537,7 +537,9 @@ class Plan:
 
     def _kept(self, name: str) -> pl.DataFrame:
         if self.maker is not None and PlanNote.load(self.store) != self.note:
-            raise StepError("another plan was made in this work folder since; ask Shop.plan() for this one again")
+            raise StepError(
+                "plan_replaced", "another plan was made in this work folder since; ask Shop.plan() for this one again"
+            )
         return self.store.frame(name)
 
     @property
@@ -580,7 +582,9 @@ class Plan:
 
     def _maker(self) -> PlanMaker:
         if self.maker is None:
-            raise StepError("this plan was read from its files; take it from Shop.plan() to go on with it")
+            raise StepError(
+                "plan_read_only", "this plan was read from its files; take it from Shop.plan() to go on with it"
+            )
         return self.maker
 
     def freeze(self, folder: Path) -> dict[str, str]:

@@ -95,7 +95,7 @@ def stated(job: Job) -> PrivacyBudget:
     """The budget, where there must be one."""
     budget = budget_of(job.config)
     if budget is None:
-        raise ConfigError("privacy.epsilon is not stated, so nothing is released with noise")
+        raise ConfigError("setting_missing", "privacy.epsilon is not stated, so nothing is released with noise")
     return budget
 
 

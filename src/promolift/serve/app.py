@@ -78,7 +78,9 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     """
     if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself asks
         guard = 'put what starts the server under `if __name__ == "__main__":`'
-        raise ConfigError(f"serve: a process that reads for the server ran the whole script again; {guard}")
+        raise ConfigError(
+            "main_guard_missing", f"serve: a process that reads for the server ran the whole script again; {guard}"
+        )
     server = Server(settings, config)
 
     @asynccontextmanager
@@ -273,7 +275,7 @@ async def _problem(request: Request, error: Exception) -> Response:
         broken = any(each["type"] == "json_invalid" for each in errors)
         error = ApiError(400, "json_invalid", "the body is not valid JSON") if broken else invalid(errors)
     elif isinstance(error, HTTPException):
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         reply = problem(ApiError(error.status_code, code, str(error.detail)), request_id)
         reply.headers.update(error.headers or {})
         if error.status_code == 405:  # Starlette names those of the first route that has this path

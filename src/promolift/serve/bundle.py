@@ -137,7 +137,9 @@ def write(
     draft.replace(to)
     faults = list(check(found))
     if faults:
-        raise InputError(f"{to}: what the work folder holds does not agree with itself: {'; '.join(faults)}")
+        raise InputError(
+            "results_inconsistent", f"{to}: what the work folder holds does not agree with itself: {'; '.join(faults)}"
+        )
     said = f"{to}: {len(found.files)} files, {found.mark}. Keep this mark elsewhere; promolift evidence --verify {to}"
     if VERDICT not in found.files and (learned / "learn.json").is_file():
         said += f". {learned / 'learn.json'} is not in it: it is not of this plan and the work folder's own events"
@@ -148,7 +150,7 @@ def verify(path: Path) -> StepSummary:
     """Replay an archive. InputError says in which file what does not hold."""
     found = read(path)
     if faults := list(check(found)):
-        raise InputError(f"{path}: {'; '.join(faults)}")
+        raise InputError("evidence_invalid", f"{path}: {'; '.join(faults)}")
     made, tests = found.manifest, protocols(found)
     text = (
         f"{path}: {len(found.files)} files are as they were written, and everything recomputed agrees "
@@ -161,7 +163,10 @@ def gather(job: Job, campaign: str, server: ServeSettings | None, learned: Path)
     """All that speaks of a campaign, under pseudonyms."""
     store, plan = job.store, Plan.load(job.store)
     if campaign != plan.note.terms.campaign_id:
-        raise InputError(f"evidence: the work folder plans campaign {plan.note.terms.campaign_id!r}, not {campaign!r}")
+        raise InputError(
+            "campaign_differs",
+            f"evidence: the work folder plans campaign {plan.note.terms.campaign_id!r}, not {campaign!r}",
+        )
     named = partial(pseudonym, key=key_of(store))
     kept: dict[str, bytes] = {}
     erased, chain = LedgerPart(set(), [])
@@ -453,12 +458,18 @@ def read(path: Path) -> Archive:
             every = {name: archive.read(name) for name in names}
         manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST))
     except (OSError, EOFError, KeyError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})") from None
+        raise InputError(
+            "file_unreadable", f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})"
+        ) from None
     if manifest.form != FORM:
-        raise InputError(f"{path}: is of form {manifest.form}; this version reads form {FORM}")
+        raise InputError(
+            "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {FORM}"
+        )
     found = Archive(manifest, every)
     if not list(check_names(found)) and packed(found) != raw:
-        raise InputError(f"{path}: its bytes are not those that its content is written as; it was packed anew")
+        raise InputError(
+            "file_changed", f"{path}: its bytes are not those that its content is written as; it was packed anew"
+        )
     return found
 
 

@@ -20,8 +20,12 @@ class ServerRefusedError(PromoError):
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         """From the answer."""
-        super().__init__(f"{status} {body.get('code', 'unknown')}: {body.get('detail', '')}")
-        self.status, self.code, self.body = status, str(body.get("code", "unknown")), dict(body)
+        code = str(body.get("code", "unknown"))
+        super().__init__(code, f"{status} {code}: {body.get('detail', '')}")
+        self.status, self.body = status, dict(body)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.body)
 
 
 class Client:

@@ -61,7 +61,9 @@ def frozen(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogue) -> s
     settings, shown = catalogue.settings, planned.filter(pl.col("share") > 0)
     budget = int(settings.budget * settings.price_cents + 1e-6)
     if shown.is_empty() or budget < 1:
-        raise BudgetError("creatives: no impression is planned, or the budget is below one minor unit; raise it")
+        raise BudgetError(
+            "budget_too_small", "creatives: no impression is planned, or the budget is below one minor unit; raise it"
+        )
     cells = pl.concat([shown, shown.group_by("placement", "creative").agg(pl.col("share").sum())], how="diagonal")
     cells = cells.with_columns(pl.col("share") / pl.col("share").sum().over("placement", "audience"))
     where = [AdCell(*row).key for row in cells.select("placement", "audience").iter_rows()]
@@ -153,7 +155,8 @@ def learn(db: Connection, task: Task, counted: Callable[..., pl.DataFrame]) -> L
     counts = pl.read_parquet(home / "counts.parquet")
     if rows.is_empty() or not float(rows["clicks"].sum()) + float(counts["clicks"].sum()):
         raise SupportError(
-            "creatives: nobody clicked yet; events with the decision_id, such as Promotion Clicked, say so"
+            "too_few_outcomes",
+            "creatives: nobody clicked yet; events with the decision_id, such as Promotion Clicked, say so",
         )
     explore, every = catalogue.settings.explore, catalogue.creatives
     earlier, later = split(rows)

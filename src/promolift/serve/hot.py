@@ -255,7 +255,7 @@ def _body(request: Request, types: frozenset[bytes] = TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
     context = request.scope["promolift"]
     if context.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in types:
-        raise ApiError(415, "content_type", "send application/json")
+        raise ApiError(415, "content_type_unsupported", "send application/json")
     body: bytes = context.body
     return body
 

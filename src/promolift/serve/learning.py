@@ -93,14 +93,16 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
         parts.append(pl.DataFrame(listed, schema=schema | {"holdout": pl.Int64}, orient="row"))
     found = pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
     if gone and found.is_empty():
-        raise SupportError(f"learn: the releases of all {gone:,} decisions are gone or of another version of promolift")
+        raise SupportError(
+            "terms_gone", f"learn: the releases of all {gone:,} decisions are gone or of another version of promolift"
+        )
     return found
 
 
 def some(rows: pl.DataFrame) -> pl.DataFrame:
     """The same; SupportError where nobody was decided on."""
     if rows.is_empty():
-        raise SupportError("learn: nobody was decided on yet")
+        raise SupportError("decisions_missing", "learn: nobody was decided on yet")
     return rows
 
 
@@ -119,7 +121,9 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
     heard = [outcomes([HeardEvent(*row) for row in rows], currency) for rows in _parts(db, wanted)]
     frame: pl.DataFrame = pl.concat([outcomes([], currency), *kept, *heard], how="diagonal_relaxed")
     if frame.is_empty():
-        raise SupportError("learn: no order is known yet, neither from the shop's files nor from /v1/batch")
+        raise SupportError(
+            "orders_missing", "learn: no order is known yet, neither from the shop's files nor from /v1/batch"
+        )
     return frame
 
 

@@ -494,7 +494,7 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
     mine = select(CODES.c.code).where(CODES.c.campaign_id == row["campaign_id"], STOCKED, CODES.c.status == "stock")
     code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).limit(1)).scalar()
     if code is None:
-        raise SupportError(f"codes: the stock of {row['offer_id']} ended")
+        raise SupportError("code_stock_empty", f"codes: the stock of {row['offer_id']} ended")
     taken = given | {"status": "issued", "customer_id": row["customer_id"]}
     db.execute(update(CODES).where(CODES.c.code == code).values(**taken))
     return str(code)

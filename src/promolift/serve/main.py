@@ -28,9 +28,13 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read ({error}); see docs/serve.md for an example") from None
+            code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
+            raise ConfigError(code, f"{path}: cannot be read ({error}); see docs/serve.md for an example") from None
     if url := url_of(str(values.get("work", work))):
-        raise ConfigError(f"{url}: a server keeps ledger and releases in a folder of its machine; name one by --work")
+        raise ConfigError(
+            "url_unsupported",
+            f"{url}: a server keeps ledger and releases in a folder of its machine; name one by --work",
+        )
     if ledger := os.environ.get("PROMOLIFT_LEDGER"):
         values["ledger"] = ledger
     return ServeSettings.parse({"work": on_this_machine(work)} | values, str(path or "promolift serve"))
@@ -62,5 +66,5 @@ def _serve(
     try:
         from promolift.serve.app import serve
     except ImportError as error:
-        raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+        raise ConfigError("extra_missing", f"serve needs {error.name}; pip install 'promolift[serve]'") from None
     serve(settings, shop, host, port, as_json, console)

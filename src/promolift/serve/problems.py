@@ -104,8 +104,11 @@ class ApiError(PromoError):
 
     def __init__(self, status: int, code: str, detail: str, *errors: FieldError) -> None:
         """`detail` is the sentence for people."""
-        super().__init__(detail)
-        self.status, self.code, self.errors = status, code, list(errors)
+        super().__init__(code, detail)
+        self.status, self.errors = status, list(errors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.code, self.message, *self.errors)
 
 
 def wrong_field(detail: str, pointer: str, message: str) -> ApiError:
@@ -146,5 +149,5 @@ def _known(error: Exception) -> ApiError:
         case LedgerError():
             return ApiError(503, "ledger_unavailable", "nothing was kept; try again later")
         case PromoError():
-            return ApiError(422, "refused", str(error))
+            return ApiError(422, error.code, str(error))
     return ApiError(500, "internal", "something failed inside; the log has it under this request_id")

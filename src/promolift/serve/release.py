@@ -167,7 +167,10 @@ class ReleaseRows:
         number = pl.col(*NUMBERS)
         wrong = scored.filter(pl.any_horizontal(number.is_finite().not_().fill_null(False), pl.col("cost_cents") < 0))
         if wrong.height:
-            raise InputError(f"release: {wrong.height} rows have a gain, cost or charge that cannot be: {wrong.row(0)}")
+            raise InputError(
+                "value_invalid",
+                f"release: {wrong.height} rows have a gain, cost or charge that cannot be: {wrong.row(0)}",
+            )
         unknown = pl.any_horizontal(pl.col("gain_cents", "cost_cents").is_null())
         why = pl.coalesce(
             pl.col("why_not"),
@@ -271,7 +274,9 @@ def build(store: Store) -> str:
     """
     plan, offers, clean, said = Plan.load(store), Offers.load(store), Clean(store), Messages.load(store).rows
     if plan.note.fairness and (broken := plan.note.fairness.broken(plan.chosen)):
-        raise StepError(f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again")
+        raise StepError(
+            "plan_unfair", f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again"
+        )
     spoken = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
     frames = {
         "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER)
@@ -316,16 +321,21 @@ def freeze(draft: Path, manifest: Manifest) -> str:
 def read_manifest(folder: Path, release_id: str) -> Manifest:
     """A release's manifest. StepError if there is none or it is of an older form, InputError if it was changed."""
     if not (folder / "manifest.json").is_file():
-        raise StepError(f"no release {release_id!r} in {folder.parent}; make one with POST /v1/releases")
+        raise StepError(
+            "release_unknown", f"no release {release_id!r} in {folder.parent}; make one with POST /v1/releases"
+        )
     text = (folder / "manifest.json").read_text(encoding="utf-8")
     if named(text) != release_id:
-        raise InputError(f"{folder}/manifest.json was changed after the release was made; make a new release")
+        raise InputError(
+            "file_changed", f"{folder}/manifest.json was changed after the release was made; make a new release"
+        )
     try:
         return Manifest.model_validate_json(text)
     except ValidationError:
         raise StepError(
+            "file_version_unsupported",
             f"release {release_id!r} was made by another version of promolift; run `promolift plan` and "
-            "`promolift message`, make a new release with POST /v1/releases and activate it"
+            "`promolift message`, make a new release with POST /v1/releases and activate it",
         ) from None
 
 
@@ -335,7 +345,9 @@ def load(root: Path, release_id: str) -> LiveRelease:
     manifest = read_manifest(folder, release_id)
     for name in TABLES:
         if sha256_of_file(folder / f"{name}.parquet") != manifest.files.get(name):
-            raise InputError(f"{folder}/{name}.parquet was changed after the release was made; make a new release")
+            raise InputError(
+                "file_changed", f"{folder}/{name}.parquet was changed after the release was made; make a new release"
+            )
     frontier, customers, messages, products = (pl.read_parquet(folder / f"{name}.parquet") for name in TABLES[1:])
     scored = pl.scan_parquet(folder / "candidates.parquet")
     people = scored.select(pl.col("customer_id").unique(maintain_order=True)).collect()["customer_id"]

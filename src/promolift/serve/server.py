@@ -141,7 +141,7 @@ class Server:
             self.ledger.close()
             wrong = "differs from that of the servers of this ledger"
             where = "copy theirs, or name its file by PROMOLIFT_SECRET_FILE"
-            raise ConfigError(f"{self.settings.work / 'secret.key'}: {wrong}; {where}")
+            raise ConfigError("secret_differs", f"{self.settings.work / 'secret.key'}: {wrong}; {where}")
 
     def close(self) -> None:
         """Keep what waits and close."""

@@ -91,7 +91,9 @@ class SharedReleases:
         return files
 
     def _changed(self, release_id: str) -> InputError:
-        return InputError(f"{self._bucket.url}/{release_id}: was changed after it was sent; make a new release")
+        return InputError(
+            "file_changed", f"{self._bucket.url}/{release_id}: was changed after it was sent; make a new release"
+        )
 
 
 def load_from(place: str | None, root: Path, release_id: str) -> LiveRelease:

@@ -49,7 +49,7 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
     """Copy the ledger as of one moment, while a server may run, and all that belongs to it."""
     source = _file_of(settings)
     if to.exists():
-        raise InputError(f"{to}: is there already; name a folder that is not")
+        raise InputError("file_exists", f"{to}: is there already; name a folder that is not")
     draft = to.with_name(f"{to.name}.part")
     shutil.rmtree(draft, ignore_errors=True)  # of a backup that did not come to its end
     draft.mkdir(parents=True, mode=0o700)
@@ -76,17 +76,22 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
     place = settings.work / "serve"
     if _file_of(settings, there=False).exists():
-        raise InputError(f"{place / LEDGER}: is there already; move {place} away first")
+        raise InputError("file_exists", f"{place / LEDGER}: is there already; move {place} away first")
     try:
         note = BackupNote.model_validate_json((source / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{source}: is no whole backup ({type(error).__name__}); name the folder of one") from None
+        raise InputError(
+            "backup_invalid", f"{source}: is no whole backup ({type(error).__name__}); name the folder of one"
+        ) from None
     for name, digest in note.files.items():
         if not (source / name).is_file() or sha256_of_file(source / name) != digest:
-            raise InputError(f"{source / name}: is missing or was changed; use another backup")
+            raise InputError("file_changed", f"{source / name}: is missing or was changed; use another backup")
     key = settings.work / KEY
     if key.exists() and key.read_bytes() != (source / KEY).read_bytes():
-        raise InputError(f"{key}: differs from the backup's, which its codes and secrets are made with; move it away")
+        raise InputError(
+            "secret_differs",
+            f"{key}: differs from the backup's, which its codes and secrets are made with; move it away",
+        )
     draft = settings.work / "serve.part"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
@@ -201,10 +206,13 @@ def _referred(db: Connection) -> set[str]:
 
 def _file_of(settings: ServeSettings, there: bool = True) -> Path:
     if not is_file(settings.ledger_url):
-        raise ConfigError("ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it")
+        raise ConfigError(
+            "ledger_not_file",
+            "ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it",
+        )
     path = Path(settings.ledger_url.removeprefix("sqlite:///"))
     if there and not path.exists():
-        raise InputError(f"{path}: there is no ledger; run `promolift serve` first")
+        raise InputError("ledger_missing", f"{path}: there is no ledger; run `promolift serve` first")
     return path
 
 

@@ -84,8 +84,9 @@ def _open_log(store: Store, path: Path) -> EventFile:
         if not taken:
             other, table = next(iter(waiting.items()))
             raise InputError(
+                "join_column_missing",
                 f"{other}: no column with one row per value that is also in {log.path.name}, so their rows cannot be "
-                f"joined; it has {', '.join(table.columns[:20])}"
+                f"joined; it has {', '.join(table.columns[:20])}",
             )
         waiting = {other: table for other, table in waiting.items() if other not in taken}
     return log

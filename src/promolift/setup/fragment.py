@@ -22,7 +22,9 @@ def change_settings(path: Path, now: Config, parts: Mapping[str, Any]) -> Config
         _write(path, to_toml(now.model_dump(mode="json", exclude_defaults=True)))
     base, fragment = read_toml(path), path.with_name(FILE)
     if "include" in base and FILE not in base["include"]:
-        raise ConfigError(f"{path}: add {FILE!r} to include, so that what the console changes is read")
+        raise ConfigError(
+            "include_missing", f"{path}: add {FILE!r} to include, so that what the console changes is read"
+        )
     new = laid_over(read_toml(fragment) if fragment.exists() else {}, dict(parts))
     Config.parse(laid_over(base, new), f"{path} with {FILE}")
     _write(fragment, "# Written by the console; promolift.toml includes it.\n\n" + to_toml(new).lstrip())

@@ -97,13 +97,16 @@ class Answers:
             known = [table for table in data.ROLES if table in RAW and role.rpartition(".")[2] in data.ROLES[table]]
             if not equals or not column or not known or role.rpartition(".")[0] not in ("", *known):
                 roles = ", ".join(data.ROLES["events"])
-                raise ConfigError(f"--map {pair}: give role=column, the role one of {roles} or such as products.name")
+                raise ConfigError(
+                    "option_invalid",
+                    f"--map {pair}: give role=column, the role one of {roles} or such as products.name",
+                )
             columns[role] = column
         if currency is not None and currency.upper() not in CURRENCY_DIGITS:
-            raise ConfigError(f"--currency {currency}: no currency; give its code, such as EUR")
+            raise ConfigError("currency_unknown", f"--currency {currency}: no currency; give its code, such as EUR")
         said = {"yes": True, "no": False, None: None}
         if consent not in said:
-            raise ConfigError(f"--consent {consent}: say yes or no")
+            raise ConfigError("option_invalid", f"--consent {consent}: say yes or no")
         tongue = ShopSettings.parse({"language": language}, "--language").language if language else None
         return cls(columns, currency and currency.upper(), said[consent], tongue)
 
@@ -126,7 +129,7 @@ def init(
     cannot be understood or `config` is there already (unless `force`, which keeps what it includes).
     """
     if config.exists() and not force:
-        raise ConfigError(f"{config}: already there; edit it, or write it anew with --force")
+        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
     answers = answers or Answers()
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_all(store, files, more, answers)

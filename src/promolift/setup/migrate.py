@@ -23,9 +23,9 @@ def migrate(path: Path) -> StepSummary:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
+        raise ConfigError("file_not_found", f"{path}: no such file") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+        raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
     found = old_names(Config, values)
     if not found:
         load_config(path)
@@ -33,7 +33,9 @@ def migrate(path: Path) -> StepSummary:
     new = renamed(text, found)
     if left := old_names(Config, tomllib.loads(new)):
         place = next(iter(left))
-        raise ConfigError(f"{path}: {place} is called {left[place]!r} now; rename it by hand where it stands")
+        raise ConfigError(
+            "setting_renamed", f"{path}: {place} is called {left[place]!r} now; rename it by hand where it stands"
+        )
     Config.parse(tomllib.loads(new), str(path))
     path.with_name(f"{path.name}.old").write_text(text, encoding="utf-8")
     draft = path.with_name(f".{path.name}.draft")

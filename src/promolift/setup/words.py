@@ -45,7 +45,7 @@ class TextCheck(NamedTuple):
 def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
     """Ask the model for drafts of every angle and language, lint them, keep them."""
     if unknown := sorted(set(angles) - set(ANGLES)):
-        raise InputError(f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
+        raise InputError("option_invalid", f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
     wanted = [angle for angle in ANGLES if not angles or angle in angles]
     briefs = [message.Brief(angle, language) for angle in wanted for language in config.message.languages]
     written = message.drafts(briefs, _model(config), several, config.plan.seed)
@@ -66,7 +66,9 @@ def suggest(config: Config, angle: message.Angle, language: Language, draft: Dra
     InputError where the pool has these words already, so that nobody's yes is taken back.
     """
     if draft.text_id in {text.text_id for text in _pool(config).texts}:
-        raise InputError("the pool has these words already; `promolift words review` shows where they stand")
+        raise InputError(
+            "text_exists", "the pool has these words already; `promolift words review` shows where they stand"
+        )
     text = pools.linted(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
                                  **vars(draft)))  # fmt: skip
     pool = _keep(config, _pool(config).merged([text]))
@@ -103,14 +105,16 @@ def review(config: Config, said: Said) -> StepSummary:
     pool = _pool(config)
     ids = (*said.approve, *said.reject, *said.retire)
     if unknown := sorted(set(ids) - {text.text_id for text in pool.texts}):
-        raise InputError(f"words review: no text {unknown[0]!r} in the pool; `promolift words review` lists them")
+        raise InputError(
+            "text_unknown", f"words review: no text {unknown[0]!r} in the pool; `promolift words review` lists them"
+        )
     if not ids:
         waiting = [text for text in pool.texts if text.state in ("judged", "edited")]
         rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
         more = f"\n  and {len(rows) - SHOWN} more: `promolift words export FILE.csv`" if len(rows) > SHOWN else ""
         return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:SHOWN]]) + more)
     if not said.by:
-        raise InputError("words review: say who you are with --by NAME; it is kept with every text")
+        raise InputError("option_missing", "words review: say who you are with --by NAME; it is kept with every text")
     judged = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
     frame = pools.to_csv(Pool(tuple(judged))).with_columns(
         pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
@@ -137,7 +141,7 @@ def export(config: Config, file: Path) -> StepSummary:
 def import_(config: Config, file: Path, by: str) -> StepSummary:
     """A person's CSV."""
     if not by.strip():
-        raise InputError("words import: say who you are with --by NAME; it is kept with every text")
+        raise InputError("option_missing", "words import: say who you are with --by NAME; it is kept with every text")
     rows = _table(file, ("text_id",), typed=False)
     rows = rows.with_columns(pl.all().str.strip_prefix("'"))  # what `safe_cells` put before a formula
     done = pools.from_csv(_pool(config), rows, by.strip(), _today())
@@ -163,7 +167,9 @@ def check_texts(
     `where` they stand is for the errors.
     """
     if asked.channel not in get_args(Channel):
-        raise InputError(f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}")
+        raise InputError(
+            "option_invalid", f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}"
+        )
     offers = Offers.load(store).by_id
     lines, figures, bad, waits = [], [], 0, 0
     for number, (text, offer_id) in enumerate(texts, 1):
@@ -173,7 +179,10 @@ def check_texts(
                 for each in sorted(offers)[:SHOWN]
             )
             what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
-            raise InputError(f"{where}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}")
+            code = "offer_unknown" if offer_id else "option_missing"
+            raise InputError(
+                code, f"{where}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}"
+            )
         offer = offers[offer_id]
         language = _language(text, asked.language)
         rules = message.broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
@@ -220,7 +229,7 @@ def _texts(file: Path, offer: str | None) -> list[TextOf]:
         try:
             return [TextOf(file.read_text(encoding="utf-8").strip(), offer)]
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: cannot be read ({error})") from None
+            raise _unread(file, error) from None
     rows = _table(file, ("text",) if offer else ("text", "offer_id"), typed=False)
     ids = rows["offer_id"] if "offer_id" in rows.columns else pl.Series([offer] * rows.height)
     return [TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
@@ -232,15 +241,22 @@ def _table(file: Path, needed: Sequence[str], typed: bool = True) -> pl.DataFram
         parquet = file.suffix.lower() == ".parquet"
         rows = pl.read_parquet(file) if parquet else pl.read_csv(file, infer_schema=typed)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from None
+        raise _unread(file, error) from None
     if missing := [name for name in needed if name not in rows.columns]:
-        raise InputError(f"{file}: needs the columns {', '.join(missing)}; it has {', '.join(rows.columns)}")
+        raise InputError(
+            "column_missing", f"{file}: needs the columns {', '.join(missing)}; it has {', '.join(rows.columns)}"
+        )
     return rows
+
+
+def _unread(file: Path, error: Exception) -> InputError:
+    code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
+    return InputError(code, f"{file}: cannot be read ({error})")
 
 
 def _language(text: str, said: str | None) -> Language:
     if said not in (None, "zh", "en"):
-        raise InputError(f"check: language {said!r}; write zh or en")
+        raise InputError("option_invalid", f"check: language {said!r}; write zh or en")
     return "zh" if said == "zh" or (said is None and any("\u4e00" <= c <= "\u9fff" for c in text)) else "en"
 
 
@@ -251,7 +267,8 @@ def _today() -> str:
 def _model(config: Config) -> llm.Writer:
     if config.message.writer == "pool":
         raise ConfigError(
-            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
+            "llm_not_configured",
+            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]",
         )
     return llm.writer_of(config.message.writer, config.llm)
 

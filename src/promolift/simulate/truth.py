@@ -71,7 +71,9 @@ def _check(rows: pl.DataFrame, names: dict[str, int], number: dict[str, int]) ->
     )
     if bad.height:
         rule = f"a customer of this shop, one of {', '.join(names)}, and a depth in [0, {deepest:.1f})"
-        raise InputError(f"offers: {bad.height} rows are impossible, first {bad.drop('at').row(0)}; needed: {rule}")
+        raise InputError(
+            "value_invalid", f"offers: {bad.height} rows are impossible, first {bad.drop('at').row(0)}; needed: {rule}"
+        )
 
 
 class _Setting(NamedTuple):

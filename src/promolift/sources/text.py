@@ -64,7 +64,9 @@ def chunks(path: Path) -> Iterator[bytes]:
             while piece := file.read(CHUNK):
                 yield piece
     except (EOFError, zlib.error, OSError) as error:
-        raise InputError(f"{path}: cannot be read to its end ({error}); copy or download it again") from None
+        raise InputError(
+            "file_incomplete", f"{path}: cannot be read to its end ({error}); copy or download it again"
+        ) from None
 
 
 def scan(path: Path) -> TextForm:
@@ -100,11 +102,13 @@ def scan(path: Path) -> TextForm:
 def _must_be_text(path: Path, head: bytes) -> None:
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
-            raise InputError(f"{path}: not a text table but {what}")
+            raise InputError("file_type_mismatch", f"{path}: not a text table but {what}")
     if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InputError(f"{path}: not a text table (it has zero bytes); export it as CSV in UTF-8, or as Parquet")
+        raise InputError(
+            "file_unreadable", f"{path}: not a text table (it has zero bytes); export it as CSV in UTF-8, or as Parquet"
+        )
     if head.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")):
-        raise InputError(f"{path}: a web page, not a table; download the file itself")
+        raise InputError("web_page_received", f"{path}: a web page, not a table; download the file itself")
 
 
 def _not_quite_utf8(piece: bytes) -> str:
@@ -237,7 +241,9 @@ def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | No
     above = 0 if given else _titles(lines)
     skip, lines = skip + above, lines[above:]
     if not any(line.strip() for line in lines):
-        raise InputError(f"{called}: empty; export it again, with a line of column names and one row per event")
+        raise InputError(
+            "file_empty", f"{called}: empty; export it again, with a line of column names and one row per event"
+        )
     quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
     escape = "\\" if f"\\{quote}" in complete and quote * 2 not in complete else quote
     delimiter = _delimiter(called, lines, quote)
@@ -246,12 +252,14 @@ def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | No
     if given is None:
         _must_be_a_header(called, records[0])
         if len(records) == 1 and len(text) < CHUNK - 8:
-            raise InputError(f"{called}: a line of column names but no rows; export it again")
+            raise InputError("table_empty", f"{called}: a line of column names but no rows; export it again")
     names = list(given or records[0])
     widths = Counter(len(record) for record in records[0 if given else 1 :])
     width = widths.most_common(1)[0][0] if widths else len(names)
     if given and width != len(names):
-        raise InputError(f"{called}: {len(names)} column names are given, the rows have {width} columns")
+        raise InputError(
+            "column_count_differs", f"{called}: {len(names)} column names are given, the rows have {width} columns"
+        )
     # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
     names += [""] * (width - len(names))
     row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)
@@ -313,10 +321,14 @@ def _delimiter(path: Path, lines: list[str], quote: str) -> str:
             best, best_score = delimiter, score
     if not best and lines[0].count(quote) % 2:
         raise InputError(
-            f"{path}: a quote in its line of column names is not closed: {lines[0].strip()[:80]}; close it"
+            "quote_unclosed",
+            f"{path}: a quote in its line of column names is not closed: {lines[0].strip()[:80]}; close it",
         )
     if not best:
-        raise InputError(f"{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV")
+        raise InputError(
+            "delimiter_missing",
+            f"{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV",
+        )
     return best
 
 
@@ -324,7 +336,8 @@ def _must_be_a_header(path: Path, record: list[str]) -> None:
     values = [cell for cell in record if _VALUE.match(cell.strip())]
     if values or not any(cell.strip() for cell in record):
         raise InputError(
+            "header_missing",
             f"{path}: row 1 holds values ({', '.join(map(repr, record[:4]))}), not column names; "
             f"add a first line with a name for each of its {len(record)} columns, or name them: "
-            f"promolift init --events {path.name}:user_id,item_id,..."
+            f"promolift init --events {path.name}:user_id,item_id,...",
         )

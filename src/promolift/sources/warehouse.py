@@ -74,7 +74,9 @@ class Warehouse:
                 reader = cursor.fetch_record_batch()
                 names = reader.schema.names
                 if twice := next((each for each in names if names.count(each) > 1), None):
-                    raise InputError(f"{place}: two columns are called {twice!r}; give one another name by `as`")
+                    raise InputError(
+                        "column_duplicate", f"{place}: two columns are called {twice!r}; give one another name by `as`"
+                    )
                 yield frame_of(reader.schema.empty_table(), place)
                 for batch in reader:
                     yield frame_of(batch, place)
@@ -82,7 +84,9 @@ class Warehouse:
             except _errors() as error:
                 after = f" after row {read:,}" if read else ""
                 why = _reason(error, self._secrets)
-                raise InputError(f"{place}: the warehouse refused it{after} ({why}); correct the query") from None
+                raise InputError(
+                    "query_refused", f"{place}: the warehouse refused it{after} ({why}); correct the query"
+                ) from None
 
     def replace(self, table: str, rows: Iterable[pl.DataFrame], where: dict[str, object]) -> int:
         """Write rows into a table, made if need be, in place of those for which `where` holds: all of them or none.
@@ -107,8 +111,9 @@ class Warehouse:
         except _errors() as error:
             self._connection.rollback()
             raise InputError(
+                "remote_refused",
                 f"warehouse table {name}: nothing was written, since a row was refused "
-                f"({_reason(error, self._secrets)}); repair the table there, or drop it and export again"
+                f"({_reason(error, self._secrets)}); repair the table there, or drop it and export again",
             ) from None
         return written
 
@@ -135,7 +140,9 @@ def opened(settings: WarehouseSettings, writes: bool = False) -> Iterator[Wareho
         driver = import_module(f"adbc_driver_{settings.driver}")
     except ImportError:
         package = "'promolift[warehouse]'" if duckdb else f"'promolift[warehouse]' adbc-driver-{settings.driver}"
-        raise ConfigError(f"warehouse.driver = {settings.driver!r}: not installed; `pip install {package}`") from None
+        raise ConfigError(
+            "extra_missing", f"warehouse.driver = {settings.driver!r}: not installed; `pip install {package}`"
+        ) from None
     given: dict[str, Any] = {"driver": driver.driver_path() if duckdb else driver._driver_path()}
     given["db_kwargs"] = {"path" if duckdb else "uri": uri, **options}
     if duckdb:
@@ -146,7 +153,8 @@ def opened(settings: WarehouseSettings, writes: bool = False) -> Iterator[Wareho
     except _errors() as error:
         why = _reason(error, secrets)
         raise ConfigError(
-            f"warehouse: no connection ({why}); check the server and the variable {settings.uri_env}"
+            "connection_failed",
+            f"warehouse: no connection ({why}); check the server and the variable {settings.uri_env}",
         ) from None
     with connection:
         yield Warehouse(settings, connection, secrets)
@@ -167,7 +175,8 @@ def frame_of(rows: Any, place: str) -> pl.DataFrame:
             series = pl.Series(field.name, pl.from_arrow(column))
         except (pl.exceptions.PolarsError, ValueError, TypeError):
             raise InputError(
-                f"{place}: the column {field.name!r} is of type {kind}; cast it to text in the query"
+                "column_type_wrong",
+                f"{place}: the column {field.name!r} is of type {kind}; cast it to text in the query",
             ) from None
         columns.append(_dashed(series) if isinstance(kind, pa.UuidType) else _of_a_calendar(series))
     return pl.DataFrame(columns)
@@ -202,7 +211,9 @@ def _plain(value: object) -> str:
 
 def _variable(name: str, key: str) -> str:
     if not (value := os.environ.get(name)):
-        raise ConfigError(f"warehouse.{key} = {name!r}: no such variable in the environment; export it")
+        raise ConfigError(
+            "variable_missing", f"warehouse.{key} = {name!r}: no such variable in the environment; export it"
+        )
     return value
 
 

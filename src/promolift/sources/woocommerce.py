@@ -39,11 +39,16 @@ def pull_orders(
     """
     named = {name: os.environ.get(name, "") for name in (KEY, SECRET)}
     if missing := [name for name, value in named.items() if not value]:
-        raise ConfigError(f"woocommerce: {' and '.join(missing)}: not in the environment; make a key that may read")
+        raise ConfigError(
+            "variable_missing",
+            f"woocommerce: {' and '.join(missing)}: not in the environment; make a key that may read",
+        )
     try:
         api = import_module("woocommerce").API(url, named[KEY], named[SECRET], version="wc/v3", timeout=TIMEOUT_S)
     except ImportError:
-        raise ConfigError("woocommerce: its client is not installed; `pip install woocommerce`") from None
+        raise ConfigError(
+            "extra_missing", "woocommerce: its client is not installed; `pip install woocommerce`"
+        ) from None
     asked = {"per_page": PER_PAGE, "orderby": "id", "order": "asc"}
     asked |= (
         {"modified_after": since if "T" in since else f"{since}T00:00:00", "dates_are_gmt": "true"} if since else {}
@@ -76,7 +81,7 @@ def _orders(api: Any, asked: Mapping[str, Any], wait: Callable[[float], object])
             new = [each for each in found if each["id"] not in seen]
         except (ValueError, TypeError, KeyError):
             raise InputError(
-                f"woocommerce: page {page} is no list of orders; is the address that of the shop?"
+                "answer_invalid", f"woocommerce: page {page} is no list of orders; is the address that of the shop?"
             ) from None
         seen |= {each["id"] for each in new}
         yield from new
@@ -84,22 +89,22 @@ def _orders(api: Any, asked: Mapping[str, Any], wait: Callable[[float], object])
 
 
 def _asked(api: Any, params: Mapping[str, Any], wait: Callable[[float], object]) -> Any:
-    why = ""
+    why, code = "", "remote_refused"
     for tried in range(TRIES):
         if tried:
             wait(2.0**tried)
         try:
             reply = api.get("orders", params=dict(params))
         except OSError as error:  # requests' own errors are such; their text holds the address with its signature
-            why = type(error).__name__
+            why, code = type(error).__name__, "connection_failed"
             continue
         if reply.status_code == 200:
             return reply
-        why = f"status {reply.status_code}"
+        why, code = f"status {reply.status_code}", "remote_refused"
         if reply.status_code not in AGAIN:
             break
     raise InputError(
-        f"woocommerce: page {params['page']} was refused ({why}); check address, key and its right to read"
+        code, f"woocommerce: page {params['page']} was refused ({why}); check address, key and its right to read"
     )
 
 

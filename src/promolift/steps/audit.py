@@ -94,7 +94,9 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
             found |= attack_encoder(job, size, delta)
     leaves = attack_leaves(job, pages)
     if not found and not leaves:
-        raise SupportError(f"audit: nothing here is learned from customers that an attack is written for: {why}")
+        raise SupportError(
+            "nothing_to_audit", f"audit: nothing here is learned from customers that an attack is written for: {why}"
+        )
     spent = privacy_spent(job.config, job.store)
     lines = [said(name, each) for name, each in found.items()]
     if spent is not None:

@@ -20,7 +20,9 @@ def customer_page(job: Job, customer_id: str) -> StepSummary:
     rows = job.profiled.profile(moments(job).asof, customer_id).to_dicts()
     ahead = job.profiled.outlook_of(customer_id).to_dicts()
     if not rows and not ahead:
-        raise InputError(f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`")
+        raise InputError(
+            "customer_unknown", f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`"
+        )
     currency = job.config.shop.currency
     said = profile.describe(rows[0], lambda cents: money(cents, currency)) if rows else []
     known = {"customer_id": customer_id, "attributes": rows[0] if rows else None}

@@ -27,7 +27,9 @@ def run(job: Job) -> None:
     at, settings = moments(job), job.config.discount
     try:
         if job.config.privacy.epsilon is not None:
-            raise SupportError("privacy.epsilon: it would be learned from customers' weeks one by one")
+            raise SupportError(
+                "model_not_private", "privacy.epsilon: it would be learned from customers' weeks one by one"
+            )
         data = response_panel(job, at)
         job.tell("effect", 0.5, f"response of {data['customer_id'].n_unique():,} customers")
         sensitivity = job.profiled.profiles(at.response).select("customer_id", "price_sensitivity")
@@ -52,7 +54,9 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     job.store.save("depths", together(sums).sort(WEEK_OF))
     depths = job.effects.depths
     if not depths.filter("depth_sum > 0").limit(1).fetchall():
-        raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
+        raise SupportError(
+            "discounts_missing", "the data hold no shelf discounts, so nobody can be seen answering to one"
+        )
     share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
     for done, part in enumerate(mapped(job, panel_of, shards, share, at, settings), 1):
@@ -90,7 +94,7 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
             store.remove(name)
     try:
         if job.config.privacy.epsilon is not None:
-            raise SupportError("privacy.epsilon: who redeemed what is nobody else's matter")
+            raise SupportError("model_not_private", "privacy.epsilon: who redeemed what is nobody else's matter")
         whole, shards = history(job), job.clean.shards
         with ExitStack() as stack:
             parts = parted(job, whole, at, stack)
@@ -164,7 +168,10 @@ def history(job: Job) -> effect.History:
     clean = job.clean
     exposures, redemptions = clean.exposures, clean.redemptions
     if exposures is None or redemptions is None:
-        raise SupportError("no past campaigns: give a promotions file that says who was sent what and who redeemed")
+        raise SupportError(
+            "campaigns_missing",
+            "no past campaigns: give a promotions file that says who was sent what and who redeemed",
+        )
     return effect.History(
         clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers,
         Span.load(job.store).first_ms,

@@ -77,7 +77,8 @@ def purchases(job: Job) -> Predictions:
     known = rows.filter(pl.col("bought"))
     if known.height < 100 or known["hit"].sum() < 10:
         raise SupportError(
-            f"{known.height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed"
+            "too_few_outcomes",
+            f"{known.height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed",
         )
     often = known["orders"].to_numpy().astype(np.float64)
     return graded(BUYING, known["hit"].to_numpy(), known["buy_prob"].to_numpy(), REPEATS, often, known["customer_id"])
@@ -111,12 +112,15 @@ def redemptions(job: Job) -> Predictions:
     at, past = moments(job), history(job)
     features = job.effects.redemption_features
     if features is None:
-        raise SupportError("no redemption model: too few past campaigns with redemptions")
+        raise SupportError("model_missing", "no redemption model: too few past campaigns with redemptions")
     model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.check))
     truth = effect.redemption_outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
     later = features.filter(pl.col("start_ms") >= at.check).join(truth, on=KEY).sort(KEY)
     if later.height < 100 or later["redeemed"].sum() < 10:
-        raise SupportError(f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed")
+        raise SupportError(
+            "too_few_customers",
+            f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed",
+        )
     y, prob = later["redeemed"].cast(pl.Int8).to_numpy(), model.predict(later)
     rate = later["earlier_redeemed"].fill_null(0) / (later["earlier_campaigns"].fill_null(0) + 1)
     return graded(COUPONS, y, prob, PAST_RATE, rate.to_numpy(), later["customer_id"])

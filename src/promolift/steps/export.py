@@ -41,7 +41,9 @@ def export(job: Job, wanted: Sequence[str], learned: Path, shape: Shape | None =
     """
     for name in wanted:
         if name not in TABLES:
-            raise ConfigError(f"promolift export {name}: there is no such table; name {', '.join(TABLES)}")
+            raise ConfigError(
+                "table_unknown", f"promolift export {name}: there is no such table; name {', '.join(TABLES)}"
+            )
     made: dict[str, Outgoing] = {}
     for name, table in TABLES.items():
         try:
@@ -53,7 +55,9 @@ def export(job: Job, wanted: Sequence[str], learned: Path, shape: Shape | None =
     if shape:
         made["exposures"] = exposure_rows(job, shape)
     if not made:
-        raise StepError("promolift export: neither plan nor verdict is there yet; run `promolift run` first")
+        raise StepError(
+            "step_missing", "promolift export: neither plan nor verdict is there yet; run `promolift run` first"
+        )
     settings = job.config.warehouse
     with opened(settings, writes=True) as warehouse:
         counts = {name: warehouse.replace(name, map(flat, rows), key) for name, (rows, key) in made.items()}
@@ -84,7 +88,7 @@ def decision_rows(job: Job, _: Path) -> Outgoing:
     plan = Plan.load(job.store)
     moment = plan.decided("campaign_id", "ts_ms")[:1]
     if moment.is_empty():
-        raise StepError("the plan decided for nobody; run `promolift health` to see who is known")
+        raise StepError("plan_empty", "the plan decided for nobody; run `promolift health` to see who is known")
     return Outgoing(plan.records(ROWS), moment.row(0, named=True))
 
 
@@ -93,7 +97,7 @@ def exposure_rows(job: Job, shape: Shape) -> Outgoing:
     found = Plan.load(job.store).decided("customer_id", "ts_ms", "campaign_id", "holdout")
     rows, names = exposures(found, shape), SHAPES[shape]
     if rows.is_empty():
-        raise StepError("the plan drew nobody; run `promolift health` to see who is known")
+        raise StepError("plan_empty", "the plan drew nobody; run `promolift health` to see who is known")
     return Outgoing([rows], rows.select(names["experiment"], names["ts_ms"]).row(0, named=True))
 
 
@@ -101,11 +105,13 @@ def verdict_rows(job: Job, learned: Path) -> Outgoing:
     """What `promolift learn` found of a policy, read up to a moment: a row; `figures` is all of learn.json."""
     path = learned / "learn.json"
     if not path.is_file():
-        raise StepError(f"{learned}: no verdict there yet; run `promolift learn` first, or name its folder by --out")
+        raise StepError(
+            "step_missing", f"{learned}: no verdict there yet; run `promolift learn` first, or name its folder by --out"
+        )
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError(f"{path}: not readable as JSON; run `promolift learn` again") from None
+        raise InputError("file_unreadable", f"{path}: not readable as JSON; run `promolift learn` again") from None
     row = found | {COUNTS[name]: count for name, count in found["customers"].items()}
     row |= {"campaign_id": found["campaign"], "figures": json.dumps(found, ensure_ascii=False)}
     rows = pl.DataFrame({name: [row[name]] for name in VERDICT}, VERDICT, strict=False)

@@ -152,7 +152,9 @@ def enough(h: "Histories", start: float) -> None:
     known = int((np.diff(h.until(start).start_C) > 0).sum())
     if known < LEAST:
         raise SupportError(
-            f"encoder: {known} customers with a purchase earlier than {WINDOW} days before the plan; {LEAST} are needed"
+            "too_few_customers",
+            f"encoder: {known} customers with a purchase earlier than {WINDOW} days before the plan; "
+            f"{LEAST} are needed",
         )
 
 

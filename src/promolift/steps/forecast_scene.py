@@ -115,7 +115,9 @@ def drawn(job: Job, scene: Scene) -> Histories:
     chosen = people.filter(pl.Series(hash_units("encoder", people.to_list())) < share)
     lines = pl.concat(mapped(job, purchases, shards, scene.goods, asof, chosen))
     if lines.is_empty():
-        raise SupportError("encoder: no purchase of anything in the catalogue; give the products a category")
+        raise SupportError(
+            "catalogue_unmatched", "encoder: no purchase of anything in the catalogue; give the products a category"
+        )
     return histories(lines, scene.items, scene.stated, chosen.to_list(), scene.channels)
 
 

@@ -27,7 +27,7 @@ def hear(job: Job) -> None:
         rows = _said(url)
     except ImportError:
         raise StepError(
-            "the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"
+            "extra_missing", "the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"
         ) from None
     mark = sha256_of(rows.write_csv())
     if mark != heard_mark(job.store) and (rows.height or job.clean.heard is not None):
@@ -54,12 +54,17 @@ def _said(url: str) -> pl.DataFrame:
             if not found.has_table(CUSTOMERS.name):
                 return pl.DataFrame(schema=SCHEMA)
             if "personal" not in {column["name"] for column in found.get_columns(CUSTOMERS.name)}:
-                raise StepError("the server's ledger is of an earlier version; start `promolift serve` once, then plan")
+                raise StepError(
+                    "ledger_outdated",
+                    "the server's ledger is of an earlier version; start `promolift serve` once, then plan",
+                )
             wanted = select(who, consent, personal).where(
                 CUSTOMERS.c.erased == 0, consent.is_not(None) | personal.is_not(None)
             )
             return pl.DataFrame(db.execute(wanted.order_by(who)).all(), schema=SCHEMA, orient="row")
     except SQLAlchemyError as error:
-        raise StepError(f"the server's ledger cannot be read ({type(error).__name__}); see PROMOLIFT_LEDGER") from None
+        raise StepError(
+            "ledger_unavailable", f"the server's ledger cannot be read ({type(error).__name__}); see PROMOLIFT_LEDGER"
+        ) from None
     finally:
         engine.dispose()

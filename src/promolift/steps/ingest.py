@@ -175,7 +175,10 @@ def open_one(store: Store, name: str, file: RawFile) -> Raw:
         for column, among, path in ((part.on, table, place), (part.key, other, part.path)):
             if column not in among.columns:
                 has = ", ".join(among.columns)
-                raise InputError(f"{path}: no column {column!r} to join by; correct it in promolift.toml. It has {has}")
+                raise InputError(
+                    "column_unknown",
+                    f"{path}: no column {column!r} to join by; correct it in promolift.toml. It has {has}",
+                )
         rows = data.join_rows(table.rows, other.rows, part.on, part.key, Path(part.path).stem)
         table = replace(table, rows=rows)
         joined.append(other)
@@ -343,7 +346,7 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     if counts.accepted == 0:
         names = ", ".join(source.table.source for source in logs)
         why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
-        raise InputError(f"{names}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")
+        raise InputError("rows_rejected", f"{names}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")
     return counts
 
 

@@ -264,8 +264,9 @@ def decide(job: Job, at: Moments, some: Offered, shelf: PartShelf | None = None)
     terms = taken_over(own, approved(job.store, plan.campaign))
     if private(job) and (terms.effects or terms.explore):
         raise ConfigError(
+            "release_not_private",
             "privacy.epsilon: the approved release holds what draws taught, learned from exact figures of customers; "
-            "give the campaign another name (plan.campaign), or leave privacy.epsilon out"
+            "give the campaign another name (plan.campaign), or leave privacy.epsilon out",
         )
     if len(some.rows) == 1:  # nothing to part
         shelf = PartShelf({})

@@ -92,10 +92,11 @@ def budget_cents(job: Job, at: Moments) -> int:
     revenue = known_sums(job.store).revenue_cents if job.config.privacy.epsilon is not None else _revenue_cents(job, at)
     if revenue <= 0:
         raise SupportError(
+            "revenue_missing",
             "no revenue in the last window to take a budget from. If the log names no prices or amounts, nobody knows "
             "what a discount costs or brings: name their column under [data.events.mapping] (columns.amount or "
             "columns.unit_price); without any, plan.budget_cents = 0 in promolift.toml runs all but the offers. "
-            "Otherwise set plan.budget_cents"
+            "Otherwise set plan.budget_cents",
         )
     return round(revenue * plan.budget_share)
 

@@ -152,7 +152,9 @@ def drawn(
     try:
         from promolift.offer.generator import GeneratorSettings, fit_generator, market_from
     except ImportError:
-        raise ConfigError("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'") from None
+        raise ConfigError(
+            "extra_missing", "offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"
+        ) from None
     kinds = frozenset(item.benefit.type for item in job.config.menu)
     market = market_from(grid, people.profiles, settings.print.percents, kinds)
     if job.clean.vectors is not None:
@@ -176,6 +178,8 @@ def accepted(job: Job, at: Moments) -> pl.DataFrame:
     """What was bought with a coupon before the plan, as PROPOSALS."""
     rows = pl.concat(mapped(job, found_in, job.clean.shards, bind(ACCEPTED, asof=at.asof)))
     if rows.is_empty():
-        raise SupportError("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'")
+        raise SupportError(
+            "coupon_purchases_missing", "offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'"
+        )
     rest = {"scope": "category", "benefit": "percent_off", "amount_cents": 0, "min_spend_cents": 0}
     return PROPOSALS.conform(rows.with_columns(pl.lit(value).alias(name) for name, value in rest.items()))

@@ -49,7 +49,9 @@ def pull_table(store: Store, warehouse: Warehouse, name: str, file: RawFile) -> 
         write_rows(checked(warehouse.rows(place, newer(file, since)), file, place), fresh)
         if pl.scan_parquet(fresh).select(pl.len()).collect().item() == 0:
             gone = f"none of the rows from {since} on are there any more" if since is not None else "it gives no rows"
-            raise InputError(f"{place}.query: {gone}; look into the warehouse, and change the query if that is right")
+            raise InputError(
+                "query_empty", f"{place}.query: {gone}; look into the warehouse, and change the query if that is right"
+            )
         alike = known and pl.read_parquet_schema(fresh) == pl.read_parquet_schema(store.path(kept))
         if alike and digest(store, store.path(kept), file, since) == digest(store, fresh, file, since):
             return
@@ -82,10 +84,16 @@ def checked(rows: Iterator[pl.DataFrame], file: RawFile, place: str) -> Iterator
     for frame in rows:
         for column in filter(None, (file.watermark, *file.key)):
             if column not in frame.columns:
-                raise InputError(f"{place}: its query gives no column {column!r}; it gives {', '.join(frame.columns)}")
+                raise InputError(
+                    "column_unknown",
+                    f"{place}: its query gives no column {column!r}; it gives {', '.join(frame.columns)}",
+                )
         kind = frame.schema.get(file.watermark, pl.Int64())
         if not (kind.is_numeric() or isinstance(kind, pl.Datetime | pl.Date)):
-            raise InputError(f"{place}.watermark = {file.watermark!r} is {kind}; cast it to a time, a day or a number")
+            raise InputError(
+                "column_type_wrong",
+                f"{place}.watermark = {file.watermark!r} is {kind}; cast it to a time, a day or a number",
+            )
         yield frame
 
 

@@ -19,7 +19,7 @@ from promolift.results.shop import Offers
 def run(job: Job) -> None:
     """Write the files; each is written beside its place first and then moved, so that none is ever half there."""
     if job.out is None:
-        raise StepError("no output folder; give one with --out")
+        raise StepError("option_missing", "no output folder; give one with --out")
     job.out.mkdir(parents=True, exist_ok=True)
     job.tell("report", 0.3, "plan.parquet, plan.csv")
     rows = plan_file(job)

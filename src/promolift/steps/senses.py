@@ -112,7 +112,7 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
             continue
         try:
             if "://" in name:
-                raise InputError(f"{name}: addresses are not fetched; name files")
+                raise InputError("url_unsupported", f"{name}: addresses are not fetched; name files")
             path = beside(folder, name)
             content = picture_bytes(path)
             key = blake2b(content, digest_size=16, key=str(senses.VERSION).encode()).hexdigest()

@@ -30,7 +30,10 @@ def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
     """
     file, speech = job.config.data.words, job.config.speech
     if file is None or not file.mapping.has("audio"):
-        raise ConfigError("data.words: no file of words whose mapping names recordings (columns.audio); add one first")
+        raise ConfigError(
+            "setting_missing",
+            "data.words: no file of words whose mapping names recordings (columns.audio); add one first",
+        )
     raw = open_one(job.store, "words", file)
     reader = data.permitted(raw.table.rows, raw.mapping, job.config.words.unasked)
     who, audio = (ident(raw.mapping.sources(role)[0]) for role in ("customer_id", "audio"))

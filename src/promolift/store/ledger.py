@@ -112,7 +112,9 @@ class Ledger:
             self._writer, self._readers = engines(url)
             self._start()
         except (SQLAlchemyError, ImportError) as error:
-            raise ConfigError(f"ledger: cannot open {make_url(url)!r} ({_first_line(error)}); check the URL") from None
+            raise ConfigError(
+                "ledger_unavailable", f"ledger: cannot open {make_url(url)!r} ({_first_line(error)}); check the URL"
+            ) from None
         self._turn = threading.Condition()
         self._reading = 0  # how many read now; none of them loses its connection when the ledger closes
         self._tasks: list[_Task] = []
@@ -237,7 +239,7 @@ class Ledger:
             with self._readers.connect() as connection:
                 yield connection
         except _errors(self._readers.dialect) as error:
-            raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
+            raise LedgerError("ledger_unavailable", f"ledger: cannot be read ({_first_line(error)})") from None
         finally:
             with self._turn:
                 self._reading -= 1
@@ -259,9 +261,9 @@ class Ledger:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise LedgerError("ledger: closed; nothing was kept or read")
+            raise LedgerError("ledger_closed", "ledger: closed; nothing was kept or read")
         if self._ended:
-            raise LedgerError("ledger: its writer ended by a fault, see the log; start anew")
+            raise LedgerError("ledger_stopped", "ledger: its writer ended by a fault, see the log; start anew")
 
     # an event loop's thread
 
@@ -528,7 +530,9 @@ def _wanted(connection: Connection, groups: Iterable[list[_Task]]) -> set[str]:
 
 
 def _lost(tasks: list[_Task], error: BaseException) -> list[_Outcome]:
-    lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
+    lost = LedgerError(
+        "ledger_write_failed", f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
+    )
     return [_Outcome(task, None, lost) for task in tasks]
 
 
@@ -588,7 +592,7 @@ def _for_people(error: BaseException, dialect: Dialect) -> BaseException:
     if isinstance(error, StopIteration):  # no future takes it
         return RuntimeError("a change raised StopIteration")
     text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(text) if isinstance(error, _errors(dialect)) else error
+    return LedgerError("ledger_write_failed", text) if isinstance(error, _errors(dialect)) else error
 
 
 def _first_line(error: BaseException) -> str:

@@ -61,12 +61,14 @@ def open_tables(db: Connection) -> None:
     if version > VERSION:
         if outdated(db):
             fault = f"a later version of promolift made it (form {version}, this one knows {VERSION})"
-            raise ConfigError(f"ledger: {fault}; use that version, or the backup from before")
+            raise ConfigError("ledger_too_new", f"ledger: {fault}; use that version, or the backup from before")
         return
     for step in (STEPS[form] for form in range(version, VERSION)):
         if late := [who for who, form in alive(db).items() if form < step.oldest]:
             fault = f"servers of an earlier version serve it: {', '.join(sorted(late))}"
-            raise ConfigError(f"ledger: {fault}; end them, or bring them to the version before this one first")
+            raise ConfigError(
+                "servers_too_old", f"ledger: {fault}; end them, or bring them to the version before this one first"
+            )
         step.work(db)
     make_tables(db)
     mark = {"version": VERSION, "oldest": max(step.oldest for step in STEPS.values())}

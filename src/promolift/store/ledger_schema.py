@@ -48,11 +48,6 @@ class LedgerError(PromoError):
 class Refused(PromoError):  # noqa: N818 - a verdict, not a fault
     """A rule of the ledger says no; nothing changed. `code` names the rule for machines."""
 
-    def __init__(self, code: str, text: str) -> None:
-        """`text` is the sentence for people."""
-        super().__init__(text)
-        self.code = code
-
 
 EVENTS = Table(
     "events", META,
@@ -320,7 +315,9 @@ def make_tables(db: Connection) -> None:
         missing = set(table.c.keys()) - {column["name"] for column in found.get_columns(table.name)}
         if missing:
             fault = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
-            raise ConfigError(f"ledger: {fault}; export what you need with that version and start a new ledger")
+            raise ConfigError(
+                "ledger_incompatible", f"ledger: {fault}; export what you need with that version and start a new ledger"
+            )
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))
     for index in UNUSED:

@@ -30,7 +30,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.errors import ConfigError, InputError, StepError
+from promolift.errors import FULL, ConfigError, InputError, StepError
 from promolift.kept import KEPT
 from promolift.sql import ident, literal
 from promolift.store.remote import Remote, brought, is_kept, listed, on_this_machine, url_of
@@ -100,7 +100,9 @@ class Store:
             self._work.mkdir(parents=True)
         except OSError as error:
             reason = f"{error.strerror or error}"
-            raise ConfigError(f"{self.root}: cannot make this folder ({reason}); choose another one") from None
+            raise ConfigError(
+                "folder_not_writable", f"{self.root}: cannot make this folder ({reason}); choose another one"
+            ) from None
         self.connection = duckdb.connect(":memory:")
         for setting in (
             f"memory_limit = '{memory}'",
@@ -118,8 +120,9 @@ class Store:
         """The same work folder for a worker, who writes tables by a `TableDraft` alone. StepError if it is not here."""
         if not place.work.is_dir():
             raise StepError(
+                "work_folder_not_shared",
                 f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
-                "as on a network file system, or it must be one at a URL"
+                "as on a network file system, or it must be one at a URL",
             )
         return cls(place.root, memory=memory, threads=1, within=place.work)
 
@@ -177,17 +180,17 @@ class Store:
     def table(self, name: str, shard: int | None = None) -> Relation:
         """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
         if self._closed:
-            raise StepError(f"{self.root} was closed; open the shop, or the store, again")
+            raise StepError("store_closed", f"{self.root} was closed; open the shop, or the store, again")
         if shard is None and brought(self._file(name)).is_file():
             return self.connection.read_parquet(str(self._file(name)))
         if not is_kept(self._folder(name)):
-            raise StepError(f"no table {name!r} yet; run `promolift {made_by(name)}` first")
+            raise StepError("step_missing", f"no table {name!r} yet; run `promolift {made_by(name)}` first")
         if shard is None:
             brought(self._folder(name))
             files = [str(self._shard(name, each)) for each in self.shards(name)]
             return self.connection.read_parquet(files)
         if not brought(self._shard(name, shard)).is_file():
-            raise StepError(f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
+            raise StepError("shard_missing", f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
         return self.connection.read_parquet(str(self._shard(name, shard)))
 
     def table_of(self, name: str, customers: pl.DataFrame) -> Relation:
@@ -321,7 +324,7 @@ class Store:
         """The value kept under a name. Raises StepError if there is none."""
         path = brought(self.root / "notes" / f"{name}.json")
         if not path.is_file():
-            raise StepError(f"no result {name!r} yet; run `promolift {made_by(name)}` first")
+            raise StepError("step_missing", f"no result {name!r} yet; run `promolift {made_by(name)}` first")
         return _read_json(path)
 
     def remove_json(self, name: str) -> None:
@@ -346,7 +349,7 @@ class Store:
         """The model kept under a name. Raises StepError if there are none."""
         path = brought(self.root / "models" / f"{name}.npz")
         if not path.is_file():
-            raise StepError(f"no model {name!r} yet; run `promolift {made_by(name)}` first")
+            raise StepError("step_missing", f"no model {name!r} yet; run `promolift {made_by(name)}` first")
         brought(path.with_suffix(".json"))
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
@@ -487,7 +490,7 @@ class Store:
 
     def _claim(self) -> None:
         if self._closed:
-            raise StepError(f"{self.root} was closed; open the shop, or the store, again")
+            raise StepError("store_closed", f"{self.root} was closed; open the shop, or the store, again")
         if self.remote:
             self.remote.lock()
             return
@@ -499,7 +502,8 @@ class Store:
         except OSError:
             os.close(handle)
             raise StepError(
-                f"{self.root}: another promolift is writing here; wait until it ends, then try again"
+                "work_folder_locked",
+                f"{self.root}: another promolift is writing here; wait until it ends, then try again",
             ) from None
         self._lock = handle
 
@@ -605,11 +609,13 @@ def _said(what: str) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         reason = str(error).splitlines()[0]
         raise StepError(
-            f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory"
+            "disk_full" if FULL.search(reason) else "out_of_memory",
+            f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory",
         ) from None
     except (duckdb.Error, ArrowException) as error:
         raise InputError(
-            f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
+            "value_invalid",
+            f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source",
         ) from None
 
 
@@ -618,9 +624,11 @@ def _given(path: Path) -> str:
     try:
         found = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({type(error).__name__}); see PROMOLIFT_SECRET_FILE") from None
+        raise ConfigError(
+            "file_unreadable", f"{path}: cannot be read ({type(error).__name__}); see PROMOLIFT_SECRET_FILE"
+        ) from None
     if len(found) < SECRET_LENGTH:
-        raise ConfigError(f"{path}: is too short for a secret; put 64 random hex digits into it")
+        raise ConfigError("secret_too_short", f"{path}: is too short for a secret; put 64 random hex digits into it")
     return found
 
 
@@ -635,4 +643,4 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError(f"{path}: not readable as JSON; delete it and run the step again") from None
+        raise InputError("file_unreadable", f"{path}: not readable as JSON; delete it and run the step again") from None

@@ -76,7 +76,9 @@ def on_this_machine(work: Path | str) -> Path:
     """The folder that a path, or a URL with file:, names. ConfigError for a URL of a kind that is not known."""
     text = re.sub(r"^file:/+", "/", str(work))
     if kind := re.match(r"([a-z][a-z0-9+.-]+):/", text):
-        raise ConfigError(f"{text}: no storage is reached by {kind[1]}:; there are s3, gs, abfs and file")
+        raise ConfigError(
+            "url_scheme_unknown", f"{text}: no storage is reached by {kind[1]}:; there are s3, gs, abfs and file"
+        )
     return Path(text)
 
 
@@ -119,11 +121,16 @@ class Bucket:
         """
         self.url, self.at, self.named, self._then = url, at, at + url, then
         if re.match(r"[a-z0-9]+://[^/@]*:[^/@]*@", url):
-            raise ConfigError("a URL of a storage holds no password; give it by the variables that its own tools read")
+            raise ConfigError(
+                "password_in_url",
+                "a URL of a storage holds no password; give it by the variables that its own tools read",
+            )
         try:
             import obstore
         except ImportError:
-            raise ConfigError(f"{self.named}: needs obstore; `pip install 'promolift[cloud]'`") from None
+            raise ConfigError(
+                "extra_missing", f"{self.named}: needs obstore; `pip install 'promolift[cloud]'`"
+            ) from None
         self.library: Any = obstore
         with self.said():
             self.store = self._opened()
@@ -151,21 +158,25 @@ class Bucket:
             yield
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
             if EXPIRED.search(str(error)):
-                raise ConfigError(f"{self.named}: {SPENT}; {self._then}") from None
-            raise ConfigError(f"{self.named}: no right to it ({_reason(error)}); check the credentials") from None
+                raise ConfigError("credentials_expired", f"{self.named}: {SPENT}; {self._then}") from None
+            raise ConfigError(
+                "permission_denied", f"{self.named}: no right to it ({_reason(error)}); check the credentials"
+            ) from None
         except FileNotFoundError as error:
             raise ConfigError(
-                f"{self.named}: there is no such place ({_reason(error)}); make the bucket first"
+                "bucket_missing", f"{self.named}: there is no such place ({_reason(error)}); make the bucket first"
             ) from None
         except (errors.BaseError, OSError, ValueError) as error:
             if FULL.search(str(error)):  # the disk of this machine: see full_said
                 raise
             if EXPIRED.search(str(error)):
-                raise ConfigError(f"{self.named}: {SPENT}; {self._then}") from None
+                raise ConfigError("credentials_expired", f"{self.named}: {SPENT}; {self._then}") from None
             if NONE.search(str(error)):
-                raise ConfigError(f"{self.named}: no credentials are found there; give some; {self._then}") from None
+                raise ConfigError(
+                    "credentials_missing", f"{self.named}: no credentials are found there; give some; {self._then}"
+                ) from None
             wrong = f"the storage does not answer as it should ({_reason(error)})"
-            raise StepError(f"{self.named}: {wrong}; {self._then}") from None
+            raise StepError("connection_failed", f"{self.named}: {wrong}; {self._then}") from None
 
     def get(self, name: str, into: Path) -> None:
         """An object's content into a file. FileNotFoundError if there is none."""
@@ -215,7 +226,7 @@ class Remote:
             os.utime(self.folder)
         except OSError as error:
             wrong = f"{self._bucket.at}{cache}: cannot write ({error.strerror})"
-            raise ConfigError(f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
+            raise ConfigError("folder_not_writable", f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
 
     @staticmethod
     def place_of(url: str) -> Path:
@@ -279,9 +290,11 @@ class Remote:
         try:
             self._bucket.get(f"objects/{sha}", draft)
         except FileNotFoundError:
-            raise StepError(f"{at}: {name} was replaced while it was read; run the command again") from None
+            raise StepError(
+                "work_folder_changed", f"{at}: {name} was replaced while it was read; run the command again"
+            ) from None
         if sha256_of_file(draft) != sha:
-            raise StepError(f"{at}: {name} is not what was written; run the step that makes it again")
+            raise StepError("file_changed", f"{at}: {name} is not what was written; run the step that makes it again")
         return draft
 
     def _know(self, name: str, kept: Content) -> None:
@@ -384,7 +397,7 @@ class Remote:
         try:
             self._etag = _version(self._obstore.put(self._place, "manifest.json", text, mode=mode))
         except (errors.AlreadyExistsError, errors.PreconditionError):
-            raise StepError(f"{self.url}: {OVERTAKEN}") from None
+            raise StepError("work_folder_changed", f"{self.url}: {OVERTAKEN}") from None
 
     def _read(self) -> None:
         with self._said():
@@ -399,14 +412,16 @@ class Remote:
             self._gone = value["gone"]
             self._there = {kept.sha256 for kept in self._files.values()}
         except (ValueError, KeyError, TypeError):
-            raise StepError(f"{self.url}/manifest.json: not readable; delete it, and run again") from None
+            raise StepError(
+                "file_unreadable", f"{self.url}/manifest.json: not readable; delete it, and run again"
+            ) from None
 
     def _checked(self, files: Mapping[str, Content]) -> dict[str, Content]:
         """The files. StepError where a name or a hash is none of a work folder's."""
         for name, kept in files.items():
             if not (NAME.fullmatch(name) and HASH.fullmatch(kept.sha256)):
                 wrong = f"{name[:200]!r} with the hash {kept.sha256[:70]!r} is no file of a work folder"
-                raise StepError(f"{self._bucket.named}: {wrong}; find out who wrote it there")
+                raise StepError("manifest_invalid", f"{self._bucket.named}: {wrong}; find out who wrote it there")
         return dict(files)
 
     # one writer
@@ -426,10 +441,12 @@ class Remote:
                         self._hold(self._left())
                         break
             else:
-                raise StepError(f"{self.url}: another promolift began to write here just now; try again")
+                raise StepError(
+                    "work_folder_locked", f"{self.url}: another promolift began to write here just now; try again"
+                )
         if self._now() != self._etag:
             self.unlock()
-            raise StepError(f"{self.url}: {OVERTAKEN}")
+            raise StepError("work_folder_changed", f"{self.url}: {OVERTAKEN}")
         self._stop.clear()
         self._renewing = threading.Thread(target=self._renew, daemon=True)
         self._renewing.start()
@@ -454,8 +471,9 @@ class Remote:
         if left_s > 0 and not (value["host"] == socket.gethostname() and not _runs(value["pid"])):
             who = f"process {value['pid']} on {value['host']}"
             raise StepError(
+                "work_folder_locked",
                 f"{self.url}: another promolift is writing here ({who}); wait until it ends, then try again. If it was "
-                f"killed, its lock ends in {left_s:.0f} s"
+                f"killed, its lock ends in {left_s:.0f} s",
             )
         return _version(found.meta)
 

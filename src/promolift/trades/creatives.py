@@ -39,7 +39,10 @@ def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) 
     tell("learn", 0.0, "reading the file")
     rows = read_creatives(folder / settings.path, settings)
     if rows["clicks"].sum() < 1:
-        raise SupportError(f"{settings.path}: no click in {plural(rows.height, 'row')}; nothing can be learned from it")
+        raise SupportError(
+            "too_few_outcomes",
+            f"{settings.path}: no click in {plural(rows.height, 'row')}; nothing can be learned from it",
+        )
     earlier, later = split(rows)
     if settings.shown:
         return _from_tests(settings, folder, earlier, later, tell)
@@ -54,11 +57,13 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     for name in [*filter(None, single), *settings.test, *settings.audience]:
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{nearest(name, raw.columns)}"
-            raise InputError(f"{text}; it has {', '.join(raw.columns)}")
+            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
     frame = typed(raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)).frame
     for name in filter(None, (settings.clicked, settings.shown, settings.propensity)):
         if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
-            raise InputError(f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}")
+            raise InputError(
+                "column_type_wrong", f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}"
+            )
     names = filter(None, (settings.creative, settings.placement, settings.customer, *settings.test, *settings.audience))
     floats = [name for name in dict.fromkeys(names) if frame[name].dtype.is_float()]
     whole = [name for name in floats if (frame[name].drop_nulls() % 1 == 0).all()]
@@ -83,11 +88,16 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
         (pl.col(settings.period).rank("dense") if settings.period else pl.int_range(pl.len())).alias("at"),
     ).filter((pl.col("creative") != "") & (pl.col("shown") > 0))  # fmt: skip
     if (wrong := found.filter((pl.col("clicks") < 0) | (pl.col("clicks") > pl.col("shown")))).height:
-        raise InputError(f"{path}: {plural(wrong.height, 'row')} with fewer than 0 clicks or more than impressions")
+        raise InputError(
+            "value_invalid", f"{path}: {plural(wrong.height, 'row')} with fewer than 0 clicks or more than impressions"
+        )
     if settings.propensity and not found["prob"].is_between(0, 1, closed="right").fill_null(False).all():
-        raise InputError(f"{path}: {settings.propensity!r} needs a probability above 0 and up to 1 in every row")
+        raise InputError(
+            "propensity_invalid",
+            f"{path}: {settings.propensity!r} needs a probability above 0 and up to 1 in every row",
+        )
     if found.is_empty():
-        raise InputError(f"{path}: no row with a creative and an impression")
+        raise InputError("too_few_rows", f"{path}: no row with a creative and an impression")
     return found.sort("at", maintain_order=True)
 
 
@@ -140,7 +150,10 @@ def _new(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     name = settings.text or settings.creative
     raw = pl.DataFrame({name: lines_of(path)}) if path.suffix == ".txt" else raw_trial(path)
     if name not in raw.columns:
-        raise InputError(f"{path}: no column {name!r}{nearest(name, raw.columns)}, which holds the creatives' words")
+        raise InputError(
+            "column_missing",
+            f"{path}: no column {name!r}{nearest(name, raw.columns)}, which holds the creatives' words",
+        )
     tests = [pl.col(each).cast(pl.String) for each in settings.test if each in raw.columns] or [pl.lit("all")]
     return raw.select(pl.concat_str(tests, separator="|").alias("test"), pl.col(name).fill_null("").alias("text"))
 
@@ -150,9 +163,11 @@ def lines_of(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line") from None
+        raise InputError(
+            "file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line"
+        ) from None
     if not any(lines):
-        raise InputError(f"{path}: no creatives; write one a line")
+        raise InputError("file_empty", f"{path}: no creatives; write one a line")
     return [line for line in lines if line]
 
 
@@ -164,7 +179,10 @@ def judge_ranker(ranker: Ranker, arms: pl.DataFrame) -> dict[str, Measured]:
     z = click_z(*(pairs[c].to_numpy() for c in ("shown", "clicked", "shown_b", "clicked_b")))
     sure = np.abs(z) > Z95
     if not sure.any():
-        raise SupportError("later tests: no two creatives of one differ beyond chance, so nothing can be judged")
+        raise SupportError(
+            "no_significant_difference",
+            "later tests: no two creatives of one differ beyond chance, so nothing can be judged",
+        )
     right = ((pairs["score"] - pairs["score_b"]).to_numpy()[sure] > 0) == (z[sure] > 0)
     found = {
         "better of two, share right": _by_test(right * 1.0, np.ones(len(right)), pairs["test_id"].to_numpy()[sure])
@@ -215,8 +233,9 @@ def _from_impressions(
 ) -> CreativeResults:
     if settings.propensity is None:
         raise InputError(
+            "propensity_missing",
             f"{settings.path}: each row is an impression and no column says with which probability its creative was "
-            "drawn: name it (propensity), or a test within which creatives were randomised, with `shown`"
+            "drawn: name it (propensity), or a test within which creatives were randomised, with `shown`",
         )
     tell("learn", 0.3, "clicks by placement and audience")
     best = learned_policy(earlier)
@@ -310,7 +329,9 @@ def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -
     by = ["placement", "audience"]
     known = rows.filter(pl.col("audience").is_in(_many(rows)))
     if not known["clicks"].sum():
-        raise SupportError("no click at the audiences that are seen most; nothing can be learned of them")
+        raise SupportError(
+            "too_few_outcomes", "no click at the audiences that are seen most; nothing can be learned of them"
+        )
     names = sorted({*known["creative"], *new})
     cells = known.select(by).unique().sort(by)
     seen = known.group_by(*by, "creative").agg(pl.col("shown").sum().alias("n"), pl.col("clicks").sum())

@@ -287,8 +287,9 @@ def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettin
             best = EqualPlan(found, free, gap, free_gap, limits)
     if best is None:
         raise BudgetError(
+            "limits_infeasible",
             f"finance.band = {settings.band:g}: no plan within the budget keeps the groups so close ({free_gap:.2f} "
-            "apart without it); widen the band, raise the budget, or protect fewer columns"
+            "apart without it); widen the band, raise the budget, or protect fewer columns",
         )
     return best
 

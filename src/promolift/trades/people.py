@@ -70,14 +70,14 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
     """
     raw = raw_trial(path)
     if raw.is_empty():
-        raise InputError(f"{path}: no rows")
+        raise InputError("table_empty", f"{path}: no rows")
     outcomes = [name for name in (settings.taken, settings.defaulted) if name]
     roles = {name: getattr(settings, name) for name in ("customer", "amount", "months", "rate", "income", "period")}
     named = [name for name in roles.values() if name] + [*settings.protected, *settings.ignore]
     for name in named + (outcomes if like is None else []):
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{nearest(name, raw.columns)}"
-            raise InputError(f"{text}; it has {', '.join(raw.columns)}")
+            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
     frame, doubts = typed(raw, (*outcomes, settings.customer))
     size = frame.height
     block_N = _blocks(frame, settings.period)
@@ -122,7 +122,9 @@ def cleared(found: BankCustomers, settings: LendingSettings, learned: Ints) -> B
             left[leak.feature] = f"leaks {column}: only what came afterwards tells so much: {leak}"
     names = [name for name in some.features.columns if name not in left]
     if not names:
-        raise InputError(f"{settings.path}: no feature is left to learn from: {'; '.join(left.values())}")
+        raise InputError(
+            "no_usable_features", f"{settings.path}: no feature is left to learn from: {'; '.join(left.values())}"
+        )
     for column in some.groups.columns:
         tells = _group_auc(some.features.select(names), some.groups[column], settings.least_customers)
         notes += [f"all features together tell {group} with an AUC of {value:.2f}" for group, value in tells.items()]
@@ -179,13 +181,16 @@ def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence
 
 def _alike(path: Path, frame: pl.DataFrame, like: BankCustomers) -> pl.DataFrame:
     if missing := [name for name in like.features.columns if name not in frame.columns]:
-        raise InputError(f"{path}: no column {missing[0]!r}, which the models learned from")
+        raise InputError("column_missing", f"{path}: no column {missing[0]!r}, which the models learned from")
     columns = []
     for known in like.features:
         column = frame[known.name]
         cast = column.cast(known.dtype, strict=False)
         if (lost := cast.null_count() - column.null_count()) > 0:
-            raise InputError(f"{path}: {known.name!r} held {known.dtype} before, now {plural(lost, 'value')} are none")
+            raise InputError(
+                "column_type_wrong",
+                f"{path}: {known.name!r} held {known.dtype} before, now {plural(lost, 'value')} are none",
+            )
         columns.append(cast)
     return pl.DataFrame(columns)
 
@@ -198,7 +203,9 @@ def _yes(path: Path, frame: pl.DataFrame, name: str | None, yes: str, role: str,
     values = text.drop_nulls().unique().sort().to_list()
     if like is None and yes not in values:
         shown = listed([repr(each) for each in values[:8]], "or")
-        raise InputError(f"{path}: no row has {name} = {yes!r}, which {role}_yes names; it is {shown}")
+        raise InputError(
+            "value_not_found", f"{path}: no row has {name} = {yes!r}, which {role}_yes names; it is {shown}"
+        )
     return (text == yes).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
@@ -210,7 +217,10 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str | None, size: int) -> Fl
         if first.null_count() == frame[name].null_count():
             return first.fill_null(float("nan")).to_numpy().astype(np.float64)
     if not frame[name].dtype.is_numeric():
-        raise InputError(f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}; give numbers")
+        raise InputError(
+            "column_type_wrong",
+            f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}; give numbers",
+        )
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
@@ -226,7 +236,10 @@ def _who(raw: pl.DataFrame, name: str | None) -> pl.Series:
     who = raw[name].cast(pl.String).alias("customer_id")
     if who.null_count() or who.n_unique() < len(who):
         twice = who.filter(who.is_duplicated()).to_list()[:1]
-        raise InputError(f"column {name!r}: a row per customer is needed, but {twice or 'an empty one'} stands twice")
+        raise InputError(
+            "rows_duplicate" if twice else "value_missing",
+            f"column {name!r}: a row per customer is needed, but {twice or 'an empty one'} stands twice",
+        )
     return who
 
 

@@ -69,17 +69,19 @@ class TradeAnswers:
         """From the command line: `role=column` each. ConfigError for what is none."""
         for pair in pairs:
             if not all(pair.partition("=")):
-                raise ConfigError(f"--map {pair}: give role=column, such as taken=y")
+                raise ConfigError("option_invalid", f"--map {pair}: give role=column, such as taken=y")
         return cls({pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}, currency, language)
 
     def named(self, path: Path, frame: pl.DataFrame, roles: Sequence[str]) -> Mapping[str, str]:
         """The columns, which are there, for roles that are some. ConfigError where one is not."""
         for role, column in self.columns.items():
             if role not in roles:
-                raise ConfigError(f"--map {role}={column}: no role here; there are {', '.join(roles)}")
+                raise ConfigError(
+                    "column_role_unknown", f"--map {role}={column}: no role here; there are {', '.join(roles)}"
+                )
             if missing := [name for name in column.split(",") if name not in frame.columns]:
                 text = f"{path} has no column {missing[0]!r}{nearest(missing[0], frame.columns)}"
-                raise ConfigError(f"--map {role}={column}: {text}")
+                raise ConfigError("column_unknown", f"--map {role}={column}: {text}")
         return self.columns
 
 
@@ -90,11 +92,15 @@ def start(trade: str, files: Sequence[Path], config: Path, force: bool, said: Tr
     be read, or that says nothing of what came of an offer.
     """
     if trade not in STARTS:
-        raise ConfigError(f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *STARTS))}")
+        raise ConfigError(
+            "trade_unknown", f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *STARTS))}"
+        )
     if len(files) > 1:
-        raise ConfigError(f"--trade {trade}: one file, a row per {STARTS[trade]}; join {len(files)} files first")
+        raise ConfigError(
+            "too_many_files", f"--trade {trade}: one file, a row per {STARTS[trade]}; join {len(files)} files first"
+        )
     if config.exists() and not force:
-        raise ConfigError(f"{config}: already there; edit it, or write it anew with --force")
+        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
     return {"finance": start_finance, "ads": start_ads}[trade](files[0], config, said)
 
 
@@ -106,8 +112,9 @@ def start_finance(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
     found = {guess.role: guess.column for guess in guesses}
     if "taken" not in found and "defaulted" not in found:
         raise InputError(
+            "column_missing",
             f"{path}: no column of two values says who took an offer or who defaulted; name one: --map taken=COLUMN or "
-            "--map defaulted=COLUMN"
+            "--map defaulted=COLUMN",
         )
     where = os.path.relpath(path.resolve(), config.resolve().parent)
     language = given.language or _tongue(frame)
@@ -146,7 +153,7 @@ def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
         settings["creative"] = settings["text"]
     for role in ("creative", "clicked"):
         if role not in settings:
-            raise InputError(f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
+            raise InputError("column_missing", f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
     settings["language"] = given.language or _tongue(frame)
     CreativeSettings.parse(settings, str(config))
     _written(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")

@@ -141,11 +141,17 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
     """
     settings = data.settings
     if level != "randomised" or settings.strata is not None or data.units is not None:
-        raise SupportError("dose: depths must have been randomised with the same shares for everybody (planned=...)")
+        raise SupportError(
+            "dose_not_randomised",
+            "dose: depths must have been randomised with the same shares for everybody (planned=...)",
+        )
     found_A = depths(data.arms)
     if found_A is None:
         text = f"treatments {', '.join(data.arms)} are no depths"
-        raise InputError(f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none")
+        raise InputError(
+            "dose_not_numeric",
+            f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none",
+        )
     depth_A = np.array(found_A)
     features, net = data.features, data.net(settings.deciding)
     model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))

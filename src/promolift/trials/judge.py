@@ -108,7 +108,10 @@ def plan(
     """
     settings = data.settings
     if settings.money is None:
-        raise StepError("no outcome is money, so a plan cannot weigh gains against costs; name one with money")
+        raise StepError(
+            "money_outcome_missing",
+            "no outcome is money, so a plan cannot weigh gains against costs; name one with money",
+        )
     tell("plan", 0.2, "what each treatment adds")
     net, model = data.net(settings.money), models[settings.money]
     predicted = model.predict(data.features, net.cost_NK)
@@ -260,8 +263,9 @@ def judge(
     if few.min() < 2.5 * core.LEAST_ROWS:
         text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
+            "arm_too_small",
             f"{data.where}: {text}, and each half needs {core.LEAST_ROWS} to learn from: at least "
-            f"{2.5 * core.LEAST_ROWS:.0f} of every arm are needed to judge on customers the models did not see"
+            f"{2.5 * core.LEAST_ROWS:.0f} of every arm are needed to judge on customers the models did not see",
         )
     qini: list[Row] = []
     curves: list[Row] = []

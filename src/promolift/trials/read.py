@@ -117,7 +117,10 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
     leaks = [] if settings.features else _leaks(frame.select(n for n in others if n not in happened), values, arm_N)
     features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks))
     if nested := [name for name in features if frame[name].dtype.is_nested()]:
-        raise InputError(f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}")
+        raise InputError(
+            "column_type_wrong",
+            f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}",
+        )
     units = units_of(where, frame, settings, arm_N, arms)
     if units is not None and units.design != "repeated":
         arm_N = units.arm_U[units.unit_N]
@@ -182,8 +185,9 @@ def _answered(
     if settings.missing is None and (uneven or lost_N.size > FEW_LOST * frame.height):
         why = f"more often in one arm than in another (p = {p:.2g}), which biases what is left" if uneven else "many"
         raise InputError(
+            "outcomes_missing_unevenly" if uneven else "outcomes_missing",
             f"{where}: {text}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to leave "
-            "them out, which is fair only if no treatment moved who is missing"
+            "them out, which is fair only if no treatment moved who is missing",
         )
     spread = f"; they are not spread evenly over the arms (p = {p:.2g})" if uneven else ""
     return _Answered(np.setdiff1d(everybody, lost_N), (f"{text}: left out{spread}",))
@@ -199,7 +203,7 @@ def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
     for role, name in asked:
         if name not in columns:
             text = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
-            raise InputError(f"{text}; it has {', '.join(columns)}")
+            raise InputError("column_unknown", f"{text}; it has {', '.join(columns)}")
 
 
 def _who(raw: pl.DataFrame, others: list[str], keys: list[str]) -> pl.Series | None:
@@ -218,9 +222,11 @@ def by_arm(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> list[f
     for name, cost in settings.cost.items():
         if name not in arms or (name == arms[0] and cost):
             known = f"treatments of {settings.treatment} are {', '.join(arms[1:])}, control costs nothing"
-            raise InputError(f"{where}: cost of {name!r}{nearest(name, arms[1:])}; {known}")
+            raise InputError("arm_unknown", f"{where}: cost of {name!r}{nearest(name, arms[1:])}; {known}")
     if missing := [name for name in arms[1:] if name not in settings.cost]:
-        raise InputError(f"{where}: cost says nothing of {missing[0]!r}; say 0 if treating with it is free")
+        raise InputError(
+            "cost_missing", f"{where}: cost says nothing of {missing[0]!r}; say 0 if treating with it is free"
+        )
     return [settings.cost[name] for name in arms[1:]]
 
 
@@ -237,10 +243,10 @@ def _paid(where: str, frame: pl.DataFrame, cost: float | str) -> Floats:
     if not isinstance(cost, str) or part_of(cost) is not None:
         return np.array([0.0 if isinstance(cost, str) else cost])
     if cost not in frame.columns:
-        raise InputError(f"{where}: no column {cost!r}, which says what treating each customer costs")
+        raise InputError("column_unknown", f"{where}: no column {cost!r}, which says what treating each customer costs")
     values = frame[cost]
     if not values.dtype.is_numeric() or values.null_count() or not (values >= 0).all():
-        raise InputError(f"{where}: cost {cost!r} needs an amount of 0 or more for every customer")
+        raise InputError("value_invalid", f"{where}: cost {cost!r} needs an amount of 0 or more for every customer")
     return values.cast(pl.Float64).to_numpy()
 
 
@@ -250,7 +256,9 @@ def features_of(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
     for known in like:
         name = known.name
         if name not in raw.columns:
-            raise InputError(f"new: no column {name!r}, which was known in the trial{nearest(name, raw.columns)}")
+            raise InputError(
+                "column_missing", f"new: no column {name!r}, which was known in the trial{nearest(name, raw.columns)}"
+            )
         column = typed(raw.select(name)).frame[name] if known.dtype != pl.String else raw[name].cast(pl.String)
         if column.null_count() == len(column):
             column = column.cast(known.dtype)
@@ -258,7 +266,7 @@ def features_of(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
             column = column.cast(known.dtype)
         if known.dtype.is_numeric() and column.dtype == pl.String:
             wrong = column.filter(column.cast(pl.Float64, strict=False).is_null() & column.is_not_null())
-            raise InputError(f"new: {name!r} held numbers in the trial, now {wrong[0]!r}")
+            raise InputError("column_type_wrong", f"new: {name!r} held numbers in the trial, now {wrong[0]!r}")
         columns.append(column)
     return pl.DataFrame(columns)
 
@@ -269,15 +277,20 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
     if who.null_count():
         first = int(np.flatnonzero(who.is_null().to_numpy())[0]) + 1
         text = f"{plural(who.null_count(), 'row')} without {settings.treatment}, first row {first}"
-        raise InputError(f"{where}: {text}; say who got what, or take these rows out")
+        raise InputError("value_missing", f"{where}: {text}; say who got what, or take these rows out")
     found = sorted(who.unique().to_list())
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
-        raise InputError(f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}")
+        raise InputError(
+            "control_unknown", f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}"
+        )
     others = tuple(name for name in found if name != settings.control)
     if not 2 <= len(found) <= (MOST_AMOUNTS if depths((settings.control, *others)) else 30):
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
-        raise InputError(f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}")
+        raise InputError(
+            "arm_count_invalid",
+            f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}",
+        )
     return (settings.control, *others)
 
 
@@ -347,10 +360,11 @@ def _one_row_each(where: str, frame: pl.DataFrame, arm_N: Ints) -> None:
             arms = pl.DataFrame({"who": column, "arm": arm_N}).group_by("who").agg(pl.col("arm").n_unique())
             several = int((arms["arm"] > 1).sum())
             raise InputError(
+                "repeats_not_declared",
                 f"{where}: {len(column):,} rows of {people:,} customers by {column.name!r}, {several:,} of them in "
                 f"more than one arm; a trial has one row per customer. Say unit={column.name} if they were offered "
                 f"something anew each time, so that theirs count together; or add theirs up, leave out who got two, or "
-                f"say ignore={column.name} if each row counts for itself"
+                f"say ignore={column.name} if each row counts for itself",
             )
 
 
@@ -378,12 +392,19 @@ def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
         column = column.str.to_lowercase().replace_strict({word: float(word in YES) for word in words if word})
     if not column.dtype.is_numeric():
         kind = f"text such as {column.drop_nulls()[:1].to_list()}" if column.dtype == pl.String else f"{column.dtype}"
-        raise InputError(f"{where}: outcome {column.name!r} has {kind}; give a number for every customer")
+        raise InputError(
+            "column_type_wrong", f"{where}: outcome {column.name!r} has {kind}; give a number for every customer"
+        )
     values: Floats = column.cast(pl.Float64).fill_null(0.0).to_numpy().astype(np.float64)  # only where stated: zero
     if rate and not np.isin(values, (0.0, 1.0)).all():
-        raise InputError(f"{where}: {column.name!r} is named as a rate but has other values than 0 and 1")
+        raise InputError(
+            "outcome_not_binary", f"{where}: {column.name!r} is named as a rate but has other values than 0 and 1"
+        )
     if not np.isfinite(values).all():
-        raise InputError(f"{where}: outcome {column.name!r} is infinite in {int((~np.isfinite(values)).sum())} rows")
+        raise InputError(
+            "value_not_finite",
+            f"{where}: outcome {column.name!r} is infinite in {int((~np.isfinite(values)).sum())} rows",
+        )
     return values
 
 
@@ -397,13 +418,16 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
     groups = planned if isinstance(planned, dict) else {"": planned}
     for shares in groups.values():
         if len(shares) != len(arms):
-            raise InputError(f"{where}: planned: {len(shares)} shares for {len(arms)} arms {', '.join(arms)}")
+            raise InputError(
+                "planned_shares_invalid",
+                f"{where}: planned: {len(shares)} shares for {len(arms)} arms {', '.join(arms)}",
+            )
     if settings.strata is None:
         return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
     group = _names(frame[settings.strata]).fill_null("")
     if unknown := sorted(set(group.unique()) - set(groups)):
         text = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
-        raise InputError(f"{where}: {text}")
+        raise InputError("planned_shares_missing", f"{where}: {text}")
     place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
     share_GA = np.array(list(groups.values()), dtype=np.float64)
     return np.asarray(share_GA[place_N], dtype=np.float64)
@@ -476,7 +500,8 @@ def _follows(where: str, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, .
             if share < 1 and n * np.log(max(share, 1e-300)) < np.log(ONE_ARMED):
                 shown = f"{value:g}" if isinstance(value, float) else str(value)
                 raise InputError(
+                    "feature_reveals_treatment",
                     f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no "
                     f"randomisation does. Known only afterwards? Then say ignore={column.name}. Known before? Then the "
-                    "arms were not randomised, and planned has to be left out"
+                    "arms were not randomised, and planned has to be left out",
                 )

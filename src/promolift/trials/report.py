@@ -32,7 +32,8 @@ def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
         key, sign, value = pair.partition("=")
         if not sign:
             raise ConfigError(
-                f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited"
+                "option_invalid",
+                f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited",
             )
         head, _, group = key.partition(".")
         many = head in MANY and not (key == "planned" and value == "equal")
@@ -49,11 +50,11 @@ def _read(path: Path) -> dict[str, object]:
     try:
         found: dict[str, object] | None = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
+        raise ConfigError("file_not_found", f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+        raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
     if found is None:
-        raise ConfigError(f"{path}: no [trial] part")
+        raise ConfigError("setting_missing", f"{path}: no [trial] part")
     return found
 
 
@@ -64,7 +65,7 @@ def check_settings(store: Store, path: Path) -> None:
         now, then = getattr(stated, name), getattr(kept, name)
         if now != then:
             text = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
-            raise ConfigError(f"{text}; run `promolift effect fit` with this file first")
+            raise ConfigError("result_outdated", f"{text}; run `promolift effect fit` with this file first")
 
 
 def keep(store: Store, fitted: "Fitted") -> "Fitted":

@@ -164,7 +164,9 @@ class Trial:
         check = self.check()
         if check.level is None:
             why = "; ".join((*check.reasons, *check.doubts))
-            raise SupportError(f"{self.data.where}: no effect can be claimed from these data: {why}")
+            raise SupportError(
+                "effect_not_identified", f"{self.data.where}: no effect can be claimed from these data: {why}"
+            )
         return Assigned(check.level, self._found.prob_NA[self.kept], self._found)
 
     def fit(self) -> "Fitted":
@@ -327,12 +329,13 @@ class Fitted:
         """The trial, or a StepError where nothing was known of its customers."""
         if self.note.apart:
             return self.trial
-        why = "nothing was known of these customers before the trial"
+        code, why = "customer_features_missing", "nothing was known of these customers before the trial"
         remedy = "join what was known of them to find who gains more"
         if self.note.units:
+            code = "individual_effects_unavailable"
             why, remedy = self.note.units, "who gains more is learned from rows that are customers of their own"
         told = "so all are given the average effect that `promolift effect explain` tells"
-        raise StepError(f"{why}, {told}; {remedy}")
+        raise StepError(code, f"{why}, {told}; {remedy}")
 
 
 def write_page(results: TrialResults, page: Path) -> Path:

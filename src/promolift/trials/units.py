@@ -65,7 +65,9 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
     treated_T, control_C = shares.treated_T, shares.control_C
     t, c = len(treated_T), len(control_C)
     if c < 3 or t < 1:
-        raise SupportError(f"{t} treated and {c} control units: at least 1 and 3 are needed to know how units vary")
+        raise SupportError(
+            "too_few_clusters", f"{t} treated and {c} control units: at least 1 and 3 are needed to know how units vary"
+        )
     own_C = float(np.sum(control_C**2)) * c / (c - 1)
     own_T = float(np.sum(treated_T**2)) * t / (t - 1) if t > 1 else own_C * c
     se, relative = float(np.sqrt(own_T + own_C)), shares.effect / shares.base if shares.base else float("nan")
@@ -130,7 +132,7 @@ def difference(change: Change, treated_U: NDArray[np.bool_], control_U: NDArray[
     there = np.isfinite(change.before_U) & np.isfinite(change.after_U)
     t, c = np.flatnonzero(treated_U & there), np.flatnonzero(control_U & there)
     if len(c) < 1 or len(t) < 1:
-        raise SupportError("no unit of an arm was seen both before and after the start")
+        raise SupportError("unit_periods_missing", "no unit of an arm was seen both before and after the start")
     before_T, before_C = change.before_U[t], change.before_U[c]
     grown = float(change.after_U[c].mean() / before_C.mean()) if ratio else 1.0
     left_T, left_C = change.after_U[t] - grown * before_T, change.after_U[c] - grown * before_C
@@ -225,7 +227,9 @@ def units_of(
         return None
     unit = frame[settings.unit]
     if unit.null_count():
-        raise InputError(f"{where}: {unit.null_count()} rows without {settings.unit}, which unit names")
+        raise InputError(
+            "value_missing", f"{where}: {unit.null_count()} rows without {settings.unit}, which unit names"
+        )
     unit_N = unit.rank("dense").to_numpy().astype(np.int64) - 1 if unit.dtype.is_numeric() else _codes(unit)
     units = int(unit_N.max()) + 1
     lowest_U, highest_U = np.full(units, len(arms)), np.zeros(units, np.int64)
@@ -237,7 +241,9 @@ def units_of(
         if panel is not None:
             return Units(settings.unit, unit_N, highest_U, "panel", panel)
     elif settings.start is not None:
-        raise InputError(f"{where}: start says when the treatment began; say time= too, the column of the periods")
+        raise InputError(
+            "setting_missing", f"{where}: start says when the treatment began; say time= too, the column of the periods"
+        )
     return Units(settings.unit, unit_N, highest_U, "clusters" if whole else "repeated")
 
 
@@ -251,21 +257,26 @@ def _panel(
     """When each unit's treatment began; None where it never changes, or comes and goes."""
     column = frame[settings.time]  # type: ignore[index]
     if column.null_count():
-        raise InputError(f"{where}: {column.null_count()} rows without {settings.time}, which time names")
+        raise InputError(
+            "value_missing", f"{where}: {column.null_count()} rows without {settings.time}, which time names"
+        )
     moments = column.unique().sort()
     time_N = column.rank("dense").to_numpy().astype(np.int64) - 1 if column.dtype != pl.String else _codes(column)
     times = len(moments)
     if settings.start is None and whole:
         if (known := _switch(frame, settings, time_N)) is not None:
             raise InputError(
+                "treatment_start_missing",
                 f"{where}: {settings.treatment} is the same at all times of a {settings.unit}; say start={known} if "
-                f"that column says when the treatment was on, or start= with the first {settings.time} of it"
+                f"that column says when the treatment was on, or start= with the first {settings.time} of it",
             )
         return None
     treated_N = arm_U[unit_N] > 0
     on_N = treated_N & (_started(where, frame, settings, moments, time_N) if settings.start is not None else arm_N > 0)
     if settings.start is not None and not whole:
-        raise InputError(f"{where}: {settings.treatment} changes within a {settings.unit}, so leave start= out")
+        raise InputError(
+            "settings_conflict", f"{where}: {settings.treatment} changes within a {settings.unit}, so leave start= out"
+        )
     start_U = np.full(len(arm_U), times)
     np.minimum.at(start_U, unit_N[on_N], time_N[on_N])
     if not (on_N == (time_N >= start_U[unit_N])).all():
@@ -273,8 +284,11 @@ def _panel(
     first = sorted(set(start_U[arm_U > 0].tolist()))
     if not first or first[0] < 1:
         early = int(((start_U < 1) & (arm_U > 0)).sum())
-        raise InputError(f"{where}: {early} {settings.unit} were treated from the first {settings.time} on, so nothing "
-                         "is known of them before; leave them out")  # fmt: skip
+        raise InputError(
+            "pre_period_missing",
+            f"{where}: {early} {settings.unit} were treated from the first {settings.time} on, so nothing "
+            "is known of them before; leave them out",
+        )
     return Panel(unit_N, time_N, start_U, times)
 
 
@@ -286,7 +300,9 @@ def _started(
     if stated in frame.columns:
         values = frame[stated].cast(pl.Float64, strict=False)
         if not set(values.unique()) <= {0.0, 1.0}:
-            raise InputError(f"{where}: start={stated} names a column that is not 0 before and 1 since")
+            raise InputError(
+                "value_invalid", f"{where}: start={stated} names a column that is not 0 before and 1 since"
+            )
         return (values == 1).to_numpy()
     try:
         if moments.dtype.is_temporal():
@@ -296,10 +312,14 @@ def _started(
             later = moments >= (float(stated) if moments.dtype.is_numeric() else stated)
     except (pl.exceptions.PolarsError, ValueError):
         raise InputError(
-            f"{where}: start={stated!r} is no column and no {settings.time} such as {moments[0]!s}"
+            "treatment_start_invalid",
+            f"{where}: start={stated!r} is no column and no {settings.time} such as {moments[0]!s}",
         ) from None
     if not later.any() or later.all():
-        raise InputError(f"{where}: start={stated} is not within {settings.time}: {moments[0]!s} to {moments[-1]!s}")
+        raise InputError(
+            "treatment_start_invalid",
+            f"{where}: start={stated} is not within {settings.time}: {moments[0]!s} to {moments[-1]!s}",
+        )
     return time_N >= int(later.arg_true()[0])
 
 
@@ -329,10 +349,11 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
                 unit, time = sorted((one, other), key=lambda name: bool(TIMES.search(name.lower()))
                                     or frame[name].dtype.is_temporal())  # fmt: skip
                 raise InputError(
+                    "panel_not_declared",
                     f"{where}: {rows:,} rows are {sizes[unit]:,} values of {unit!r} at {sizes[time]:,} of {time!r}, "
                     f"not as many independent customers. Say unit={unit} time={time} (and start=... where "
                     f"{settings.treatment} names a group, not when it was treated); or ignore={unit} if each row was "
-                    "drawn for itself"
+                    "drawn for itself",
                 )
     for name, units in some.items():
         arms = pl.DataFrame({"unit": frame[name], "arm": arm_N}).group_by("unit").agg(
@@ -342,8 +363,9 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
         share = np.bincount(arm_N).max() / rows
         if (rows - units) * np.log(share) < np.log(NO_ACCIDENT):
             raise InputError(
+                "clusters_not_declared",
                 f"{where}: every {name} is wholly in one arm ({units:,} values in {rows:,} rows), so {name} was drawn, "
-                f"not customers. Say unit={name}: rows of one count together; or ignore={name} if it names the arm"
+                f"not customers. Say unit={name}: rows of one count together; or ignore={name} if it names the arm",
             )
 
 

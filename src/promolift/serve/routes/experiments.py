@@ -30,7 +30,7 @@ def put_experiment(asked: Asked, campaign_id: Slug, body: ExperimentIn) -> Respo
     for release_id in sorted(set(body.releases.values())):
         if asked.server.decider.ensure_everywhere(release_id).terms.campaign_id != campaign_id:
             wrong = FieldError("/releases", f"{release_id} is of another campaign")
-            raise ApiError(422, "arms_differ", "wrong campaign", wrong)
+            raise ApiError(422, "release_of_another", "wrong campaign", wrong)
     return _change(asked, campaign_id, body)
 
 

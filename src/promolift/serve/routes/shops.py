@@ -40,7 +40,7 @@ async def shopify_webhook(request: Request) -> EventsTaken:
         body = json.loads(context.body)
         found = event_of(headers.get(b"x-shopify-topic", b"").decode(), body, call.server.settings.shopify_customer)
     except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError):
-        raise ApiError(400, "json_invalid", "this is no webhook as Shopify documents it") from None
+        raise ApiError(400, "webhook_invalid", "this is no webhook as Shopify documents it") from None
     if found is None:
         return events.Parsed().answer(0)
     webhook = Webhook(found, call.server.clock.now_ms())

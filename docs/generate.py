@@ -65,8 +65,8 @@ def errors_page() -> str:
     lines = ["# Error codes", "", NOTE.format("error_codes.tsv"), ""]
     lines += [
         "Every error that a person can meet has a stable code. The command line prints it in brackets after the "
-        "sentence, the API answers it as `code` in problem+json, and Python has it as `PromoError.code`. Write programs "
-        "against the code: sentences improve from release to release.",
+        "sentence, the API answers it as `code` in problem+json, and Python has it as `PromoError.code`. Write "
+        "programs against the code: sentences improve from release to release.",
         "",
         "| code | meaning | what to do |",
         "| --- | --- | --- |",

@@ -21,9 +21,9 @@ import numpy as np
 import polars as pl
 import scipy
 
-from promolift.learn.off_policy import off_policy_value
-from promolift.trades.creatives import bandit_policy, read_creatives, run_creatives
-from promolift.trades.start import TradeAnswers, start, trade_of
+from promolift.core.experiments.off_policy.estimators import off_policy_value
+from promolift.extensions.ads.creatives import bandit_policy, read_creatives, run_creatives
+from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
 
 
 def door(path):

@@ -37,9 +37,9 @@ def instance(family, n, start=0, seed=0):
 
 
 def _uniform(key_N, seed, salt):
-    from promolift.allocate import kernel
+    from promolift.core.allocation.algorithms import kernels
 
-    return kernel.mix_all(key_N, np.uint64(1_000_003 * seed + salt))
+    return kernels.mix_all(key_N, np.uint64(1_000_003 * seed + salt))
 
 
 def _normal(key_N, seed, salt):
@@ -70,7 +70,7 @@ MAKERS = {"response": response, "correlated": correlated}
 
 def fifty(n, budget):
     """Fifty mixed limits: stock, budgets of classes, floors, shares, a return and a cap."""
-    from promolift.allocate import Limit
+    from promolift.core.allocation import Limit
 
     out = [
         Limit(name=f"stock {j}", measure="count", offers=(j,), at_most=int(n * (0.01 + 0.01 * j))) for j in range(10)
@@ -133,7 +133,7 @@ def broken(gain_NK, cost_NK, label_N, choice_N, budget, limits):
 
 
 def ours(family, n, part, many, peers=None):
-    from promolift.allocate import solve
+    from promolift.core.allocation import solve
 
     gain_NK, cost_NK, label_N = instance(family, n)
     full = solve(gain_NK, cost_NK, 1e300).cost
@@ -152,9 +152,9 @@ def ours(family, n, part, many, peers=None):
 
 def compare(peers, problem, plan, cpu, figure):
     """Each peer in a process of its own, on the same problem as a linear programme."""
-    from promolift.allocate.core import ChoiceRows
-    from promolift.allocate.rules import compile_rules
-    from promolift.allocate.solver import coefficients
+    from promolift.core.allocation.algorithms.choice import ChoiceRows
+    from promolift.core.allocation.algorithms.constraints import compile_rules
+    from promolift.core.allocation.solver import coefficients
 
     gain_NK, cost_NK, label_N, budget, limits = problem
     i_P, k_P = np.nonzero(gain_NK >= 0)
@@ -245,7 +245,7 @@ def pdlp(name, gain, matrix, upper):
 
 def extras(n=1_000_000):
     """The curve beside one solve."""
-    from promolift.allocate import solve, trace
+    from promolift.core.allocation import solve, trace
 
     gain_NK, cost_NK, _ = instance("response", n)
     full = solve(gain_NK, cost_NK, 1e300).cost
@@ -259,8 +259,8 @@ PART = 200_000  # customers of a part on disk
 
 def laid(job, number, shelf, family, n):
     """Make a part of an instance and lay it out as the plan does; its part of all useful spend at price 0."""
-    from promolift.allocate.core import ChoiceRows
-    from promolift.allocate.offers import SpreadRows
+    from promolift.core.allocation.algorithms.choice import ChoiceRows
+    from promolift.core.allocation.candidate_table import SpreadRows
 
     start = number * PART
     gain_NK, cost_NK, label_N = instance(family, min(PART, n - start), start)
@@ -335,13 +335,13 @@ def spent():
 
 def by_rounds(family, n, workers, many, folder, times=None, part=0.2):
     """One plan by rounds over parts on disk."""
-    from promolift.allocate.rules import compile_rules
-    from promolift.allocate.solver import solve_parts
-    from promolift.engine import EngineSettings, opened
-    from promolift.results.job import Job
-    from promolift.results.parts import PartShelf, ShelvedRounds
-    from promolift.run import demo_config
-    from promolift.store import Store
+    from promolift.core.allocation.algorithms.constraints import compile_rules
+    from promolift.core.allocation.solver import solve_parts
+    from promolift.foundation.executors.executor import EngineSettings, opened
+    from promolift.foundation.storage.local_store import Store
+    from promolift.shop.pipeline.pipeline import demo_config
+    from promolift.shop.pipeline.planning.partitions import PartShelf, ShelvedRounds
+    from promolift.shop.results.work_folder.run_context import Job
 
     parts, config = -(-n // PART), demo_config()
     with Store(folder, memory="1GB") as store, store.scratch() as disk:
@@ -384,7 +384,7 @@ def engine(args):
 
 def warm_up(n=60_000):
     """Compile or load all kernels, so that no figure holds it; says how long it took."""
-    from promolift.allocate import Limit, solve
+    from promolift.core.allocation import Limit, solve
 
     gain_NK, cost_NK, label_N = instance("response", n)
     _, cpu, _ = timed(lambda: solve(gain_NK[:999], cost_NK[:999], 1e5))

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from promolift.deliver import ReleaseTerms
-from promolift.offer.cart import Cart, CartLine, Promotion, Stacking, price_cart
-from promolift.results.decide import decide_rows
-from promolift.terms import Benefit
+from promolift.core.decisions import ReleaseTerms
+from promolift.core.offers.cart_pricing import Cart, CartLine, Promotion, Stacking, price_cart
+from promolift.core.offers.terms import Benefit
+from promolift.shop.pipeline.planning.segment_decisions import decide_rows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -247,10 +247,10 @@ def a_segment(customers: int) -> None:
 def over_http(work: Path) -> None:
     from starlette.testclient import TestClient
 
-    from promolift.results.plan import Plan
-    from promolift.serve.app import create
-    from promolift.serve.settings import ServeSettings
-    from promolift.store import Store
+    from promolift.foundation.storage.local_store import Store
+    from promolift.server.api.app import create
+    from promolift.server.settings import ServeSettings
+    from promolift.shop.results.plan import Plan
 
     with Store(work) as store:
         planned = Plan.load(store).decisions.select("customer_id", "offer_id")

@@ -69,9 +69,9 @@ def drawn(root: Path, customers: int) -> None:
     import told_shop
     from planned_shop import drawn_shop
 
-    from promolift.results.job import Job
-    from promolift.steps import evaluate, message, plan
-    from promolift.store import Store
+    from promolift.foundation.storage.local_store import Store
+    from promolift.shop.pipeline.steps import evaluate, message, plan
+    from promolift.shop.results.work_folder.run_context import Job
 
     with Store(root) as store:
         job = Job(told_shop.shop_config(**told_shop.SHOPS["dollars"]), store, lambda *_: None)
@@ -87,7 +87,7 @@ def screens(root: Path, customers: int) -> None:
     """Server time and size of every screen."""
     from console_helpers import Person, opened
 
-    from promolift.console.view import assets
+    from promolift.server.console.pages.view import assets
 
     data = f"drawn shop, {customers:,} customers"
     with opened(root, demo=True) as shop:
@@ -108,10 +108,10 @@ def serve(root: Path, port: int) -> None:
     """A process that serves until it is ended; its first line is a key and the cookie of a person."""
     from console_helpers import CONFIG, HASHED
 
-    from promolift.console import dressed
-    from promolift.console.people import add_person, begin
-    from promolift.serve.app import create, run
-    from promolift.serve.settings import ServeSettings
+    from promolift.server.api.app import create, run
+    from promolift.server.console.app import dressed
+    from promolift.server.console.state.users import add_person, begin
+    from promolift.server.settings import ServeSettings
 
     made = dressed(create(ServeSettings.parse({"work": root, "deadline_ms": 20_000}, "benchmark"), CONFIG), True)
     server = made.app.server

@@ -8,7 +8,7 @@
 
 Every policy lives in its own copy of each shop, with the same luck, the same arms and the same budget (1.5 % of the
 revenue of the last four weeks). What it decides is judged by true expected profit over giving nothing: in the four
-weeks of its offers, and with eight weeks after (`promolift.simulate.market`). `knowable` is the best arm for each cell
+weeks of its offers, and with eight weeks after (`promolift.extensions.simulation.worlds.market`). `knowable` is the best arm for each cell
 of recency x value by the true effects. promolift goes by its documented path: run, learn, approve.
 """
 
@@ -28,16 +28,24 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.closed_loop import BUDGET_SHARE, RealPath
-from promolift.hashing import hash_units
-from promolift.learn.ahead import Spans, features, fit_ahead
-from promolift.learn.arms import ArmCell, detectable, effects
-from promolift.learning.arms import came_of, draws_of
-from promolift.results.arms import DrawNote, all_draws
-from promolift.results.plan import PlanNote
-from promolift.simulate.living import LivingMarket
-from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, MarketShop, draw_shop
-from promolift.store import Store
+from promolift.core.experiments.line_effects import ArmCell, detectable, effects
+from promolift.core.experiments.surrogate import Spans, features, fit_ahead
+from promolift.extensions.simulation.offline import BUDGET_SHARE, RealPath
+from promolift.extensions.simulation.worlds.market import (
+    EVERYTHING,
+    START_MS,
+    WEEK_MS,
+    GivenOffers,
+    LivingShop,
+    MarketShop,
+    draw_shop,
+)
+from promolift.extensions.simulation.worlds.simulated_worlds import LivingMarket
+from promolift.foundation.hashing import hash_units
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.feedback.next_release import came_of, draws_of
+from promolift.shop.results.line_tests import DrawNote, all_draws
+from promolift.shop.results.plan import PlanNote
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

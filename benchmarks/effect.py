@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from promolift.effect.core import EffectSettings, fit
-from promolift.hashing import hash_units
-from promolift.learn.uplift import qini
+from promolift.core.effects.uplift.uplift_model import EffectSettings, fit
+from promolift.core.experiments.uplift_curves import qini
+from promolift.foundation.hashing import hash_units
 
 NO, MEN, WOMEN = "No E-Mail", "Mens E-Mail", "Womens E-Mail"
 TASKS = {"women's mail": (NO, WOMEN), "men's mail": (NO, MEN), "any mail": (NO, MEN, WOMEN)}

@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from promolift.effect.dose import DoseModel, fit_dose
-from promolift.effect.trial import encoder_of
+from promolift.core.effects.trial_arrays import encoder_of
+from promolift.core.effects.uplift.dose_response import DoseModel, fit_dose
 
 DEPTHS = np.array([0.0, 0.1, 0.2, 0.3])
 ROWS, NEW = 38_000, 20_000

@@ -25,11 +25,11 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from promolift.effect.core import fit
-from promolift.effect.outcomes import adjusted_means
-from promolift.effect.trial import TrialArrays, row_keys
-from promolift.hashing import hash_units
-from promolift.learn.uplift import qini
+from promolift.core.effects.trial_arrays import TrialArrays, row_keys
+from promolift.core.effects.uplift.average_effects import adjusted_means
+from promolift.core.effects.uplift.uplift_model import fit
+from promolift.core.experiments.uplift_curves import qini
+from promolift.foundation.hashing import hash_units
 
 Array = np.ndarray
 COST, PROFIT = 0.15, 10.0

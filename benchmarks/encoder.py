@@ -26,10 +26,11 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from promolift.hashing import hash_units
-from promolift.profile.basket import fit_basket
-from promolift.profile.encoder import EncoderSettings
-from promolift.profile.encoder_data import (
+from promolift.extensions.connectors.complete_journey import complete_journey_folder
+from promolift.extensions.encoder.network.basket_ranker import fit_basket
+from promolift.extensions.encoder.network.encoder import EncoderSettings
+from promolift.extensions.encoder.network.forecast import LearnedEncoder, crossed, look_back, weighed
+from promolift.extensions.encoder.network.purchase_histories import (
     IDEAL,
     TOP,
     Catalogue,
@@ -40,10 +41,9 @@ from promolift.profile.encoder_data import (
     incidence,
     popularity,
 )
-from promolift.profile.encoder_forecast import LearnedEncoder, crossed, look_back, weighed
-from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
-from promolift.profile.senses import neighbours, text_vectors, with_vectors
-from promolift.sources.complete_journey import complete_journey_folder
+from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder
+from promolift.extensions.media.product_vectors import neighbours, text_vectors, with_vectors
+from promolift.foundation.hashing import hash_units
 
 DATA, OURS, WEEKS = "Complete Journey", "promolift", 8
 CUT_MS, CUT_WEEK = 1_508_126_400_000, 42  # 2017-10-16 00:00 in the shop's zone

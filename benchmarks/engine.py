@@ -48,12 +48,12 @@ ROWS["url"] = "Ray, 2 raylets that share no folder, and a URL"
 
 def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None = None) -> None:
     """One run in this process; prints what it took. `few` customers are parted and asked in rounds all the same."""
-    from promolift.config import Config
-    from promolift.engine import EngineSettings
-    from promolift.results.job import Job
-    from promolift.run import run
-    from promolift.store import Store
-    from promolift.store.remote import brought
+    from promolift.extensions.cluster.object_store import brought
+    from promolift.foundation.executors.executor import EngineSettings
+    from promolift.foundation.storage.local_store import Store
+    from promolift.shop.configuration.configuration import Config
+    from promolift.shop.pipeline.pipeline import run
+    from promolift.shop.results.work_folder.run_context import Job
 
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     cluster: Any = None
@@ -117,7 +117,7 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
 
 def writing() -> dict[str, float]:
     """CPU seconds of this process for each table that it writes in one file, from now on."""
-    from promolift.store import Store
+    from promolift.foundation.storage.local_store import Store
 
     spent, save = dict[str, float](), Store.save
 
@@ -132,11 +132,12 @@ def writing() -> dict[str, float]:
 
 def for_few_customers() -> None:
     """What is asked of many customers is asked of few: parts on disk, and rounds over them."""
-    from promolift.allocate import dual, solver
-    from promolift.steps import plan
+    from promolift.core.allocation import solver
+    from promolift.core.allocation.algorithms import lagrangian
+    from promolift.shop.pipeline.steps import plan
 
     plan.WHOLE = 20
-    for module in (dual, solver):
+    for module in (lagrangian, solver):
         module.GATHER = 0  # type: ignore[attr-defined]
 
 
@@ -144,8 +145,8 @@ class Moment:
     """When a raylet is killed: as the second result of a step, or of the third round, has come."""
 
     def __init__(self, lost: str | None, kill: Callable[[], object] | None) -> None:
-        from promolift.engine.cluster import Cluster
-        from promolift.results.parts import ShelvedRounds
+        from promolift.extensions.cluster.ray_executor import Cluster
+        from promolift.shop.pipeline.planning.partitions import ShelvedRounds
 
         self.step, self.rounds, self.seen, self.killed, got, each = "", 0, 0, False, Cluster._got, ShelvedRounds.each
 

@@ -139,9 +139,9 @@ def make(folder: Path, log: str, rows: int, form: str) -> dict[str, Any]:
 
 def step(name: str, folder: Path, root: Path) -> None:
     """One step in this process, as the product runs it, on the store in `root`."""
-    from promolift.config import Config
-    from promolift.results.job import Job
-    from promolift.store import Store
+    from promolift.foundation.storage.local_store import Store
+    from promolift.shop.configuration.configuration import Config
+    from promolift.shop.results.work_folder.run_context import Job
 
     for library in ("lightgbm", "numba", "scipy.optimize", "sklearn.isotonic", "sklearn.linear_model"):
         import_module(library)  # imported by a step when it first needs it, in one checkout more than in another
@@ -150,7 +150,7 @@ def step(name: str, folder: Path, root: Path) -> None:
     start, before = time.perf_counter(), cpu()
     with Store(root, memory=config.data.memory, threads=config.data.threads) as store:
         job = Job(config, store, lambda *told, **more: None)
-        import_module(f"promolift.steps.{name}").run(job)
+        import_module(f"promolift.shop.pipeline.steps.{name}").run(job)
     print(json.dumps(cost(start, before)))
 
 

@@ -31,14 +31,16 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from promolift import data
-from promolift.hashing import hash_int
-from promolift.learn.experiment import Design, analyse
-from promolift.learn.join import JoinSettings, join_outcomes
-from promolift.learn.lift import Metric, lift, shared_theta, value_and_slope
-from promolift.learn.sums import Sums, sums_by
-from promolift.sources.complete_journey import open_complete_journey
-from promolift.sql import DAY_MS
+from promolift.core.experiments.arm_sums import Sums, sums_by
+from promolift.core.experiments.experiment_design import Design, analyse
+from promolift.core.experiments.lift import Metric, lift, shared_theta, value_and_slope
+from promolift.core.experiments.outcome_join import JoinSettings, join_outcomes
+from promolift.extensions.connectors.complete_journey import open_complete_journey
+from promolift.foundation.hashing import hash_int
+from promolift.foundation.sql import DAY_MS
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 
 DAYS, ARMS, SHARE = 60, ("holdout", "new"), 0.2
 ORDERS = 4  # of a mean customer in the joining shop
@@ -303,7 +305,7 @@ def real() -> None:
     connection = duckdb.connect()
     connection.execute("set threads = 1; set TimeZone = 'UTC'")
     raw = open_complete_journey(connection)["events"]
-    events = data.clean_events(raw.rows, data.Mapping.parse(raw.mapping, "events"), data.CleanRules()).accepted()
+    events = clean_events(raw.rows, Mapping.parse(raw.mapping, "events"), CleanRules()).accepted()
     start_ms = 1_499_040_000_000
     known = events.filter(f"ts_ms < {start_ms}").project("customer_id").distinct().pl()
     decisions = known.with_columns(ts_ms=pl.lit(start_ms), policy_id=pl.lit("new"), holdout=False)

@@ -19,12 +19,12 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import log_loss, roc_auc_score
 
-from promolift.effect.scorecard import fit_scorecard
-from promolift.effect.trial import encoder_of
-from promolift.results.lending import LendingSettings
-from promolift.trades.lending import run_lending
-from promolift.trades.people import cleared, held_out, read_customers
-from promolift.trades.start import TradeAnswers, start, trade_of
+from promolift.core.effects.trial_arrays import encoder_of
+from promolift.extensions.finance.bank_customers import cleared, held_out, read_customers
+from promolift.extensions.finance.lending import run_lending
+from promolift.extensions.finance.results import LendingSettings
+from promolift.extensions.finance.scorecard import fit_scorecard
+from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
 
 FIRST = 5  # months that are only learned from
 GRID = [(leaves, rate, least) for leaves in (4, 15) for rate in (0.03, 0.1) for least in (20, 200)]

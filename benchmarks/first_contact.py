@@ -18,7 +18,7 @@ from pathlib import Path
 import typer
 from typer.core import TyperGroup
 
-from promolift.cli import app
+from promolift.cli.application import app
 
 SHOP = '[data.events]\npath = "{}.csv"\n[data.events.mapping.columns]\ncustomer_id = "user"\n'
 FILES = {
@@ -86,7 +86,7 @@ def main() -> None:
         for file, text in FILES.items():
             (folder / file).write_text(text, encoding="utf-8")
         for kind, many in lines.items():
-            taken = {" ".join(line): timed(["-m", "promolift.cli", *line], folder, calls) for line in many}
+            taken = {" ".join(line): timed(["-m", "promolift.cli.application", *line], folder, calls) for line in many}
             peer, code = PEERS[kind]
             peer_value, _ = timed(["-c", code], folder, calls)
             worst = max(taken, key=lambda line: taken[line][0])

@@ -22,10 +22,10 @@ import numpy as np
 import polars as pl
 
 from plan_value import truth
-from promolift.allocate.solver import solve
-from promolift.closed_loop import RealPath, budget_of
-from promolift.shop import Shop
-from promolift.simulate.living import GIVEN, LivingGoods
+from promolift.core.allocation.solver import solve
+from promolift.extensions.simulation.offline import RealPath, budget_of
+from promolift.extensions.simulation.worlds.simulated_worlds import GIVEN, LivingGoods
+from promolift.shop.pipeline.shop import Shop
 
 OTHERS = ("another offer fits this customer better", "not plausible: neither bought nor close to what is bought")
 

@@ -25,11 +25,11 @@ import numpy as np
 import polars as pl
 
 from message_judged import drawn
-from promolift.hashing import hash_int
-from promolift.learn.ranker import click_z, fit_ranker
-from promolift.message import Draft, Known, Sender, Way, broken_rules, findings, gate, label, load_pool, write
-from promolift.message.names import table
-from promolift.terms import AND, BENEFIT_NEEDS, Benefit, Language, Offer, Words
+from promolift.core.messages import Draft, Known, Sender, Way, broken_rules, findings, gate, load_pool, write
+from promolift.core.messages.text_ranker import click_z, fit_ranker
+from promolift.core.offers.product_names import label, table
+from promolift.core.offers.terms import AND, BENEFIT_NEEDS, Benefit, Language, Offer, Words
+from promolift.foundation.hashing import hash_int
 
 SENDER = Sender(name="Corner Shop", address="1 High Street, Springfield, 12345", unsubscribe="https://x.example/stop")
 CATEGORIES = [k.key for k, row in table().items() if k.kind == "category" and row.couponable and not row.sensitive]

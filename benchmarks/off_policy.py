@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, softmax
 
-from promolift.learn.off_policy import OffPolicySettings, off_policy_value
+from promolift.core.experiments.off_policy.estimators import OffPolicySettings, off_policy_value
 
 PEER = "obp"
 HERE = Path(__file__).parent

@@ -16,8 +16,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.learn.budget import BLOCKS, PricedPolicy, budgeted_value
-from promolift.learn.off_policy import read_log
+from promolift.core.experiments.off_policy.budgeted_policy import BLOCKS, PricedPolicy, budgeted_value
+from promolift.core.experiments.off_policy.estimators import read_log
 
 Floats = NDArray[np.float64]
 ROWS, RUNS = 4000, 400

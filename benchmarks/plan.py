@@ -69,7 +69,7 @@ def settings(customers: int, kind: str) -> dict[str, Any]:
 
 def coupon() -> str:
     """The word of this version of promolift for an offer that customers must act on."""
-    return "code" if find_spec("promolift.results") else "coupon"
+    return "code" if find_spec("promolift.shop.results") else "coupon"
 
 
 # At four percents the base needs 16 GiB for 100,000 customers; at the ten of the default about 32 (6.6 for 20,000).
@@ -87,9 +87,9 @@ def make(folder: Path, customers: int, kind: str) -> None:
     import numpy as np
     import polars as pl
 
-    from promolift.effect import DiscountResponse
-    from promolift.results.job import midnight_ms
-    from promolift.tables import AFFINITIES, CUSTOMERS, EVENTS, PRODUCTS, PROFILES
+    from promolift.core.effects import DiscountResponse
+    from promolift.foundation.tables.schemas import AFFINITIES, CUSTOMERS, EVENTS, PRODUCTS, PROFILES
+    from promolift.shop.results.work_folder.run_context import midnight_ms
 
     rng, n, t = np.random.default_rng(1), customers, targets_of(kind)
     asof = midnight_ms(date.fromisoformat(ASOF), "UTC")
@@ -180,15 +180,15 @@ def spent() -> float:
 
 def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
     """Plan, plan and release, or load, over the work folder; CPU seconds of each and what came out."""
-    from promolift.config import Config
-    from promolift.serve import release
-    from promolift.steps import plan
-    from promolift.store import Store
+    from promolift.foundation.storage.local_store import Store
+    from promolift.server.decisions import live_release
+    from promolift.shop.configuration.configuration import Config
+    from promolift.shop.pipeline.steps import plan
 
-    Job = import_module(f"promolift.{'results' if find_spec('promolift.results') else 'steps'}.job").Job
+    Job = import_module(f"promolift.{'results' if find_spec('promolift.shop.results') else 'steps'}.job").Job
     if what == "load":
         began = spent()
-        loaded = release.load(folder, release_id)
+        loaded = live_release.load(folder, release_id)
         return {"load": spent() - began, "people": len(loaded.barred), "peak": peak()}
     text = (folder / "notes" / "config.json").read_text(encoding="utf-8")
     told = json.loads(text.replace('"activation": "code"', f'"activation": "{coupon()}"'))
@@ -201,7 +201,7 @@ def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
         if what == "release":
             words(store)
             began = spent()
-            build: Callable[..., str] = release.build  # the base's asks for the settings, too
+            build: Callable[..., str] = live_release.build  # the base's asks for the settings, too
             whole = "config" in inspect.signature(build).parameters
             done["release_id"] = build(store, job.config) if whole else build(store)
             done["build"] = spent() - began

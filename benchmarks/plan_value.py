@@ -23,13 +23,13 @@ from unittest.mock import patch
 import numpy as np
 import polars as pl
 
-from promolift.closed_loop import budget_of, stated
-from promolift.profile import purchases
-from promolift.shop import Shop
-from promolift.simulate.living import GIVEN, MONTH, LivingGoods, LivingMarket
-from promolift.simulate.truth import expected
-from promolift.simulate.world import GOODS
-from promolift.terms import covered
+from promolift.core.customers.forecasts import purchase_forecast
+from promolift.core.offers.terms import covered
+from promolift.extensions.simulation.offline import budget_of, stated
+from promolift.extensions.simulation.worlds.simulated_worlds import GIVEN, MONTH, LivingGoods, LivingMarket
+from promolift.extensions.simulation.worlds.true_effects import expected
+from promolift.extensions.simulation.worlds.world import GOODS
+from promolift.shop.pipeline.shop import Shop
 
 COUNTS, NEVER = "counts alone", 10**12
 LIVES = 'trial = "auto"'
@@ -89,7 +89,7 @@ def one(name: str, seed: int, customers: int) -> dict[str, Earned]:
         made["forecaster"] = truth(world, planned(world, Path(folder) / "all", "none"))
         made["grid"] = truth(world, planned(world, Path(folder) / "all", "grid"))
         (Path(folder) / "few").mkdir()
-        without = patch.multiple(purchases, LEAST_ROWS=NEVER, _shifts=lambda *_: (0.0, 0.0, 0.0))
+        without = patch.multiple(purchase_forecast, LEAST_ROWS=NEVER, _shifts=lambda *_: (0.0, 0.0, 0.0))
         with without:
             made[COUNTS] = truth(world, planned(world, Path(folder) / "few", "none"))
     return made

@@ -24,17 +24,18 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from promolift import learn, profile, run
-from promolift.profile.purchases import GROUPS, groups
-from promolift.results.job import Job, moments
-from promolift.shop import Shop
-from promolift.simulate import SimulationSettings, simulate
-from promolift.simulate.world import GOODS, World
-from promolift.sql import DAY_MS
-from promolift.steps.profile import moments_of, open_shard
-from promolift.store import Store
+from promolift.core import customers, experiments
+from promolift.core.customers.forecasts.purchase_forecast import GROUPS, groups
+from promolift.extensions.simulation.worlds.simulated_shop import simulate
+from promolift.extensions.simulation.worlds.world import GOODS, SimulationSettings, World
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.pipeline import pipeline
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.pipeline.steps.profile import moments_of, open_shard
+from promolift.shop.results.work_folder.run_context import Job, moments
 
-SETTINGS = profile.ProfileSettings()
+SETTINGS = customers.ProfileSettings()
 WINDOW = SETTINGS.window_days * DAY_MS
 
 
@@ -51,31 +52,33 @@ Other = Callable[[pl.DataFrame], np.ndarray]  # a peer's probabilities for rows 
 
 
 def judge(
-    shards: list[profile.Shard], asof: int, data: str, others: Mapping[str, Other] = MappingProxyType({})
+    shards: list[customers.Shard], asof: int, data: str, others: Mapping[str, Other] = MappingProxyType({})
 ) -> None:
     """The forecast made at a moment, and the counts' and others', against what came in the window after it."""
-    past = profile.learned_moments(asof, WINDOW)
-    shared = profile.Shared.start([asof, asof + WINDOW], past)
-    for step in profile.STEPS:
+    past = customers.learned_moments(asof, WINDOW)
+    shared = customers.Shared.start([asof, asof + WINDOW], past)
+    for step in customers.STEPS:
         shared = shared.plus([step(shard, shared, SETTINGS) for shard in shards])
     parts = []
     for shard in shards:
         known = moments_of(shard.events, sorted([*past, asof, asof + WINDOW]))
-        parts.append(pl.concat(profile.affinities(shard, known, shared, SETTINGS)))
+        parts.append(pl.concat(customers.affinities(shard, known, shared, SETTINGS)))
     rows = pl.concat(parts)
     before = rows.filter(pl.col("asof_ms") <= asof)
-    facts = profile.together([profile.target_facts(before)])
-    made = profile.forecast(profile.PurchaseHistories(before, facts), asof, SETTINGS)
+    facts = customers.together([customers.target_facts(before)])
+    made = customers.forecast(customers.PurchaseHistories(before, facts), asof, SETTINGS)
     now = before.filter((pl.col("asof_ms") == asof) & pl.col("bought"))
     later = rows.filter((pl.col("asof_ms") == asof + WINDOW) & (pl.col("last_ms") >= asof))
     hit = now.join(later.select("customer_id", "target", hit=pl.lit(True)), on=["customer_id", "target"], how="left",
                    maintain_order="left")["hit"].fill_null(False).to_numpy()  # fmt: skip
-    ours, counts = (table["buy_prob"].to_numpy() for table in (made.expect(profile.PurchaseHistories(now, facts)), now))
+    ours, counts = (
+        table["buy_prob"].to_numpy() for table in (made.expect(customers.PurchaseHistories(now, facts)), now)
+    )
     theirs = {name: probs(now) for name, probs in others.items()}
     who, n, peer = now["customer_id"].to_list(), now.height, "counts alone"
     say("weight of the trees", made.note.weight, None, "share", None, n, data)
     y = hit.astype(int)
-    auc, auc_c = (learn.auc(y, prob, who) for prob in (ours, counts))
+    auc, auc_c = (experiments.auc(y, prob, who) for prob in (ours, counts))
     say("AUC", auc.value, (auc.high - auc.low) / 3.92, "", (peer, auc_c.value), n, data)
     loss = -np.log(np.where(hit, ours, 1 - ours))
     for name, prob in ({peer: counts} | theirs).items():
@@ -86,20 +89,20 @@ def judge(
         say("log loss", float(loss.mean()), None, "nats", (name, float(loss_c.mean())), n, data)
         say("log loss below the peer's by", lead, se, "nats", (name, float(loss_c.mean())), n, data)
         if name in theirs:
-            say("AUC", auc.value, (auc.high - auc.low) / 3.92, "", (name, learn.auc(y, prob, who).value), n, data)
-            large = learn.calibration(y, prob, groups=who).in_the_large
+            say("AUC", auc.value, (auc.high - auc.low) / 3.92, "", (name, experiments.auc(y, prob, who).value), n, data)
+            large = experiments.calibration(y, prob, groups=who).in_the_large
             say(f"predicted / observed, {name}", large.value, (large.high - large.low) / 3.92, "", None, n, data)
     place = groups(now)
     for name, mine in [("all", place >= 0), *((name, place == k) for k, name in enumerate(GROUPS))]:
         if mine.sum() and y[mine].sum():
             some = [c for c, inside in zip(who, mine, strict=True) if inside]
             large, large_c = (
-                learn.calibration(y[mine], prob[mine], groups=some).in_the_large for prob in (ours, counts)
+                experiments.calibration(y[mine], prob[mine], groups=some).in_the_large for prob in (ours, counts)
             )
             width = (large.high - large.low) / 3.92
             say(f"predicted / observed, {name}", large.value, width, "", (peer, large_c.value), int(mine.sum()), data)
     for name, prob in ({"ours": ours, peer: counts} | theirs).items():
-        bins = learn.calibration(y, prob, groups=who).bins
+        bins = experiments.calibration(y, prob, groups=who).bins
         inside = sum(each.low <= each.prob <= each.high for each in bins)
         say(f"bins whose interval holds the prediction, {name}", inside, None, f"of {len(bins)}", None, n, data)
 
@@ -185,11 +188,11 @@ def main() -> None:
         asof = int(shop.events["ts_ms"].max()) + 1 - WINDOW  # type: ignore[arg-type]
         knows = {"all but the shelf": all_but_shelf(shop.world, list(range(48, 52)), list(range(52)))}
         data = f"simulated shop {seed}, {shop.settings.customers} customers"
-        judge([profile.Shard(events, products)], asof, data, knows)
+        judge([customers.Shard(events, products)], asof, data, knows)
     if not told.quick:
         with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
-            job = Job(run.demo_config(), store, lambda *_: None)
-            run.run(job, ["ingest"])
+            job = Job(pipeline.demo_config(), store, lambda *_: None)
+            pipeline.run(job, ["ingest"])
             judge([open_shard(job, shard) for shard in job.clean.shards], moments(job).check, "Complete Journey")
 
 

@@ -24,13 +24,27 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from promolift import data
-from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
-from promolift.effect.redemption import RedemptionModel, fit_redemption, redemption_outcomes
-from promolift.errors import SupportError
-from promolift.hashing import hash_units
-from promolift.sources.complete_journey import open_complete_journey
-from promolift.sql import DAY_MS
+from promolift.core.effects.offer_value.campaign_exposure import (
+    History,
+    exposure_features,
+    offer_features,
+    target_covers,
+)
+from promolift.core.effects.offer_value.coupon_redemption import RedemptionModel, fit_redemption, redemption_outcomes
+from promolift.extensions.connectors.complete_journey import open_complete_journey
+from promolift.foundation.errors import SupportError
+from promolift.foundation.hashing import hash_units
+from promolift.foundation.sql import DAY_MS
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events
+from promolift.shop.ingest.cleaning.table_cleaning import (
+    clean_coupons,
+    clean_customers,
+    clean_exposures,
+    clean_products,
+    clean_redemptions,
+)
 
 KEY = ["campaign_id", "customer_id"]
 CUT_MS = 1_508_126_400_000  # 2017-10-16 00:00 in the shop's zone
@@ -69,14 +83,14 @@ def clean() -> History:
     """The clean tables, held in memory."""
     connection = duckdb.connect()
     connection.execute("set threads = 2; set TimeZone = 'UTC'")
-    raw, rules = open_complete_journey(connection), data.CleanRules()
+    raw, rules = open_complete_journey(connection), CleanRules()
     steps = {
-        "events": data.clean_events, "promotions": data.clean_exposures, "redemptions": data.clean_redemptions,
-        "products": data.clean_products, "coupons": data.clean_coupons, "customers": data.clean_customers,
+        "events": clean_events, "promotions": clean_exposures, "redemptions": clean_redemptions,
+        "products": clean_products, "coupons": clean_coupons, "customers": clean_customers,
     }  # fmt: skip
     return History(
         *(
-            step(raw[name].rows, data.Mapping.parse(raw[name].mapping, name), rules).accepted().materialize()
+            step(raw[name].rows, Mapping.parse(raw[name].mapping, name), rules).accepted().materialize()
             for name, step in steps.items()
         )
     )

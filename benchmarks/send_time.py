@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.deliver.hours import AGES, WEEK, _of_week, fit_hours
+from promolift.core.decisions.response_hours import AGES, WEEK, _of_week, fit_hours
 
 SLOTS = [(channel, hour) for channel in ("email", "push") for hour in range(8, 22)]
 CHANNELS = ("email", "push")

@@ -35,17 +35,17 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import promolift
 from promolift import Shop
-from promolift.config import load_config
-from promolift.hashing import hash_units
-from promolift.offer.proposals import grid_lines
-from promolift.profile import senses
-from promolift.profile.newcomers import made_of, paces
-from promolift.results.job import Job, moments
-from promolift.run import run
-from promolift.sources.complete_journey import complete_journey_folder
-from promolift.steps import propose
-from promolift.steps.targets import CandidateScene
-from promolift.store import Store
+from promolift.core.customers.forecasts.new_products import made_of, paces
+from promolift.core.offers.proposals import grid_lines
+from promolift.extensions.connectors.complete_journey import complete_journey_folder
+from promolift.extensions.media import product_vectors
+from promolift.foundation.hashing import hash_units
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.planning import offer_search
+from promolift.shop.pipeline.planning.offer_targets import CandidateScene
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 CUT, HELD, MOST = 42, 0.05, 10
 LOOKED_AT = {"category": "subCategory", "kind": "articleType", "colour": "baseColour", "usage": "usage"}
@@ -99,7 +99,9 @@ def ranks(draw):
     later = later.join(train, on="customer_id", how="semi").select("customer_id", "product_id").unique()
     start = time.process_time()
     vectors = goods.select("product_id", "held").with_columns(
-        pl.Series("vector", v := senses.text_vectors(goods["name"].to_list()), dtype=pl.Array(pl.Float32, v.shape[1]))
+        pl.Series(
+            "vector", v := product_vectors.text_vectors(goods["name"].to_list()), dtype=pl.Array(pl.Float32, v.shape[1])
+        )
     )
     new = vectors.filter(pl.col("product_id").is_in(later["product_id"].implode())).sort("product_id")
     known = vectors.join(train, on="product_id", how="semi").sort("product_id")
@@ -169,7 +171,7 @@ def door(quick):
 
 def generator(quick):
     """Households in two halves: the coupons that one accepted teach, those of the other are told, and the other way."""
-    from promolift.offer.generator import market_from  # needs the extra `deep`
+    from promolift.extensions.generator.offer_generator import market_from  # needs the extra `deep`
 
     demo = load_config(Path(promolift.__file__).parent / "demo.toml")
     config = demo.model_copy(update={"encoder": demo.encoder.model_copy(update={"depth": 0})})
@@ -177,14 +179,14 @@ def generator(quick):
         job = Job(config, Store(Path(folder)), lambda *_: None)
         run(job, ["ingest", "profile", "effect"])
         at, asked, people = moments(job), config.offer, CandidateScene(job, moments(job)).inputs()
-        grid = propose.grid_rows(job, people, grid_lines(asked, config.menu, asked.scopes), config.rules)
+        grid = offer_search.grid_rows(job, people, grid_lines(asked, config.menu, asked.scopes), config.rules)
         kinds = frozenset(item.benefit.type for item in config.menu)
         market = market_from(grid, people.profiles, asked.print.percents, kinds)
-        accepted, goods = propose.accepted(job, at), job.clean.catalogue
+        accepted, goods = offer_search.accepted(job, at), job.clean.catalogue
     levels = [pl.col(each).fill_null("") for each in ("department", "category", "type")]
-    v = senses.text_vectors(goods.select(pl.concat_str(levels, separator=" ")).to_series().to_list())
+    v = product_vectors.text_vectors(goods.select(pl.concat_str(levels, separator=" ")).to_series().to_list())
     vectors = goods.select("product_id", pl.Series("vector", v, dtype=pl.Array(pl.Float32, v.shape[1])))
-    placed = market.placed(propose.slot_vectors(market, goods, vectors))
+    placed = market.placed(offer_search.slot_vectors(market, goods, vectors))
     first = pl.Series(hash_units("halves", accepted["customer_id"].to_list()) < 0.5)
     told = [
         [foretold(each, accepted.filter(half), accepted.filter(~half), seed) for each in (market, placed)]
@@ -206,7 +208,7 @@ def generator(quick):
 
 def foretold(market, teach, asked, seed, times=128):
     """Of each household that accepted any of `asked`, a mean over what it accepted, by its share of the draws."""
-    from promolift.offer.generator import GeneratorSettings, fit_generator, read_accepted
+    from promolift.extensions.generator.offer_generator import GeneratorSettings, fit_generator, read_accepted
 
     made = fit_generator(market, teach, GeneratorSettings(seed=seed))
     want = read_accepted(asked, market)
@@ -280,7 +282,7 @@ def tell_looks(table, vectors, said):
         x, (classes, y) = vectors[rows], np.unique(table[column].to_numpy()[rows], return_inverse=True)
         folds, ridge = StratifiedKFold(5, shuffle=True, random_state=0), np.zeros(len(y), int)
         for learned, asked in folds.split(x, y):
-            ridge[asked] = senses.best_class(x[learned], y[learned], len(classes), x[asked]).at
+            ridge[asked] = product_vectors.best_class(x[learned], y[learned], len(classes), x[asked]).at
         near = cross_val_predict(KNeighborsClassifier(5, weights="distance", metric="cosine"), x, y, cv=folds)
         value, se = mean_se(ridge == y)
         say(f"{task} ({len(classes)} classes) right, {said}", value, se, n=len(y), data="fashion", nearest=float((near == y).mean()),

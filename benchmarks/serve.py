@@ -49,24 +49,26 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from promolift import effect, offer
-from promolift.allocate import strategic
-from promolift.config import Config
-from promolift.offer import MenuItem, OfferRules
-from promolift.results.job import Job, moments
-from promolift.results.parts import CustomerParts
-from promolift.results.shop import Offers
-from promolift.serve import app, release
-from promolift.serve.events import FILLED, KEEP, event_row
-from promolift.serve.live import KEEP as DECIDED
-from promolift.serve.main import run_server
-from promolift.serve.uptake import TextCounter
-from promolift.steps import plan
-from promolift.store import Store
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_schema import CODES, DECISIONS, EVENTS, OUTBOX, Query
-from promolift.tables import PRODUCTS
-from promolift.terms import Benefit
+from promolift.core import effects
+from promolift.core import offers as offer
+from promolift.core.allocation import strategic_rules
+from promolift.core.offers import MenuItem, OfferRules
+from promolift.core.offers.terms import Benefit
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import PRODUCTS
+from promolift.server.api import app
+from promolift.server.decisions import live_release
+from promolift.server.decisions.decisions import KEEP as DECIDED
+from promolift.server.events.events import FILLED, KEEP, event_row
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.schema import CODES, DECISIONS, EVENTS, OUTBOX, Query
+from promolift.server.startup import run_server
+from promolift.server.tasks.response_counts import TextCounter
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.partitions import CustomerParts
+from promolift.shop.pipeline.steps import plan
+from promolift.shop.results.ingest import Offers
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 CAMPAIGN = "cmp_bench"
 CUSTOMERS, TARGETS, DEPTHS = 2000, 5, (5, 10, 20, 30)
@@ -209,17 +211,17 @@ def planned(folder: Path) -> Config:
     with Store(folder) as store:
         job = Job(config, store, lambda *_: None)
         store.save_json("span", {"first_ms": 1_700_000_000_000, "last_ms": 1_767_000_000_000})
-        response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
+        response = effects.assumed_response("made up", effects.DiscountSettings(prior_response=3.0))
         store.save_json("response", response.to_dict())
         resting = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offer.list_candidates(people, targets, config.menu, OfferRules(), resting)
         store.save("products", PRODUCTS.empty())
-        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        rows = strategic_rules.with_risk(effects.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))
         Offers(offers=()).keep(store)
-        (folder / "release").write_text(release.build(store), encoding="ascii")
+        (folder / "release").write_text(live_release.build(store), encoding="ascii")
     return config
 
 
@@ -608,9 +610,9 @@ def event(number: int) -> dict[str, Any]:
 
 def webhooks(folder: Path, messages: int) -> None:
     """Messages to one receiver that answers at once, from the outbox to the last answer."""
-    from promolift.serve import outbox
-    from promolift.serve.clock import Clock
-    from promolift.serve.settings import ServeSettings
+    from promolift.foundation.time.clock import Clock
+    from promolift.server.delivery import outbox
+    from promolift.server.settings import ServeSettings
 
     settings = ServeSettings(work=folder, private_webhooks=True)
     with receiver() as (port, got), Ledger(ledger_url(folder, "hooks.db")) as ledger:
@@ -697,13 +699,13 @@ def words(folder: Path, messages: int) -> None:
     """What the message of a live decision takes beyond the decision: chosen, filled and gated, the first time and again."""
     from dataclasses import replace
 
-    from promolift.message import load_pool
-    from promolift.results.messages import PoolWords
-    from promolift.serve import words as spoken
+    from promolift.core.messages import load_pool
+    from promolift.server.decisions import message_rendering as spoken
+    from promolift.shop.results.messages import PoolWords
 
     name = (folder / "release").read_text(encoding="ascii")
     wording = PoolWords(texts=load_pool(None).texts, approve="judged")
-    live, choice = replace(release.load(folder, name), wording=wording), wording.choice()
+    live, choice = replace(live_release.load(folder, name), wording=wording), wording.choice()
     offers, now_ms = sorted(live.labels), round(time.time() * 1000)
     for turn in ("the first time", "again"):
         took = []
@@ -934,7 +936,7 @@ def main() -> None:
     )
     named = asked.ledger or os.environ.get("PROMOLIFT_TEST_POSTGRES", "none")
     ledgers = {"SQLite": "", **({} if named == "none" else {"PostgreSQL": named})}
-    FORK.set_forkserver_preload(["promolift.serve.main"])
+    FORK.set_forkserver_preload(["promolift.server.startup"])
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "work"

@@ -97,7 +97,7 @@ def needs(customers: int) -> None:
 
 def held(folder: Path, name: str, to: Any) -> None:
     """Bytes of memory and seconds of CPU that a release takes, by a process of its own."""
-    from promolift.serve.release import load as load_release
+    from promolift.server.decisions.live_release import load as load_release
 
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -146,7 +146,7 @@ def main() -> None:
         print(json.dumps({"skipped": "servers", "why": "PROMOLIFT_TEST_POSTGRES and wrk are needed"}))
         return
     rounds, seconds = (asked.rounds or 3, 1) if asked.quick else (asked.rounds or 10, 2)
-    FORK.set_forkserver_preload(["promolift.serve.main"])
+    FORK.set_forkserver_preload(["promolift.server.startup"])
     SHARED[:] = [url]
     NOW.update(part="servers", ledger="PostgreSQL")
     with tempfile.TemporaryDirectory() as root:

@@ -23,10 +23,11 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from promolift.data.intents import COMPLAINTS, INTENTS, intent_model, read_intents
-from promolift.errors import ConfigError
-from promolift.llm import RemoteSettings, SpeechSettings, hear, recogniser_of
-from promolift.settings import rows_of
+from promolift.core.customers.text_intents import COMPLAINTS, INTENTS, intent_model, read_intents
+from promolift.extensions.media.speech import SpeechSettings, hear, recogniser_of
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.language_model import RemoteSettings
+from promolift.foundation.settings import rows_of
 
 APART = Path(__file__).with_name("intents.tsv")
 # what a shop would write down first; the first rule that holds counts
@@ -95,7 +96,7 @@ def intents(draws: int) -> Iterator[dict[str, Any]]:
            "log_loss": float(log_loss(angry, expected.clip(1e-6, 1 - 1e-6))),
            "found_at_half": float((expected[angry] >= 0.5).mean()),
            "false_at_half": float((expected[~angry] >= 0.5).mean())}  # fmt: skip
-    y, _, x = (np.array(each) for each in zip(*rows_of("data/intents.tsv"), strict=True))
+    y, _, x = (np.array(each) for each in zip(*rows_of("core/customers/text_intents.tsv"), strict=True))
     folds = StratifiedKFold(10, shuffle=True, random_state=1)
     prob_NI = cross_val_predict(clone(intent_model()), x, y, cv=folds, method="predict_proba")
     best = np.unique(y)[prob_NI.argmax(axis=1)]

@@ -30,9 +30,10 @@ import obstore
 import polars as pl
 from obstore.store import from_url
 
-from promolift.hashing import sha256_of_file
-from promolift.simulate import SimulationSettings, simulate
-from promolift.store import Store
+from promolift.extensions.simulation.worlds.simulated_shop import simulate
+from promolift.extensions.simulation.worlds.world import SimulationSettings
+from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.storage.local_store import Store
 
 TABLES = ("events", "products", "customers", "exposures")
 OPTIONS = {"events": "events", "products": "products", "customers": "customers", "exposures": "promotions"}
@@ -76,7 +77,7 @@ def made(folder: Path, customers: int, weeks: int) -> Path:
 def run(arguments: list[str], more: dict[str, str]) -> float:
     """CPU seconds of one command."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "promolift.cli", *arguments], stderr=subprocess.PIPE, env=os.environ | more
+        [sys.executable, "-m", "promolift.cli.application", *arguments], stderr=subprocess.PIPE, env=os.environ | more
     )
     assert process.stderr is not None
     said = process.stderr.read().decode()

@@ -17,7 +17,7 @@ import random
 from pathlib import Path
 from statistics import fmean, median_low, stdev
 
-AHEAD = 2  # as in engine/cluster.py
+AHEAD = 2  # as in extensions/cluster/ray_executor.py
 SUBMIT_S = 0.001  # for the process that hands tasks out
 NOTICED_S = 30.0  # before a node that does not answer is given up
 SPREAD = 0.25  # s.d. of the logarithm of a task's time

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.effect.trial import TrialArrays, row_keys
-from promolift.trials.units import Panel, Units, unit_averages
+from promolift.core.effects.trial_arrays import TrialArrays, row_keys
+from promolift.trials.analysis.randomisation_units import Panel, Units, unit_averages
 
 Floats = NDArray[np.float64]
 Z = 1.959964

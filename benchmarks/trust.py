@@ -27,27 +27,28 @@ import numpy as np
 import polars as pl
 from sklearn.tree import DecisionTreeRegressor
 
-from promolift import allocate
-from promolift.allocate.settings import FairnessSettings
-from promolift.learn.attack import Membership, lira, membership
-from promolift.learn.fairness import find_proxies, group_gaps
-from promolift.learn.metrics import wilson
-from promolift.privacy.budget import PrivacyBudget
-from promolift.privacy.noise import EFFECT_CLIP, clipped, effect_rows, noisy, private_difference
-from promolift.results.forecasts import ForecastNote
-from promolift.results.job import Job, moments
-from promolift.results.plan import Plan
-from promolift.results.tables import EVERYBODY
-from promolift.run import demo_config
-from promolift.shop import Shop
-from promolift.simulate import SimulationSettings, simulate
-from promolift.sql import DAY_MS, fetch
-from promolift.steps import plan
-from promolift.steps.audit import AuditSize, attack_encoder, attack_stand_in, attack_sums
-from promolift.steps.forecast import few_threads
-from promolift.steps.stand_in import keep_stand_in
-from promolift.store import Store
-from promolift.tables import Z95
+from promolift.core import allocation
+from promolift.core.allocation.settings import FairnessSettings
+from promolift.core.experiments.group_gaps import find_proxies, group_gaps
+from promolift.core.experiments.prediction_metrics import wilson
+from promolift.extensions.encoder.pipeline_step import few_threads
+from promolift.extensions.encoder.results import ForecastNote
+from promolift.extensions.privacy.mechanisms.membership_inference import Membership, lira, membership
+from promolift.extensions.privacy.mechanisms.noise import EFFECT_CLIP, clipped, effect_rows, noisy, private_difference
+from promolift.extensions.privacy.mechanisms.privacy_budget import PrivacyBudget
+from promolift.extensions.privacy.privacy_audit import AuditSize, attack_encoder, attack_stand_in, attack_sums
+from promolift.extensions.privacy.synthetic_step import keep_stand_in
+from promolift.extensions.simulation.worlds.simulated_shop import simulate
+from promolift.extensions.simulation.worlds.world import SimulationSettings
+from promolift.foundation.sql import DAY_MS, fetch
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import Z95
+from promolift.shop.pipeline.pipeline import demo_config
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.pipeline.steps import plan
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job, moments
+from promolift.shop.results.work_folder.work_tables import EVERYBODY
 
 DELTA = 1e-6
 ALIKE = ("basket_mean_cents", "orders_16w", "basket_lines_mean")
@@ -93,11 +94,11 @@ def limits_hold(shops: int) -> None:
     for seed in range(shops):
         rows = shop(seed)
         people = rows.unique("customer_id", maintain_order=True).select("customer_id", "groups")
-        fair = [each.limit for each in allocate.fair_limits(people, FairnessSettings.model_validate(FAIR))]
-        free = allocate.plan(rows, 100_000.0, seed=seed)
-        found = allocate.plan(rows, 100_000.0, fair, seed=seed)
-        before += bool(allocate.breaks(free.chosen, fair))
-        broken += bool(allocate.breaks(found.chosen, fair)) or found.cost_cents > 100_000
+        fair = [each.limit for each in allocation.fair_limits(people, FairnessSettings.model_validate(FAIR))]
+        free = allocation.plan(rows, 100_000.0, seed=seed)
+        found = allocation.plan(rows, 100_000.0, fair, seed=seed)
+        before += bool(allocation.breaks(free.chosen, fair))
+        broken += bool(allocation.breaks(found.chosen, fair)) or found.cost_cents > 100_000
         gaps.append(found.allocation.gap)
         prices.append(1 - found.gain_cents / free.gain_cents)
     tell("shops whose plan breaks a limit", broken, n=shops, unit="shops")
@@ -272,7 +273,7 @@ def private_shop(customers: int, epochs: int) -> None:
             valued = offers.join(exact["rows"], on=["customer_id", "offer_id"])
             able = exact["rows"].filter(pl.col("customer_id").is_in(plan.open_to(EVERYBODY)["customer_id"].implode()))
             cost, gain = float(valued["cost_cents"].sum()), float(valued["gain_cents"].sum())
-            best = allocate.plan(able, cost).gain_cents if cost > 0 else 0.0
+            best = allocation.plan(able, cost).gain_cents if cost > 0 else 0.0
             tell("plan value at equal cost", gain / best if best else 0.0, n=offers.height, unit="share", **told)
             tell(
                 "planned cost over the budget",

@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from promolift.effect.diagnose import diagnose
-from promolift.effect.outcomes import average_effects
-from promolift.effect.trial import TrialArrays, row_keys
-from promolift.learn import uplift
+from promolift.core.effects.trial_arrays import TrialArrays, row_keys
+from promolift.core.effects.uplift.average_effects import average_effects
+from promolift.core.effects.uplift.diagnostics import diagnose
+from promolift.core.experiments import uplift_curves
 
 ARMS = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
 PEER = """
@@ -70,14 +70,14 @@ def tasks(path: Path | None) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.n
             yield f"Hillstrom, {arm}, by {name}", visit, score, treated
 
 
-def timed(function: Callable[[], uplift.Estimate]) -> tuple[uplift.Estimate, float]:
+def timed(function: Callable[[], uplift_curves.Estimate]) -> tuple[uplift_curves.Estimate, float]:
     start = time.process_time()
     return function(), time.process_time() - start
 
 
 def equality(path: Path | None, peers: str, draws: int) -> None:
     for data, y, score, t in tasks(path):
-        found, cpu = timed(lambda y=y, score=score, t=t: uplift.qini(y, score, t))
+        found, cpu = timed(lambda y=y, score=score, t=t: uplift_curves.qini(y, score, t))
         peer = {}
         if peers:
             with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +105,7 @@ def coverage(times: int) -> None:
     truth = {
         "visit": 0.045,
         "money": 0.045 * np.exp(3.5),
-        "qini area of visits": uplift.qini_area(visit, x[:, 1], arm).value,
+        "qini area of visits": uplift_curves.qini_area(visit, x[:, 1], arm).value,
     }
     inside = dict.fromkeys(truth, 0)
     for seed in range(times):
@@ -113,7 +113,7 @@ def coverage(times: int) -> None:
         trial = TrialArrays(x, arm, visit, np.tile(shares, (3000, 1)), row_keys(x, seed), ("a", "b", "c", "d"))
         found = average_effects(trial, {"visit": visit, "money": money}, "randomised")
         limits = {row["outcome"]: (row["low"], row["high"]) for row in found.iter_rows(named=True)}
-        area = uplift.qini_area(visit, x[:, 1], arm)
+        area = uplift_curves.qini_area(visit, x[:, 1], arm)
         limits["qini area of visits"] = area.low, area.high
         for name, (low, high) in limits.items():
             inside[name] += low <= truth[name] <= high

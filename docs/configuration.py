@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from promolift.config import RAW, Config
-from promolift.data.mapping import NEEDED, ROLES
-from promolift.results.creatives import CreativeFile
-from promolift.results.lending import FinanceFile
-from promolift.serve.settings import Policy, ServeSettings
-from promolift.settings import Currency, Settings, Zone, settings_in, toml_key
+from promolift.extensions.ads.results import CreativeFile
+from promolift.extensions.finance.results import FinanceFile
+from promolift.foundation.settings import Currency, Settings, Zone, settings_in, toml_key
+from promolift.server.settings import Policy, ServeSettings
+from promolift.shop.configuration.column_mapping import NEEDED, ROLES
+from promolift.shop.configuration.configuration import RAW, Config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMED = {get_args(Currency)[1]: "currency code (ISO 4217)", get_args(Zone)[1]: "name of a time zone"}

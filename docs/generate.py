@@ -7,11 +7,11 @@ from pathlib import Path
 import configuration
 import polars as pl
 
-from promolift import tables
-from promolift.contract import type_name
-from promolift.data import rules_text
-from promolift.serve.problems import REFUSALS
-from promolift.settings import rows_of
+from promolift.foundation.settings import rows_of
+from promolift.foundation.tables import schemas
+from promolift.foundation.tables.contract import type_name
+from promolift.server.api.problems import REFUSALS
+from promolift.shop.ingest.cleaning.cleaning_rules import rules_text
 
 DOCS = Path(__file__).parent
 NOTE = "Generated from `src/promolift/{}` by `make docs`; edit that file."
@@ -19,8 +19,8 @@ NOTE = "Generated from `src/promolift/{}` by `make docs`; edit that file."
 
 def tables_page() -> str:
     """docs/tables.md: every table's columns."""
-    lines = ["# Tables", "", NOTE.format("tables.py"), ""]
-    for table in tables.all_tables():
+    lines = ["# Tables", "", NOTE.format("foundation/tables/schemas.tsv"), ""]
+    for table in schemas.all_tables():
         key = ", ".join(f"`{name}`" for name in table.key) or "none"
         more = " Further columns are kept." if table.open else ""
         lines += [f"## {table.name}", "", f"{table.meaning} Key: {key}.{more}", ""]
@@ -42,7 +42,7 @@ def shown_type(dtype: object) -> str:
 
 def cleaning_page() -> str:
     """docs/cleaning.md: every rule of the cleaning."""
-    head = ["# Cleaning rules", "", NOTE.format("data/rules.py"), ""]
+    head = ["# Cleaning rules", "", NOTE.format("shop/ingest/cleaning/cleaning_rules.py"), ""]
     more = ["Rejected rows are kept in the table `rejected` with their reason; accepted + rejected = read, always.", ""]
     more += [
         "Equal rows: what `promolift init` found out stands as `repeats` in promolift.toml. `lines`, for receipts: "
@@ -57,12 +57,12 @@ def cleaning_page() -> str:
 
 def glossary_page() -> str:
     """docs/glossary.md: as the package holds it, which agents are given."""
-    return files("promolift").joinpath("glossary.md").read_text(encoding="utf-8")
+    return files("promolift").joinpath("extensions/agents/glossary.md").read_text(encoding="utf-8")
 
 
 def errors_page() -> str:
     """docs/errors.md: every error code."""
-    lines = ["# Error codes", "", NOTE.format("error_codes.tsv"), ""]
+    lines = ["# Error codes", "", NOTE.format("foundation/error_codes.tsv"), ""]
     lines += [
         "Every error that a person can meet has a stable code. The command line prints it in brackets after the "
         "sentence, the API answers it as `code` in problem+json, and Python has it as `PromoError.code`. Write "
@@ -71,7 +71,7 @@ def errors_page() -> str:
         "| code | meaning | what to do |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| `{code}` | {meaning} | {remedy} |" for code, meaning, remedy in rows_of("error_codes.tsv")]
+    lines += [f"| `{code}` | {meaning} | {remedy} |" for code, meaning, remedy in rows_of("foundation/error_codes.tsv")]
     lines += ["", "## Refusals by a rule", "", "The server refuses what a rule of an offer or a limit forbids.", ""]
     lines += ["| code | HTTP status | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{code}` | {refusal.status} | {refusal.en} |" for code, refusal in sorted(REFUSALS.items())]

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from promolift.message import Draft, Known, label, live_angle, write
-from promolift.message.angles import SeenItem
-from promolift.tables import CUSTOMERS, EVENTS
-from promolift.terms import Benefit, Language, Offer, Words
+from promolift.core.messages import Draft, Known, live_angle, write
+from promolift.core.messages.angles import SeenItem
+from promolift.core.offers.product_names import label
+from promolift.core.offers.terms import Benefit, Language, Offer, Words
+from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS
 
 SHOP = ZoneInfo("Asia/Shanghai")
 CUSTOMER = {

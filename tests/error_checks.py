@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from promolift.errors import PromoError
+from promolift.foundation.errors import PromoError
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from promolift.hashing import hash_units
+from promolift.foundation.hashing import hash_units
 
 KINDS = {"Tshirts": "round neck tee", "Jeans": "denim jeans", "Watches": "steel watch", "Sandals": "leather sandal"}
 COLOURS = {"black": (20, 20, 20), "red": (200, 20, 30), "blue": (30, 60, 200), "green": (30, 150, 60)}

@@ -8,14 +8,22 @@ import numpy as np
 import polars as pl
 import scipy
 
-from promolift import deliver
-from promolift.hashing import hash_units
-from promolift.learning.evidence import LearnSettings, gather, read_outcomes
-from promolift.learning.judge import JudgedEvidence, judge
-from promolift.simulate import SimulationSettings
-from promolift.simulate.truth import expected, means
-from promolift.simulate.world import CLIP_SLOPE, GOODS, Floats, World, cents_off, poisson, uniform
-from promolift.sql import DAY_MS
+from promolift.core import decisions as deliver
+from promolift.extensions.simulation.worlds.true_effects import expected, means
+from promolift.extensions.simulation.worlds.world import (
+    CLIP_SLOPE,
+    GOODS,
+    Floats,
+    SimulationSettings,
+    World,
+    cents_off,
+    poisson,
+    uniform,
+)
+from promolift.foundation.hashing import hash_units
+from promolift.foundation.sql import DAY_MS
+from promolift.shop.feedback.decision_outcomes import LearnSettings, gather, read_outcomes
+from promolift.shop.feedback.policy_verdict import JudgedEvidence, judge
 
 DEPTHS, WEEK = (0.1, 0.3), 30
 START = 1_735_516_800_000  # a Monday, 00:00 UTC

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from promolift.simulate import SimulationSettings, simulate
+from promolift.extensions.simulation.worlds.simulated_shop import simulate
+from promolift.extensions.simulation.worlds.world import SimulationSettings
 
 
 def write_shop(folder: Path, customers: int = 240, weeks: int = 40) -> Path:

@@ -1,7 +1,6 @@
 """A relation split into shards of whole customers and written, as ingest does it."""
 
-from promolift.store import Store
-from promolift.store.local import Relation
+from promolift.foundation.storage.local_store import Relation, Store
 
 
 def write_shards(store: Store, relation: Relation, name: str, shards: int, by: str = "customer_id") -> None:

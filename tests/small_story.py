@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from promolift.config import ShopSettings
-from promolift.deliver import ReleaseTerms
-from promolift.effect import DiscountResponse
-from promolift.pages import Card, Story
-from promolift.privacy import ConsentSettings
-from promolift.results.customers import Given
-from promolift.results.effects import ResponseFigures
-from promolift.results.plan import Headline, PlanNote
-from promolift.results.shop import Health
+from promolift.core.decisions import ReleaseTerms
+from promolift.core.effects import DiscountResponse
+from promolift.shop.configuration.configuration import ShopSettings
+from promolift.shop.configuration.settings import ConsentSettings
+from promolift.shop.reports.story import Card, Story
+from promolift.shop.results.customers import Given
+from promolift.shop.results.effects import ResponseFigures
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.plan import Headline, PlanNote
 
 NOTE = PlanNote(
     budget_cents=10_000, gain_cents=20_000.0, gain_low_cents=None, gain_high_cents=None, cost_cents=9_000.0,

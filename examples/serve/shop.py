@@ -6,7 +6,7 @@ PROMOLIFT_KEY=... python examples/serve/shop.py http://127.0.0.1:8080 customer-7
 import os
 import sys
 
-from promolift.serve.client import Client
+from promolift.server.api.client import Client
 
 
 def main(url: str, customer: str, product: str = "p1") -> None:

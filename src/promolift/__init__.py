@@ -1,9 +1,9 @@
 """Personalised promotions that pay: who gets which offer, in which words, within which budget, and what it earned.
 
-`Shop` goes from raw logs to a `Plan`, its page and its release; `Trial` says what was added by what was tried on some;
-`Log` values policies that never ran. `Offer` is what is printed, `PromoError` what is raised for people. Eight rooms,
-one per step of the story: `data` (clean tables), `profile` (who customers are), `offer` (what fits), `effect` (what it
-adds), `allocate` (who gets what), `message` (true words), `deliver` (decide and record), `learn` (what it did). Each is
+`Shop` goes from raw logs to a `Plan`, its report and its release; `Trial` estimates what each arm of a trial added;
+`Log` values policies that never ran; `UpliftEstimator` predicts treatment effects for other libraries' pipelines.
+`Offer` is an offer's terms, `PromoError` the base of all errors meant for people. The algorithms are in
+`promolift.core`: `customers`, `offers`, `effects`, `allocation`, `decisions`, `messages`, `experiments`. Each name is
 imported when it is first used.
 """
 
@@ -11,23 +11,23 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-_INSIDE = {
-    "Log": "promolift.learning.log",
-    "Offer": "promolift.terms",
-    "Plan": "promolift.results.plan",
-    "PromoError": "promolift.errors",
-    "Shop": "promolift.shop",
+_MODULES = {
+    "Log": "promolift.shop.feedback.decision_log",
+    "Offer": "promolift.core.offers.terms",
+    "Plan": "promolift.shop.results.plan",
+    "PromoError": "promolift.foundation.errors",
+    "Shop": "promolift.shop.pipeline.shop",
     "Trial": "promolift.trials.trial",
+    "UpliftEstimator": "promolift.trials.uplift_estimator",
 }
-_ROOMS = ("allocate", "data", "deliver", "effect", "learn", "message", "offer", "profile")
-__all__ = [*_INSIDE, *_ROOMS]
+__all__ = [*_MODULES, "core"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _INSIDE:
-        return getattr(import_module(_INSIDE[name]), name)
-    if name in _ROOMS:
-        return import_module(f"promolift.{name}")
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    if name == "core":
+        return import_module("promolift.core")
     raise AttributeError(f"module 'promolift' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

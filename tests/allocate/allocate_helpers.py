@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from hypothesis import strategies as st
 
-from promolift.allocate import Limit, solve, trace
+from promolift.core.allocation import Limit, solve, trace
 
 AMOUNTS = st.integers(0, 12)
 

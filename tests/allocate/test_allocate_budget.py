@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.allocate import choose, solve, trace
-from promolift.errors import BudgetError
+from promolift.core.allocation import choose, solve, trace
+from promolift.foundation.errors import BudgetError
 
 BUDGETS = st.integers(0, 40)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.allocate import Limit, charges, choose, kept, plan
+from promolift.core.allocation import Limit, charges, choose, kept, plan
 
 BUDGET = 12_000.0  # at which all of these hold gain back
 LIMITS = {

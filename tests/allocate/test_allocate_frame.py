@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.allocate import Limit, frontier, plan
+from promolift.core.allocation import Limit, frontier, plan
 
 SCHEMA = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.allocate import Limit, solve
-from promolift.errors import BudgetError, ConfigError
+from promolift.core.allocation import Limit, solve
+from promolift.foundation.errors import BudgetError, ConfigError
 
 BUDGETS = st.integers(0, 40)
 

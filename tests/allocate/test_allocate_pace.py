@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.allocate import solve, trace
-from promolift.allocate.core import choose
-from promolift.allocate.pace import DayForecast, Pace
+from promolift.core.allocation import solve, trace
+from promolift.core.allocation.algorithms.choice import choose
+from promolift.core.allocation.budget_pacing import DayForecast, Pace
 
 N = 3000
 

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.allocate import Limit, kernel, solve
-from promolift.allocate.core import ChoiceRows, OnePart
-from promolift.allocate.dual import Dual
-from promolift.allocate.exact import fill
-from promolift.allocate.rules import compile_rules
+from promolift.core.allocation import Limit, solve
+from promolift.core.allocation.algorithms import kernels
+from promolift.core.allocation.algorithms.choice import ChoiceRows, OnePart
+from promolift.core.allocation.algorithms.constraints import compile_rules
+from promolift.core.allocation.algorithms.exact_knapsack import fill
+from promolift.core.allocation.algorithms.lagrangian import Dual
 
 
 def test_the_bound_is_the_lowest_value_of_the_dual():
@@ -39,7 +40,7 @@ def test_what_is_left_over_buys_the_best_move_that_fits_then_the_best_exchange()
 @given(st.lists(st.floats(-9, 9), min_size=2, max_size=6), st.floats(0.01, 20))
 def test_the_projection_is_a_distribution_that_favours_the_larger_values(values, width):
     value, prob = np.array(values), np.empty(len(values))
-    count = kernel.project(value, value.max(), width, prob)
+    count = kernels.project(value, value.max(), width, prob)
     assert prob.sum() == pytest.approx(1.0)
     assert (prob >= 0).all()
     assert count >= (prob > 0).sum()

@@ -9,12 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.allocate import Limit, dual, exact, solver
-from promolift.allocate.core import Allocation, ChoiceRows, OnePart, Picked, Prices, hash_seed, joined
-from promolift.allocate.exact import trace_parts
-from promolift.allocate.rules import compile_rules
-from promolift.allocate.solver import solve_parts
-from promolift.errors import BudgetError
+from promolift.core.allocation import Limit, solver
+from promolift.core.allocation.algorithms import exact_knapsack, lagrangian
+from promolift.core.allocation.algorithms.choice import (
+    Allocation,
+    ChoiceRows,
+    OnePart,
+    Picked,
+    Prices,
+    hash_seed,
+    joined,
+)
+from promolift.core.allocation.algorithms.constraints import compile_rules
+from promolift.core.allocation.algorithms.exact_knapsack import trace_parts
+from promolift.core.allocation.solver import solve_parts
+from promolift.foundation.errors import BudgetError
 
 LIMITS = [
     Limit(name="stock", measure="count", offers=(1,), at_most=300),
@@ -85,7 +94,7 @@ def test_rounds_for_one_budget_give_the_plan_of_one_sort_to_the_bit(
     whole = shop.solve(4_000.0)
     curve = shop.trace(None)
     for name, value in (("FEW", 2_000), ("FINE", 20), ("WINDOW", 400), ("CORE", 100)):
-        monkeypatch.setattr(exact, name, value)
+        monkeypatch.setattr(exact_knapsack, name, value)
     small = shop.solve(4_000.0)
     monkeypatch.setattr(solver, "GATHER", 0)
     parts = parted(shop, count)
@@ -103,7 +112,7 @@ def test_large_steps_are_packed_in_rounds_too(monkeypatch: pytest.MonkeyPatch) -
     shop = drawn(6_000)
     shop.gain[:40] *= 900
     shop.cost[:40] *= 900
-    monkeypatch.setattr(exact, "FEW", 2_000)
+    monkeypatch.setattr(exact_knapsack, "FEW", 2_000)
     whole = shop.solve(30_000.0)
     monkeypatch.setattr(solver, "GATHER", 0)
     parts = parted(shop, 4)
@@ -145,7 +154,7 @@ def test_limits_in_conflict_are_named_in_rounds_as_at_once(monkeypatch: pytest.M
     with raises_code("limits_infeasible", "'few'", "'many'", kind=BudgetError) as whole:
         shop.solve(1e6, impossible)
     monkeypatch.setattr(solver, "GATHER", 0)
-    monkeypatch.setattr(dual, "GATHER", 0)
+    monkeypatch.setattr(lagrangian, "GATHER", 0)
     with raises_code("limits_infeasible", "'few'", "'many'") as mine:
         solve_parts(parted(shop, 3), compile_rules(1e6, impossible, 2, 6))
     assert "'other'" not in str(mine.value)

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift import allocate
-from promolift.allocate.fairness import same_for_all_offers
-from promolift.allocate.settings import FairnessSettings
+from promolift.core import allocation
+from promolift.core.allocation.fairness_limits import same_for_all_offers
+from promolift.core.allocation.settings import FairnessSettings
 
 BUDGET = 60_000.0
 
@@ -32,19 +32,19 @@ def shop(seed: int, customers: int = 3000) -> pl.DataFrame:
     })  # fmt: skip
 
 
-def limits(rows: pl.DataFrame, **said: object) -> list[allocate.Limit]:
+def limits(rows: pl.DataFrame, **said: object) -> list[allocation.Limit]:
     people = rows.unique("customer_id", maintain_order=True).select("customer_id", "groups")
-    return [each.limit for each in allocate.fair_limits(people, FairnessSettings.parse(said, "fairness"))]
+    return [each.limit for each in allocation.fair_limits(people, FairnessSettings.parse(said, "fairness"))]
 
 
 @pytest.mark.parametrize(("seed", "of"), [(0, ["offers"]), (1, ["offers"]), (2, ["offers", "value"]), (3, ["value"])])
 def test_no_group_leaves_its_band_and_the_plan_is_certified(seed: int, of: list[str]) -> None:
     rows = shop(seed)
     fair = limits(rows, band=0.1, loyal_never_worse=True, of=of, least_customers=30)
-    free = allocate.plan(rows, BUDGET, seed=seed)
-    assert allocate.breaks(free.chosen, fair)  # without limits this shop is not fair
-    found = allocate.plan(rows, BUDGET, fair, seed=seed)
-    assert not allocate.breaks(found.chosen, fair)
+    free = allocation.plan(rows, BUDGET, seed=seed)
+    assert allocation.breaks(free.chosen, fair)  # without limits this shop is not fair
+    found = allocation.plan(rows, BUDGET, fair, seed=seed)
+    assert not allocation.breaks(found.chosen, fair)
     assert found.allocation.gap <= (1e-3 if of == ["offers"] else 2e-3)
     assert found.cost_cents <= BUDGET
     assert 0 < found.gain_cents < free.gain_cents
@@ -55,10 +55,10 @@ def test_the_price_of_a_limit_is_what_a_wider_band_brings() -> None:
     rows = shop(9, 4000)
     (stated,) = limits(rows, band=0.02)[-1:]
     assert stated.where == {"groups": ("sex=F",)}  # of two groups the smaller one
-    found = allocate.plan(rows, BUDGET, [stated], seed=1)
+    found = allocation.plan(rows, BUDGET, [stated], seed=1)
     assert stated.at_least is not None
     wide = stated.model_copy(update={"at_least": stated.at_least - 0.01})
-    more = allocate.plan(rows, BUDGET, [wide], seed=1)
+    more = allocation.plan(rows, BUDGET, [wide], seed=1)
     (price,) = {price for price in found.allocation.multipliers.values() if price > 0}
     assert more.gain_cents - found.gain_cents == pytest.approx(0.01 * price, rel=0.15)
 
@@ -78,7 +78,7 @@ def test_only_dominated_offers_are_left_out_before_the_choice() -> None:
     rows = shop(5)
     assert same_for_all_offers(limits(rows, band=0.1))
     assert not same_for_all_offers(limits(rows, band=0.1, of=["value"]))
-    stated = allocate.Limit.read("count_share[offer_id=a] <= 0.2")
+    stated = allocation.Limit.read("count_share[offer_id=a] <= 0.2")
     assert not same_for_all_offers([stated])
 
 
@@ -87,19 +87,19 @@ def test_what_breaks_a_limit_is_named_with_its_side() -> None:
         "customer_id": ["a", "b", "c", "d"], "gain_cents": 1.0, "cost_cents": [1.0, 1.0, 1.0, 7.0],
         "groups": [["sex=F"], ["sex=M"], ["sex=M"], ["sex=M"]],
     })  # fmt: skip
-    few = allocate.Limit(name="few", measure="count_share", at_least=0.4, where={"groups": ("sex=F",)})
-    dear = allocate.Limit(name="dear", measure="cost_share", at_most=0.8, where={"groups": ("sex=M",)})
-    kept = allocate.Limit(name="kept", measure="count_share", at_least=0.25, at_most=0.25, where=few.where)
-    found = allocate.breaks(chosen, [few, dear, kept])
+    few = allocation.Limit(name="few", measure="count_share", at_least=0.4, where={"groups": ("sex=F",)})
+    dear = allocation.Limit(name="dear", measure="cost_share", at_most=0.8, where={"groups": ("sex=M",)})
+    kept = allocation.Limit(name="kept", measure="count_share", at_least=0.25, at_most=0.25, where=few.where)
+    found = allocation.breaks(chosen, [few, dear, kept])
     assert [(each.limit.name, each.used, each.over) for each in found] == [("few", 0.25, False), ("dear", 0.9, True)]
-    assert not allocate.breaks(chosen.clear(), [few, dear, kept])  # a share of nothing
-    assert not allocate.breaks(chosen, [few.model_copy(update={"slack": 1.0})])  # 0.6 of an offer is missing
+    assert not allocation.breaks(chosen.clear(), [few, dear, kept])  # a share of nothing
+    assert not allocation.breaks(chosen, [few.model_copy(update={"slack": 1.0})])  # 0.6 of an offer is missing
 
 
 def test_few_offers_are_shared_out_as_far_as_whole_ones_can_be() -> None:
     rows = shop(2, 200)
     fair = limits(rows, band=0.01, least_customers=10)
-    found = allocate.plan(rows, 1500.0, fair)
+    found = allocation.plan(rows, 1500.0, fair)
     assert 3 < found.chosen.height < 40
     for limit in fair:
         mine = found.chosen.filter(pl.col("groups").list.contains(limit.where["groups"][0])).height
@@ -119,7 +119,7 @@ def test_small_shops_under_limits_on_value_have_a_small_gap_too(seed: int, custo
     """Few customers bind many limits: moves that are good only together must be found."""
     rows = shop(seed, customers)
     fair = limits(rows, band=0.2, loyal_never_worse=True, of=["offers", "value"], least_customers=30)
-    found = allocate.plan(rows, 20.0 * customers, fair, seed=seed)
-    assert not allocate.breaks(found.chosen, fair)
+    found = allocation.plan(rows, 20.0 * customers, fair, seed=seed)
+    assert not allocation.breaks(found.chosen, fair)
     assert found.cost_cents <= 20.0 * customers
     assert found.allocation.gap <= 1e-3

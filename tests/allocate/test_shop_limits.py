@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from promolift import allocate
+from promolift.core import allocation
 
-LIMITS = allocate.ShopLimits(0.3, ())
+LIMITS = allocation.ShopLimits(0.3, ())
 
 
 def candidates(customers: int = 2000) -> pl.DataFrame:
@@ -21,9 +21,9 @@ def candidates(customers: int = 2000) -> pl.DataFrame:
     })  # fmt: skip
 
 
-def solved(budget: int) -> allocate.Allocation:
+def solved(budget: int) -> allocation.Allocation:
     rows = candidates()
-    return allocate.plan(rows, budget, LIMITS.at(rows, budget), seed=1).allocation
+    return allocation.plan(rows, budget, LIMITS.at(rows, budget), seed=1).allocation
 
 
 def test_the_worth_of_a_cent_is_the_slope_of_the_curve() -> None:

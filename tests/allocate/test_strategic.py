@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift import allocate
-from promolift.allocate.offers import OffersInMemory
-from promolift.allocate.settings import StrategicRule
-from promolift.allocate.solver import ShopLimits
-from promolift.allocate.strategic import floors, preferred, with_rules
+from promolift.core import allocation
+from promolift.core.allocation.candidate_table import OffersInMemory
+from promolift.core.allocation.settings import StrategicRule
+from promolift.core.allocation.solver import ShopLimits
+from promolift.core.allocation.strategic_rules import floors, preferred, with_rules
 
 LINES = ("a", "b", "c")
 
@@ -35,7 +35,7 @@ def planned(rows: pl.DataFrame, rules: list[StrategicRule], budget: float) -> pl
     """The plan under rules, as the plan step makes it; its own gains."""
     ruled = with_rules(rows, rules).filter("eligible")
     chosen_by = ruled.with_columns(own=pl.col("gain_cents"), gain_cents=pl.col("gain_cents") + pl.col("boost_cents"))
-    return allocate.plan(chosen_by, budget, floors(rules)).chosen.with_columns(pl.col("own").alias("gain_cents"))
+    return allocation.plan(chosen_by, budget, floors(rules)).chosen.with_columns(pl.col("own").alias("gain_cents"))
 
 
 @given(shops(), st.integers(50, 400))
@@ -84,7 +84,7 @@ def test_a_boost_never_gives_less_of_what_it_prefers(rows: pl.DataFrame, budget:
     def worth(chosen: pl.DataFrame) -> float:
         return float(chosen.filter(pl.col("menu_id") == "a").height)
 
-    with_it, without = planned(rows, [rule], budget), allocate.plan(rows, budget).chosen
+    with_it, without = planned(rows, [rule], budget), allocation.plan(rows, budget).chosen
     assert worth(with_it) >= worth(without)
     assert with_it["gain_cents"].sum() <= without["gain_cents"].sum() + 1e-6
 
@@ -157,9 +157,9 @@ def test_the_curve_is_of_the_plans_under_the_rules_and_has_no_gain_that_they_mad
 
 
 def test_the_price_of_a_least_share_is_what_a_percentage_point_more_costs() -> None:
-    def best(share: float) -> allocate.AllocatedOffers:
+    def best(share: float) -> allocation.AllocatedOffers:
         rule = StrategicRule(name="s", rule="at_least", menu=("a",), share=share)
-        return allocate.plan(many(), 3000.0, floors([rule]))
+        return allocation.plan(many(), 3000.0, floors([rule]))
 
     ten_points = best(0.45).gain_cents - best(0.55).gain_cents
     assert best(0.5).allocation.multipliers["s"] / 10 == pytest.approx(ten_points, rel=0.05)

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from console_helpers import Shop, opened
 from told_shop import SHOPS, told_shop
 
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,12 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 from told_shop import SHOPS
 
-from promolift.config import Config
-from promolift.console import dressed
-from promolift.console.people import ROLES, add_person, hashed
-from promolift.serve.app import create
-from promolift.serve.settings import ServeSettings
-from promolift.store.ledger_schema import PEOPLE
+from promolift.server.api.app import create
+from promolift.server.console.app import dressed
+from promolift.server.console.state.users import ROLES, add_person, hashed
+from promolift.server.ledger.schema import PEOPLE
+from promolift.server.settings import ServeSettings
+from promolift.shop.configuration.configuration import Config
 
 PASSWORD = "correct horse 7"
 HASHED = hashed(PASSWORD)

@@ -22,12 +22,12 @@ import uvicorn
 from console_helpers import CONFIG
 from serve_helpers import Api, free_port, released, serving
 
-from promolift.agents import Desk, agent_server, glossary, live_server
-from promolift.message.pool import load_pool
-from promolift.results.plan import Plan
-from promolift.serve.client import Client
-from promolift.setup import words
-from promolift.store import Store
+from promolift.core.messages.text_pool import load_pool
+from promolift.extensions.agents.mcp_server import Desk, agent_server, glossary, live_server
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.client import Client
+from promolift.shop.pipeline import text_pool
+from promolift.shop.results.plan import Plan
 
 Ask = Callable[[Any], Awaitable[Any]]
 READS = {
@@ -109,7 +109,7 @@ def test_what_was_learned_is_given_as_it_was_written_and_before_that_it_says_wha
 def test_an_untrue_text_is_refused_and_a_true_one_is_not(desk: Desk) -> None:
     server = agent_server(desk)
     with Store(desk.work) as store:
-        offer = next(each for each in words.Offers.load(store).offers if each.benefit.type == "percent_off")
+        offer = next(each for each in text_pool.Offers.load(store).offers if each.benefit.type == "percent_off")
     percent = offer.benefit.percent
     lie = tool(server, "check_text", text="90% off everything, for ever!", offer_id=offer.id, language="en")
     assert lie["refused"] == 1
@@ -208,7 +208,7 @@ def test_the_verb_answers_on_stdio_and_nothing_else_stands_there(told: Path, tmp
     from mcp import StdioServerParameters
 
     (tmp_path / "promolift.toml").write_text('[data]\nsource = "complete-journey"\n', "utf-8")
-    call = ["-m", "promolift.cli", "mcp", "--config", str(tmp_path / "promolift.toml"), "--work", str(told)]
+    call = ["-m", "promolift.cli.application", "mcp", "--config", str(tmp_path / "promolift.toml"), "--work", str(told)]
     target = StdioServerParameters(command=sys.executable, args=call, env={**os.environ}, cwd=tmp_path)
     assert tool(target, "curve")["points"]
 

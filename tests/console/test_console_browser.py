@@ -18,13 +18,13 @@ from console_helpers import CONFIG, PASSWORD, Shop, opened
 from serve_helpers import derived, free_port
 
 from judged_shop import case, judged
-from promolift.console.people import begin
-from promolift.learning.earned import earned_numbers
-from promolift.learning.judge import numbers_of
-from promolift.results.plan import Plan
-from promolift.serve.app import Listener, configured
-from promolift.serve.worded import all_worded
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.app import Listener, configured
+from promolift.server.console.state.users import begin
+from promolift.server.translations import all_worded
+from promolift.shop.feedback.policy_earnings import earned_numbers
+from promolift.shop.feedback.policy_verdict import numbers_of
+from promolift.shop.results.plan import Plan
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 try:

@@ -9,11 +9,11 @@ import pytest
 from console_helpers import CONFIG, Shop, opened
 from sqlalchemy import func, select, update
 
-from promolift.pages.shop import log_days
-from promolift.results.job import Job, moments
-from promolift.results.plan import Plan
-from promolift.store import Store
-from promolift.store.ledger_schema import CODES, DECISIONS, PEOPLE
+from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.schema import CODES, DECISIONS, PEOPLE
+from promolift.shop.reports.story_builder import log_days
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 SAME = ("offer_id", "reason", "propensity", "holdout")
 CAMPAIGN = CONFIG.plan.campaign

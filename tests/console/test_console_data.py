@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from console_helpers import SAME, Person, Shop, opened
 
-from promolift.config import load_config
-from promolift.setup.init import init
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.setup.initialisation import init
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from console_helpers import Shop
 from serve_helpers import Api
 from sqlalchemy import update
 
-from promolift.serve.outbox import post
-from promolift.store.ledger_schema import OUTBOX
+from promolift.server.delivery.outbox import post
+from promolift.server.ledger.schema import OUTBOX
 
 
 def made(shop: Shop, scope: str = "decide") -> str:
@@ -88,8 +88,8 @@ def test_a_message_to_a_customer_that_was_given_up_is_listed_and_sent_again(shop
 
 
 def test_messages_are_listed_with_their_tries_and_sent_again(shop: Shop) -> None:
-    from promolift.serve.outbox import Hook, post
-    from promolift.serve.security import seal
+    from promolift.server.api.api_keys import seal
+    from promolift.server.delivery.outbox import Hook, post
 
     def make(db: object, some: list[None]) -> list[None]:
         hook = Hook(url="https://shop.test/<i>", events=("release.activated",), secret=seal(shop.server.secret, "s"))

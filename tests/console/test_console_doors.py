@@ -7,11 +7,11 @@ import pytest
 from console_helpers import PASSWORD, SAME, Shop, opened
 from sqlalchemy import select
 
-from promolift.console.app import COOKIE
-from promolift.console.people import ROLES, Patience
-from promolift.console.screens import SCREENS
-from promolift.console.view import POLICY
-from promolift.store.ledger_schema import AUDIT, SESSIONS
+from promolift.server.console.app import COOKIE
+from promolift.server.console.pages.view import POLICY
+from promolift.server.console.screens import SCREENS
+from promolift.server.console.state.users import ROLES, Patience
+from promolift.server.ledger.schema import AUDIT, SESSIONS
 
 STATED = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "

@@ -11,11 +11,11 @@ from console_helpers import CONFIG, Shop, opened
 from serve_helpers import derived
 from sqlalchemy import insert
 
-from promolift.learn.experiment import assign
-from promolift.serve import verdicts
-from promolift.serve.things import KeptTest
-from promolift.sql import DAY_MS
-from promolift.store.ledger_schema import DECISIONS, EVENTS
+from promolift.core.experiments.experiment_design import assign
+from promolift.foundation.sql import DAY_MS
+from promolift.server.decisions import experiment_results
+from promolift.server.ledger.schema import DECISIONS, EVENTS
+from promolift.server.ledger.things import KeptTest
 
 CAMPAIGN = CONFIG.plan.campaign
 HERE = f"/v1/campaigns/{CAMPAIGN}"
@@ -140,7 +140,7 @@ def test_where_many_decisions_are_read_the_page_comes_first(live: Shop, monkeypa
     approver.post(f"/tests/{name}/start")
     came(live, name, more_cents=1500)
     here = approver.json("/tests")["result"]
-    monkeypatch.setattr(verdicts, "MANY", 100)
+    monkeypatch.setattr(experiment_results, "MANY", 100)
     page = approver.json("/tests")
     assert (page["reading"], page["result"]) == (True, None)
     assert f"/console/tests/{name}?part=shown" in approver.get("/tests")
@@ -150,7 +150,7 @@ def test_where_many_decisions_are_read_the_page_comes_first(live: Shop, monkeypa
 
 
 def test_a_broken_guardrail_and_groups_are_said(live: Shop, folder: Path) -> None:
-    from promolift.serve.verdicts import past_groups
+    from promolift.server.decisions.experiment_results import past_groups
 
     groups = past_groups(folder)
     assert groups is not None

@@ -10,12 +10,12 @@ import pytest
 from console_helpers import Shop
 from sqlalchemy import update
 
-from promolift.learn.fairness import GroupGap
-from promolift.privacy.budget import Spend
-from promolift.results.fairness import FairnessNote
-from promolift.results.privacy import PrivacyLedger
-from promolift.store import Store
-from promolift.store.ledger_schema import AUDIT
+from promolift.core.experiments.group_gaps import GroupGap
+from promolift.extensions.privacy.mechanisms.privacy_budget import Spend
+from promolift.extensions.privacy.results import PrivacyLedger
+from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.schema import AUDIT
+from promolift.shop.results.fairness import FairnessNote
 
 
 def finished(shop: Shop, kind: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from console_helpers import Person, opened
 
-from promolift.config import load_config
+from promolift.shop.configuration.configuration import load_config
 
 
 def ended(person: Person, job_id: str) -> dict[str, Any]:

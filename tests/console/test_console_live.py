@@ -10,12 +10,12 @@ from console_helpers import CONFIG, Shop, opened
 from serve_helpers import derived
 from sqlalchemy import insert
 
-from promolift.results.plan import Plan
-from promolift.serve.clock import wall_ms
-from promolift.sql import DAY_MS
-from promolift.store import Store
-from promolift.store.ledger_money import period_key
-from promolift.store.ledger_schema import REDEMPTIONS, USAGE
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.clock import wall_ms
+from promolift.server.ledger.limits import period_key
+from promolift.server.ledger.schema import REDEMPTIONS, USAGE
+from promolift.shop.results.plan import Plan
 
 CAMPAIGN = CONFIG.plan.campaign
 

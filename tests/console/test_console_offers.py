@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from console_helpers import CONFIG, Person, Shop, opened
 
-from promolift.config import load_config
+from promolift.shop.configuration.configuration import load_config
 
 TEA = {"type": "amount_off", "id": "tea-5", "amount_cents": "5", "min_spend_cents": "40", "scope": "all"}
 

@@ -10,11 +10,11 @@ import pytest
 from console_helpers import CONFIG, Shop, opened
 
 from judged_shop import case, judged
-from promolift.learning.earned import earned_numbers
-from promolift.learning.judge import numbers_of
-from promolift.serve.learning import without
-from promolift.serve.things import Annotation
-from promolift.sql import DAY_MS, HOUR_MS
+from promolift.foundation.sql import DAY_MS, HOUR_MS
+from promolift.server.ledger.things import Annotation
+from promolift.server.tasks.learning_task import without
+from promolift.shop.feedback.policy_earnings import earned_numbers
+from promolift.shop.feedback.policy_verdict import numbers_of
 
 CAMPAIGN = CONFIG.plan.campaign
 FAIR = "Fair <script>alert(1)</script>"

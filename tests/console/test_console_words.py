@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from console_helpers import CONFIG, Shop, opened
 
-from promolift.message import PoolText, load_pool
+from promolift.core.messages import PoolText, load_pool
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Path:
     """A shop's own pool: the texts that come with promolift."""
     path = tmp_path / "words.jsonl"
-    shutil.copyfile(str(files("promolift.message") / "demo_pool.jsonl"), path)
+    shutil.copyfile(str(files("promolift.core.messages") / "demo_pool.jsonl"), path)
     return path
 
 

@@ -11,9 +11,9 @@ import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from promolift.cli import app, main
-from promolift.results.chinese import line_in_chinese
-from promolift.results.job import StepSummary
+from promolift.cli.application import app, main
+from promolift.foundation.i18n.translation import line_in_chinese
+from promolift.shop.results.work_folder.run_context import StepSummary
 
 TREE = typer.main.get_command(app)
 
@@ -143,7 +143,7 @@ def test_a_simulation_reads_its_part_and_options_go_before_it(
         taken.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("promolift.closed_loop.live_both", stop)
+    monkeypatch.setattr("promolift.extensions.simulation.offline.live_both", stop)
     file = tmp_path / "loop.toml"
     file.write_text("[simulate]\nmonths = 3\nmargin = 0.2\n", "utf-8")
     for more in ([], ["--config", str(file)], ["--config", str(file), "--months", "5"]):
@@ -167,7 +167,9 @@ def test_a_demo_with_settings_of_ones_own_runs_on_them(
     file = tmp_path / "mine.toml"
     file.write_text('[data]\nsource = "complete-journey"\n[shop]\nname = "Mine"\n', "utf-8")
     names: list[str] = []
-    monkeypatch.setattr("promolift.run.run", lambda job, *_: names.append(job.config.shop.name) or StepSummary(""))
+    monkeypatch.setattr(
+        "promolift.shop.pipeline.pipeline.run", lambda job, *_: names.append(job.config.shop.name) or StepSummary("")
+    )
     for more in ([], ["--config", str(file)]):
         assert call(capsys, "demo", "--work", str(tmp_path / "work"), *more)[0] == 0
     assert names[1] == "Mine" != names[0]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import promolift
-from promolift.cli import main
-from promolift.setup import doctor
+from promolift.cli.application import main
+from promolift.shop.ingest.setup import installation_check
 
 ROOT = Path(__file__).parents[2]
 Capture = pytest.CaptureFixture[str]
@@ -38,7 +38,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
             raise PackageNotFoundError(name)
         return said
 
-    monkeypatch.setattr(doctor, "version", found)
+    monkeypatch.setattr(installation_check, "version", found)
     return other
 
 
@@ -71,9 +71,9 @@ def test_every_extra_that_a_person_may_install_is_explained() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert set(doctor.EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
+    assert set(installation_check.EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
     for line in (each for lines in project["optional-dependencies"].values() for each in lines):
-        assert doctor.REQUIREMENT.match(line), line
+        assert installation_check.REQUIREMENT.match(line), line
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ def test_every_extra_that_a_person_may_install_is_explained() -> None:
     ],
 )
 def test_versions_are_compared_number_by_number(found: str | None, wanted: str, fits: bool) -> None:
-    assert doctor.Needed("p", wanted, "", found).fits is fits
+    assert installation_check.Needed("p", wanted, "", found).fits is fits
 
 
 def test_a_shell_completes_verbs() -> None:
     asked = {"_PROMOLIFT_COMPLETE": "complete_bash", "COMP_WORDS": "promolift words re", "COMP_CWORD": "2"}
-    program = "import sys; sys.argv = ['promolift']; from promolift.cli import main; main()"
+    program = "import sys; sys.argv = ['promolift']; from promolift.cli.application import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, text=True, check=True
     )

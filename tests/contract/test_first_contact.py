@@ -16,7 +16,7 @@ TABLES = ("numpy", "scipy", "polars", "duckdb", "pyarrow", "fastapi", "sqlalchem
 # Calls every command line of argv[1] in turn; prints as JSON its exit code, its text, what has been loaded so far.
 CALLS = """
 import contextlib, io, json, sys
-from promolift.cli import main
+from promolift.cli.application import main
 for arguments in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         try:

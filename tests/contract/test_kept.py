@@ -11,20 +11,22 @@ from test_cli import VERBS
 
 import promolift
 from error_checks import raises_code
-from promolift.kept import KEPT
-from promolift.results.base import Note
-from promolift.run import STEPS
-from promolift.store import Store
-from promolift.store.local import made_by
+from promolift.foundation.storage.artifacts import KEPT
+from promolift.foundation.storage.local_store import Store, made_by
+from promolift.foundation.storage.stored_model import Note
+from promolift.shop.pipeline.pipeline import STEPS
 
 SOURCE = Path(promolift.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 WRITERS = {"save", "save_json", "sharded", "save_model", "save_files"}
 # Where a loop or an argument hands a name on: what it may be.
 HANDED_ON = {
-    ("steps/pull.py", "kept"): {"pulled_"},
-    ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf", "words"},
-    ("results/trial.py", "name"): {"trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_qini",
+    ("extensions/connectors/warehouse_import.py", "kept"): {"pulled_"},
+    ("shop/pipeline/steps/ingest.py", "name"): {
+        "customers", "products", "exposures", "redemptions", "coupons", "shelf", "words",
+    },
+    ("trials/analysis/results.py", "name"): {"trial_effects", "trial_pairs", "trial_balance", "trial_placebos",
+                                   "trial_qini",
                                    "trial_curves", "trial_deciles", "trial_policies", "trial_plan", "trial_frontier",
                                    "trial_dose"},
 }  # fmt: skip
@@ -71,7 +73,7 @@ def notes(base: type[Note]) -> Iterator[type[Note]]:
 
 def kept() -> dict[str, str]:
     """Every name that is written, and where."""
-    found = {name: module for module in MODULES if module != "store/local.py"
+    found = {name: module for module in MODULES if module != "foundation/storage/local_store.py"
              for written in writes(module) for name in names(module, written)}  # fmt: skip
     assert len(found) > 40, "the search for writers finds too little"
     return found

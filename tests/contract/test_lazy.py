@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import promolift
-from promolift.lazy import Room
+from promolift.foundation.lazy_imports import Room
 
 ROOMS = [name for _, name, package in pkgutil.iter_modules(promolift.__path__, "promolift.") if package]
 LAZY = [name for name in ROOMS if isinstance(importlib.import_module(name), Room)]
@@ -33,9 +33,9 @@ def test_all_that_a_room_promises_is_there_and_nothing_else(name: str) -> None:
 
 def test_a_submodule_never_hides_the_function_of_its_name() -> None:
     code = (
-        "import promolift.learn.compare\n"
-        "from promolift.learn import compare, metrics\n"
+        "import promolift.core.experiments.policy_comparison\n"
+        "from promolift.core.experiments import compare, metrics\n"
         "print(callable(compare), metrics.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True promolift.learn.metrics"
+    assert done.stdout.strip() == "True promolift.core.experiments.prediction_metrics"

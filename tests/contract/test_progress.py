@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import promolift
-from promolift.progress import lines, showing
-from promolift.results.chinese import kept
-from promolift.words import speaking
+from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.translation import kept
+from promolift.foundation.progress import lines, showing
 
 
 class Terminal(io.StringIO):

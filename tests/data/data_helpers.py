@@ -5,10 +5,12 @@ import io
 import duckdb
 import polars as pl
 
-from promolift import data
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import Cleaned, clean_events
 
 NOW_MS = 1_750_000_000_000
-RULES = data.CleanRules(now_ms=NOW_MS)
+RULES = CleanRules(now_ms=NOW_MS)
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -32,8 +34,8 @@ def raw(rows: pl.DataFrame | str) -> duckdb.DuckDBPyRelation:
     return CONNECTION.from_arrow(numbered.to_arrow())
 
 
-def mapping(table: str, columns: dict[str, object], **settings: object) -> data.Mapping:
-    return data.Mapping.parse({"table": table, "columns": columns, **settings}, "test")
+def mapping(table: str, columns: dict[str, object], **settings: object) -> Mapping:
+    return Mapping.parse({"table": table, "columns": columns, **settings}, "test")
 
 
 SHOP = mapping(
@@ -50,12 +52,10 @@ SHOP = mapping(
 )
 
 
-def clean(rows: pl.DataFrame | str, how: data.Mapping = SHOP, rules: data.CleanRules = RULES) -> data.Cleaned:
-    return data.clean_events(raw(rows), how, rules)
+def clean(rows: pl.DataFrame | str, how: Mapping = SHOP, rules: CleanRules = RULES) -> Cleaned:
+    return clean_events(raw(rows), how, rules)
 
 
-def events(
-    rows: pl.DataFrame | str, how: data.Mapping = SHOP, rules: data.CleanRules = RULES
-) -> list[dict[str, object]]:
+def events(rows: pl.DataFrame | str, how: Mapping = SHOP, rules: CleanRules = RULES) -> list[dict[str, object]]:
     """The accepted events as dictionaries, in their order."""
     return clean(rows, how, rules).accepted().pl().to_dicts()

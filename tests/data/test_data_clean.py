@@ -5,23 +5,26 @@ import pytest
 from data_helpers import RULES, SHOP, clean, events, frame, mapping, raw
 
 from error_checks import raises_code
-from promolift import data
-from promolift.data.rules import RULES as ALL_RULES
-from promolift.tables import EVENTS, REJECTED
+from promolift.foundation.tables.schemas import EVENTS, REJECTED
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.cleaning_rules import RULES as ALL_RULES
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules, rules_text
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events, price_rows
+from promolift.shop.ingest.cleaning.row_counts import Counts
 
 GOOD = "ann,2024-03-01 10:00:00,tea,7,2,3.50"
 
 
-def one(row: str, how: data.Mapping = SHOP, rules: data.CleanRules = RULES) -> dict[str, object]:
+def one(row: str, how: Mapping = SHOP, rules: CleanRules = RULES) -> dict[str, object]:
     (event,) = events(f"who,at,item,order,n,price\n{row}", how, rules)
     return event
 
 
-def reasons(rows: str, how: data.Mapping = SHOP, rules: data.CleanRules = RULES) -> dict[str, int]:
+def reasons(rows: str, how: Mapping = SHOP, rules: CleanRules = RULES) -> dict[str, int]:
     return clean(f"who,at,item,order,n,price\n{rows}", how, rules).counts().rejected
 
 
-def repairs(rows: str, how: data.Mapping = SHOP, rules: data.CleanRules = RULES) -> dict[str, int]:
+def repairs(rows: str, how: Mapping = SHOP, rules: CleanRules = RULES) -> dict[str, int]:
     return clean(f"who,at,item,order,n,price\n{rows}", how, rules).counts().repaired
 
 
@@ -194,7 +197,7 @@ def test_a_missing_amount_is_computed_from_price_and_quantity_or_the_catalogue()
     bare = mapping("events", {"customer_id": "who", "time": "at", "product_id": "item", "quantity": "n"})
     rows = raw("who,at,item,n\nann,2024-03-01,tea,3\nann,2024-03-02,nut,1")
     prices = raw("product_id,price_cents\ntea,250").project("product_id, price_cents::bigint as price_cents")
-    priced = data.clean_events(data.price_rows(rows, bare, prices), bare, RULES)
+    priced = clean_events(price_rows(rows, bare, prices), bare, RULES)
     assert priced.accepted().pl()["revenue_cents"].to_list() == [750, 0]
     assert priced.counts().repaired == {"amount computed": 1}
 
@@ -313,7 +316,7 @@ def test_counts_of_parts_add_up_and_survive_json():
 
 
 def test_every_rule_is_told_in_the_docs_and_has_a_name_of_its_own():
-    text = data.rules_text()
+    text = rules_text()
     for rules in ALL_RULES.values():
         assert len({rule.name for rule in rules}) == len(rules)
         assert all(f"| {rule.name} | {rule.action} | {rule.meaning} |" in text for rule in rules)
@@ -323,4 +326,4 @@ def test_every_rule_is_told_in_the_docs_and_has_a_name_of_its_own():
 def test_no_rows_and_one_row_are_tables_too():
     empty = clean(frame("who,at,item,order,n,price"))
     assert EVENTS.check(empty.accepted().pl()).height == 0
-    assert empty.counts() == data.Counts("events")
+    assert empty.counts() == Counts("events")

@@ -8,14 +8,17 @@ import pytest
 from data_helpers import RULES, events, frame, raw
 
 from error_checks import raises_code
-from promolift import data
-from promolift.data import Mapping, guess_mapping
-from promolift.data.evidence import bulk, decimal_comma, number
-from promolift.data.names import home_of
-from promolift.setup.init import guess_all, init
-from promolift.sources.files import open_file
-from promolift.sources.text import dialect_of, scan
-from promolift.store import Store
+from promolift.foundation.files.column_names import home_of
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.files.text_format import dialect_of, scan
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events
+from promolift.shop.ingest.cleaning.table_join import order_lines
+from promolift.shop.ingest.schema_matching.column_patterns import bulk, cost_of_line, decimal_comma, number
+from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.setup.initialisation import guess_all, init
 
 PRICES = (12.5, 7.9, 31.0, 4.2, 19.95)
 
@@ -150,8 +153,8 @@ def test_a_discount_on_the_first_line_is_the_orders_and_off_its_lines_where_the_
     assert (found.columns["quantity"], found.columns["amount"]) == ("Qtd. Pedida", "Subtotal")
     assert found.columns["coupon_discount"] == "Desconto"
     assert (found.shared, found.amounts_before) == (("coupon_discount",), ("coupon_discount",))
-    as_meant = data.order_lines(raw(text.replace(";", ",")), found)
-    kept = data.clean_events(as_meant, found, RULES).accepted().filter("order_id = '3'")
+    as_meant = order_lines(raw(text.replace(";", ",")), found)
+    kept = clean_events(as_meant, found, RULES).accepted().filter("order_id = '3'")
     (paid,) = kept.aggregate("sum(revenue_cents)").fetchall()[0]
     assert paid == round((PRICES[3] + 2 * PRICES[0]) * 100) - round((PRICES[3] + 2 * PRICES[0]) * 10)
 
@@ -174,8 +177,8 @@ def test_baskets_name_what_was_bought_and_rows_what_was_looked_at(tmp_path: Path
         log, products = parts[0].mapping, next(part.mapping for part in parts if part.name == "products")
         assert log.columns["product_id"] == ("properties.products.sku", "properties.product_id")
         assert products.columns["name"] == "properties.products.title"
-        lines = data.order_lines(parts[0].log.table.rows, log)
-        kept = data.clean_events(lines, log, data.CleanRules()).accepted()
+        lines = order_lines(parts[0].log.table.rows, log)
+        kept = clean_events(lines, log, CleanRules()).accepted()
         by_kind = dict(kept.aggregate("kind, count(product_id)").fetchall())
     assert by_kind == {"view": 80, "purchase": 160}
 
@@ -214,14 +217,14 @@ def test_units_with_a_decimal_point_beside_money_with_a_comma_are_units():
     line = {"customer": "a", "date": "2025-01-01", "order": "1", "sku": "x", "qty": "2.0000", "price": "1.234,50"}
     found = guess_mapping("events", pl.DataFrame([line]))
     assert found.decimal == ","
-    kept = data.clean_events(raw(pl.DataFrame([line])), found, RULES).accepted()
+    kept = clean_events(raw(pl.DataFrame([line])), found, RULES).accepted()
     assert kept.project("quantity, revenue_cents").fetchall() == [(2, 246_900)]
 
 
 def test_what_a_piece_costs_is_known_where_nobody_buys_one_piece():
     one = pl.DataFrame({"ek": [0.5, 1.4, 0.5, 1.4], "q": [100.0, 50, 500, 20], "net": [90.0, 120, 400, 50]})
-    assert not data.cost_of_line(one, "ek", "q", "net", of_line=True)
-    assert data.cost_of_line(one.with_columns(pl.col("ek") * pl.col("q")), "ek", "q", "net", of_line=True)
+    assert not cost_of_line(one, "ek", "q", "net", of_line=True)
+    assert cost_of_line(one.with_columns(pl.col("ek") * pl.col("q")), "ek", "q", "net", of_line=True)
 
 
 @pytest.mark.parametrize(

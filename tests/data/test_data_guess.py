@@ -4,9 +4,10 @@ import polars as pl
 from data_helpers import RULES, frame, raw
 
 from error_checks import raises_code
-from promolift import data
-from promolift.data import Mapping, guess_mapping
-from promolift.simulate import tiny_shop
+from promolift.extensions.simulation.worlds.simulated_shop import tiny_shop
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events
+from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
 
 
 def guess(text: str, table: str = "events", **options: object) -> Mapping:
@@ -121,7 +122,7 @@ def test_the_order_total_repeated_on_each_line_is_not_taken_for_the_lines_amount
     )
     shared = guess_mapping("events", lines)
     assert shared.shared == ("amount",)
-    cents = data.clean_events(raw(lines), shared, RULES).accepted().project("revenue_cents").fetchall()
+    cents = clean_events(raw(lines), shared, RULES).accepted().project("revenue_cents").fetchall()
     assert sum(each for (each,) in cents) == 100 * sum(10 + i for i in range(12))
     first = lines.with_columns(order_total=pl.when(pl.int_range(24) % 2 == 0).then("order_total").otherwise(None))
     assert guess_mapping("events", first).shared == ("amount",)

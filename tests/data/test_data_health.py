@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 from data_helpers import CONNECTION, SHOP, clean
 
-from promolift import data
-from promolift.tables import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS
+from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.data_health import HealthReport, health
+from promolift.shop.ingest.cleaning.data_summary import Summary, shard_sums, summarise
+from promolift.shop.ingest.cleaning.row_counts import Counts
 
-VIEWS = data.Mapping.parse(
+VIEWS = Mapping.parse(
     {
         "table": "events",
         "columns": {"customer_id": "who", "time": "at", "product_id": "item"},
@@ -21,17 +24,17 @@ VIEWS = data.Mapping.parse(
 )
 
 
-def report(rows: str, how: data.Mapping = SHOP, **tables: pl.DataFrame) -> data.HealthReport:
+def report(rows: str, how: Mapping = SHOP, **tables: pl.DataFrame) -> HealthReport:
     cleaned = clean(rows, how)
-    return data.health([cleaned.counts()], data.summarise([data.shard_sums(cleaned.accepted())], **tables))  # type: ignore[arg-type]
+    return health([cleaned.counts()], summarise([shard_sums(cleaned.accepted())], **tables))  # type: ignore[arg-type]
 
 
-def levels(found: data.HealthReport) -> dict[str, str]:
+def levels(found: HealthReport) -> dict[str, str]:
     return {ability.name: ability.level for ability in found.abilities}
 
 
 def test_no_data_at_all_can_do_nothing_and_does_not_fail():
-    found = data.health([], data.summarise([]))
+    found = health([], summarise([]))
     assert set(levels(found).values()) == {"no"}
     json.dumps(asdict(found))
 
@@ -103,7 +106,7 @@ def test_the_summary_counts_what_can_be_counted_by_hand():
 EVENTS_OF = "who,at,item,order,n,price\n{}"
 
 
-def shop(buyers: range, listed: range) -> data.HealthReport:
+def shop(buyers: range, listed: range) -> HealthReport:
     """Customers with one order each, and a table of customers who all said yes, have a name and an age."""
     rows = "\n".join(f"c{who},2024-03-{1 + who % 28:02},tea,{who},1,2" for who in buyers)
     ids = [f"c{who}" for who in listed]
@@ -143,13 +146,13 @@ def test_shards_of_whole_customers_give_the_summary_of_all():
     events = clean(rows).accepted().pl()
     frame = EVENTS.check(events)
     parts = [CONNECTION.from_arrow(part.to_arrow()) for part in frame.partition_by("customer_id")]
-    whole = [data.shard_sums(CONNECTION.from_arrow(frame.to_arrow()))]
-    assert data.summarise(map(data.shard_sums, parts)) == data.summarise(whole)
+    whole = [shard_sums(CONNECTION.from_arrow(frame.to_arrow()))]
+    assert summarise(map(shard_sums, parts)) == summarise(whole)
 
 
 def test_discount_variation_needs_products_sold_both_ways():
     columns = {"customer_id": "who", "time": "at", "product_id": "item", "amount": "paid", "shelf_discount": "off"}
-    how = data.Mapping.parse({"table": "events", "columns": columns}, "x")
+    how = Mapping.parse({"table": "events", "columns": columns}, "x")
     both = [f"c{i},2024-03-01,both,5,{i % 2}" for i in range(40)]
     always = [f"c{i},2024-03-01,always,5,1" for i in range(40)]
     summary = report("\n".join(["who,at,item,paid,off", *both, *always]), how).summary
@@ -157,8 +160,8 @@ def test_discount_variation_needs_products_sold_both_ways():
 
 
 def test_a_repair_of_most_rows_is_a_warning_and_one_that_changes_nothing_is_not():
-    many = data.Counts("events", 3000, 3000, 3000, repaired={"impossible quantity": 3000, "amount computed": 3000})
-    warnings = data.health([many], data.Summary()).warnings
+    many = Counts("events", 3000, 3000, 3000, repaired={"impossible quantity": 3000, "amount computed": 3000})
+    warnings = health([many], Summary()).warnings
     assert [w for w in warnings if "repaired" in w] == [
         "events: 3,000 of 3,000 rows repaired: impossible quantity; look at that column"
     ]

@@ -6,13 +6,13 @@ import duckdb
 import pytest
 
 from error_checks import raises_code
-from promolift import data
-from promolift.cli import main
-from promolift.config import load_config
-from promolift.results.job import Job
-from promolift.setup.init import init
-from promolift.steps.ingest import run as ingest
-from promolift.store import Store
+from promolift.cli.application import main
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.cleaning.table_join import Tie, find_tie, join_rows
+from promolift.shop.ingest.setup.initialisation import init
+from promolift.shop.pipeline.steps.ingest import run as ingest
+from promolift.shop.results.work_folder.run_context import Job
 
 LINES = """order_id,order_item_id,product_id,seller_id,shipping_limit_date,price
 o1,1,p1,s1,2017-10-06 11:07:15,58.90
@@ -115,10 +115,10 @@ def test_every_row_stays_once_whatever_the_other_table_holds() -> None:
     one = connection.sql(
         "select * from (values (2, 'a', 'late', 1), (1, 'a', 'first', 2), (3, null, 'no', 3)) t(_row, k, y, X)"
     )
-    joined = data.join_rows(many, one, "k", "k", "o").order("_row")
+    joined = join_rows(many, one, "k", "k", "o").order("_row")
     assert joined.columns == ["_row", "k", "x", "y", "o.X"]
     assert joined.fetchall() == [(1, "a", 7, "first", 2), (2, "b", 8, None, None), (3, None, 9, None, None),
                                  (4, "a", 7, "first", 2)]  # fmt: skip
-    assert data.find_tie(many, one, "o") is None
+    assert find_tie(many, one, "o") is None
     only = one.filter("y <> 'late'")
-    assert data.find_tie(many, only, "o") == data.Tie(0.5, "k", "k")
+    assert find_tie(many, only, "o") == Tie(0.5, "k", "k")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.currency import currency_digits
-from promolift.data import Mapping
+from promolift.foundation.money import currency_digits
+from promolift.shop.configuration.column_mapping import Mapping
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)
 

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift import data
-from promolift.store.local import shard_expression
-from promolift.tables import EVENTS, REJECTED
+from promolift.foundation.storage.local_store import shard_expression
+from promolift.foundation.tables.schemas import EVENTS, REJECTED
+from promolift.shop.ingest.cleaning.event_cleaning import (
+    Cleaned,
+    clean_events,
+    judged_events,
+    key_rows,
+    parted_events,
+    rejected_rows,
+)
+from promolift.shop.ingest.cleaning.row_counts import Counts, first_rows
 
 CELLS = {
     "who": ["ann", "bob", "cid", " ann ", "17.0", "", "NULL", "'; drop table x --"],
@@ -34,9 +42,9 @@ CELLS = {
 ROWS = st.lists(st.fixed_dictionaries({name: st.sampled_from(cells) for name, cells in CELLS.items()}), max_size=20)
 
 
-def judged(rows: duckdb.DuckDBPyRelation) -> data.Cleaned:
+def judged(rows: duckdb.DuckDBPyRelation) -> Cleaned:
     """Cleaned once, then kept: each question would run the cleaning again."""
-    cleaned = data.clean_events(rows, SHOP, RULES)
+    cleaned = clean_events(rows, SHOP, RULES)
     return replace(cleaned, judged=CONNECTION.from_arrow(cleaned.judged.to_arrow_table()))
 
 
@@ -66,12 +74,12 @@ def test_every_row_is_accepted_or_rejected_and_what_is_accepted_keeps_the_contra
 @given(ROWS, st.integers(2, 3))
 def test_any_number_of_shards_gives_the_same_events_counts_and_rejects(rows: list[dict[str, str]], shards: int):
     whole = judged(raw(table(rows)))
-    keyed = data.key_rows(raw(table(rows)), SHOP)
+    keyed = key_rows(raw(table(rows)), SHOP)
     number = shard_expression("_customer", shards)
     parts = [judged(keyed.filter(f"{number} = {shard}")) for shard in range(shards)]
     assert pl.concat(part.accepted().pl() for part in parts).sort(pl.all()).equals(whole.accepted().pl().sort(pl.all()))
     assert pl.concat(part.rejected("x").pl() for part in parts).sort("row").equals(whole.rejected("x").pl())
-    total = data.Counts("events")
+    total = Counts("events")
     for part in parts:
         total = total + part.counts()
     assert total == whole.counts()
@@ -87,13 +95,13 @@ def test_shards_of_rows_judged_as_they_are_read_come_out_as_rows_cleaned_at_once
     constants = {} if ordered else {"kind": "purchase"}
     how = SHOP.model_copy(update={"columns": columns, "constants": constants, "repeats": repeats})
     read = raw(table(rows))
-    found = data.judged_events(data.parted_events(read, how, RULES), how, RULES)
-    whole = data.clean_events(read, how, RULES)
+    found = judged_events(parted_events(read, how, RULES), how, RULES)
+    whole = clean_events(read, how, RULES)
     assert found.accepted.equals(whole.accepted().pl())
-    rejected = data.rejected_rows(read, how, found.aside, "x")
+    rejected = rejected_rows(read, how, found.aside, "x")
     assert rejected.pl().equals(whole.rejected("x").pl())
-    first = data.first_rows(rejected)
-    assert found.counts + data.Counts("events", first=first) == whole.counts()
+    first = first_rows(rejected)
+    assert found.counts + Counts("events", first=first) == whole.counts()
 
 
 @cases(6)

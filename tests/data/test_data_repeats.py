@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift import data
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
 
 LINES = SHOP.model_copy(update={"repeats": "lines"})
 HEAD = "who,at,item,order,n,price\n"
@@ -17,7 +18,7 @@ TEA, NUT, OIL = (f"ann,2024-03-01 10:00:00,{item},7,1,3.50" for item in ("tea", 
 OTHER = [f"bob,2024-03-01 11:00:00,tea,{order},1,3.50" for order in range(100, 260)]
 
 
-def set_aside(rows: list[str], how: data.Mapping = LINES) -> list[int]:
+def set_aside(rows: list[str], how: Mapping = LINES) -> list[int]:
     """The rows that are duplicates, all others being taken."""
     cleaned = clean(HEAD + "\n".join(rows), how)
     counts = cleaned.counts()
@@ -109,8 +110,8 @@ def till(rows: int, twice: float, seed: int, own_times: bool = False, whole: boo
     return "receipt,date,card,sku,qty,price\n" + "\n".join(lines)
 
 
-def guess(text: str) -> data.Mapping:
-    return data.guess_mapping("events", frame(text))
+def guess(text: str) -> Mapping:
+    return guess_mapping("events", frame(text))
 
 
 def test_init_tells_scans_from_rows_that_were_sent_again():

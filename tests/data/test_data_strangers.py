@@ -8,12 +8,16 @@ import pytest
 from data_helpers import RULES, events, frame, raw
 
 from error_checks import raises_code
-from promolift import data
-from promolift.data import Mapping, guess_mapping
-from promolift.data.counts import Counts
-from promolift.data.summary import Summary
-from promolift.setup.init import guess_all, init
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.data_health import health
+from promolift.shop.ingest.cleaning.data_summary import Summary, shard_sums, summarise
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.ingest.cleaning.table_cleaning import clean_customers, clean_exposures, clean_products
+from promolift.shop.ingest.cleaning.table_join import order_lines
+from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.setup.initialisation import guess_all, init
 
 
 def guess(text: str, table: str = "events", **options: object) -> Mapping:
@@ -132,7 +136,7 @@ def test_coupons_received_and_used_are_promotions():
         "coupon_id": "Coupon_id",
     }
     assert (found.constants, any("no end" in note for note in found.notes)) == ({"valid_days": "30"}, True)
-    sent = data.clean_exposures(raw(text), found, RULES).accepted().project("(end_ms - start_ms + 1) / 86400000")
+    sent = clean_exposures(raw(text), found, RULES).accepted().project("(end_ms - start_ms + 1) / 86400000")
     assert sent.fetchall() == [(30.0,), (30.0,)]
     bought = guess(text)
     assert "shelf_discount" not in bought.columns  # 150:20 is no number
@@ -160,13 +164,13 @@ def test_a_cost_beside_the_total_of_a_line_is_not_the_cost_of_a_piece(tmp_path: 
             found = mappings(store, {"events": tmp_path / "e.csv"})["products"]
         assert found.sources("quantity") == (("qty",) if paid == "amount" else ())
         rows = raw("product,category,cost,qty,unit_price\nx,tea,6,2,4")
-        cost = data.clean_products(rows, found, RULES).accepted().project("cost_cents").fetchall()
+        cost = clean_products(rows, found, RULES).accepted().project("cost_cents").fetchall()
         assert cost == [(300 if paid == "amount" else 600,)]
 
 
 def test_ages_are_years_and_codes_of_age_groups_are_not():
     people = "customer_id,age\na,35.0\nb,25-34\nc,"
-    cleaned = data.clean_customers(raw(people), guess(people, "customers"), RULES)
+    cleaned = clean_customers(raw(people), guess(people, "customers"), RULES)
     assert cleaned.accepted().project("age").fetchall() == [("35",), ("25-34",), (None,)]
     assert "age" not in guess("user_id,age_range,gender\n1,6,0\n2,3.0,1\n3,,0", "customers").columns
 
@@ -180,10 +184,10 @@ def test_a_currency_that_nobody_named_is_told():
 
 def test_customers_who_never_come_back_may_be_orders():
     orders = Summary(rows=200, customers=200, orders=200, buyers=200, bought=200, revenue_cents=5)
-    told = data.health([Counts("events")], orders).warnings
+    told = health([Counts("events")], orders).warnings
     assert any("names orders or visits, not people" in warning for warning in told)
     known = Summary(rows=200, customers=100, orders=200, buyers=100, repeaters=100, bought=200, revenue_cents=5)
-    assert not any("not people" in warning for warning in data.health([Counts("events")], known).warnings)
+    assert not any("not people" in warning for warning in health([Counts("events")], known).warnings)
 
 
 def test_returns_are_told():
@@ -191,10 +195,10 @@ def test_returns_are_told():
         1,a,6,2010-12-01 08:26:00,2.55,17850.0
         C2,a,-6,2010-12-02 08:26:00,2.55,17850.0
         3,a,6,2010-12-02 09:26:00,2.55,"""
-    cleaned = data.clean_events(raw(text), guess(text), RULES)
+    cleaned = clean_events(raw(text), guess(text), RULES)
     assert (cleaned.counts().counted, cleaned.counts().rejected) == ({"refund": 1}, {"missing customer": 1})
-    summary = data.summarise([data.shard_sums(cleaned.accepted())])
-    assert "1 events are returns" in data.health([cleaned.counts()], summary).abilities[0].reason
+    summary = summarise([shard_sums(cleaned.accepted())])
+    assert "1 events are returns" in health([cleaned.counts()], summary).abilities[0].reason
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def test_days_since_the_order_before_count_back_from_the_last_order_of_each():
     assert days(GAPS, found) == [
         *["2000-11-24 08:00"] * 2, *["2000-12-24 10:00"] * 2, "2000-12-31 23:00", "2000-12-31 00:00", "2000-12-31 05:00"
     ]  # fmt: skip
-    counts = data.clean_events(raw(GAPS), found, RULES).counts()
+    counts = clean_events(raw(GAPS), found, RULES).counts()
     assert (counts.read, counts.rejected_rows, counts.repaired) == (8, 1, {})
     with raises_code("setting_missing", "gaps", "columns.sequence"):
         Mapping.parse({"table": "events", "columns": {"customer_id": "a", "time": "b"}, "time_format": "gaps"}, "t")
@@ -336,7 +340,7 @@ def test_cells_that_hold_records_are_told_and_no_name():
 
 def test_an_age_nobody_has_is_missing_and_counted():
     people = "customer_id,age\na,118\nb,-7491\nc,45\nd,25-34\ne,\nf,0"
-    cleaned = data.clean_customers(raw(people), guess(people, "customers"), RULES)
+    cleaned = clean_customers(raw(people), guess(people, "customers"), RULES)
     assert [age for (age,) in cleaned.accepted().order("customer_id").project("age").fetchall()] == [
         *(None, None, "45", "25-34", None, "0"),
     ]
@@ -377,7 +381,7 @@ def test_a_basket_is_split_with_its_money_to_the_cent():
         u,2024-01-03 10:00:00,7.00,3,"1 x Cup"
         """
     found = guess(text)
-    cleaned = data.clean_events(data.order_lines(raw(text), found), found, RULES)
+    cleaned = clean_events(order_lines(raw(text), found), found, RULES)
     rows = cleaned.accepted().project("order_id, product_id, quantity, revenue_cents").fetchall()
     assert sorted(rows) == [
         ("1", "Cup", 1.0, 333), ("1", "Tea", 2.0, 667), ("2", "Tea", 1.0, 277), ("2", "Tea", 1.0, 278),

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from data_helpers import CONNECTION
 
-from promolift.data import sql
-from promolift.data.times import guess_time
-from promolift.sql import bind, ident
+from promolift.foundation.files.time_formats import guess_time
+from promolift.foundation.sql import bind, ident
+from promolift.shop.ingest.cleaning import sql_casts
 
 
 def read(expression: str, value: str | None) -> object:
@@ -40,7 +40,7 @@ def read(expression: str, value: str | None) -> object:
     ],
 )
 def test_numbers_with_a_decimal_point(text: str | None, value: float | None):
-    assert read(sql.number("x", "text", "."), text) == value
+    assert read(sql_casts.number("x", "text", "."), text) == value
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_numbers_with_a_decimal_point(text: str | None, value: float | None):
     [("1,5", 1.5), ("1.234,50", 1234.5), ("1.234", 1234.0), ("-3,00 €", -3.0), ("(2,50)", -2.5), ("x", None)],
 )
 def test_numbers_with_a_decimal_comma(text: str, value: float | None):
-    assert read(sql.number("x", "text", ","), text) == value
+    assert read(sql_casts.number("x", "text", ","), text) == value
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_numbers_with_a_decimal_comma(text: str, value: float | None):
     ],
 )
 def test_times(text: str, time_format: str, moment: str | None):
-    expression = sql.time_ms("x", "text", time_format, "America/New_York", "2017-01-01")
+    expression = sql_casts.time_ms("x", "text", time_format, "America/New_York", "2017-01-01")
     assert read(f"make_timestamp_ms({expression})::varchar", text) == moment
 
 
 def test_the_readers_own_time_zone_changes_nothing():
-    expression = sql.time_ms("x", "text", "iso", "America/New_York", None)
+    expression = sql_casts.time_ms("x", "text", "iso", "America/New_York", None)
     before = read(expression, "2019-10-01 00:00:00")
     CONNECTION.execute("set TimeZone = 'Asia/Tokyo'")
     try:

@@ -6,13 +6,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift import data
-from promolift.sources.files import open_file
-from promolift.store import Store
-from promolift.tables import EVENTS, REJECTED
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import EVENTS, REJECTED
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events, key_rows
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.ingest.cleaning.table_cleaning import clean_products, latest
+from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
 from sharded import write_shards
 
-RULES = data.CleanRules(now_ms=1_750_000_000_000)
+RULES = CleanRules(now_ms=1_750_000_000_000)
 
 
 def write(path: Path) -> int:
@@ -37,14 +41,14 @@ def write(path: Path) -> int:
     return len(lines)
 
 
-def ingest(store: Store, path: Path, shards: int) -> data.Counts:
+def ingest(store: Store, path: Path, shards: int) -> Counts:
     raw = open_file(store.connection, path, store.root / "tmp")
-    mapping = data.guess_mapping("events", raw.sample())
-    write_shards(store, data.key_rows(raw.rows, mapping), "raw", shards, by="_customer")
-    counts = data.Counts("events")
+    mapping = guess_mapping("events", raw.sample())
+    write_shards(store, key_rows(raw.rows, mapping), "raw", shards, by="_customer")
+    counts = Counts("events")
     with store.sharded("events") as put, store.sharded("rejected") as put_bad:
         for shard in store.shards("raw"):
-            with data.clean_events(store.table("raw", shard), mapping, RULES).staged(store.staged) as cleaned:
+            with clean_events(store.table("raw", shard), mapping, RULES).staged(store.staged) as cleaned:
                 put(shard, cleaned.accepted())
                 put_bad(shard, cleaned.rejected(raw.source))
                 counts = counts + cleaned.counts()
@@ -92,7 +96,7 @@ def test_products_stand_inside_the_invoices(tmp_path: Path):
     with Store(tmp_path / "work") as store:
         raw = open_file(store.connection, tmp_path / "invoices.csv", store.root / "tmp")
         sample = raw.sample()
-        mapping = data.guess_mapping("products", sample, leave=["Quantity", "InvoiceNo"])
-        products = data.clean_products(data.latest(raw.rows, mapping), mapping, RULES).accepted().pl()
+        mapping = guess_mapping("products", sample, leave=["Quantity", "InvoiceNo"])
+        products = clean_products(latest(raw.rows, mapping), mapping, RULES).accepted().pl()
     assert products.filter(pl.col("product_id") == "SKU1").select("name", "price_cents").row(0) == ("Cup", 208)
     assert products.height == 12

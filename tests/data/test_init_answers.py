@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from error_checks import raises_code
-from promolift.config import load_config
-from promolift.setup.init import Answers, init
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.setup.initialisation import Answers, init
 
 
 def strange(path: Path, names: str = "z1,z2,z3,z4,z5") -> Path:

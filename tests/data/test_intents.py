@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.data.intents import INTENTS, language_of_text, read_intents
-from promolift.settings import rows_of
+from promolift.core.customers.text_intents import INTENTS, language_of_text, read_intents
+from promolift.foundation.settings import rows_of
 
 KEPT_APART = Path(__file__).parents[2] / "benchmarks" / "intents.tsv"
-OURS = rows_of("data/intents.tsv")
+OURS = rows_of("core/customers/text_intents.tsv")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from error_checks import raises_code
-from promolift.config import load_config
-from promolift.setup.migrate import migrate
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.configuration.migration import migrate
 
 OLD = """\
 # our shop

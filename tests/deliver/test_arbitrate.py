@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.deliver import Bid, arbitrate, arbitrated
+from promolift.core.decisions import Bid, arbitrate, arbitrated
 
 
 def bid(name: str, worth: float, priority: int = 0) -> Bid:

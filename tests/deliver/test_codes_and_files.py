@@ -1,4 +1,4 @@
-"""Laws of deliver/codes.py and deliver/files.py: codes nobody can guess or mistype, cells that run nothing."""
+"""Laws of coupon codes and plan files: codes nobody can guess or mistype, cells that run nothing."""
 
 import io
 import re
@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.deliver.codes import ALPHABET, code, normalise, unique_codes
-from promolift.deliver.files import contact_rows, export_rows, plan_rows, safe_cells
-from promolift.errors import ConfigError
-from promolift.tables import PLAN_FILE
-from promolift.terms import Benefit, Offer, Words
+from promolift.core.offers.coupon_codes import ALPHABET, code, normalise, unique_codes
+from promolift.core.offers.terms import Benefit, Offer, Words
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.tables.schemas import PLAN_FILE
+from promolift.shop.reports.plan_rows import contact_rows, export_rows, plan_rows, safe_cells
 
 SECRET = "a secret of enough bytes"
 SHAPE = re.compile("[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}")

@@ -1,4 +1,4 @@
-"""Laws of deliver/decide.py: the order of the rules, exact probabilities, replay, and shards that change nothing."""
+"""Laws of the decision rule: the order of the rules, exact probabilities, replay, and shards that change nothing."""
 
 import polars as pl
 import pytest
@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.deliver import Option, ReleaseTerms, decide, decide_options, in_holdout, replay
-from promolift.errors import ConfigError
-from promolift.hashing import hash_unit, hash_units
-from promolift.tables import DECISIONS
+from promolift.core.decisions import Option, ReleaseTerms, decide, decide_options, in_holdout, replay
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.hashing import hash_unit, hash_units
+from promolift.foundation.tables.schemas import DECISIONS
 
 TS = 1_700_000_000_000
 SCHEMA = {

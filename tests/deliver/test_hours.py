@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.deliver import SendSlot, fit_hours, hour_of_week
-from promolift.deliver.hours import AGES, LEAST, WEEK
+from promolift.core.decisions import SendSlot, fit_hours, hour_of_week
+from promolift.core.decisions.response_hours import AGES, LEAST, WEEK
 
 MONDAY = round(datetime(2026, 1, 5, tzinfo=UTC).timestamp() * 1000)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.deliver import SendSlot, draw_send, next_at
-from promolift.hashing import hash_unit
+from promolift.core.decisions import SendSlot, draw_send, next_at
+from promolift.foundation.hashing import hash_unit
 
 SLOTS = [SendSlot("email", 10), SendSlot("email", 18), SendSlot("push", 9), SendSlot("sms", 12)]
 HOUR_MS = 3_600_000

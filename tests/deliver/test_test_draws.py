@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from promolift import deliver
+from promolift.core import decisions as deliver
 
 TERMS = deliver.ReleaseTerms(
     campaign_id="c", policy_id="trial", policy_version="1", price=0.0, seed=3, holdout_share=0.2, explore=1.0,

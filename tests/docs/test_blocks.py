@@ -21,9 +21,9 @@ from reader import Reader, blocks
 
 import fashion_shop
 from own_shop import write_shop
-from promolift.config import Config, laid_over
-from promolift.results.trial import TrialSettings
-from promolift.serve.settings import ServeSettings
+from promolift.server.settings import ServeSettings
+from promolift.shop.configuration.configuration import Config, laid_over
+from promolift.trials.analysis.results import TrialSettings
 from trade_files import bank, logged
 
 ROOT = Path(__file__).parents[2]

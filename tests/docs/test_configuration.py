@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import Field, ValidationError
 
-from promolift.data.mapping import ROLES
-from promolift.settings import Settings
+from promolift.foundation.settings import Settings
+from promolift.shop.configuration.column_mapping import ROLES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

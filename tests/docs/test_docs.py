@@ -16,10 +16,11 @@ import polars as pl
 import pytest
 
 import promolift
-from promolift.cli import app
-from promolift.pages.chapters.summary import TELLERS
-from promolift.run import STEPS
-from promolift.simulate import SimulationSettings, simulate
+from promolift.cli.application import app
+from promolift.extensions.simulation.worlds.simulated_shop import simulate
+from promolift.extensions.simulation.worlds.world import SimulationSettings
+from promolift.shop.pipeline.pipeline import STEPS
+from promolift.shop.reports.chapters.summary import TELLERS
 from small_story import small_story
 
 ROOT = Path(__file__).parents[2]

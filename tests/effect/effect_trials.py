@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from promolift.effect.nuisance import Nuisance, fit_nuisance, fold_of, rows_of, sorted_rows
-from promolift.effect.trial import Floats, Ints, TrialArrays, encoder_of, row_keys
+from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, encoder_of, row_keys
+from promolift.core.effects.uplift.nuisance import Nuisance, fit_nuisance, fold_of, rows_of, sorted_rows
 
 
 def draw(n: int, seed: int, kind: str = "none", arms: int = 2) -> tuple[pl.DataFrame, Ints, Floats, Floats]:

@@ -6,9 +6,9 @@ import pytest
 from effect_trials import draw
 
 from error_checks import raises_code
-from promolift.effect.core import EffectModel, EffectSettings, fit
-from promolift.effect.diagnose import diagnose
-from promolift.errors import SupportError
+from promolift.core.effects.uplift.diagnostics import diagnose
+from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit
+from promolift.foundation.errors import SupportError
 
 LEAN = EffectSettings(rich=("multiplicative", "dr-trees"), folds=3)
 

@@ -6,13 +6,13 @@ import pytest
 from scipy import stats
 
 from error_checks import raises_code
-from promolift.effect import diagnose as module
-from promolift.effect import diagnose as room
-from promolift.effect.diagnose import diagnose, holm, most_gap, weighted_means
-from promolift.effect.nuisance import estimate_propensity
-from promolift.effect.outcomes import e_value
-from promolift.effect.trial import row_keys
-from promolift.errors import SupportError
+from promolift.core.effects.trial_arrays import holm, row_keys
+from promolift.core.effects.uplift import diagnostics as module
+from promolift.core.effects.uplift import diagnostics as room
+from promolift.core.effects.uplift.average_effects import e_value
+from promolift.core.effects.uplift.diagnostics import diagnose, most_gap, weighted_means
+from promolift.core.effects.uplift.nuisance import estimate_propensity
+from promolift.foundation.errors import SupportError
 
 
 def shop(n=3000, seed=1, **keep):

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.effect import (
+from promolift.core.effects import (
     DiscountResponse,
     DiscountSettings,
     assumed_response,
@@ -13,7 +13,7 @@ from promolift.effect import (
     fit_response,
     in_first_half,
 )
-from promolift.errors import SupportError
+from promolift.foundation.errors import SupportError
 
 SETTINGS = DiscountSettings(min_cells=500)
 PEOPLE, TARGETS, WEEKS = 150, 6, 20

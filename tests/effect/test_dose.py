@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.effect.dose import DoseModel, basis, fit_dose, variance
-from promolift.errors import SupportError
+from promolift.core.effects.uplift.dose_response import DoseModel, basis, fit_dose, variance
+from promolift.foundation.errors import SupportError
 
 DEPTHS = np.array([0.0, 0.1, 0.2, 0.3])
 Trio = tuple[pl.DataFrame, np.ndarray, np.ndarray]

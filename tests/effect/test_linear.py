@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 from effect_trials import by_arm, draw, trial
 
-from promolift.effect.linear import basis_of, design_of, family_of, fit_additive, fit_linear, inverse, link, shrink
-from promolift.effect.nuisance import rows_of
-from promolift.effect.trial import Asked
+from promolift.core.effects.trial_arrays import Asked
+from promolift.core.effects.uplift.linear_learners import (
+    basis_of,
+    design_of,
+    family_of,
+    fit_additive,
+    fit_linear,
+    inverse,
+    link,
+    shrink,
+)
+from promolift.core.effects.uplift.nuisance import rows_of
 
 
 def test_a_basis_flags_what_is_missing_and_bends_at_quantiles() -> None:

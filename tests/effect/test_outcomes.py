@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from error_checks import raises_code
-from promolift.effect.outcomes import average_effects, effect_bins
-from promolift.effect.trial import TrialArrays, row_keys
-from promolift.errors import SupportError
+from promolift.core.effects.trial_arrays import TrialArrays, row_keys
+from promolift.core.effects.uplift.average_effects import average_effects, effect_bins
+from promolift.foundation.errors import SupportError
 
 
 def trial(n=4000, seed=1, share=(0.5, 0.3, 0.2)):

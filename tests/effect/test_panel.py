@@ -6,9 +6,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from promolift.effect import PanelSettings, depth_sums, panel
-from promolift.sql import DAY_MS, WEEK_MS
-from promolift.tables import EVENTS, PRODUCTS
+from promolift.core.effects import PanelSettings, depth_sums, panel
+from promolift.foundation.sql import DAY_MS, WEEK_MS
+from promolift.foundation.tables.schemas import EVENTS, PRODUCTS
 
 ASOF = 100 * WEEK_MS
 SETTINGS = PanelSettings(weeks=8, min_known=0.5, prior_lines=0, curvature=1e-6)  # plain means

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from promolift.effect.policy import DEPTHS, ScoredTrial, TargetingRule, choose_rule
-from promolift.effect.trial import Floats
+from promolift.core.effects.trial_arrays import Floats
+from promolift.core.effects.uplift.targeting_policy import DEPTHS, ScoredTrial, TargetingRule, choose_rule
 
 N = 20_000
 

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from error_checks import raises_code
-from promolift.effect.discount import codes, fit_ppml
-from promolift.errors import SupportError
-from promolift.hashing import hash_units
+from promolift.core.effects.offer_value.discount_response import codes, fit_ppml
+from promolift.foundation.errors import SupportError
+from promolift.foundation.hashing import hash_units
 
 
 def world(

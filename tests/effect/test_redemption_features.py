@@ -11,11 +11,25 @@ from polars.testing import assert_frame_equal
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.contract import Table
-from promolift.effect import exposure
-from promolift.effect.exposure import History, exposure_features, offer_features, target_covers, yardsticks
-from promolift.sql import DAY_MS
-from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
+from promolift.core.effects.offer_value import campaign_exposure
+from promolift.core.effects.offer_value.campaign_exposure import (
+    History,
+    exposure_features,
+    offer_features,
+    target_covers,
+    yardsticks,
+)
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.tables.contract import Table
+from promolift.foundation.tables.schemas import (
+    COUPONS,
+    CUSTOMERS,
+    EVENTS,
+    EXPOSURE_FEATURES,
+    EXPOSURES,
+    PRODUCTS,
+    REDEMPTIONS,
+)
 
 Rows = list[dict[str, object]]
 START = 100  # the day the campaign "now" begins; the first event is on day 0
@@ -89,7 +103,7 @@ def logs(
 def now(history: History, who: str = "a", campaign: str = "now", **given: float) -> dict[str, object]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
-            patch.setattr(exposure, name.upper(), value)
+            patch.setattr(campaign_exposure, name.upper(), value)
         frame = exposure_features(history)
     EXPOSURE_FEATURES.check(frame)
     row = frame.filter((pl.col("campaign_id") == campaign) & (pl.col("customer_id") == who))

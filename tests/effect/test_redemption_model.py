@@ -8,17 +8,18 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.effect import redemption as room
-from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
-from promolift.effect.redemption import (
-    RedemptionModel,
-    fit_redemption,
-    redemption_outcomes,
+from promolift.core.effects.offer_value import coupon_redemption as room
+from promolift.core.effects.offer_value.campaign_exposure import (
+    History,
+    exposure_features,
+    offer_features,
+    target_covers,
 )
-from promolift.errors import SupportError
-from promolift.hashing import hash_units
-from promolift.sql import DAY_MS, WEEK_MS
-from promolift.tables import COUPONS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
+from promolift.core.effects.offer_value.coupon_redemption import RedemptionModel, fit_redemption, redemption_outcomes
+from promolift.foundation.errors import SupportError
+from promolift.foundation.hashing import hash_units
+from promolift.foundation.sql import DAY_MS, WEEK_MS
+from promolift.foundation.tables.schemas import COUPONS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
 
 KEY = ["campaign_id", "customer_id"]
 EFFECT = {"mail": 0.8, "app": -0.8}  # log odds of the kind

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.effect.core import EffectSettings, fit
-from promolift.effect.linear import basis_of, design_of, fit_linear
-from promolift.effect.outcomes import adjusted_means
-from promolift.effect.trial import Floats, Ints, TrialArrays, row_keys
+from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, row_keys
+from promolift.core.effects.uplift.average_effects import adjusted_means
+from promolift.core.effects.uplift.linear_learners import basis_of, design_of, fit_linear
+from promolift.core.effects.uplift.uplift_model import EffectSettings, fit
 
 LEAN = EffectSettings(rich=("response", "additive", "multiplicative-sparse", "t-trees", "dr-trees"), folds=2)
 
@@ -76,16 +76,16 @@ def test_a_code_for_missing_is_no_amount(code: float) -> None:
 def test_a_learner_that_contradicts_the_doubly_robust_average_leaves_and_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from promolift.effect import core
+    from promolift.core.effects.uplift import uplift_model
 
-    gains = core.gains
+    gains = uplift_model.gains
 
     def planted(*given: object) -> Floats:
         found = gains(*given)  # type: ignore[arg-type]
         found[:, :, 3] += 50.0
         return found
 
-    monkeypatch.setattr(core, "gains", planted)
+    monkeypatch.setattr(uplift_model, "gains", planted)
     x, arm, y = donations(4000, 4)
     model = fit(x, arm, y, settings=LEAN)
     assert model.stray == ("additive",)

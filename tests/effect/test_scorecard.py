@@ -6,10 +6,10 @@ import pytest
 import scipy
 
 from error_checks import raises_code
-from promolift.effect.leaks import find_leaks
-from promolift.effect.scorecard import fit_scorecard, fixed_in_time
-from promolift.errors import SupportError
-from promolift.learn.metrics import auc, calibration
+from promolift.core.experiments.prediction_metrics import auc, calibration
+from promolift.extensions.finance.leakage import find_leaks
+from promolift.extensions.finance.scorecard import fit_scorecard, fixed_in_time
+from promolift.foundation.errors import SupportError
 
 LEVELS = np.array([-3.0, -1.0, -2.5, -0.5, -0.4, -0.3])
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.effect.core import EffectSettings, judge, stack
-from promolift.effect.trial import Floats
+from promolift.core.effects.trial_arrays import Floats
+from promolift.core.effects.uplift.uplift_model import EffectSettings, judge, stack
 
 N = 4000
 FOLD_N = np.arange(N) % 5

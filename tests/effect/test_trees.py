@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from effect_trials import crossed, draw, trial
 
-from promolift.effect import trees
-from promolift.effect.core import Rich, fit_learner
-from promolift.effect.nuisance import (
+from promolift.core.effects.trial_arrays import Asked, row_keys
+from promolift.core.effects.uplift import boosted_trees
+from promolift.core.effects.uplift.boosted_trees import MISSING, Target, bins_of, boost, dataset, with_arm
+from promolift.core.effects.uplift.nuisance import (
     estimate_propensity,
     fit_proportional,
     fit_response,
@@ -14,8 +15,7 @@ from promolift.effect.nuisance import (
     taught,
     winsorised,
 )
-from promolift.effect.trees import MISSING, Target, bins_of, boost, dataset, with_arm
-from promolift.effect.trial import Asked, row_keys
+from promolift.core.effects.uplift.uplift_model import Rich, fit_learner
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,10 @@ def test_trees_kept_as_arrays_say_what_lightgbm_says(gaps: bool, monkeypatch: py
         x[rng.uniform(size=3000) < 0.2, 1] = np.nan
     y = x[:, 0] * (x[:, 2] > 0) + np.nan_to_num(x[:, 1], nan=2.0) + arm * x[:, 3] + rng.normal(size=3000)
     codes = bins_of(x).codes(x)
-    models, read = [], trees._read
-    monkeypatch.setattr(trees, "_read", lambda model, best: (models.append((model, best)), read(model, best))[1])
+    models, read = [], boosted_trees._read
+    monkeypatch.setattr(
+        boosted_trees, "_read", lambda model, best: (models.append((model, best)), read(model, best))[1]
+    )
     target = Target(np.arange(3000), y, np.arange(3000) % 2, np.zeros((2, 3000)), "real", arms=True)
     ours = boost(dataset(codes, arm, 2), target)
     columns = np.column_stack([np.where(codes.T == MISSING, np.nan, codes.T), arm])

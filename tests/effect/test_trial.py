@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.effect.trial import MOST_LEVELS, encoder_of, numbers, row_keys
+from promolift.core.effects.trial_arrays import MOST_LEVELS, encoder_of, numbers, row_keys
 
 
 def test_columns_come_as_they_are_and_missing_stays_missing() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.effect import (
+from promolift.core.effects import (
     DiscountResponse,
     DiscountSettings,
     ResponseModel,
@@ -17,7 +17,7 @@ from promolift.effect import (
     assumed_response,
     total_draws,
 )
-from promolift.tables import CANDIDATES
+from promolift.foundation.tables.schemas import CANDIDATES
 
 RESPONSE = DiscountResponse(
     "adjusted", "test", beta=1.0, beta_se=0.1, later=-0.25, later_se=0.05,

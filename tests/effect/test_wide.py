@@ -5,13 +5,20 @@ import pytest
 from effect_trials import by_arm, draw
 from effect_trials import trial as draw_trial
 
-from promolift.effect import core, linear, nuisance
-from promolift.effect import trial as trials
-from promolift.effect.core import EffectSettings, fit, learnable
-from promolift.effect.linear import COLUMNS, basis_of, design_of, fit_additive, fit_linear, screened
-from promolift.effect.nuisance import folds_of
-from promolift.effect.outcomes import average_effects
-from promolift.effect.trial import Asked, TrialArrays
+from promolift.core.effects import trial_arrays as trials
+from promolift.core.effects.trial_arrays import Asked, TrialArrays
+from promolift.core.effects.uplift import linear_learners, nuisance, uplift_model
+from promolift.core.effects.uplift.average_effects import average_effects
+from promolift.core.effects.uplift.linear_learners import (
+    COLUMNS,
+    basis_of,
+    design_of,
+    fit_additive,
+    fit_linear,
+    screened,
+)
+from promolift.core.effects.uplift.nuisance import folds_of
+from promolift.core.effects.uplift.uplift_model import EffectSettings, fit, learnable
 
 LEAN = EffectSettings(rich=("multiplicative",), folds=2)
 
@@ -59,7 +66,7 @@ def test_screening_keeps_what_the_target_hangs_on_and_nothing_is_screened_below_
 def test_a_modifier_that_does_not_move_the_outcome_itself_survives_screening(
     sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear, "COLUMNS", 5)
+    monkeypatch.setattr(linear_learners, "COLUMNS", 5)
     rng = np.random.default_rng(2)
     x, half = rng.normal(size=(1500, 60)), np.repeat([0, 1], 1500)
     x = np.vstack([x, x])
@@ -76,7 +83,7 @@ def test_a_modifier_that_does_not_move_the_outcome_itself_survives_screening(
 
 def test_screened_columns_are_chosen_without_the_fold_that_they_are_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise alone, and more columns than are kept: chosen on all rows, they would tell the judging rows apart."""
-    monkeypatch.setattr(linear, "COLUMNS", 4)
+    monkeypatch.setattr(linear_learners, "COLUMNS", 4)
     monkeypatch.setattr(nuisance, "COLUMNS", 4)
     z = []
     for seed in range(12):
@@ -101,12 +108,12 @@ def test_few_rows_teach_all_judge_and_it_is_said(monkeypatch: pytest.MonkeyPatch
     full = fit(x, arm, y, settings=LEAN)
     assert full.learned is None
     assert "learned from" not in full.explain()
-    monkeypatch.setattr(core, "LEARN_CELLS", 15_000)  # 6 numbers: spend, member, two regions and other, age
+    monkeypatch.setattr(uplift_model, "LEARN_CELLS", 15_000)  # 6 numbers: spend, member, two regions and other, age
     heard: list[float] = []
     learned: list[int] = []
-    fitted = core.fit_nuisance
+    fitted = uplift_model.fit_nuisance
     watched = lambda rows, *more: (learned.append(len(rows.arm_N)), fitted(rows, *more))[1]  # noqa: E731
-    monkeypatch.setattr(core, "fit_nuisance", watched)
+    monkeypatch.setattr(uplift_model, "fit_nuisance", watched)
     some = fit(x, arm, y, settings=LEAN, on_progress=heard.append)
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
@@ -115,7 +122,7 @@ def test_few_rows_teach_all_judge_and_it_is_said(monkeypatch: pytest.MonkeyPatch
     assert "learned from 2500 of them" in some.explain()
     assert some.average.se_K[0] == pytest.approx(full.average.se_K[0], rel=0.05)  # all rows are in the average
     assert ((some.predict(x).gain_NK - gain) ** 2).mean() < 0.3 * gain.var()
-    again = core.EffectModel.from_parts(*some.to_parts())
+    again = uplift_model.EffectModel.from_parts(*some.to_parts())
     assert again.learned == 2500
 
 
@@ -123,7 +130,7 @@ def test_rows_that_teach_are_all_of_few_and_enough_of_a_rare_arm(monkeypatch: py
     arm = np.arange(4000) % 40 == 0
     trial = plain(np.ones((4000, 2)), arm.astype(np.int64), np.zeros(4000))
     assert learnable(trial) == 4000
-    monkeypatch.setattr(core, "LEARN_CELLS", 1000)
+    monkeypatch.setattr(uplift_model, "LEARN_CELLS", 1000)
     assert learnable(trial) == 2000  # 500 hold 13 of the rare arm, 1000 hold 25, 2000 hold 50
 
 
@@ -152,13 +159,13 @@ def test_averages_and_the_basis_of_a_long_trial_are_taken_in_chunks(monkeypatch:
     x_NF = trial.x_NF
     whole, basis = average_effects(trial, {"y": y}, "randomised"), basis_of(x_NF)
     monkeypatch.setattr(trials, "CHUNK", 400)
-    widest, columns = [0], linear.Basis.columns
+    widest, columns = [0], linear_learners.Basis.columns
 
-    def watched(self: linear.Basis, x_NF: np.ndarray, spare: int = 0) -> np.ndarray:
+    def watched(self: linear_learners.Basis, x_NF: np.ndarray, spare: int = 0) -> np.ndarray:
         widest[0] = max(widest[0], len(x_NF))
         return columns(self, x_NF, spare)
 
-    monkeypatch.setattr(linear.Basis, "columns", watched)
+    monkeypatch.setattr(linear_learners.Basis, "columns", watched)
     parted = average_effects(trial, {"y": y}, "randomised")
     assert 0 < widest[0] <= 400
     for name in ("control_mean", "effect", "se"):

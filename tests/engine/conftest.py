@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from same_tables import ran, settings
 
-from promolift.allocate import dual, solver
-from promolift.config import Config
-from promolift.steps import plan
+from promolift.core.allocation import solver
+from promolift.core.allocation.algorithms import lagrangian
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.steps import plan
 
 
 @pytest.fixture(scope="module")
@@ -22,5 +23,5 @@ def ready(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Co
 def in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is few: all that is asked of customers is asked in rounds."""
     monkeypatch.setattr(plan, "WHOLE", 20)
-    for module in (solver, dual):
+    for module in (solver, lagrangian):
         monkeypatch.setattr(module, "GATHER", 0)

@@ -5,12 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.cli import main
-from promolift.config import Config, load_config
-from promolift.engine import EngineSettings
-from promolift.results.job import Job
-from promolift.run import run
-from promolift.store import Store
+from promolift.cli.application import main
+from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config, load_config
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.results.work_folder.run_context import Job
 
 RAY = [  # marks of what runs on raylets
     pytest.mark.slow,

@@ -21,12 +21,13 @@ import ray
 from ray.cluster_utils import Cluster as Raylets
 
 import promolift
-from promolift.config import Config
-from promolift.engine import EngineSettings, cluster
-from promolift.engine.cluster import Cluster
-from promolift.errors import ConfigError, StepError, SupportError
-from promolift.results.parts import ShelvedRounds
-from promolift.store import Store, StorePlace
+from promolift.extensions.cluster import ray_executor
+from promolift.extensions.cluster.ray_executor import Cluster
+from promolift.foundation.errors import ConfigError, StepError, SupportError
+from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.storage.local_store import Store, StorePlace
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.partitions import ShelvedRounds
 
 pytestmark = RAY
 
@@ -65,7 +66,7 @@ def opens(place: StorePlace, shard: int) -> None:
 
 
 def threads(shard: int) -> list[str]:
-    return [os.environ.get(name, "unset") for name in cluster.THREADS]
+    return [os.environ.get(name, "unset") for name in ray_executor.THREADS]
 
 
 @pytest.mark.parametrize("said", [None, "3"])
@@ -73,13 +74,13 @@ def test_a_worker_has_the_threads_of_who_asks(
     raylets: Raylets, monkeypatch: pytest.MonkeyPatch, said: str | None
 ) -> None:
     """Products of matrices go by their number, in the last bits; left alone Ray gives each worker one."""
-    for name in cluster.THREADS:
+    for name in ray_executor.THREADS:
         monkeypatch.delenv(name, raising=False)
         if said:
             monkeypatch.setenv(name, said)
     with Cluster(engine_of(raylets)) as engine:
         (found,) = engine.map(threads, [0])
-    assert found == [said or str(len(os.sched_getaffinity(0)))] * len(cluster.THREADS)
+    assert found == [said or str(len(os.sched_getaffinity(0)))] * len(ray_executor.THREADS)
 
 
 def test_both_nodes_work_and_an_error_meant_for_people_comes_as_it_is(raylets: Raylets, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_both_nodes_work_and_an_error_meant_for_people_comes_as_it_is(raylets: R
 
 
 def test_a_cluster_without_a_node_that_is_able_is_said_so(raylets: Raylets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "LOOK_S", 0.1)
+    monkeypatch.setattr(ray_executor, "LOOK_S", 0.1)
     with (
         Cluster(engine_of(raylets, cpus=8)) as engine,
         raises_code("cluster_too_small", raylets.address, "8", "1GB", kind=StepError),

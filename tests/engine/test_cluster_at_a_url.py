@@ -20,12 +20,12 @@ import ray
 from obstore.store import from_url
 from ray.cluster_utils import Cluster as Raylets
 
-from promolift.config import Config
-from promolift.engine import EngineSettings
-from promolift.errors import ConfigError
-from promolift.results.parts import ShelvedRounds
-from promolift.store import Store
-from promolift.store.remote import PARTS, Content, Remote, brought
+from promolift.extensions.cluster.object_store import PARTS, Content, Remote, brought
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.partitions import ShelvedRounds
 
 pytestmark = RAY
 

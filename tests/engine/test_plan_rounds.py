@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from same_tables import assert_same, ran, tables
 
-from promolift.config import Config
-from promolift.engine import EngineSettings
-from promolift.results import parts
-from promolift.results.job import Job
-from promolift.results.parts import PartShelf
+from promolift.foundation.executors.executor import EngineSettings
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning import partitions
+from promolift.shop.pipeline.planning.partitions import PartShelf
+from promolift.shop.results.work_folder.run_context import Job
 
 LIMITS = ("count <= 40", "offer share: cost_share[scope=category] >= 0.2")
 
@@ -29,7 +29,7 @@ def dies_once(job: Job, number: int, shelf: PartShelf, name: str, *more: Any) ->
     return on_slots(job, number, shelf, name, *more)
 
 
-on_slots = parts.on_slots
+on_slots = partitions.on_slots
 
 
 @pytest.mark.slow
@@ -45,6 +45,6 @@ def test_rounds_give_the_same_plan_by_two_processes_though_one_is_killed(
     one = ran(config, tmp_path / "one", steps=("plan",))
     assert tables(one)["tables/chosen.parquet"].height > 5
     assert_same(one, ran(config, tmp_path / "two", EngineSettings(workers=2), ("plan",)))
-    monkeypatch.setattr(parts, "on_slots", dies_once)
+    monkeypatch.setattr(partitions, "on_slots", dies_once)
     assert_same(one, ran(config, tmp_path / "killed", EngineSettings(workers=2), ("plan",)))
     assert len((tmp_path / "killed" / "rounds").read_text()) > 3

@@ -9,10 +9,10 @@ import pytest
 from same_tables import assert_same, ran, settings, tables
 
 from error_checks import raises_code
-from promolift.engine import EngineSettings, opened
-from promolift.engine.processes import Processes
-from promolift.errors import StepError, SupportError
-from promolift.store import Store
+from promolift.foundation.errors import StepError, SupportError
+from promolift.foundation.executors.executor import EngineSettings, opened
+from promolift.foundation.executors.processes import Processes
+from promolift.foundation.storage.local_store import Store
 
 
 def once(folder: Path, shard: int) -> int:

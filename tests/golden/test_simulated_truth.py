@@ -5,14 +5,16 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from promolift import effect, run
-from promolift.config import Config
-from promolift.results.job import moments
-from promolift.simulate import SimulatedShop, SimulationSettings, simulate
-from promolift.sql import WEEK_MS
-from promolift.steps import effect as effect_step
-from promolift.steps import profile as profile_step
-from promolift.store import Store
+from promolift.core import effects
+from promolift.extensions.simulation.worlds.simulated_shop import SimulatedShop, simulate
+from promolift.extensions.simulation.worlds.world import SimulationSettings
+from promolift.foundation.sql import WEEK_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline import pipeline
+from promolift.shop.pipeline.steps import effect as effect_step
+from promolift.shop.pipeline.steps import profile as profile_step
+from promolift.shop.results.work_folder.run_context import moments
 from sharded import write_shards
 
 
@@ -22,7 +24,7 @@ def shop() -> SimulatedShop:
 
 
 @pytest.fixture(scope="module")
-def job(shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> run.Job:
+def job(shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> pipeline.Job:
     config = Config.parse({"data": {"source": "complete-journey"}, "shop": {"zone": "Asia/Shanghai"}}, "test")
     store = Store(tmp_path_factory.mktemp("truth"))
     arrow = shop.events.to_arrow()
@@ -31,14 +33,14 @@ def job(shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> run.Jo
         store.save(name, getattr(shop, name))
     span = {"first_ms": shop.events["ts_ms"].min(), "last_ms": shop.events["ts_ms"].max(), "customers": 300}
     store.save_json("span", span)
-    made = run.Job(config, store, lambda *told: None)
+    made = pipeline.Job(config, store, lambda *told: None)
     profile_step.run(made)
     effect_step.run(made)
     return made
 
 
-def test_the_response_to_a_discount_is_the_true_one(shop: SimulatedShop, job: run.Job) -> None:
-    response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
+def test_the_response_to_a_discount_is_the_true_one(shop: SimulatedShop, job: pipeline.Job) -> None:
+    response = effects.DiscountResponse.from_dict(job.store.load_json("response"))
     # Demand answers as the mean of exp(beta d) over customers, weighted by what they buy; d is about 0.2.
     people = shop.truth_customers
     weight, beta = people["units_per_week"].to_numpy(), people["elasticity"].to_numpy()
@@ -48,14 +50,14 @@ def test_the_response_to_a_discount_is_the_true_one(shop: SimulatedShop, job: ru
     assert response.beta_se < 0.25 * truth
 
 
-def test_customers_who_answer_prices_more_are_seen_to(shop: SimulatedShop, job: run.Job) -> None:
+def test_customers_who_answer_prices_more_are_seen_to(shop: SimulatedShop, job: pipeline.Job) -> None:
     profiles = job.profiled.profiles(moments(job).asof).join(shop.truth_customers, on="customer_id")
     known = profiles.drop_nulls("price_sensitivity")
     assert known.height > 200
     assert spearmanr(known["price_sensitivity"], known["elasticity"]).statistic > 0.3
 
 
-def test_expected_purchases_are_right_on_average(shop: SimulatedShop, job: run.Job) -> None:
+def test_expected_purchases_are_right_on_average(shop: SimulatedShop, job: pipeline.Job) -> None:
     asof = moments(job).check
     expected = job.profiled.affinities(asof)["expected_cents"].sum()
     window = pl.col("ts_ms").is_between(asof, asof + 4 * WEEK_MS, closed="left")

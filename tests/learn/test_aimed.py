@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from promolift.learn.arms import ArmCell, ArmValue, CellEstimate
-from promolift.learning.arms import as_shop_pays, as_used
-from promolift.offer import MenuItem
-from promolift.steps.arms import CELLS, priced
+from promolift.core.experiments.line_effects import ArmCell, ArmValue, CellEstimate
+from promolift.core.offers import MenuItem
+from promolift.shop.feedback.next_release import as_shop_pays, as_used
+from promolift.shop.pipeline.planning.line_tests import CELLS, priced
 
 MENU = (
     MenuItem.model_validate({"id": "own", "benefit": {"type": "percent_off", "percent": 10}, "send_cost_cents": 5}),

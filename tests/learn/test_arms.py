@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from promolift.learn.arms import (
+from promolift.core.experiments.line_effects import (
     AGES,
     FADES,
     ArmCell,

@@ -5,9 +5,16 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.learn.attack import exact, guessed, lira, membership, nearness, widened
-from promolift.learn.metrics import auc
-from promolift.privacy.budget import Spend, epsilon_of
+from promolift.core.experiments.prediction_metrics import auc
+from promolift.extensions.privacy.mechanisms.membership_inference import (
+    exact,
+    guessed,
+    lira,
+    membership,
+    nearness,
+    widened,
+)
+from promolift.extensions.privacy.mechanisms.privacy_budget import Spend, epsilon_of
 
 
 def test_exact_intervals_are_those_of_the_binomial() -> None:

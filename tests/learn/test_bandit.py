@@ -3,7 +3,7 @@
 import numpy as np
 
 from error_checks import raises_code
-from promolift.learn.bandit import best_shares
+from promolift.extensions.ads.bandit import best_shares
 
 
 def test_shares_find_the_best_of_each_context_and_add_to_one() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 import promolift
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.learn.budget import PricedPolicy, budgeted_value
-from promolift.learn.off_policy import OffPolicySettings, read_log
-from promolift.learn.policy_tree import learn_policy
+from promolift.cli.application import main
+from promolift.core.experiments.off_policy.budgeted_policy import PricedPolicy, budgeted_value
+from promolift.core.experiments.off_policy.estimators import OffPolicySettings, read_log
+from promolift.core.experiments.off_policy.policy_tree import learn_policy
 
 ROWS = 3000
 QUICK = OffPolicySettings(draws=200)

@@ -4,18 +4,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.learn.ahead import Ahead, Spans
-from promolift.steps.arms import (
+from promolift.core.experiments.line_effects import VISITS, detectable
+from promolift.core.experiments.surrogate import Ahead, Spans
+from promolift.shop.pipeline.planning.line_tests import (
     DEAL_SEEKERS,
     MONTHS,
     OTHERS,
-    VISITS,
     People,
     by_price,
     by_segment,
     ceiling_of,
     contact_of,
-    detectable,
     halves_of,
     priced,
     visits_flip,

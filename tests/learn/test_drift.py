@@ -1,4 +1,4 @@
-"""Laws of learn/drift.py: no alarm without a change, none for a change too small to matter, and the action is said."""
+"""Laws of drift detection: no alarm without a change, none for a change too small to matter, and the action is said."""
 
 import numpy as np
 import polars as pl
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.learn.drift import Period, binned, effect_drift, input_drift, prediction_drift, psi
-from promolift.learn.experiment import adjust
+from promolift.core.experiments.drift import Period, binned, effect_drift, input_drift, prediction_drift, psi
+from promolift.core.experiments.experiment_design import adjust
 
 
 def people(rng, n=2000, shift=0.0, new=0.0):
@@ -59,8 +59,8 @@ def test_a_certain_but_small_change_is_no_drift():
 
 def test_false_alarms_stay_below_alpha_over_all_columns(monkeypatch):
     rng = np.random.default_rng(4)
-    monkeypatch.setattr("promolift.learn.drift.PSI", 1e-9)
-    monkeypatch.setattr("promolift.learn.drift.ALPHA", 0.05)
+    monkeypatch.setattr("promolift.core.experiments.drift.PSI", 1e-9)
+    monkeypatch.setattr("promolift.core.experiments.drift.ALPHA", 0.05)
     alarms = [any(d.drifted for d in input_drift(people(rng, 400), people(rng, 400))) for _ in range(300)]
     assert np.mean(alarms) < 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 300)
 

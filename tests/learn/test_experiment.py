@@ -1,4 +1,4 @@
-"""Laws of learn/experiment.py: a verdict prints its rule, a broken test claims nothing, looks are paid for."""
+"""Laws of experiment designs: a verdict prints its rule, a broken test claims nothing, looks are paid for."""
 
 import re
 from pathlib import Path
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from error_checks import raises_code
-from promolift.deliver.decide import ReleaseTerms, in_holdout
-from promolift.learn.experiment import Design, adjust, analyse, assign, sample_ratio
-from promolift.learn.lift import Metric
-from promolift.learn.sums import Cap, sums_by
+from promolift.core.decisions.decision_rule import ReleaseTerms, in_holdout
+from promolift.core.experiments.arm_sums import Cap, sums_by
+from promolift.core.experiments.experiment_design import Design, adjust, analyse, assign, sample_ratio
+from promolift.core.experiments.lift import Metric
 
 METRICS = [
     Metric(name="margin", value="y", covariates=("x",), unit="cents"),

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.learn.fairness import GroupGap, find_proxies, gap_at, group_gaps, orthonormal
+from promolift.core.experiments.group_gaps import GroupGap, find_proxies, gap_at, group_gaps, orthonormal
 
 ALIKE = ["basket_mean_cents", "orders_16w"]
 

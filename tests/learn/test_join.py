@@ -1,4 +1,4 @@
-"""Laws of learn/join.py: no order counts twice, no row is lost unseen, no covariate knows the decision."""
+"""Laws of the outcome join: no order counts twice, no row is lost unseen, no covariate knows the decision."""
 
 import duckdb
 import polars as pl
@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.learn.join import FATES, JoinSettings, join_outcomes, open_windows
-from promolift.sql import DAY_MS
-from promolift.tables import DECISIONS, EVENTS
+from promolift.core.experiments.outcome_join import FATES, JoinSettings, join_outcomes, open_windows
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.tables.schemas import DECISIONS, EVENTS
 
 DECISION = {"customer_id": pl.String, "ts_ms": pl.Int64, "policy_id": pl.String, "holdout": pl.Boolean}
 OUTCOME = {

@@ -1,4 +1,4 @@
-"""Laws of learn/compare.py: equal spend, honest grading, honest intervals, honest labels."""
+"""Laws of core/experiments/policy_comparison.py: equal spend, honest grading, honest intervals, honest labels."""
 
 import numpy as np
 import polars as pl
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.errors import BudgetError
-from promolift.hashing import hash_units
-from promolift.learn.compare import LEVELS, CompareSettings, compare, rfm_score
+from promolift.core.experiments.policy_comparison import LEVELS, CompareSettings, compare, rfm_score
+from promolift.foundation.errors import BudgetError
+from promolift.foundation.hashing import hash_units
 
 FAST = CompareSettings(orders=8, draws=60)
 NAMES = [

@@ -1,4 +1,4 @@
-"""Laws of learn/metrics.py, against scikit-learn and tables worked out by hand."""
+"""Laws of core/experiments/prediction_metrics.py, against scikit-learn and tables worked out by hand."""
 
 import math
 
@@ -11,9 +11,9 @@ from sklearn import metrics as sk
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.errors import SupportError
-from promolift.hashing import hash_units
-from promolift.learn import metrics as m
+from promolift.core.experiments import prediction_metrics as m
+from promolift.foundation.errors import SupportError
+from promolift.foundation.hashing import hash_units
 
 Z = 1.959963984540054
 

@@ -1,14 +1,14 @@
-"""Laws of learn/lift.py: the peer's numbers, the bootstrap's errors, and no harm from bad covariates."""
+"""Laws of core/experiments/lift.py: the peer's numbers, the bootstrap's errors, and no harm from bad covariates."""
 
 import numpy as np
 import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.errors import SupportError
-from promolift.learn import lift as module
-from promolift.learn.lift import Metric, lift, shared_theta
-from promolift.learn.sums import Cap, Sums, sums_by
+from promolift.core.experiments import lift as module
+from promolift.core.experiments.arm_sums import Cap, Sums, sums_by
+from promolift.core.experiments.lift import Metric, lift, shared_theta
+from promolift.foundation.errors import SupportError
 
 MEAN = Metric(name="margin", value="y")
 CUPED = Metric(name="margin", value="y", covariates=("x",))

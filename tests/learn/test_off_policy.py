@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from error_checks import raises_code
-from promolift.learn import off_policy as est
-from promolift.learn.off_policy import (
+from promolift.core.experiments.off_policy import estimators as est
+from promolift.core.experiments.off_policy.estimators import (
     DecisionLog,
     OffPolicySettings,
     blend,
@@ -24,8 +24,8 @@ from promolift.learn.off_policy import (
     simultaneous,
     value_of,
 )
-from promolift.learn.reward import Decisions, Kind, RewardSettings, _cross_fit, folds
-from promolift.learn.support import weigh
+from promolift.core.experiments.off_policy.overlap import weigh
+from promolift.core.experiments.off_policy.reward_model import Decisions, Kind, RewardSettings, _cross_fit, folds
 
 Floats = NDArray[np.float64]
 

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.learn.off_policy import off_policy_value
-from promolift.learning import log as step
-from promolift.learning.log import Log, evaluate_log
+from promolift.cli.application import main
+from promolift.core.experiments.off_policy.estimators import off_policy_value
+from promolift.shop.feedback import decision_log as step
+from promolift.shop.feedback.decision_log import Log, evaluate_log
 
 OFFERS = ("none", "off10", "off20")
 PROPENSITY = np.array([0.5, 0.3, 0.2])

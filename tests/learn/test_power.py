@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 import scipy
 
-from promolift.learn.experiment import Design
-from promolift.learn.power import PastDays, past_days, power
-from promolift.sql import DAY_MS
+from promolift.core.experiments.experiment_design import Design
+from promolift.core.experiments.power import PastDays, past_days, power
+from promolift.foundation.sql import DAY_MS
 
 LAST = 100 * DAY_MS
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from error_checks import raises_code
-from promolift.learn.lift import always_valid_p, boundary, mixture_weight
+from promolift.core.experiments.lift import always_valid_p, boundary, mixture_weight
 
 # gbstats 0.8.0 approximates the tightest weight and plans 5,000 customers; 4,000 were seen.
 PEER_WEIGHT = -2 * log(0.05) + log(-2 * log(0.05) + 1)

@@ -1,4 +1,4 @@
-"""Laws of learn/sums.py: moments are those of the rows; nothing missing is zero."""
+"""Laws of core/experiments/arm_sums.py: moments are those of the rows; nothing missing is zero."""
 
 import numpy as np
 import polars as pl
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.errors import SupportError
-from promolift.learn.sums import Cap, Sums, sums_by
+from promolift.core.experiments.arm_sums import Cap, Sums, sums_by
+from promolift.foundation.errors import SupportError
 
 CAPS = {"y": Cap("stated beforehand", low=-50, high=400)}
 ROWS = pl.DataFrame(

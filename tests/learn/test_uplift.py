@@ -1,4 +1,4 @@
-"""Laws of learn/uplift.py, against scikit-uplift's outputs and tables worked out by hand."""
+"""Laws of core/experiments/uplift_curves.py, against scikit-uplift's outputs and tables worked out by hand."""
 
 from itertools import pairwise
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.errors import SupportError
-from promolift.learn import uplift as u
+from promolift.core.experiments import uplift_curves as u
+from promolift.foundation.errors import SupportError
 
 # outcome, score, treatment, then what scikit-uplift 0.5.1's qini_auc_score
 PEER = {

@@ -7,8 +7,18 @@ import pytest
 from fake_endpoint import GOOD, answer, serving
 
 from error_checks import raises_code
-from promolift.llm import LlmSettings, LocalSettings, LocalWriter, Recorder, RemoteSettings, RemoteWriter, Replay, Reply
-from promolift.llm.writers import read_answer, writer_of
+from promolift.foundation.language_model import (
+    LlmSettings,
+    LocalSettings,
+    LocalWriter,
+    Recorder,
+    RemoteSettings,
+    RemoteWriter,
+    Replay,
+    Reply,
+    read_answer,
+    writer_of,
+)
 
 pytest.importorskip("openai")
 

@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 
 from error_checks import raises_code
-from promolift.llm import Recorder, RemoteSettings, Replay, Reply, SpeechSettings, hear, recogniser_of
-from promolift.llm.speech import NOTHING_SAID, PIECE_S, RATE, RemoteRecogniser, SpokenPiece
+from promolift.extensions.media.speech import (
+    NOTHING_SAID,
+    PIECE_S,
+    RATE,
+    RemoteRecogniser,
+    SpeechSettings,
+    SpokenPiece,
+    hear,
+    recogniser_of,
+)
+from promolift.foundation.language_model import Recorder, RemoteSettings, Replay, Reply
 
 
 def tone(seconds: float, rate: int = 8000, loud: float = 0.3) -> bytes:

@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from promolift.message import Known
-from promolift.terms import Benefit, Language, Offer, Scope, Words
+from promolift.core.messages import Known
+from promolift.core.offers.terms import Benefit, Language, Offer, Scope, Words
 
 NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
 MEALS = ("FRZN MEAT/MEAT DINNERS", Words(zh="冷冻方便餐", en="frozen meals"))

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.message import is_couponable, is_sensitive, label
-from promolift.message.names import is_plural, names_read, table
+from promolift.core.offers.product_names import is_couponable, is_plural, is_sensitive, label, names_read, table
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 PROPER = {"Christmas", "Easter", "Halloween", "Valentine's", "Day"}
@@ -27,7 +26,7 @@ def test_every_category_and_department_of_the_data_has_exactly_one_name(products
 
 
 def test_no_row_stands_twice_and_no_two_rows_of_a_kind_share_a_name():
-    text = (files("promolift.message") / "names.csv").read_text(encoding="utf-8")
+    text = (files("promolift.core.messages") / "names.csv").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(rows) - 1 == len(table())
     for kind in ("category", "department"):

@@ -8,10 +8,21 @@ import pytest
 from message_helpers import GOLDEN
 
 from error_checks import raises_code
-from promolift.message import Brief, Draft, Known, PoolText, TextTally, WordChoice, drafts, findings, judge, load_pool
-from promolift.message.angles import ANGLES
-from promolift.message.drafts import question
-from promolift.message.pool import Pool, drafted, from_csv, judged, of_draft, of_text, save_pool, to_csv
+from promolift.core.messages import (
+    Brief,
+    Draft,
+    Known,
+    PoolText,
+    TextTally,
+    WordChoice,
+    drafts,
+    findings,
+    judge,
+    load_pool,
+)
+from promolift.core.messages.angles import ANGLES
+from promolift.core.messages.drafts import question
+from promolift.core.messages.text_pool import Pool, drafted, from_csv, judged, of_draft, of_text, save_pool, to_csv
 
 TODAY = "2026-06-01"
 GOOD = Draft("{deal}: running low?", "running low on {product}?")

@@ -6,8 +6,8 @@ import pytest
 from message_helpers import CONTEXTS, GOLDEN, OFFERS, PRODUCT_1, texts
 
 from error_checks import raises_code
-from promolift.message import Known, broken_rules, facts, load_pool, sms_parts, write
-from promolift.message.reading import number, ready
+from promolift.core.messages import Known, broken_rules, facts, load_pool, sms_parts, write
+from promolift.core.messages.fact_check import number, ready
 
 
 def codes(text: str, offer: str = "meals20", language: str = "zh", **known: object) -> set[str]:

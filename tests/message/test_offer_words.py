@@ -3,8 +3,9 @@
 import pytest
 from message_helpers import amount, an_offer, percent
 
-from promolift.message import Draft, Known, label, line_words, offer_words, write
-from promolift.terms import Activation, Benefit, Offer, Words
+from promolift.core.messages import Draft, Known, line_words, offer_words, write
+from promolift.core.offers.product_names import label
+from promolift.core.offers.terms import Activation, Benefit, Offer, Words
 
 TEA = ("tea", Words(zh="茶", en="tea"))
 PAIR = "BEEF ++ SOFT DRINKS"

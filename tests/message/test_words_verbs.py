@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.cli import main
-from promolift.message import load_pool
+from promolift.cli.application import main
+from promolift.core.messages import load_pool
 
 TOML = """
 [shop]
@@ -45,7 +45,7 @@ def model(asks):
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "promolift.toml").write_text(TOML, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("promolift.llm.writer_of", lambda *_: model)
+    monkeypatch.setattr("promolift.shop.pipeline.text_pool.writer_of", lambda *_: model)
     return tmp_path
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.offer.cart import Cart, CartLine, Promotion, price_cart
-from promolift.terms import Benefit
+from promolift.core.offers.cart_pricing import Cart, CartLine, Promotion, price_cart
+from promolift.core.offers.terms import Benefit
 
 DRAWN = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "cart.py"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.offer.proposals import PROPOSALS
-from promolift.tables import CANDIDATES
+from promolift.core.offers.proposals import PROPOSALS
+from promolift.foundation.tables.schemas import CANDIDATES
 
 pytest.importorskip("torch")
-from promolift.offer.generator import (
+from promolift.extensions.generator.offer_generator import (
     GeneratorSettings,
     Market,
     OfferGenerator,
@@ -17,7 +17,7 @@ from promolift.offer.generator import (
     market_from,
     read_accepted,
 )
-from promolift.steps.propose import slot_vectors
+from promolift.shop.pipeline.planning.offer_search import slot_vectors
 
 N, PERCENTS = 40, (10, 20, 30)
 SLOTS = (("category", "tea"), ("category", "fuel"), ("product", "p1"), ("all", None))

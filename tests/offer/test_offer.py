@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from error_checks import raises_code
-from promolift.offer import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
-from promolift.tables import CANDIDATES
-from promolift.terms import Activation, Benefit, Offer, Words
+from promolift.core.offers import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
+from promolift.core.offers.terms import Activation, Benefit, Offer, Words
+from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (
     MenuItem(id="cat-20", benefit=Benefit(type="percent_off", percent=20), scope="category", supplier_share=0.5),

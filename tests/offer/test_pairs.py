@@ -3,13 +3,13 @@
 import polars as pl
 import pytest
 
-from promolift.allocate import ShopLimits
-from promolift.effect import DiscountResponse, ValueSettings, add_effects, total_draws
-from promolift.offer import MenuItem
-from promolift.offer.menu import list_pairs, pair_line
-from promolift.serve.closed import PAIR, Closed
-from promolift.tables import CANDIDATES
-from promolift.terms import Benefit, covered
+from promolift.core.allocation import ShopLimits
+from promolift.core.effects import DiscountResponse, ValueSettings, add_effects, total_draws
+from promolift.core.offers import MenuItem
+from promolift.core.offers.menu import list_pairs, pair_line
+from promolift.core.offers.terms import Benefit, covered
+from promolift.foundation.tables.schemas import CANDIDATES
+from promolift.server.decisions.eligibility import PAIR, Closed
 
 LINE = MenuItem(id="pr-category-20-28d", benefit=Benefit(type="percent_off", percent=20), scope="category")
 RESPONSE = DiscountResponse(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.offer import MenuItem, OfferRules, make_offer
-from promolift.offer.proposals import (
+from promolift.core.offers import MenuItem, OfferRules, make_offer
+from promolift.core.offers.proposals import (
     PROPOSALS,
     OfferInputs,
     best_lines,
@@ -23,9 +23,9 @@ from promolift.offer.proposals import (
     propose_candidates,
     with_ids,
 )
-from promolift.offer.settings import OfferProposalSettings
-from promolift.tables import CANDIDATES
-from promolift.terms import Benefit, Words
+from promolift.core.offers.settings import OfferProposalSettings
+from promolift.core.offers.terms import Benefit, Words
+from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (
     MenuItem(id="cat-20", benefit=Benefit(type="percent_off", percent=20), scope="category", supplier_share=0.5,

@@ -6,17 +6,18 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift import allocate
-from promolift.cli import main
-from promolift.config import load_config
-from promolift.effect import assumed_response
-from promolift.offer.settings import OfferProposalSettings
-from promolift.results.job import Job, moments
-from promolift.run import run
-from promolift.steps import plan, propose
-from promolift.steps.targets import CandidateScene
-from promolift.store import Store
-from promolift.tables import CANDIDATES
+from promolift.cli.application import main
+from promolift.core import allocation
+from promolift.core.effects import assumed_response
+from promolift.core.offers.settings import OfferProposalSettings
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import CANDIDATES
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.planning import offer_search
+from promolift.shop.pipeline.planning.offer_targets import CandidateScene
+from promolift.shop.pipeline.steps import plan
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
     at, rules = moments(job), job.config.rules
     scene = CandidateScene(job, at)
     listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="grid")
-    both, menu, _ = propose.with_proposals(job, at, listed, rules, asked, scene.inputs())
+    both, menu, _ = offer_search.with_proposals(job, at, listed, rules, asked, scene.inputs())
     CANDIDATES.check(both)
     added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
     lines = {item.id for item in menu}
@@ -52,7 +53,7 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
 
     def gain(valued: pl.DataFrame) -> float:
         measured = plan.close_weak(valued, plan.evidence_floor(job, valued))
-        return allocate.plan(measured.filter(pl.col("eligible") & (pl.col("offer_id") != "none")), 20_000).gain_cents
+        return allocation.plan(measured.filter(pl.col("eligible") & (pl.col("offer_id") != "none")), 20_000).gain_cents
 
     assert gain(both) > 1.02 * gain(listed)
 
@@ -61,7 +62,7 @@ def test_none_keeps_to_the_menu(job: Job) -> None:
     at, rules = moments(job), job.config.rules
     scene = CandidateScene(job, at)
     listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="none")
-    same, menu, _ = propose.with_proposals(job, at, listed, rules, asked, scene.inputs())
+    same, menu, _ = offer_search.with_proposals(job, at, listed, rules, asked, scene.inputs())
     assert same.equals(listed)
     assert menu == job.config.menu
 
@@ -72,7 +73,7 @@ def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
         job.store.save_json("response", assumed_response("a test", job.config.discount).to_dict())
         scene = CandidateScene(job, at)
         listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="grid")
-        same, menu, _ = propose.with_proposals(job, at, listed, job.config.rules, asked, scene.inputs())
+        same, menu, _ = offer_search.with_proposals(job, at, listed, job.config.rules, asked, scene.inputs())
         assert same.equals(listed)
         assert menu == job.config.menu
     finally:
@@ -84,4 +85,4 @@ def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None
     at, asked = moments(job), OfferProposalSettings(proposals="gan")
     listed, people = plan.candidates(CandidateScene(job, at)).rows, CandidateScene(job, at).inputs()
     with raises_code("coupon_purchases_missing", "offer.proposals", "'gan'"):
-        propose.with_proposals(job, at, listed, job.config.rules, asked, people)
+        offer_search.with_proposals(job, at, listed, job.config.rules, asked, people)

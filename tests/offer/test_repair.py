@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.offer.proposals import PROPOSALS
-from promolift.offer.repair import repair, room
-from promolift.offer.settings import PrintRules
+from promolift.core.offers.proposals import PROPOSALS
+from promolift.core.offers.repair import repair, room
+from promolift.core.offers.settings import PrintRules
 
 RULES = PrintRules()
 TOLD = {"margin_rate": pl.Float64, "supplier_share": pl.Float64}

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.effect import ValueSettings, add_effects
-from promolift.effect.discount import DiscountResponse
-from promolift.offer import MenuItem, OfferRules, list_candidates
-from promolift.offer.cart import Cart, price_cart
-from promolift.offer.replay import in_order, past_orders, per_order, promotion_of, replay
-from promolift.tables import CANDIDATES
+from promolift.core.effects import ValueSettings, add_effects
+from promolift.core.effects.offer_value.discount_response import DiscountResponse
+from promolift.core.offers import MenuItem, OfferRules, list_candidates
+from promolift.core.offers.cart_pricing import Cart, price_cart
+from promolift.core.offers.order_replay import in_order, past_orders, per_order, promotion_of, replay
+from promolift.foundation.tables.schemas import CANDIDATES
 
 MUG = {"zh": "马克杯", "en": "mug"}
 LINES = {

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from told_shop import SHOPS, told_shop
 
-from promolift.pages import Story
-from promolift.pages.shop import tell_story
-from promolift.results.job import Job
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.reports.story import Story
+from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.work_folder.run_context import Job
 
 
 @pytest.fixture(scope="session")

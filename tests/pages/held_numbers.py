@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from promolift.settings import Settings
-from promolift.words import day_count, money, number, per_unit, share, symbol, upper_first
+from promolift.foundation.i18n.formatting import day_count, money, number, per_unit, share, symbol, upper_first
+from promolift.foundation.settings import Settings
 
 TOKEN = re.compile(r"(?<![\w.])[+−±]?(?:[A-Z]{0,3}[$¥€])?\d+(?:,\d{3})*(?:\.\d+)?(?:\s(?:%|M|bn)(?!\w)|%)?")
 UNITS = ("cents", "days", "share", "prob")

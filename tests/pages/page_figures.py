@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from held_numbers import TOKEN, Held, bare, clean, drawn, visible
 
-from promolift import words
-from promolift.pages import render_page
-from promolift.pages.blocks import Figure, Page
-from promolift.words import count, number
+from promolift.foundation.i18n import formatting
+from promolift.foundation.i18n.formatting import count, number
+from promolift.foundation.pages.blocks import Figure, Page
+from promolift.foundation.pages.rendering import render_page
 
-PRINTERS = ("promolift.words", "promolift.pages")
+PRINTERS = ("promolift.foundation.i18n.formatting", "promolift.foundation.pages")
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed
     "money": lambda x: x + 101.0,
@@ -92,7 +92,7 @@ def strays(page: Page, held: Mapping[str, Held]) -> dict[str, list[Any]]:
 
 def add(monkeypatch: pytest.MonkeyPatch, form: str, at: int | None = None) -> list[int]:
     """Let pages add to the numbers that they print in a form: to all, or to that of one call; counts the calls."""
-    plain, calls = getattr(words, form), [0]
+    plain, calls = getattr(formatting, form), [0]
 
     def wrong(x: Any, *more: Any, **named: Any) -> str:
         calls[0] += 1

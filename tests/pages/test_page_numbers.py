@@ -10,25 +10,24 @@ from held_numbers import Held, bare, charts, clean, drawn, parts, strays, visibl
 from page_figures import add
 from told_shop import SHOPS, menu, told_shop
 
-from promolift.message import line_words, offer_words
-from promolift.offer import MenuItem
-from promolift.pages import render
-from promolift.pages.chapters.summary import page_of
-from promolift.pages.shop import tell_story
-from promolift.pages.story import Story
-from promolift.privacy import small_cells
-from promolift.results.chinese import group_words
-from promolift.results.customers import Given, Person
-from promolift.results.effects import DEPTH, NoModel
-from promolift.results.evaluation import Evaluation
-from promolift.results.job import Job, moments
-from promolift.results.messages import Messages, PoolWords
-from promolift.results.plan import Plan, headline
-from promolift.results.shop import Health, Offers, Unknown
-from promolift.results.standing import standing
-from promolift.store import Store
-from promolift.terms import Words
-from promolift.words import date, money
+from promolift.core.customers.disclosure_control import small_cells
+from promolift.core.messages import line_words, offer_words
+from promolift.core.offers import MenuItem
+from promolift.core.offers.terms import Words
+from promolift.foundation.i18n.formatting import date, money
+from promolift.foundation.i18n.translation import group_words
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.reports.chapters.summary import page_of, render
+from promolift.shop.reports.next_step import standing
+from promolift.shop.reports.story import Story
+from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.customers import Given, Person
+from promolift.shop.results.effects import DEPTH, NoModel
+from promolift.shop.results.evaluation import Evaluation
+from promolift.shop.results.ingest import Health, Offers, Unknown
+from promolift.shop.results.messages import Messages, PoolWords
+from promolift.shop.results.plan import Plan, headline
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
 NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the forecast is about: said in words, not figures

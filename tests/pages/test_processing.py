@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from promolift.cli import app
-from promolift.config import Config, load_config
-from promolift.pages.processing import processing_page
-from promolift.pages.render import render_page
-from promolift.privacy import KeptDays
-from promolift.words import speaking
+from promolift.cli.application import app
+from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.pages.rendering import render_page
+from promolift.shop.configuration.configuration import Config, load_config
+from promolift.shop.reports.data_subject_rights import KeptDays
+from promolift.shop.reports.processing_record import processing_page
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "promolift.toml"
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from promolift.allocate import Limit
-from promolift.learn.fairness import GroupGap, Proxy
-from promolift.pages.chapters.fairness import tell
-from promolift.pages.chapters.summary import render
-from promolift.results.fairness import FairnessNote, Swap
-from promolift.results.job import Job
-from promolift.results.messages import Messages
-from promolift.results.plan import FairPlan, FairUse, Plan
-from promolift.steps.fairness import angles
-from promolift.terms import Language
-from promolift.words import speaking
+from promolift.core.allocation import Limit
+from promolift.core.experiments.group_gaps import GroupGap, Proxy
+from promolift.core.offers.terms import Language
+from promolift.foundation.i18n.formatting import speaking
+from promolift.shop.pipeline.fairness_audit import angles
+from promolift.shop.reports.chapters.fairness import tell
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.results.fairness import FairnessNote, Swap
+from promolift.shop.results.messages import Messages
+from promolift.shop.results.plan import FairPlan, FairUse, Plan
+from promolift.shop.results.work_folder.run_context import Job
 from small_story import small_story
 
 LIMIT = Limit(name="fair", measure="count_share", at_least=0.3, at_most=0.5, slack=1.0, where={"groups": ("sex=F",)})

@@ -3,27 +3,20 @@
 import polars as pl
 import pytest
 
-from promolift.data.counts import Counts
-from promolift.pages import Story
-from promolift.pages.blocks import Big, Block, Figure, balanced
-from promolift.pages.chapters import budget, customers, discount, health, models, people, summary
-from promolift.pages.figures import headline, span_of
-from promolift.results.customers import Customers, Tastes
-from promolift.results.effects import ResponseFigures
-from promolift.results.evaluation import Lead, Worth, weakest
-from promolift.results.figures import Histogram, bars
-from promolift.results.learned import Ranged
-from promolift.results.plan import Assumption, Luck, Point, RuleCost, rule_text
-from promolift.results.predictions import (
-    AVERAGE,
-    COUPONS,
-    Predictions,
-    Reliability,
-    ReliabilityBin,
-    Scored,
-)
-from promolift.results.shop import Health
-from promolift.words import Cash
+from promolift.foundation.i18n.formatting import Cash
+from promolift.foundation.pages.blocks import Big, Block, Figure, balanced
+from promolift.foundation.pages.charts import headline, span_of
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.reports.chapters import budget, customers, data_health, discount, predictions, recipients, summary
+from promolift.shop.reports.story import Story
+from promolift.shop.results.customers import Customers, Tastes
+from promolift.shop.results.effects import ResponseFigures
+from promolift.shop.results.evaluation import Lead, Worth, weakest
+from promolift.shop.results.histograms import Histogram, bars
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.learned_policy import Ranged
+from promolift.shop.results.plan import Assumption, Luck, Point, RuleCost, rule_text
+from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, ReliabilityBin, Scored
 from small_story import read, small_story
 
 
@@ -61,14 +54,14 @@ def healthy(*tables: Counts) -> Health:
 
 def test_health_counts_rows() -> None:
     found = healthy(Counts("t", 100, 90, 5, rejected={"bad": 10}), Counts("u", 100, 100))
-    assert health.tell(small_story(health=found)).lead.startswith(
+    assert data_health.tell(small_story(health=found)).lead.startswith(
         "200 rows were read from 2 tables. 190 were taken (95\u00a0%), 5 of them after a repair; 10 were"
     )
 
 
 def test_a_rejected_row_is_drawn_even_if_it_is_one_in_a_million() -> None:
     found = healthy(Counts("t", 10**6, 10**6 - 1, rejected={"bad": 1}))
-    row = health.tell(small_story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
+    row = data_health.tell(small_story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
     assert row["rejected"] == 1.0
     assert row["repaired"] == 0.0
     assert row["taken"] == "> 99.9\u00a0%"
@@ -174,7 +167,7 @@ def test_a_model_is_better_only_beyond_its_interval(
 ) -> None:
     row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
     score = Scored(**(row | {"baseline": "rule", "baseline_value": 0.80}))
-    block = models.tell_figures(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
+    block = predictions.tell_figures(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
     assert isinstance(block, Block)
     assert block.data["rows"][0]["verdict"] == verdict
 
@@ -185,7 +178,7 @@ def test_calibration_weighs_bins_by_their_cases() -> None:
         ReliabilityBin(predicted=0.5, observed=0.9, low=0.8, high=0.95, n=100),
     )
     story = small_story(predictions=Predictions(reliability=(Reliability(model="m", bins=bins),)))
-    found = figure(models.tell_figures(story).blocks, "calibration-1")
+    found = figure(predictions.tell_figures(story).blocks, "calibration-1")
     assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
     assert "In 1 of 2 bins" in found.finding
 
@@ -390,17 +383,17 @@ def test_the_mix_names_the_most_frequent_offer() -> None:
         "offer_id": ["x", "y"], "offer": [None, "5 off"], "treated": [3, 1], "share": [0.75, 0.25],
         "gain_cents": [60.0, None], "cost_cents": [1.0, 1.0],
     })  # fmt: skip
-    finding = figure(people.tell(small_story(offers=offers, different=2)).blocks, "mix").finding
+    finding = figure(recipients.tell(small_story(offers=offers, different=2)).blocks, "mix").finding
     assert "2 different offers" in finding
     assert "“x”: 3 customers, 75\u00a0% of those with an offer" in finding
 
 
 def test_who_gets_nothing_is_told_by_reason() -> None:
-    lead = people.tell(small_story()).lead
+    lead = recipients.tell(small_story()).lead
     assert lead.startswith("25 of 240 customers would get an offer. 185 customers get none: no offer is open to them")
     assert "24 customers picked at random get none" in lead
     assert "6 customers may not be written to" in lead
-    assert people.tell(small_story({"treated": 0})).lead == "Nobody would get an offer."
+    assert recipients.tell(small_story({"treated": 0})).lead == "Nobody would get an offer."
 
 
 def test_a_half_block_never_stands_alone() -> None:

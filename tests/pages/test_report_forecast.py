@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from test_report_render import EVIL, Page
 
-from promolift.pages import Story, render
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.story import Story
 from small_story import small_story
 
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-import promolift.pages
+import promolift.foundation.pages
 from error_checks import raises_code
-from promolift.cli import telling
-from promolift.config import Config
-from promolift.data.counts import Counts
-from promolift.data.health import health
-from promolift.data.rules import RULES
-from promolift.data.summary import Summary
-from promolift.pages import render
-from promolift.pages.shop import tell_story
-from promolift.results.chinese import catalogue, in_chinese
-from promolift.results.job import Job
-from promolift.words import date, days, interval, listed, money, number, share, speaking
+from promolift.cli.application import telling
+from promolift.foundation.i18n.formatting import date, days, interval, listed, money, number, share, speaking
+from promolift.foundation.i18n.translation import catalogue, in_chinese
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.cleaning.cleaning_rules import RULES
+from promolift.shop.ingest.cleaning.data_health import health
+from promolift.shop.ingest.cleaning.data_summary import Summary
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.work_folder.run_context import Job
 
 ENGLISH = ("trial.py", "learning.py")  # pages whose every text is looked up when they are shown
 PAGES = Path(promolift.pages.__file__).parent

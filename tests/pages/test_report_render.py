@@ -15,16 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.config import ShopSettings
-from promolift.data.counts import Counts
-from promolift.data.health import Ability
-from promolift.message import offer_words
-from promolift.pages import OpenQuestion, Story, render
-from promolift.pages.render import embed
-from promolift.results.customers import Customers
-from promolift.results.job import Job, moments
-from promolift.results.shop import Health
-from promolift.terms import Benefit, Offer
+from promolift.core.messages import offer_words
+from promolift.core.offers.terms import Benefit, Offer
+from promolift.foundation.pages.rendering import embed
+from promolift.shop.configuration.configuration import ShopSettings
+from promolift.shop.ingest.cleaning.data_health import Ability
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.story import OpenQuestion, Story
+from promolift.shop.results.customers import Customers
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.work_folder.run_context import Job, moments
 from small_story import NOTE, card, read, small_story
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7777*7}}'\"&<!--]]>\x00‮"
@@ -256,7 +257,7 @@ def test_a_card_says_the_offer_as_it_is_and_ticks_nothing_that_nobody_read_in_th
 def test_the_vendored_script_keeps_its_licence_and_can_stand_in_a_page() -> None:
     from importlib.resources import files
 
-    folder = files("promolift.pages").joinpath("vendor")
+    folder = files("promolift.foundation.pages").joinpath("vendor")
     script = folder.joinpath("echarts.report.min.js").read_text("utf-8")
     head, build = script.split("*/\n", 1)
     assert "Apache License, Version 2.0" in head

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift import words
+from promolift.foundation.i18n import formatting
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ from promolift import words
     ],
 )
 def test_money_follows_the_currency(cents: float | None, currency: str | None, text: str) -> None:
-    assert words.money(cents, currency) == text
+    assert formatting.money(cents, currency) == text
 
 
 def test_a_signed_sum_shows_its_plus() -> None:
-    assert words.money(420, "USD", sign=True) == "+$4.20"
-    assert words.money(0, "USD", sign=True) == "$0"
+    assert formatting.money(420, "USD", sign=True) == "+$4.20"
+    assert formatting.money(0, "USD", sign=True) == "$0"
 
 
 @pytest.mark.parametrize(
@@ -46,64 +46,69 @@ def test_a_signed_sum_shows_its_plus() -> None:
     ],
 )  # fmt: skip
 def test_a_share_is_never_rounded_to_none_or_to_all(value: float, text: str) -> None:
-    assert words.share(value) == f"{text}\u00a0%"
+    assert formatting.share(value) == f"{text}\u00a0%"
 
 
 @given(st.floats(0.0, 1.0, exclude_min=True, exclude_max=True))
 def test_only_zero_is_zero_and_only_one_is_everything(value: float) -> None:
-    assert words.share(value) not in ("0\u00a0%", "100\u00a0%")
+    assert formatting.share(value) not in ("0\u00a0%", "100\u00a0%")
 
 
 @given(st.one_of(st.none(), st.floats(), st.text(), st.integers(), st.lists(st.none())))
 def test_whatever_comes_words_come_out(value: object) -> None:
-    for text in (words.money(value, "USD"), words.share(value), words.count(value), words.number(value)):
+    for text in (
+        formatting.money(value, "USD"),
+        formatting.share(value),
+        formatting.count(value),
+        formatting.number(value),
+    ):
         assert text
         assert "nan" not in text
         assert "inf" not in text
-    assert words.days(value)
-    assert words.date(value, "Asia/Shanghai")
+    assert formatting.days(value)
+    assert formatting.date(value, "Asia/Shanghai")
 
 
 def test_a_moment_is_told_in_the_zone_of_the_shop() -> None:
-    assert words.date(1_508_126_400_000, "America/New_York") == "16 October 2017"
-    assert words.date(1_508_126_399_999, "America/New_York") == "15 October 2017"
-    assert words.date(1_508_126_399_999, "Asia/Shanghai") == "16 October 2017"
+    assert formatting.date(1_508_126_400_000, "America/New_York") == "16 October 2017"
+    assert formatting.date(1_508_126_399_999, "America/New_York") == "15 October 2017"
+    assert formatting.date(1_508_126_399_999, "Asia/Shanghai") == "16 October 2017"
 
 
 def test_a_number_too_large_for_a_share_is_not_called_infinite() -> None:
-    assert words.share(1e308) == words.DASH
-    assert words.count(-0.2) == "0"
+    assert formatting.share(1e308) == formatting.DASH
+    assert formatting.count(-0.2) == "0"
 
 
 def test_one_is_singular() -> None:
-    assert words.plural(1, "category", "categories") == "1 category"
-    assert words.plural(2_000, "category", "categories") == "2,000 categories"
-    assert words.days(1) == "1 day"
-    assert words.days(4.56) == "4.6 days"
+    assert formatting.plural(1, "category", "categories") == "1 category"
+    assert formatting.plural(2_000, "category", "categories") == "2,000 categories"
+    assert formatting.days(1) == "1 day"
+    assert formatting.days(4.56) == "4.6 days"
 
 
 def test_an_interval_needs_both_ends() -> None:
-    assert words.interval(1, 2, words.number) == "95\u00a0% interval 1.00 to 2.00"
-    assert words.interval(1, None, words.number) == ""
+    assert formatting.interval(1, 2, formatting.number) == "95\u00a0% interval 1.00 to 2.00"
+    assert formatting.interval(1, None, formatting.number) == ""
 
 
 def test_a_long_text_is_cut_on_one_line() -> None:
-    assert words.clip("a\n b" + "c" * 99, 10) == "a bcccccc…"
-    assert words.clip(None) == "—"
+    assert formatting.clip("a\n b" + "c" * 99, 10) == "a bcccccc…"
+    assert formatting.clip(None) == "—"
 
 
 def test_no_text_can_turn_the_words_around_it() -> None:
-    assert words.clip("a\u202eb\x00c\u2066d") == "abcd"
-    assert words.clip("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
-    assert words.money(420, "\u202e$$") == "4.20"
+    assert formatting.clip("a\u202eb\x00c\u2066d") == "abcd"
+    assert formatting.clip("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
+    assert formatting.money(420, "\u202e$$") == "4.20"
 
 
 def test_a_list_reads_as_a_sentence() -> None:
-    assert [words.listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [formatting.listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
 
 
 def test_what_one_yen_brings_is_no_zero() -> None:
-    assert words.per_unit(0.493, "JPY") == "¥0.493"
-    assert words.per_unit(-1.2, "JPY") == "−¥1.20"
-    assert words.per_unit(48.6, "USD") == "$0.49"
-    assert words.per_unit(None, "JPY") == "—"
+    assert formatting.per_unit(0.493, "JPY") == "¥0.493"
+    assert formatting.per_unit(-1.2, "JPY") == "−¥1.20"
+    assert formatting.per_unit(48.6, "USD") == "$0.49"
+    assert formatting.per_unit(None, "JPY") == "—"

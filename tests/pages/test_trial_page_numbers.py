@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
-from promolift.pages.trial import TrialStory, page_of
-from promolift.results.trial import TrialResults, TrialSettings
-from promolift.store import Store
-from promolift.trials import report
-from promolift.words import share
+from promolift.foundation.i18n.formatting import share
+from promolift.foundation.storage.local_store import Store
+from promolift.trials import work_folder
+from promolift.trials.analysis.results import TrialResults, TrialSettings
+from promolift.trials.page import TrialStory, page_of
 
 DEPTHS = TrialSettings(
     name="Depths", treatment="depth", control="0", rates=("came",), money="spent", placebos=("before",),
@@ -50,9 +50,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> TrialResults:
     folder = tmp_path_factory.mktemp("depths")
     customers().drop("letter", "visits").write_csv(folder / "t.csv")
     with Store(folder / "w") as kept:
-        report.fit(kept, folder / "t.csv", DEPTHS, quiet)
-        report.evaluate(kept, quiet)
-        report.report(kept, folder / "out", quiet)
+        work_folder.fit(kept, folder / "t.csv", DEPTHS, quiet)
+        work_folder.evaluate(kept, quiet)
+        work_folder.report(kept, folder / "out", quiet)
         return TrialResults.load(kept)
 
 
@@ -108,7 +108,7 @@ def test_every_number_of_the_page_is_held_by_a_typed_result(found: TrialResults)
 def test_a_trial_that_was_not_randomised_prints_what_is_held_too(money: str | None, tmp_path: Path) -> None:
     customers().drop("depth", *([] if money else ["spent"])).write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        report.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
+        work_folder.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
         fitted = TrialResults.load(store)
     assert strays(page_of(fitted), gathered(fitted)) == {}
 

@@ -8,24 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift import effect
-from promolift.data.counts import Counts
-from promolift.data.health import Ability
-from promolift.profile import MemberNote
-from promolift.results.effects import NoModel, keep_responses, response
-from promolift.results.forecasts import (
-    Checked,
-    EpochFigures,
-    FigureRange,
-    ForecastNote,
-    Ndcg,
-    Predicted,
-)
-from promolift.results.job import Job
-from promolift.results.predictions import Predictions, Reliability, ReliabilityBin, Scored
-from promolift.results.shop import Health, PurchaseMembers, Unknown
-from promolift.steps import evaluate, message, plan
-from promolift.store import Store
+from promolift.core import effects
+from promolift.core.customers import MemberNote
+from promolift.extensions.encoder.results import Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.ingest.cleaning.data_health import Ability
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.pipeline.steps import evaluate, message, plan
+from promolift.shop.results.effects import NoModel, keep_responses, response
+from promolift.shop.results.ingest import Health, PurchaseMembers, Unknown
+from promolift.shop.results.predictions import Predictions, Reliability, ReliabilityBin, Scored
+from promolift.shop.results.work_folder.run_context import Job
 from sharded import write_shards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))  # where the drawn shop lies
@@ -94,7 +87,7 @@ def describe(store: Store, seed: int) -> None:
     keep_responses(store, main, [half(main, rng) for _ in range(2)])
 
 
-def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.DiscountResponse:
+def measured(main: effects.DiscountResponse, rng: np.random.Generator) -> effects.DiscountResponse:
     """A response with its curve, and its placebo checks, of which one fails."""
     groups = [("everyone", 1.1, 0.05), ("least price-sensitive", 0.8, 0.07), ("most price-sensitive", 1.7, 0.07)]
     lifts = [
@@ -125,7 +118,7 @@ def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.
     )  # fmt: skip
 
 
-def half(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.DiscountResponse:
+def half(main: effects.DiscountResponse, rng: np.random.Generator) -> effects.DiscountResponse:
     """The response as half of the customers show it: the same with an error."""
     assert main.targets is not None
     error = pl.Series(rng.uniform(0.6, 1.4, main.targets.height))
@@ -190,8 +183,8 @@ def check(store: Store, seed: int) -> None:
 if __name__ == "__main__":  # look at it: python tests/pages/told_shop.py > report.html
     from tempfile import TemporaryDirectory
 
-    from promolift.pages import render
-    from promolift.pages.shop import tell_story
+    from promolift.shop.reports.chapters.summary import render
+    from promolift.shop.reports.story_builder import tell_story
 
     with TemporaryDirectory() as folder, Store(Path(folder)) as kept:
         print(render(tell_story(told_shop(kept, 1, **SHOPS["dollars"]))))

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.message import is_sensitive
-from promolift.privacy import sensitive_columns, sensitive_products, small_cells, tells_private, with_rest
+from promolift.core.customers.disclosure_control import small_cells, with_rest
+from promolift.core.customers.sensitive_topics import sensitive_columns, sensitive_products, tells_private
+from promolift.core.offers.product_names import is_sensitive
 
 COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=12)
 

@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from error_checks import raises_code
-from promolift.errors import SupportError
-from promolift.privacy.budget import PrivacyBudget, Spend, epsilon_of, gaussian_delta
-from promolift.privacy.noise import EFFECT_CLIP, clipped, effect_rows, noisy, private_difference, quantile_of
+from promolift.extensions.privacy.mechanisms.noise import (
+    EFFECT_CLIP,
+    clipped,
+    effect_rows,
+    noisy,
+    private_difference,
+    quantile_of,
+)
+from promolift.extensions.privacy.mechanisms.privacy_budget import PrivacyBudget, Spend, epsilon_of, gaussian_delta
+from promolift.foundation.errors import SupportError
 
 
 def noisy_sum(rows: np.ndarray, clip: float, noise: float, rng: np.random.Generator | None = None) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What pages tell of customers who are few in their cell is found; pages that hide them give nothing."""
 
-from promolift.pages.blocks import Big as Head
-from promolift.pages.blocks import Chapter, Figure, Grid, Page
-from promolift.pages.render import render_page
-from promolift.privacy.rebuild import printed, read_pages
+from promolift.extensions.privacy.mechanisms.reconstruction import printed, read_pages
+from promolift.foundation.pages.blocks import Big as Head
+from promolift.foundation.pages.blocks import Chapter, Figure, Grid, Page
+from promolift.foundation.pages.rendering import render_page
 
 
 def page(rows: list[list[str]], n: str = "", heads: tuple[str, ...] = ("age", "customers", "spent")) -> str:

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from promolift.profile.encoder_data import Catalogue, Histories, catalogue, histories
-from promolift.profile.senses import with_vectors
-from promolift.sql import DAY_MS
+from promolift.extensions.encoder.network.purchase_histories import Catalogue, Histories, catalogue, histories
+from promolift.extensions.media.product_vectors import with_vectors
+from promolift.foundation.sql import DAY_MS
 
 FIRST = 20_000  # day of the first visit; any number
 NAMES = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]

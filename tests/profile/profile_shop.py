@@ -6,10 +6,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
-import promolift.profile as room
-from promolift.contract import Table
-from promolift.sql import DAY_MS
-from promolift.tables import EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
+import promolift.core.customers as room
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.tables.contract import Table
+from promolift.foundation.tables.schemas import EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
 
 MONDAY = 17_007 * DAY_MS  # 2016-07-25, a Monday, 00:00 UTC
 SETTINGS = room.ProfileSettings()

@@ -7,9 +7,16 @@ import pytest
 from encoder_shop import FIRST, SHELF, items, lines, shop, small
 
 from error_checks import raises_code
-from promolift.profile import basket
-from promolift.profile.basket import FLOOR, INPUTS, LEARNED, BasketRanker, BasketView, fit_basket
-from promolift.profile.encoder_data import IDEAL, TOP, histories
+from promolift.extensions.encoder.network import basket_ranker
+from promolift.extensions.encoder.network.basket_ranker import (
+    FLOOR,
+    INPUTS,
+    LEARNED,
+    BasketRanker,
+    BasketView,
+    fit_basket,
+)
+from promolift.extensions.encoder.network.purchase_histories import IDEAL, TOP, histories
 
 END = FIRST + 140.0
 
@@ -56,7 +63,7 @@ def test_what_somebody_buys_again_and_again_comes_first_and_nobody_has_a_list():
 
 def test_a_row_is_worth_its_share_of_a_perfect_list():
     h = histories(small([("a", "1", 1.0, "milk", 1, False), ("a", "1", 1.0, "soap", 1, False)]), SHELF)
-    found = basket._gains(h, np.array([0, 0]), np.array([SHELF.place["milk"], SHELF.place["bread"]]))
+    found = basket_ranker._gains(h, np.array([0, 0]), np.array([SHELF.place["milk"], SHELF.place["bread"]]))
     assert found.tolist() == pytest.approx([1 / IDEAL[1], 0])
     assert len(IDEAL) == TOP
 
@@ -70,5 +77,5 @@ def test_inputs_are_named_and_what_is_no_candidate_has_the_least_gain():
 
 
 def test_too_little_to_learn_from_is_said():
-    with raises_code("too_few_rows", "next basket", f"{basket.LEAST_ROWS:,}"):
+    with raises_code("too_few_rows", "next basket", f"{basket_ranker.LEAST_ROWS:,}"):
         fit_basket(shop(people=20), END)

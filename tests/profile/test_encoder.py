@@ -17,14 +17,15 @@ import pytest
 from encoder_shop import FIRST, SHELF, items, lines, shop, small, words
 
 from error_checks import raises_code
-from promolift.engine.processes import Processes
-from promolift.errors import SupportError
+from promolift.foundation.errors import SupportError
+from promolift.foundation.executors.processes import Processes
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from promolift.profile import encoder_train  # noqa: E402
-from promolift.profile.encoder import (  # noqa: E402
+from promolift.extensions.encoder.distributed_training import by_workers  # noqa: E402
+from promolift.extensions.encoder.network import training  # noqa: E402
+from promolift.extensions.encoder.network.encoder import (  # noqa: E402
     Encoder,
     EncoderSettings,
     Sizes,
@@ -33,7 +34,8 @@ from promolift.profile.encoder import (  # noqa: E402
     points_at,
     targets_of,
 )
-from promolift.profile.encoder_data import (  # noqa: E402
+from promolift.extensions.encoder.network.forecast import LearnedEncoder  # noqa: E402
+from promolift.extensions.encoder.network.purchase_histories import (  # noqa: E402
     COUNTERS,
     PERSONAL,
     RATES,
@@ -42,12 +44,10 @@ from promolift.profile.encoder_data import (  # noqa: E402
     incidence,
     popularity,
 )
-from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
-from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder, gradient_of  # noqa: E402
-from promolift.profile.senses import with_vectors  # noqa: E402
-from promolift.steps.forecast import digest  # noqa: E402
-from promolift.steps.forecast_parts import by_workers  # noqa: E402
-from promolift.store.local import Scratch  # noqa: E402
+from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder, gradient_of  # noqa: E402
+from promolift.extensions.encoder.pipeline_step import digest  # noqa: E402
+from promolift.extensions.media.product_vectors import with_vectors  # noqa: E402
+from promolift.foundation.storage.local_store import Scratch  # noqa: E402
 
 END = FIRST + 168.0
 FAST = EncoderSettings(
@@ -196,13 +196,13 @@ def test_the_same_seed_gives_the_same_model_and_another_does_not():
 
 def test_every_epoch_and_seed_draws_moments_of_its_own(monkeypatch):
     seen: list[int] = []
-    draw = encoder_train.draw_points
+    draw = training.draw_points
 
     def spy(job, customers, seed):
         seen.append(seed)
         return draw(job, customers, seed)
 
-    monkeypatch.setattr(encoder_train, "draw_points", spy)
+    monkeypatch.setattr(training, "draw_points", spy)
     for seed in (1, 2):
         fit_encoder(shop(), END, FAST.model_copy(update={"epochs": 2, "batch": 90, "seed": seed}))
     assert len(seen) == 6  # once for the scales and once an epoch
@@ -228,7 +228,10 @@ def test_saved_files_predict_the_same_without_the_training_code():
     ):
         assert a.logit_PI == pytest.approx(b.logit_PI[:4], abs=1e-4)
         break
-    code = "import sys, promolift.profile.encoder_forecast; print('promolift.profile.encoder_train' in sys.modules)"
+    code = (
+        "import sys, promolift.extensions.encoder.network.forecast; "
+        "print('promolift.extensions.encoder.network.training' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
@@ -368,7 +371,7 @@ def dies_once(folder: Path, *asked: Any) -> Any:
 def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp_path, monkeypatch, vectors):
     h = shop(extra=2, vectors=vectors)
     model = fit_encoder(h, END, FAST)
-    monkeypatch.setattr(encoder_train, "gradient_of", partial(dies_once, tmp_path))
+    monkeypatch.setattr(training, "gradient_of", partial(dies_once, tmp_path))
     with Processes(2) as engine:
         found = fit_encoder(h, END, FAST, Hooks(work=partial(by_workers, engine.map, Scratch(tmp_path))))
     assert (tmp_path / "killed").exists()

@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.profile.encoder_data import COUNTERS, IDEAL, PERSONAL, RATES, catalogue, count, histories, popularity
-from promolift.sql import DAY_MS
+from promolift.extensions.encoder.network.purchase_histories import (
+    COUNTERS,
+    IDEAL,
+    PERSONAL,
+    RATES,
+    catalogue,
+    count,
+    histories,
+    popularity,
+)
+from promolift.foundation.sql import DAY_MS
 
 BREAD_AND_MILK = small(
     [

@@ -5,7 +5,7 @@ import pytest
 from encoder_shop import FIRST, shop
 
 from error_checks import raises_code
-from promolift.profile.encoder_data import popularity
+from promolift.extensions.encoder.network.purchase_histories import popularity
 
 pytest.importorskip("torch")
 END = FIRST + 168.0
@@ -14,17 +14,17 @@ END = FIRST + 168.0
 def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     from test_encoder import trained
 
-    from promolift.profile import encoder_forecast
+    from promolift.extensions.encoder.network import forecast
 
     model, _ = trained()
     h = shop()
     shared = popularity(h, END)
     with raises_code("too_few_customers", "50"):
-        encoder_forecast.look_back(model, "", h, shared, END - 28)
-    line = encoder_forecast.calibrated(encoder_forecast.look_back(model, "", h, shared, END - 56), 0.0)
+        forecast.look_back(model, "", h, shared, END - 28)
+    line = forecast.calibrated(forecast.look_back(model, "", h, shared, END - 56), 0.0)
     money = "${:.2f}".format
     said = next(model.forecast(h, shared, np.arange(90), np.full(90, END - 56)))
-    told = encoder_forecast.tell(model, line, h, said, encoder_forecast.Voice(money))
+    told = forecast.tell(model, line, h, said, forecast.Voice(money))
     later = (h.day_V >= END - 56) & (h.day_V < END)
     assert told["spend_cents"].sum() == pytest.approx(h.spend_V[later].sum(), rel=1e-4)
     assert told["orders"].sum() == pytest.approx(later.sum(), rel=1e-4)
@@ -32,18 +32,18 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     words = told["sentences"][0].to_list()
     assert words[-2].startswith("Stays away for 8 weeks with a probability of")
     assert told["items"][0][0] in words[-4]
-    reasons = encoder_forecast.drivers(model, h, shared, 0, END, told["items"][0][0])
+    reasons = forecast.drivers(model, h, shared, 0, END, told["items"][0][0])
     assert reasons["effect"].abs().is_sorted(descending=True)
     assert told["items"][0][0] in reasons["items"][0]  # the visit that counts most had it in the basket
     state = next(model.forecast(h, shared, np.arange(90), END)).state_PD
-    assert 7 not in encoder_forecast.nearest(state, 7)
+    assert 7 not in forecast.nearest(state, 7)
 
 
 def test_a_rhythm_is_told_with_what_is_due():
     from encoder_shop import SHELF, small
 
-    from promolift.profile.encoder_data import histories
-    from promolift.profile.encoder_forecast import rhythms
+    from promolift.extensions.encoder.network.forecast import rhythms
+    from promolift.extensions.encoder.network.purchase_histories import histories
 
     nappies = [("ann", str(k), 100.0 + 9 * k, "soap", 1, False) for k in range(5)]
     h = histories(small([*nappies, ("bob", "1", 100.0, "milk", 1, False)]), SHELF)
@@ -58,7 +58,7 @@ def test_a_rhythm_is_told_with_what_is_due():
 
 def test_each_half_is_weighed_and_calibrated_by_the_other():
     """Trees help the first half of the customers and harm the second: neither may choose for itself."""
-    from promolift.profile.encoder_forecast import Lookback, Usual, crossed, weighed
+    from promolift.extensions.encoder.network.forecast import Lookback, Usual, crossed, weighed
 
     n, first = 200, np.arange(200) < 100
     rng = np.random.default_rng(3)

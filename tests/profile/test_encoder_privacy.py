@@ -7,11 +7,11 @@ torch = pytest.importorskip("torch")
 
 from encoder_shop import shop  # noqa: E402
 
-from promolift.profile import encoder_train  # noqa: E402
-from promolift.profile.encoder import EncoderSettings  # noqa: E402
-from promolift.profile.encoder_data import popularity  # noqa: E402
-from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
-from promolift.profile.encoder_train import (  # noqa: E402
+from promolift.extensions.encoder.network import training  # noqa: E402
+from promolift.extensions.encoder.network.encoder import EncoderSettings  # noqa: E402
+from promolift.extensions.encoder.network.forecast import LearnedEncoder  # noqa: E402
+from promolift.extensions.encoder.network.purchase_histories import popularity  # noqa: E402
+from promolift.extensions.encoder.network.training import (  # noqa: E402
     CLIP,
     PrivateSteps,
     Training,
@@ -32,13 +32,13 @@ def weights(model: LearnedEncoder) -> np.ndarray:
 
 def heads(model: LearnedEncoder) -> np.ndarray:
     named = model.model.state_dict().items()
-    return np.concatenate([v.numpy().ravel() for name, v in named if name.startswith(encoder_train.HEADS)])
+    return np.concatenate([v.numpy().ravel() for name, v in named if name.startswith(training.HEADS)])
 
 
 def test_no_customer_s_gradient_is_longer_than_the_clip() -> None:
     model = fit_encoder(MADE_UP, END, SETTINGS).model.requires_grad_(True)
     job = Training(REAL, SETTINGS, popularity(MADE_UP, END), END - 56, END, torch.device("cpu"))
-    some = [each for name, each in model.named_parameters() if name.startswith(encoder_train.HEADS)]
+    some = [each for name, each in model.named_parameters() if name.startswith(training.HEADS)]
     lengths = [float(clipped_gradient(model, some, job, c, 1).norm()) for c in range(60)]
     assert max(lengths) <= CLIP * (1 + 1e-5)
     assert min(lengths) > 0
@@ -50,12 +50,12 @@ def test_with_much_noise_real_customers_leave_no_trace_but_noise() -> None:
     """Two shops of other customers, the same noise: the weights below the heads are those of the made-up ones."""
     how = PrivateSteps(3, 1.0, 60)
     first, second = (fit_private(h, MADE_UP, END, SETTINGS, how, rng=np.random.default_rng(1)) for h in (REAL, OTHER))
-    plain = fit_encoder(MADE_UP, END, SETTINGS.model_copy(update={"epochs": encoder_train.FREE}))
+    plain = fit_encoder(MADE_UP, END, SETTINGS.model_copy(update={"epochs": training.FREE}))
     moved = weights(first) != weights(plain)
     assert 0 < moved.sum() <= len(heads(first))
     assert not np.array_equal(heads(first), heads(second))
     names = {n for n, v in first.model.state_dict().items() if not torch.equal(v, plain.model.state_dict()[n])}
-    assert all(name.startswith(encoder_train.HEADS) for name in names)
+    assert all(name.startswith(training.HEADS) for name in names)
     assert len(first.record) == 1
 
 
@@ -68,8 +68,8 @@ def test_the_noise_is_added_to_the_sum_before_it_is_divided(monkeypatch: pytest.
             return np.zeros(size)  # type: ignore[call-overload]
 
     summed: list[torch.Tensor] = []
-    plain = encoder_train.clipped_gradient
-    monkeypatch.setattr(encoder_train, "clipped_gradient", lambda *rest: (summed.append(plain(*rest)), summed[-1])[1])
+    plain = training.clipped_gradient
+    monkeypatch.setattr(training, "clipped_gradient", lambda *rest: (summed.append(plain(*rest)), summed[-1])[1])
     fit_private(REAL, MADE_UP, END, SETTINGS, PrivateSteps(2, 3.5, 60), rng=Watched(np.random.PCG64(2)))
     assert [scale for scale, _ in seen] == [3.5 * CLIP] * 2
     assert seen[0][1] == len(summed[0])  # every weight that is fitted gets noise
@@ -77,4 +77,4 @@ def test_the_noise_is_added_to_the_sum_before_it_is_divided(monkeypatch: pytest.
 
 
 def test_each_customer_is_taken_as_often_as_epochs_say() -> None:
-    assert steps_of(5) * encoder_train.RATE == 5
+    assert steps_of(5) * training.RATE == 5

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.errors import ConfigError
-from promolift.profile import as_list, find_groups
-from promolift.profile.groups import banded
+from promolift.core.customers import as_list, find_groups
+from promolift.core.customers.comparison_groups import banded
+from promolift.foundation.errors import ConfigError
 
 PROFILES = pl.DataFrame({"customer_id": ["a", "b", "c", "d"], "tenure_days": [10.0, 400.0, None, 90.0]})
 CUSTOMERS = pl.DataFrame({

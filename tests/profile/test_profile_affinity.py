@@ -6,10 +6,10 @@ import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product
 from scipy.sparse import csr_array
 
-import promolift.profile as room
-from promolift.profile.counts import order_prior, target_prior
-from promolift.profile.novel import Prospects, plausible
-from promolift.sql import DAY_MS, WEEK_MS
+import promolift.core.customers as room
+from promolift.core.customers.forecasts.first_purchases import Prospects, plausible
+from promolift.core.customers.forecasts.repeat_purchases import order_prior, target_prior
+from promolift.foundation.sql import DAY_MS, WEEK_MS
 
 ASOF = MONDAY + 20 * WEEK_MS
 CATALOGUE = [product("milk", category="dairy"), product("soap", category="home"), product("odd")]

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, attributes_of, event, product
 
-import promolift.profile as room
-from promolift.profile.meanings import SENTENCES, describe, sentence
-from promolift.sql import DAY_MS, WEEK_MS
-from promolift.tables import PROFILES
+import promolift.core.customers as room
+from promolift.foundation.sql import DAY_MS, WEEK_MS
+from promolift.foundation.tables.schemas import PROFILES
+from promolift.shop.reports.attribute_text import SENTENCES, describe, sentence
 
 CATALOGUE = [
     product("milk", category="dairy", type="milk", brand="Private"),

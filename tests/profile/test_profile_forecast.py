@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.profile import purchases, target_facts
-from promolift.profile.purchases import (
+from promolift.core.customers import target_facts
+from promolift.core.customers.forecasts import purchase_forecast
+from promolift.core.customers.forecasts.purchase_forecast import (
     GROUPS,
     Forecast,
     PurchaseHistories,
@@ -16,9 +17,9 @@ from promolift.profile.purchases import (
     learned_moments,
     together,
 )
-from promolift.profile.settings import MemberNote, ProfileSettings
-from promolift.sql import DAY_MS
-from promolift.tables import AFFINITIES
+from promolift.core.customers.settings import MemberNote, ProfileSettings
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.tables.schemas import AFFINITIES
 
 SETTINGS = ProfileSettings()
 
@@ -136,7 +137,7 @@ def test_trees_that_did_not_pay_are_not_fitted_in_the_next_runs(monkeypatch: pyt
         fitted.append(1)
         raise RefittedError
 
-    monkeypatch.setattr(purchases, "_fit", fit)
+    monkeypatch.setattr(purchase_forecast, "_fit", fit)
     made = forecast(past(table), ASOF, SETTINGS, lost)
     assert (made.note, made.trees, fitted) == (lost, None, [])
     for changed in (

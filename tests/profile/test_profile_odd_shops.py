@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product, profile_of
 
-import promolift.profile as room
+import promolift.core.customers as room
 from error_checks import raises_code
-from promolift.sql import WEEK_MS
-from promolift.tables import AFFINITIES, PROFILES
+from promolift.foundation.sql import WEEK_MS
+from promolift.foundation.tables.schemas import AFFINITIES, PROFILES
 
 ASOF = MONDAY + 20 * WEEK_MS
 CATALOGUE = [product("p1", category="x"), product("p2", category="y")]

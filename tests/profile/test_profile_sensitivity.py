@@ -5,8 +5,7 @@ import polars as pl
 import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
-from promolift.profile.lines import read_lines
-from promolift.profile.sensitivity import (
+from promolift.core.customers.profiles.price_sensitivity import (
     basket_sums,
     deal_sums,
     deal_trials,
@@ -17,7 +16,8 @@ from promolift.profile.sensitivity import (
     weekly,
     with_variance,
 )
-from promolift.sql import DAY_MS, WEEK_MS
+from promolift.core.customers.profiles.purchase_lines import read_lines
+from promolift.foundation.sql import DAY_MS, WEEK_MS
 
 WEEKS, TYPES, TAU = 24, 12, 0.6
 ASOF = MONDAY + WEEKS * WEEK_MS

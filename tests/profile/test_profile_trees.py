@@ -4,7 +4,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from promolift.profile.trees import LEAVES, read_trees
+from promolift.core.customers.forecasts.boosted_trees import LEAVES, read_trees
 
 
 def grown(x, y, rounds, **more):

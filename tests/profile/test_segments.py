@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.config import Config
-from promolift.errors import ConfigError
-from promolift.profile import Segment, find_segments, segment_counts
-from promolift.tables import PROFILES
+from promolift.core.customers import Segment, find_segments, segment_counts
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.tables.schemas import PROFILES
+from promolift.shop.configuration.configuration import Config
 
 PEOPLE = PROFILES.conform(
     pl.DataFrame({

@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 
-from promolift.hashing import hash_units
-from promolift.profile import senses
-from promolift.profile.newcomers import made_of, paces
-from promolift.terms import Words
+from promolift.core.customers.forecasts.new_products import made_of, paces
+from promolift.core.offers.terms import Words
+from promolift.extensions.media import product_vectors
+from promolift.foundation.hashing import hash_units
 
 NAMES = [
     "fresh whole milk",
@@ -21,33 +21,33 @@ NAMES = [
 
 
 def test_words_that_are_alike_are_near_in_either_language_and_order_changes_nothing():
-    x = senses.text_vectors(NAMES)
+    x = product_vectors.text_vectors(NAMES)
     near = x @ x.T
     assert near[0, 1] > near[0, 2]
     assert near[4, 5] > near[4, 6]
     assert not x[7].any()
-    again = senses.text_vectors(NAMES[::-1])[::-1]
+    again = product_vectors.text_vectors(NAMES[::-1])[::-1]
     assert np.array_equal(x, again)
 
 
 def test_pictures_that_are_missing_count_nothing_and_move_no_other():
-    text = senses.text_vectors(NAMES[:7])
-    seen = hash_units("pixels", [str(n) for n in range(7 * senses.PICTURE)]).reshape(7, -1).astype(np.float32)
+    text = product_vectors.text_vectors(NAMES[:7])
+    seen = hash_units("pixels", [str(n) for n in range(7 * product_vectors.PICTURE)]).reshape(7, -1).astype(np.float32)
     seen[3] = np.nan
-    both = senses.joined(text, seen)
+    both = product_vectors.joined(text, seen)
     assert not both[3, text.shape[1] :].any()
     assert both[0, text.shape[1] :].any()
-    assert np.array_equal(senses.joined(text, np.full_like(seen, np.nan)), text)
+    assert np.array_equal(product_vectors.joined(text, np.full_like(seen, np.nan)), text)
 
 
-def placed(least: float, noise: float, strange: int = 0) -> tuple[senses.Placed, list[str]]:
+def placed(least: float, noise: float, strange: int = 0) -> tuple[product_vectors.Placed, list[str]]:
     """300 products of three classes, `strange` of a fourth that none with a label has; every other one unlabelled."""
     true = [("abc"[n % 3]) for n in range(300)] + ["z"] * strange
     base = {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1), "z": (0.4, 0.4, 0.4)}
     draw = np.random.default_rng(1).normal(size=(len(true), 3)) * noise
     x = np.array([base[each] for each in true]) + draw
     labels = [each if n % 2 and each != "z" else None for n, each in enumerate(true)]
-    return senses.place(x.astype(np.float32), labels, least), true
+    return product_vectors.place(x.astype(np.float32), labels, least), true
 
 
 def test_a_label_is_given_only_where_it_is_right_as_often_as_was_asked():
@@ -62,21 +62,21 @@ def test_a_label_is_given_only_where_it_is_right_as_often_as_was_asked():
 
 def test_nothing_is_said_where_vectors_tell_nothing_or_too_few_are_known():
     assert placed(0.95, 30.0)[0].labels == [None] * 300
-    few = senses.place(np.eye(3, dtype=np.float32), ["a", "b", None], 0.9)
+    few = product_vectors.place(np.eye(3, dtype=np.float32), ["a", "b", None], 0.9)
     assert few.labels == [None] * 3
     rare = [("ab"[n % 2] if n % 4 else f"rare {n}") if n < 200 else None for n in range(240)]
     x = np.array([(1.0, 0.0) if each == "a" else (0.0, 1.0) for each in rare], np.float32)
-    assert senses.place(x, rare, 0.9).labels == [None] * 240  # a quarter is of classes that cannot be known
+    assert product_vectors.place(x, rare, 0.9).labels == [None] * 240  # a quarter is of classes that cannot be known
 
 
 def test_a_colour_is_said_once_and_only_where_one_is_named():
-    assert senses.colour_said("Navy Blue tee") == Words(en="navy blue", zh="藏青色")
-    assert senses.colour_said("黑白条纹") is None
-    assert senses.colour_said("Blackberry jam") is None
-    assert senses.coloured(Words(en="linen shirt", zh="亚麻衬衫"), "red") == Words(
+    assert product_vectors.colour_said("Navy Blue tee") == Words(en="navy blue", zh="藏青色")
+    assert product_vectors.colour_said("黑白条纹") is None
+    assert product_vectors.colour_said("Blackberry jam") is None
+    assert product_vectors.coloured(Words(en="linen shirt", zh="亚麻衬衫"), "red") == Words(
         en="red linen shirt", zh="红色亚麻衬衫"
     )
-    assert senses.coloured(Words(en="Redwing boots", zh="红色靴子"), "black").en == "Redwing boots"
+    assert product_vectors.coloured(Words(en="Redwing boots", zh="红色靴子"), "black").en == "Redwing boots"
 
 
 def vectors(names: dict[str, tuple[float, float]]) -> pl.DataFrame:

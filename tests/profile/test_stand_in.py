@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.profile.stand_in import (
+from promolift.extensions.privacy.mechanisms.synthetic_customers import (
     FIRST_CLIP,
     SECOND_CLIP,
     LogSpan,
@@ -16,9 +16,10 @@ from promolift.profile.stand_in import (
     second_total,
     usual_line,
 )
-from promolift.simulate import SimulationSettings, simulate
-from promolift.sql import DAY_MS
-from promolift.tables import EVENTS
+from promolift.extensions.simulation.worlds.simulated_shop import simulate
+from promolift.extensions.simulation.worlds.world import SimulationSettings
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.tables.schemas import EVENTS
 
 SHOP = simulate(SimulationSettings(customers=150, weeks=30, categories=6))
 SPAN = LogSpan(int(SHOP.events["ts_ms"].min()), int(SHOP.events["ts_ms"].max()) + 1, 28 * DAY_MS)  # type: ignore[arg-type]

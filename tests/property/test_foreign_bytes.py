@@ -19,19 +19,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from error_checks import raises_code
-from promolift.config import load_config
-from promolift.deliver.codes import normalise
-from promolift.errors import PromoError
-from promolift.message.drafts import _read as read_drafts
-from promolift.message.pool import Pool, from_csv, load_pool, shipped, to_csv
-from promolift.privacy import redact, tells_private
-from promolift.privacy.rebuild import read_pages
-from promolift.serve import bundle
-from promolift.serve.main import read_settings
-from promolift.serve.settings import ServeSettings
-from promolift.serve.upkeep import restore
-from promolift.sources.files import open_file
-from promolift.store import Store
+from promolift.core.customers.sensitive_topics import tells_private
+from promolift.core.messages.drafts import _read as read_drafts
+from promolift.core.messages.text_pool import Pool, from_csv, load_pool, shipped, to_csv
+from promolift.core.offers.coupon_codes import normalise
+from promolift.extensions.privacy.mechanisms.reconstruction import read_pages
+from promolift.foundation.errors import PromoError
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.redaction import redact
+from promolift.foundation.storage.local_store import Store
+from promolift.server.settings import ServeSettings
+from promolift.server.startup import read_settings
+from promolift.server.tasks import audit_archive
+from promolift.server.tasks.maintenance import restore
+from promolift.shop.configuration.configuration import load_config
 
 pytest.importorskip("fastapi")
 CASES = int(os.environ.get("PROMOLIFT_FUZZ", "25"))
@@ -165,7 +166,7 @@ def test_what_fuzzing_found_in_compressed_files(tmp_path: Path) -> None:
     archived = tmp_path / "evidence.zip"
     archived.write_bytes(archive()[2:])  # its places begin before the file does
     with raises_code("file_unreadable", "evidence.zip"):
-        bundle.read(archived)
+        audit_archive.read(archived)
 
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -217,17 +218,17 @@ def test_answers_of_a_language_model(data: bytes) -> None:
 def archive() -> bytes:
     files = {"audit.jsonl": b"", "plan.json": b'{"terms": {}}', "decisions.parquet": frame("parquet"),
              "candidates.parquet": frame("parquet"), "certificate.json": b'{"budget_cents": 1, "seed": 0}'}  # fmt: skip
-    note = bundle.ArchiveNote(
-        form=bundle.FORM, version="1", code="c", campaign="x", left_out=0, audit_rows=0, audit_head=None, work={},
-        files={name: bundle.sha256_of(content) for name, content in files.items()},
+    note = audit_archive.ArchiveNote(
+        form=audit_archive.FORM, version="1", code="c", campaign="x", left_out=0, audit_rows=0, audit_head=None,
+        work={}, files={name: audit_archive.sha256_of(content) for name, content in files.items()},
     )  # fmt: skip
-    return bundle.packed(bundle.Archive(note, files))
+    return audit_archive.packed(audit_archive.Archive(note, files))
 
 
 def squeezed() -> bytes:
     out = BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr(bundle.MANIFEST, b"0" * 50_000_000)
+        made.writestr(audit_archive.MANIFEST, b"0" * 50_000_000)
     return out.getvalue()
 
 
@@ -236,7 +237,7 @@ def test_an_archive_that_unpacks_to_much_is_refused_before(tmp_path: Path, monke
     path.write_bytes(squeezed())
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
     with raises_code("file_unreadable", "bomb.zip"):
-        bundle.read(path)
+        audit_archive.read(path)
 
 
 @FUZZ
@@ -244,7 +245,7 @@ def test_an_archive_that_unpacks_to_much_is_refused_before(tmp_path: Path, monke
 def test_archives_of_evidence(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "evidence.zip"
     path.write_bytes(data)
-    refuses(lambda: bundle.verify(path))
+    refuses(lambda: audit_archive.verify(path))
 
 
 PAGE = b'<h3>Age</h3><span class="n">n = 20 customers</span><table><tr><th>age<th>customers</tr><tr><td>9<td>3</table>'
@@ -282,8 +283,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server that decides nothing yet, with its console."""
     from starlette.testclient import TestClient
 
-    from promolift.console import dressed
-    from promolift.serve.app import create
+    from promolift.server.api.app import create
+    from promolift.server.console.app import dressed
 
     app = create(ServeSettings.parse({"work": tmp_path_factory.mktemp("fuzz"), "deadline_ms": 20_000}, "test"), None)
     made = dressed(app)

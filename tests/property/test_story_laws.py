@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift import run
-from promolift.config import Config
-from promolift.profile import ForecastSettings
-from promolift.store import Store
+from promolift.core.customers import ForecastSettings
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline import pipeline
 
 HIDDEN = {"code"}  # made from the folder's own secret
 
@@ -39,7 +39,7 @@ def settings(folder: Path, shards: int, budget_cents: int = 150_000) -> Config:
 def plan(config: Config, work: Path) -> pl.DataFrame:
     steps = ["ingest", "profile", "effect", "plan", "message"]
     with Store(work) as store:
-        run.run(run.Job(config, store, lambda *told: None), steps)
+        pipeline.run(pipeline.Job(config, store, lambda *told: None), steps)
         return store.frame("messages").drop(*HIDDEN).sort("customer_id")
 
 

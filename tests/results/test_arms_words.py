@@ -2,18 +2,18 @@
 
 import pytest
 
-from promolift.deliver import LineEffect
-from promolift.learn import ahead
-from promolift.learn.arms import POWER, detectable
-from promolift.results.arms import DrawNote, draw_words, group_name
-from promolift.steps.arms import shown_by
-from promolift.words import speaking
+from promolift.core.decisions import LineEffect
+from promolift.core.experiments import surrogate
+from promolift.core.experiments.line_effects import POWER, detectable
+from promolift.foundation.i18n.formatting import speaking
+from promolift.shop.pipeline.planning.line_tests import shown_by
+from promolift.shop.results.line_tests import DrawNote, draw_words, group_name
 
 
 def test_every_group_of_a_test_has_its_name_in_chinese() -> None:
     names = [
-        ahead.EVERYBODY,
-        *(f"{recency}, {worth}" for recency in ahead.RECENCY for worth in ("high value", "low value")),
+        surrogate.EVERYBODY,
+        *(f"{recency}, {worth}" for recency in surrogate.RECENCY for worth in ("high value", "low value")),
     ]
     with speaking("zh"):
         assert not [name for name in names if group_name(name).isascii()]

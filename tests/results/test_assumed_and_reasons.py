@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from promolift.effect import DiscountResponse, ValueSettings
-from promolift.results.assumed import assumptions
-from promolift.results.evaluation import Worth
-from promolift.results.plan import Assumption
-from promolift.results.reasons import MOTIVES, OfferReason, habits, reason
-from promolift.steps.plan_rules import close_small
-from promolift.words import speaking
+from promolift.core.effects import DiscountResponse, ValueSettings
+from promolift.foundation.i18n.formatting import speaking
+from promolift.shop.pipeline.planning.plan_limits import close_small
+from promolift.shop.reports.assumptions import assumptions
+from promolift.shop.reports.offer_reasons import MOTIVES, OfferReason, habits, reason
+from promolift.shop.results.evaluation import Worth
+from promolift.shop.results.plan import Assumption
 
 READ = DiscountResponse("adjusted", "read", 1.5, 0.1, targets=pl.DataFrame(
     {"target": ["tea"], "response": [1.5], "response_se": [0.1], "cells": [99]}

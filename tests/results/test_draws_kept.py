@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from promolift.results.arms import add_draws, all_draws, purge_draws
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.results.line_tests import add_draws, all_draws, purge_draws
 
 
 def draw(ts_ms: int, *who: str, arm: str = "none") -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """What learning found, in figures: intervals counted."""
 
-from promolift.results.learned import Coverage, Quintile
+from promolift.shop.results.learned_policy import Coverage, Quintile
 
 
 def test_an_interval_that_ends_at_the_prediction_holds_it() -> None:

@@ -5,23 +5,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.allocate.solver import FRONTIER
-from promolift.data.counts import Counts
-from promolift.results.customers import Given, Person
-from promolift.results.evaluation import Evaluation
-from promolift.results.messages import Messages
-from promolift.results.plan import (
-    Assumption,
-    Headline,
-    Luck,
-    Plan,
-    PlanNote,
-    fragile_first,
-    headline,
-    on_line,
-)
-from promolift.results.shop import Health
-from promolift.store import Store
+from promolift.core.allocation.solver import FRONTIER
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.results.customers import Given, Person
+from promolift.shop.results.evaluation import Evaluation
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.messages import Messages
+from promolift.shop.results.plan import Assumption, Headline, Luck, Plan, PlanNote, fragile_first, headline, on_line
 
 LUCK = Luck(naive_cents=1000.0, checked_cents=800.0, low_cents=500.0, high_cents=1100.0)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from error_checks import raises_code
-from promolift import run
-from promolift.config import Config
-from promolift.effect import DiscountResponse, ValueSettings
-from promolift.results.job import StepSummary
-from promolift.results.why import PlanRules, above, loses
-from promolift.store import Store
+from promolift.core.effects import DiscountResponse, ValueSettings
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline import pipeline
+from promolift.shop.reports.explain_plan import PlanRules, above, loses
+from promolift.shop.results.work_folder.run_context import StepSummary
 
 NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)
 
@@ -103,8 +103,8 @@ def shop(folder: Path, price: str = "", **more: object) -> dict[str, object]:
 def planned(folder: Path, settings: dict[str, object]) -> tuple[StepSummary, str]:
     """The run's summary and the report's text."""
     with Store(folder / "work") as store:
-        job = run.Job(Config.parse(settings, "test"), store, lambda *_: None, folder / "out")
-        summary = run.run(job, list(run.STEPS))
+        job = pipeline.Job(Config.parse(settings, "test"), store, lambda *_: None, folder / "out")
+        summary = pipeline.run(job, list(pipeline.STEPS))
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     return summary, re.sub(r"<(script|style).*?</\1>", "", page, flags=re.S)
 

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from serve_helpers import Api, free_port, planned, released, serving
 
-from promolift.config import Config
+from promolift.shop.configuration.configuration import Config
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ decision writes.
 
 from sqlalchemy import Column, Connection, Text, text
 
-from promolift.cli import app
-from promolift.store import ledger_migrate
-from promolift.store.ledger_schema import DECISIONS
+from promolift.cli.application import app
+from promolift.server.ledger import migrations
+from promolift.server.ledger.schema import DECISIONS
 
 
 def expand(db: Connection) -> None:
@@ -16,6 +16,6 @@ def expand(db: Connection) -> None:
 
 if __name__ == "__main__":
     DECISIONS.append_column(Column("basket", Text))
-    ledger_migrate.STEPS[ledger_migrate.VERSION] = ledger_migrate.StepUp(expand, ledger_migrate.VERSION)
-    ledger_migrate.VERSION += 1
+    migrations.STEPS[migrations.VERSION] = migrations.StepUp(expand, migrations.VERSION)
+    migrations.VERSION += 1
     app()

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift import effect
-from promolift.config import Config
-from promolift.deliver import ReleaseTerms
-from promolift.offer import MenuItem
-from promolift.results.approved import approve
-from promolift.results.job import Job
-from promolift.steps import message, plan
-from promolift.store import Store
-from promolift.terms import Benefit
+from promolift.core import effects
+from promolift.core.decisions import ReleaseTerms
+from promolift.core.offers import MenuItem
+from promolift.core.offers.terms import Benefit
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.steps import message, plan
+from promolift.shop.results.work_folder.active_release import approve
+from promolift.shop.results.work_folder.run_context import Job
 from sharded import write_shards
 
 CAMPAIGN, ASOF_MS, WEEK_MS = "cmp_law", 1_767_571_200_000, 7 * 86_400_000  # 5 January 2026
@@ -112,7 +112,7 @@ def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:
     }).filter(pl.Series(looked)))  # fmt: skip
     targets = {"target": CATEGORIES, "response": rng.uniform(0.5, 3.5, len(CATEGORIES)), "response_se": 0.3,
                "cells": 5000}  # fmt: skip
-    response = effect.DiscountResponse(
+    response = effects.DiscountResponse(
         "adjusted", "drawn", 2.0, 0.2, beta_z=0.4, beta_z_se=0.1, later=-0.3, later_se=0.1, z_sd=0.5, target_sd=0.5,
         targets=pl.DataFrame(targets),
     )  # fmt: skip

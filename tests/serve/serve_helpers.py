@@ -17,21 +17,22 @@ pytest.importorskip("fastapi")
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
-from promolift import effect, offer
-from promolift.allocate import strategic
-from promolift.config import Config
-from promolift.deliver import ReleaseTerms
-from promolift.offer import MenuItem, OfferRules
-from promolift.results.job import Job, moments
-from promolift.results.plan import Plan
-from promolift.results.shop import Offers
-from promolift.serve.app import create
-from promolift.serve.release import named, read_manifest
-from promolift.serve.settings import ServeSettings
-from promolift.steps import plan
-from promolift.store import Store
-from promolift.store.ledger_schema import CODES
-from promolift.terms import Benefit
+from promolift.core import effects
+from promolift.core import offers as offer
+from promolift.core.allocation import strategic_rules
+from promolift.core.decisions import ReleaseTerms
+from promolift.core.offers import MenuItem, OfferRules
+from promolift.core.offers.terms import Benefit
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.app import create
+from promolift.server.decisions.live_release import named, read_manifest
+from promolift.server.ledger.schema import CODES
+from promolift.server.settings import ServeSettings
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.steps import plan
+from promolift.shop.results.ingest import Offers
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 # python packages and node_modules of others, as `.ci/run` installs them
 CLIENTS = Path(os.environ.get("PROMOLIFT_TEST_CLIENTS", Path(__file__).parents[2] / ".clients"))
@@ -65,11 +66,11 @@ def planned(
         products = {"product_id": [f"p-{t}" for t in TARGETS], "name": [f"Good {t}" for t in TARGETS]}
         catalogue = pl.DataFrame(products | {"category": list(TARGETS)})
         store.save("products", catalogue.with_columns(type=pl.lit(None, pl.String), cost_cents=pl.lit(100)))
-        response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
+        response = effects.assumed_response("made up", effects.DiscountSettings(prior_response=3.0))
         store.save_json("response", response.to_dict())
         on = _targets().filter(pl.col("target").is_in(targets))
         listed = offer.list_candidates(_profiles(), on, config.menu, OfferRules(), _resting())
-        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        rows = strategic_rules.with_risk(effects.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         write_words(store, made)
     return config

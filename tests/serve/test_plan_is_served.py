@@ -9,10 +9,10 @@ import pytest
 from planned_shop import CAMPAIGN, planned_shop, shop_config, varied
 from serve_helpers import Api, released, serving
 
-from promolift.allocate import Limit, kept
-from promolift.config import Config
-from promolift.results.plan import PlanNote
-from promolift.store import Store
+from promolift.core.allocation import Limit, kept
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.plan import PlanNote
 
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 20))]
 COMPARED = ("offer_id", "propensity", "holdout", "reason")

@@ -13,16 +13,16 @@ pytest.importorskip("fastapi")
 from planned_shop import planned_shop, shop_config
 from serve_helpers import CAMPAIGN, planned, released, serving, settings
 
-from promolift.config import Config
-from promolift.results.approved import approve, approved
-from promolift.results.job import Job
-from promolift.results.plan import Plan, Tables
-from promolift.run import fingerprint
-from promolift.serve.learning import read_decisions
-from promolift.serve.release import build, load, named
-from promolift.serve.things import Task
-from promolift.steps import plan as step
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.server.decisions.live_release import build, load, named
+from promolift.server.ledger.things import Task
+from promolift.server.tasks.learning_task import read_decisions
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.pipeline import fingerprint
+from promolift.shop.pipeline.steps import plan as step
+from promolift.shop.results.plan import Plan, Tables
+from promolift.shop.results.work_folder.active_release import approve, approved
+from promolift.shop.results.work_folder.run_context import Job
 
 
 def rewritten(root: Path, release_id: str, **changed: object) -> str:

@@ -10,12 +10,12 @@ import pytest
 from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, claim, coded, planned, serving
 
 from error_checks import raises_code
-from promolift.config import Config
-from promolift.results.decide import decide_segment, write_decisions
-from promolift.results.job import Job
-from promolift.serve import release
-from promolift.serve.live import Ask
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.server.decisions import live_release
+from promolift.server.decisions.decisions import Ask
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.segment_decisions import decide_segment, write_decisions
+from promolift.shop.results.work_folder.run_context import Job
 
 OTHER = "cmp_other"
 BOTH = [CAMPAIGN, OTHER]
@@ -35,7 +35,7 @@ def meeting(folder: Path) -> Iterator[Api]:
     for name in BOTH:
         plan(folder, name)
         with Store(folder) as store:
-            ids.append(release.build(store))
+            ids.append(live_release.build(store))
     with serving(folder) as api:
         for each in ids:
             api("POST", f"/v1/releases/{each}:activate")

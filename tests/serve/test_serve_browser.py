@@ -16,8 +16,8 @@ import pytest
 from serve_helpers import CLIENTS, Api, client_found, node
 from sqlalchemy import select
 
-from promolift.serve.app import snippet
-from promolift.store.ledger_schema import EVENTS
+from promolift.server.api.app import snippet
+from promolift.server.ledger.schema import EVENTS
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 KEPT = "promolift"

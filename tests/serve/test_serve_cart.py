@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, coded
 
-from promolift.offer import MenuItem
-from promolift.serve.cart import takes_off
-from promolift.terms import Benefit
+from promolift.core.offers import MenuItem
+from promolift.core.offers.terms import Benefit
+from promolift.server.carts.carts import takes_off
 
 PRICE, POLICY = "/v1/carts:price", f"/v1/campaigns/{CAMPAIGN}"
 TEA = {"line_id": "1", "product_id": "p-tea", "quantity": 3, "price_cents": 500}
@@ -71,7 +71,7 @@ def test_a_reminder_takes_nothing_off(api: Api, monkeypatch: pytest.MonkeyPatch)
     assert not takes_off(release, "off_hello")
     assert takes_off(release, "off_other")
     made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
-    monkeypatch.setattr("promolift.serve.cart.takes_off", lambda *_: False)
+    monkeypatch.setattr("promolift.server.carts.carts.takes_off", lambda *_: False)
     assert cart(api, made["customer_id"])["refused"] == []
     (refused,) = cart(api, made["customer_id"], decision_ids=[made["decision_id"]])["refused"]
     assert refused["reason"] == "not_eligible"

@@ -13,10 +13,10 @@ import pytest
 from serve_helpers import CAMPAIGN, Api, released, serving
 from sqlalchemy import select
 
-from promolift.config import Config
-from promolift.serve.security import seal, unseal
-from promolift.serve.server import Server
-from promolift.store.ledger_schema import ANSWERS, THINGS
+from promolift.server.api.api_keys import seal, unseal
+from promolift.server.api.server import Server
+from promolift.server.ledger.schema import ANSWERS, THINGS
+from promolift.shop.configuration.configuration import Config
 
 EVENT = {"type": "track", "userId": "u01", "event": "Product Viewed"}
 BATCH = json.dumps({"batch": [EVENT]}).encode()
@@ -133,7 +133,7 @@ def test_ids_come_back_from_an_export_as_they_were(api: Api, who: str) -> None:
 
 def test_ready_says_what_is_missing_and_a_failed_load_is_tried_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     server: Server = api.server
-    monkeypatch.setattr("promolift.serve.live.AGAIN_S", 0.0)
+    monkeypatch.setattr("promolift.server.decisions.decisions.AGAIN_S", 0.0)
     (release_id,) = server.decider.releases
     place = server.settings.work / "serve" / "releases" / release_id
     place.rename(place.with_name("away"))
@@ -154,7 +154,7 @@ def test_a_release_that_nobody_needs_is_unloaded(api: Api, monkeypatch: pytest.M
     server.decider.releases = server.decider.releases | {"rel_old": server.decider.releases[release_id]}
     server.decider.tend({release_id, "rel_old"})
     assert set(server.decider.releases) == {release_id, "rel_old"}
-    monkeypatch.setattr("promolift.serve.live.IDLE_S", -1.0)
+    monkeypatch.setattr("promolift.server.decisions.decisions.IDLE_S", -1.0)
     server.decider.tend({release_id})
     assert set(server.decider.releases) == {release_id}
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from serve_helpers import Api, claim, coded, serving
 
-from promolift.config import Config
-from promolift.serve.clock import Clock
+from promolift.foundation.time.clock import Clock
+from promolift.shop.configuration.configuration import Config
 
 YEAR_MS = 365 * 86_400_000
 

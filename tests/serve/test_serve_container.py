@@ -7,7 +7,7 @@ import pytest
 from serve_helpers import Api
 from typer.main import get_command
 
-from promolift.cli import app
+from promolift.cli.application import app
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE, COMPOSE, IGNORE = (ROOT / name for name in ("Dockerfile", "compose.yaml", ".dockerignore"))

@@ -14,19 +14,19 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
 from sqlalchemy import insert, select
 
-from promolift.results.creatives import Creative, CreativeCatalogue, CreativeSettings
-from promolift.serve.cart import MOST_DECISIONS
-from promolift.serve.creatives import frozen, impressions
-from promolift.serve.learning import answer
-from promolift.serve.live import Ask
-from promolift.serve.schedule import Scheduler
-from promolift.serve.things import Learned
-from promolift.sql import DAY_MS
-from promolift.store import Store
-from promolift.store.ledger_schema import DECISIONS
-from promolift.trades.creatives import policy_values
-from promolift.trades.report import run_trade
-from promolift.trades.start import TradeAnswers, start, trade_of
+from promolift.extensions.ads.creatives import policy_values
+from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeSettings
+from promolift.extensions.ads.serving import frozen, impressions
+from promolift.extensions.finance.run import run_trade
+from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.server.carts.carts import MOST_DECISIONS
+from promolift.server.decisions.decisions import Ask
+from promolift.server.ledger.schema import DECISIONS
+from promolift.server.ledger.things import Learned
+from promolift.server.tasks.learning_schedule import Scheduler
+from promolift.server.tasks.learning_task import answer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import KINDS, ledger_url, open_ledger

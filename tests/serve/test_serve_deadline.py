@@ -8,8 +8,8 @@ import pytest
 from serve_helpers import CAMPAIGN, Api
 from sqlalchemy import select
 
-from promolift.store import Store
-from promolift.store.ledger_schema import DECISIONS
+from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.schema import DECISIONS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 

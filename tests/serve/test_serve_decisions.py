@@ -14,21 +14,21 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select, update
 
-from promolift.config import Config
-from promolift.results.job import Job
-from promolift.results.plan import PlanNote
-from promolift.results.tables import Clean
-from promolift.run import fingerprint
-from promolift.serve import closed as closed_rules
-from promolift.serve import events
-from promolift.serve.live import mark_unanswered
-from promolift.serve.routes import data
-from promolift.steps.heard import hear
-from promolift.steps.plan import consents
-from promolift.store import Store
-from promolift.store.ledger_audit import put
-from promolift.store.ledger_migrate import UNHEARD
-from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.routes import export
+from promolift.server.decisions import eligibility as closed_rules
+from promolift.server.decisions.decisions import mark_unanswered
+from promolift.server.events import events
+from promolift.server.ledger.audit_log import put
+from promolift.server.ledger.migrations import UNHEARD
+from promolift.server.ledger.schema import CODES, CUSTOMERS, DECISIONS, META
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.consent_updates import hear
+from promolift.shop.pipeline.pipeline import fingerprint
+from promolift.shop.pipeline.steps.plan import consents
+from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.work_folder.run_context import Job
+from promolift.shop.results.work_folder.work_tables import Clean
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books
@@ -59,7 +59,7 @@ def test_live_and_batch_agree_for_every_customer_at_the_same_price(api: Api, fol
 
 
 def test_customers_decided_together_get_what_they_get_alone(api: Api, folder: Path) -> None:
-    from promolift.serve.live import Ask
+    from promolift.server.decisions.decisions import Ask
 
     asks = [Ask(who, CAMPAIGN) for who in PEOPLE]
     together = api.server.ledger.write(lambda db, some: [api.server.decider.work(db, asks) for _ in some])
@@ -67,7 +67,7 @@ def test_customers_decided_together_get_what_they_get_alone(api: Api, folder: Pa
 
 
 def test_two_requests_for_one_customer_in_one_moment_share_a_decision(api: Api) -> None:
-    from promolift.serve.live import Ask
+    from promolift.server.decisions.decisions import Ask
 
     asks = [Ask("u01", CAMPAIGN), Ask("u01", CAMPAIGN), Ask("u02", CAMPAIGN, given_up=True)]
     one, two, late = api.server.ledger.write(lambda db, some: [api.server.decider.work(db, asks) for _ in some])
@@ -143,7 +143,7 @@ def test_the_scores_of_a_release_stay_what_they_were_whatever_the_code_says(
     with serving(folder, shop[1]) as api:
         key, release_id = api.key, released(api)
         before = api.decide("u01", explain=True)["candidates"]
-    monkeypatch.setattr("promolift.effect.add_effects", lambda *_: 1 / 0)  # a later version of the model
+    monkeypatch.setattr("promolift.core.effects.add_effects", lambda *_: 1 / 0)  # a later version of the model
     with serving(folder, shop[1]) as api:
         api.key = key
         after = api.decide("u01", explain=True)
@@ -421,7 +421,7 @@ def test_quiet_hours_close_loud_channels_by_the_customers_clock(api: Api, folder
     always = {"start": 0, "end": 0}
     api("PUT", POLICY, {"policy": {"quiet": always}})
     assert api.decide(who, channel="sms")["offer_id"] != "none"  # from 0 to 0 is never
-    from promolift.serve.settings import Policy, QuietHours
+    from promolift.server.settings import Policy, QuietHours
 
     assert [QuietHours(start=22, end=8).quiet(h) for h in (21, 22, 3, 8)] == [False, True, True, False]
     for zone, quiet in (("Asia/Shanghai", (8, 9)), ("UTC", (0, 1))):
@@ -448,7 +448,7 @@ def test_a_used_up_budget_and_an_empty_stock_close_offers(api: Api, folder: Path
 
 
 def test_two_customers_decided_together_share_out_the_last_code(api: Api, folder: Path) -> None:
-    from promolift.serve.live import Ask
+    from promolift.server.decisions.decisions import Ask
 
     offer = next(o for o in batch(folder).values() if o != "none" and list(batch(folder).values()).count(o) > 1)
     both = [who for who, got in batch(folder).items() if got == offer][:2]
@@ -492,7 +492,7 @@ def test_whatever_fails_inside_the_shop_is_told_no_offer_and_why(
         server.decider.releases = {}
         monkeypatch.setattr(server.decider, "ensure", lambda _: None)
     elif fault == "scoring":
-        monkeypatch.setattr("promolift.serve.live.candidates", lambda *_: 1 / 0)
+        monkeypatch.setattr("promolift.server.decisions.decisions.candidates", lambda *_: 1 / 0)
     elif fault == "ledger":
         monkeypatch.setattr(server.ledger, "call", lambda *_: 1 / 0)
     else:
@@ -573,11 +573,11 @@ def test_a_release_is_swapped_and_rolled_back_with_one_call_each(
 def test_a_release_has_decided_once_for_nobody_before_its_first_request(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from promolift import deliver
+    from promolift.core import decisions
 
     decider, calls = api.server.decider, []
-    plain = deliver.verdicts
-    monkeypatch.setattr(deliver, "verdicts", lambda *given: calls.append(given) or plain(*given))
+    plain = decisions.verdicts
+    monkeypatch.setattr(decisions, "verdicts", lambda *given: calls.append(given) or plain(*given))
     (release_id,) = decider.releases
     decider.releases = {}
     decider.ensure(release_id)
@@ -771,8 +771,8 @@ def test_who_is_called_as_a_campaign_or_a_person_takes_nothing_of_theirs_along(a
 def test_a_customer_goes_in_parts_and_no_change_is_made_to_find_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "PART", 3)
-    monkeypatch.setattr(data, "LISTED", 2)
+    monkeypatch.setattr(export, "PART", 3)
+    monkeypatch.setattr(export, "LISTED", 2)
     changes, change = [0], api.server.change
 
     def counted(*given: Any) -> Any:

@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 from serve_helpers import planned, settings
 
-from promolift.cli import main
-from promolift.results.job import StepSummary
+from promolift.cli.application import main
+from promolift.shop.results.work_folder.run_context import StepSummary
 
 
 def test_the_demo_is_served_after_it_is_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served: list[Any] = []
-    monkeypatch.setattr("promolift.run.demo_config", settings)
-    monkeypatch.setattr("promolift.cli.run_steps", lambda _, folder, *__: planned(folder) and StepSummary("planned"))
-    monkeypatch.setattr("promolift.serve.app.serve", lambda *given: served.append(given))
+    monkeypatch.setattr("promolift.shop.pipeline.pipeline.demo_config", settings)
+    monkeypatch.setattr(
+        "promolift.cli.application.run_steps", lambda _, folder, *__: planned(folder) and StepSummary("planned")
+    )
+    monkeypatch.setattr("promolift.server.api.app.serve", lambda *given: served.append(given))
     main_ = ["demo", "--serve", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     with pytest.raises(SystemExit) as stop:
         main(main_)

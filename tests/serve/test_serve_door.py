@@ -11,8 +11,9 @@ import pytest
 from serve_helpers import Api, free_port
 
 pytest.importorskip("httptools")
-from promolift.serve import door, hot
-from promolift.serve.app import Listener, configured
+from promolift.server.api import connection_limits
+from promolift.server.api.app import Listener, configured
+from promolift.server.api.routes import fast_routes
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def test_a_large_body_is_no_large_head(address: tuple[str, int]) -> None:
 def test_a_half_sent_request_is_closed_and_a_whole_one_is_not(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "HEAD_S", 0.2)
-    monkeypatch.setattr(door, "BODY_S", 0.2)
+    monkeypatch.setattr(connection_limits, "HEAD_S", 0.2)
+    monkeypatch.setattr(connection_limits, "BODY_S", 0.2)
     for sent, expected in (
         (b"", b""), (b"POST /v1/batch HTTP/1.1\r\nx:", b"HTTP/1.1 408"),
         (b"POST /v1/batch HTTP/1.1\r\ncontent-length: 50\r\n\r\n{", b""),
@@ -115,7 +116,7 @@ def test_answers_in_one_write_are_those_of_uvicorn(
     written = told()
     assert len(written) == 2
     assert [b"connection" in names for names, _ in written] == [False, True]
-    monkeypatch.setattr(hot, "send_whole", lambda *_: False)
+    monkeypatch.setattr(fast_routes, "send_whole", lambda *_: False)
     assert written == told()
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from serve_helpers import Api
 from sqlalchemy import func, select
 
-from promolift.serve import closed
-from promolift.serve.events import AT_ONCE, parse, parse_in_turns
-from promolift.serve.learning import KINDS, HeardEvent, outcomes
-from promolift.serve.routes.data import written
-from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
+from promolift.server.api.routes.export import written
+from promolift.server.decisions import eligibility
+from promolift.server.events.events import AT_ONCE, parse, parse_in_turns
+from promolift.server.ledger.schema import BOUGHT, EVENTS, REJECTS
+from promolift.server.tasks.learning_task import KINDS, HeardEvent, outcomes
 
 RECEIVED = 1_767_600_000_000
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(
@@ -122,8 +122,8 @@ def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
         assert row["customer_id"].isprintable()
         assert row["ts_ms"] <= RECEIVED
         json.dumps(row).encode()
-        for name in (closed.VIEWED, closed.REMOVED, "Cart Viewed", "Order Completed"):
-            closed.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
+        for name in (eligibility.VIEWED, eligibility.REMOVED, "Cart Viewed", "Order Completed"):
+            eligibility.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
         for name in KINDS:
             outcomes([HeardEvent(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
 

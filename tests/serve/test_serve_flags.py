@@ -8,7 +8,7 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, client_found, node, released
 
 pytest.importorskip("fastapi")
-from promolift.serve import live
+from promolift.server.decisions import decisions as live
 
 OFREP_NODE = """
 const { OpenFeature } = require("@openfeature/server-sdk");

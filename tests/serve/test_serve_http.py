@@ -18,14 +18,14 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.config import Config
-from promolift.serve.client import Client, ServerRefusedError
-from promolift.serve.main import read_settings
-from promolift.serve.observe import JsonLines, telemetry
-from promolift.serve.security import needed
-from promolift.store.ledger_audit import every
-from promolift.store.ledger_schema import REDEMPTIONS
+from promolift.cli.application import main
+from promolift.server.api.api_keys import needed
+from promolift.server.api.client import Client, ServerRefusedError
+from promolift.server.api.observability import JsonLines, telemetry
+from promolift.server.ledger.audit_log import every
+from promolift.server.ledger.schema import REDEMPTIONS
+from promolift.server.startup import read_settings
+from promolift.shop.configuration.configuration import Config
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 LIMIT = {"limit_id": "l1", "metric": "discount_amount", "amount": 250}
@@ -72,7 +72,7 @@ def test_a_key_may_do_what_its_scope_says_and_nothing_more(api: Api) -> None:
 def test_a_key_revoked_by_another_process_on_the_same_ledger_is_soon_refused(
     shop: tuple[Path, Config], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.serve.server.PULSE_S", 0.02)
+    monkeypatch.setattr("promolift.server.api.server.PULSE_S", 0.02)
     with serving(folder, shop[1]) as one, serving(folder, shop[1]) as two:
         made = one("POST", "/v1/keys", {"scope": "decide", "name": "n"}, 201)
         theirs = Api(two.client, made["key"])
@@ -136,7 +136,7 @@ def test_what_nobody_foresaw_is_a_500_without_its_inside(api: Api, monkeypatch: 
     def boom(*_: object) -> None:
         raise ZeroDivisionError("secret text of u01@example.com")
 
-    monkeypatch.setattr("promolift.serve.routes.admin.every", boom)
+    monkeypatch.setattr("promolift.server.api.routes.admin.every", boom)
     stated = api("GET", "/v1/campaigns", status=500)
     assert stated["code"] == "internal"
     assert "secret" not in json.dumps(stated)
@@ -260,7 +260,7 @@ def test_logs_name_routes_and_keys_and_nobody(api: Api) -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
-    logger = logging.getLogger("promolift.serve")
+    logger = logging.getLogger("promolift.server")
     logger.addHandler(handler)
     logger.setLevel("INFO")
     try:
@@ -287,7 +287,7 @@ def test_logs_name_routes_and_keys_and_nobody(api: Api) -> None:
 def test_a_decision_that_fails_is_logged_with_its_place_and_without_the_customer(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("promolift.serve.live.candidates", lambda *_: {}["ann-lee"])
+    monkeypatch.setattr("promolift.server.decisions.decisions.candidates", lambda *_: {}["ann-lee"])
     assert api.decide("ann-lee")["reason"] == "failure: KeyError"
     (record,) = [each for each in caplog.records if each.getMessage() == "decision failed"]
     line = JsonLines().format(record)
@@ -323,10 +323,10 @@ def test_otel_variables_without_the_package_are_told_and_change_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "promolift")
-    monkeypatch.setattr("promolift.serve.observe.find_spec", lambda _: None)
+    monkeypatch.setattr("promolift.server.api.observability.find_spec", lambda _: None)
     assert telemetry() == {}
     assert "nothing is traced" in caplog.text
-    monkeypatch.setattr("promolift.serve.observe.find_spec", lambda _: True)
+    monkeypatch.setattr("promolift.server.api.observability.find_spec", lambda _: True)
     stated = telemetry()["telemetry"]
     assert stated["auto_configure"] is True
     assert stated["logs"] is False  # a log record would hold an exception's words
@@ -344,8 +344,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
-from promolift.serve.app import create
-from promolift.serve.settings import ServeSettings
+from promolift.server.api.app import create
+from promolift.server.settings import ServeSettings
 spans, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(spans))
 trace.set_tracer_provider(provider)

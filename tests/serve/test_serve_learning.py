@@ -14,15 +14,15 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, derived, released, serving
 from sqlalchemy import select, update
 
-from promolift.config import Config
-from promolift.deliver import LineEffect
-from promolift.results.approved import approved
-from promolift.results.learned import NO_DRAWS
-from promolift.serve.learning import HeardEvent, answer, outcomes, read_decisions
-from promolift.serve.schedule import Scheduler
-from promolift.serve.things import Learned, Task
-from promolift.store import Store
-from promolift.store.ledger_schema import DECISIONS
+from promolift.core.decisions import LineEffect
+from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.schema import DECISIONS
+from promolift.server.ledger.things import Learned, Task
+from promolift.server.tasks.learning_schedule import Scheduler
+from promolift.server.tasks.learning_task import HeardEvent, answer, outcomes, read_decisions
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.learned_policy import NO_DRAWS
+from promolift.shop.results.work_folder.active_release import approved
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 DAY = 86_400_000
@@ -124,7 +124,7 @@ def test_where_nothing_can_be_told_the_reason_is_kept_and_nothing_is_proposed(he
 
 
 def test_a_learning_process_that_dies_is_told_and_harms_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promolift.serve.schedule.sys.executable", "/bin/false")
+    monkeypatch.setattr("promolift.server.tasks.learning_schedule.sys.executable", "/bin/false")
     found = learned(api)
     assert found["status"] == "failed"
     assert api.decide("u01")["decision_id"]
@@ -134,15 +134,15 @@ def test_a_learning_process_that_dies_is_told_and_harms_nothing(api: Api, monkey
 def test_a_run_starts_by_itself_once_in_so_many_hours(
     shop: tuple[Path, Config], folder: Path, hours: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.serve.schedule.LOOK_S", 0.0)
-    monkeypatch.setattr("promolift.serve.server.PULSE_S", 0.02)
+    monkeypatch.setattr("promolift.server.tasks.learning_schedule.LOOK_S", 0.0)
+    monkeypatch.setattr("promolift.server.api.server.PULSE_S", 0.02)
     runs: list[str] = []
 
     async def child(_: Any, campaign_id: str) -> Learned:
         runs.append(campaign_id)
         return Learned(why="nothing to tell")
 
-    monkeypatch.setattr("promolift.serve.schedule.Scheduler._child", child)
+    monkeypatch.setattr("promolift.server.tasks.learning_schedule.Scheduler._child", child)
     with serving(folder, shop[1], learn={"every_hours": hours}) as api:
         released(api)
         end = monotonic() + 20

@@ -12,7 +12,7 @@ import pytest
 from serve_helpers import CLIENTS, PEOPLE, Api, needs, released
 from sqlalchemy import func, select
 
-from promolift.store.ledger_schema import EVENTS
+from promolift.server.ledger.schema import EVENTS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "serve"

@@ -9,9 +9,9 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import insert, update
 
-from promolift.serve.problems import REFUSALS
-from promolift.serve.settings import Policy
-from promolift.store.ledger_schema import CODES, USAGE
+from promolift.server.api.problems import REFUSALS
+from promolift.server.ledger.schema import CODES, USAGE
+from promolift.server.settings import Policy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books

@@ -18,8 +18,8 @@ import pytest
 from fleet import Client, Fleet, fleet
 from serve_helpers import CAMPAIGN, PEOPLE, free_port
 
-from promolift.config import Config
-from promolift.serve.main import read_settings
+from promolift.server.startup import read_settings
+from promolift.shop.configuration.configuration import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import POSTGRES, own_schema

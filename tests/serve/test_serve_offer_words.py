@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from planned_shop import ASOF_MS, planned_shop, shop_config
 
-from promolift.serve.release import LiveRelease, build, load
-from promolift.serve.words import words
-from promolift.store import Store
-from promolift.terms import covered
+from promolift.core.offers.terms import covered
+from promolift.foundation.storage.local_store import Store
+from promolift.server.decisions.live_release import LiveRelease, build, load
+from promolift.server.decisions.message_rendering import words
 
 
 @pytest.fixture(scope="module")

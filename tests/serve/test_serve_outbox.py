@@ -19,10 +19,10 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from promolift.config import Config
-from promolift.serve import outbox
-from promolift.serve.outbox import Hook, UnsafeTargetError, safe_address
-from promolift.store.ledger_schema import OUTBOX
+from promolift.server.delivery import outbox
+from promolift.server.delivery.outbox import Hook, UnsafeTargetError, safe_address
+from promolift.server.ledger.schema import OUTBOX
+from promolift.shop.configuration.configuration import Config
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 
@@ -273,7 +273,7 @@ def test_a_decided_offer_goes_out_by_mail_and_the_address_is_forgotten(shop: tup
 def test_a_slow_receiver_and_a_strange_one_delay_only_themselves(
     open_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.serve.outbox.TIMEOUT_S", 600.0)
+    monkeypatch.setattr("promolift.server.delivery.outbox.TIMEOUT_S", 600.0)
     with receiving([]) as fast, socket.create_server(("127.0.0.1", 0)) as silent:
         urls = [f"http://127.0.0.1:{silent.getsockname()[1]}/", fast.url]
         made = [open_api("POST", "/v1/webhooks", {"url": url, "events": ["redemption.reserved"]}, 201) for url in urls]

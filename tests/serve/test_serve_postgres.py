@@ -10,8 +10,8 @@ from test_serve_decisions import batch, naming
 from test_serve_outbox import by_hand, send_all
 
 from error_checks import raises_code
-from promolift.config import Config
-from promolift.serve.senders import NEEDED, ServiceAnswer
+from promolift.server.delivery.sender import NEEDED, ServiceAnswer
+from promolift.shop.configuration.configuration import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books, ledger_url, open_ledger

@@ -20,7 +20,16 @@ from serve_helpers import free_port, serving
 @pytest.mark.parametrize("as_json", [True, False])
 def test_the_key_is_told_at_once_and_the_address_when_it_answers(tmp_path: Path, as_json: bool) -> None:
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "promolift.cli", "serve", "--port", str(port), "--work", str(tmp_path / "work")]
+    command = [
+        sys.executable,
+        "-m",
+        "promolift.cli.application",
+        "serve",
+        "--port",
+        str(port),
+        "--work",
+        str(tmp_path / "work"),
+    ]
     more = ["--config", str(tmp_path / "promolift.toml"), *(["--json"] if as_json else [])]
     with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -54,7 +63,16 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: P
     if not hasattr(resource, "prlimit"):
         pytest.skip("bounds the files of another process, which Linux alone can")
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "promolift.cli", "serve", "--port", str(port), "--work", str(tmp_path / "work")]
+    command = [
+        sys.executable,
+        "-m",
+        "promolift.cli.application",
+        "serve",
+        "--port",
+        str(port),
+        "--work",
+        str(tmp_path / "work"),
+    ]
     command += ["--config", str(tmp_path / "promolift.toml"), "--no-console"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -74,7 +92,16 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: P
 def test_a_server_that_is_to_end_says_so_first_and_answers_until_then(tmp_path: Path, impatient: bool) -> None:
     (tmp_path / "serve.toml").write_text(f"drain_s = {60 if impatient else 1.5}", encoding="ascii")
     port = free_port()
-    command = [sys.executable, "-m", "promolift.cli", "serve", "--port", str(port), "--work", str(tmp_path / "work")]
+    command = [
+        sys.executable,
+        "-m",
+        "promolift.cli.application",
+        "serve",
+        "--port",
+        str(port),
+        "--work",
+        str(tmp_path / "work"),
+    ]
     command += ["--config", str(tmp_path / "promolift.toml"), "--settings", str(tmp_path / "serve.toml")]
     with subprocess.Popen([*command, "--no-console"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
@@ -109,8 +136,8 @@ def test_a_ledger_whose_writer_ended_is_not_ready(tmp_path: Path, monkeypatch: p
 
 SCRIPT = """
 from starlette.testclient import TestClient
-from promolift.serve.app import create
-from promolift.serve.settings import ServeSettings
+from promolift.server.api.app import create
+from promolift.server.settings import ServeSettings
 with TestClient(create(ServeSettings(work="work"))) as client:
     key = client.app.server.first_key
     print(client.get("/v1/exports/events.csv", headers={"authorization": f"Bearer {key}"}).json()["code"])

@@ -6,8 +6,8 @@ import pytest
 from error_checks import raises_code
 
 pytest.importorskip("fastapi")
-from promolift.deliver import Option
-from promolift.serve.release import ReleaseRows
+from promolift.core.decisions import Option
+from promolift.server.decisions.live_release import ReleaseRows
 
 
 def table(**changed: list[object]) -> pl.DataFrame:

@@ -7,9 +7,9 @@ from typing import Any
 from serve_helpers import CAMPAIGN, Api
 from sqlalchemy import select
 
-from promolift.serve.uptake import NOT_TAKEN
-from promolift.serve.verdicts import heard
-from promolift.store.ledger_schema import CUSTOMERS, EVENTS, READ, REJECTS
+from promolift.server.decisions.experiment_results import heard
+from promolift.server.ledger.schema import CUSTOMERS, EVENTS, READ, REJECTS
+from promolift.server.tasks.response_counts import NOT_TAKEN
 
 LATE = "My parcel has still not arrived, I have been waiting for two weeks!"
 STOP = "别再给我发短信了，退订"

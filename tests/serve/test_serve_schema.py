@@ -14,8 +14,8 @@ from time import sleep
 import pytest
 from serve_helpers import PEOPLE, claim, coded, free_port, released, serving
 
-from promolift.config import Config
-from promolift.serve.app import Listener, configured
+from promolift.server.api.app import Listener, configured
+from promolift.shop.configuration.configuration import Config
 
 PROGRAM = os.environ.get("PROMOLIFT_TEST_SCHEMATHESIS") or shutil.which("schemathesis")
 # A request that the document allows may be refused by what the ledger holds. Of 404 and 409 the checks know that; of

@@ -9,14 +9,14 @@ import pytest
 from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, released, serving
 from sqlalchemy import select
 
-from promolift.config import Config
-from promolift.deliver import SendSlot
-from promolift.results.plan import Plan
-from promolift.serve.closed import PAIR, Closed
-from promolift.serve.live import LATE, _close_before_sent
-from promolift.sql import HOUR_MS
-from promolift.store import Store
-from promolift.store.ledger_schema import DECISIONS
+from promolift.core.decisions import SendSlot
+from promolift.foundation.sql import HOUR_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.server.decisions.decisions import LATE, _close_before_sent
+from promolift.server.decisions.eligibility import PAIR, Closed
+from promolift.server.ledger.schema import DECISIONS
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.plan import Plan
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 WAYS = [{"channel": "push", "hours": [12]}, {"channel": "email", "hours": [10, 18, 10]}]
@@ -134,8 +134,8 @@ def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, fold
 
 
 def test_the_hour_at_which_a_customer_answers_comes_first_once_it_is_learned(api: Api) -> None:
-    from promolift.sql import DAY_MS, HOUR_MS
-    from promolift.store.ledger_schema import EVENTS
+    from promolift.foundation.sql import DAY_MS, HOUR_MS
+    from promolift.server.ledger.schema import EVENTS
 
     who = offered(api)[0]
     sending(api)

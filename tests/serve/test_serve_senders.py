@@ -13,11 +13,12 @@ from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, free_por
 from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
-from promolift.config import Config
-from promolift.serve.outbox import Delivery, Lane, _Tried, _Turn
-from promolift.serve.senders import OfferMessage, ServiceAnswer, braze, klaviyo, wechat
-from promolift.sql import HOUR_MS
-from promolift.store.ledger_schema import OUTBOX
+from promolift.extensions.connectors import braze, klaviyo, wechat
+from promolift.foundation.sql import HOUR_MS
+from promolift.server.delivery.outbox import Delivery, Lane, _Tried, _Turn
+from promolift.server.delivery.sender import OfferMessage, ServiceAnswer
+from promolift.server.ledger.schema import OUTBOX
+from promolift.shop.configuration.configuration import Config
 
 SECRETS = {
     "PROMOLIFT_BRAZE_URL": "https://rest.fra-01.braze.eu/", "PROMOLIFT_BRAZE_KEY": "braze-hush",

@@ -8,12 +8,12 @@ import pytest
 from serve_helpers import PEOPLE, released, serving
 
 from error_checks import raises_code
-from promolift.config import Config
-from promolift.serve.release import load
-from promolift.serve.settings import ServeSettings
-from promolift.serve.shared import SharedReleases, load_from
-from promolift.serve.upkeep import purge, verify
-from promolift.store import Store
+from promolift.foundation.storage.local_store import Store
+from promolift.server.decisions.live_release import load
+from promolift.server.decisions.release_storage import SharedReleases, load_from
+from promolift.server.settings import ServeSettings
+from promolift.server.tasks.maintenance import purge, verify
+from promolift.shop.configuration.configuration import Config
 from s3_server import s3_server, s3_url  # noqa: F401 - fixtures
 
 pytest.importorskip("obstore")

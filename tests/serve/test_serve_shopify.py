@@ -10,13 +10,13 @@ import pytest
 from serve_helpers import CAMPAIGN, Api, coded
 from sqlalchemy import select
 
-from promolift.offer.cart import Promotion
-from promolift.serve.cart import Held, Wallet, priced
-from promolift.serve.routes import shops
-from promolift.serve.shopify import FunctionInput, event_of, operations
-from promolift.store.ledger_audit import every
-from promolift.store.ledger_schema import CUSTOMERS, EVENTS, HELD, NotHeldError, of_customer
-from promolift.terms import Benefit
+from promolift.core.offers.cart_pricing import Promotion
+from promolift.core.offers.terms import Benefit
+from promolift.extensions.connectors import shopify_routes
+from promolift.extensions.connectors.shopify import FunctionInput, event_of, operations
+from promolift.server.carts.carts import Held, Wallet, priced
+from promolift.server.ledger.audit_log import every
+from promolift.server.ledger.schema import CUSTOMERS, EVENTS, HELD, NotHeldError, of_customer
 
 jsonschema = pytest.importorskip("jsonschema")
 SECRET = "hush"
@@ -123,7 +123,7 @@ def test_a_refund_is_its_orders_customers(api: Api) -> None:
 
 def waiting(api: Api) -> int:
     with api.server.ledger.read() as db:
-        return len(every(db, shops.EARLY))
+        return len(every(db, shopify_routes.EARLY))
 
 
 def test_a_refund_that_comes_before_its_order_is_kept_with_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,11 +142,11 @@ def test_a_refund_that_comes_before_its_order_is_kept_with_it(api: Api, monkeypa
     assert stored(api)[1]["ts_ms"] == 1_767_664_800_000
     assert waiting(api) == 1
     assert send(api, "refunds/create", REFUND | {"id": 7, "created_at": "never", "order_id": 1})["rejected_count"] == 1
-    monkeypatch.setattr(shops, "MOST_EARLY", 2)
+    monkeypatch.setattr(shopify_routes, "MOST_EARLY", 2)
     for number in range(3):
         send(api, "refunds/create", REFUND | {"id": 8 + number, "order_id": 9000 + number})
     assert waiting(api) == 2
-    monkeypatch.setattr(shops, "EARLY_DAYS", -1)
+    monkeypatch.setattr(shopify_routes, "EARLY_DAYS", -1)
     send(api, "refunds/create", REFUND | {"id": 20, "order_id": 9100})
     assert waiting(api) == 0
 
@@ -162,12 +162,12 @@ def test_webhooks_hold_up_nobody_but_their_customer_and_order(api: Api, monkeypa
     for topic, body in (("refunds/create", REFUND), ("orders/paid", ORDER), ("refunds/create", REFUND | {"id": 2})):
         send(api, topic, body)
     order = "o:shopify:order:5001"
-    assert asked == [{order, shops.EARLY}, {order, of_customer("u01")}, {order, of_customer("u01")}]
-    late = shops.Webhook(event_of("refunds/create", REFUND | {"id": 3}, "email") or {}, 0)
+    assert asked == [{order, shopify_routes.EARLY}, {order, of_customer("u01")}, {order, of_customer("u01")}]
+    late = shopify_routes.Webhook(event_of("refunds/create", REFUND | {"id": 3}, "email") or {}, 0)
     with api.server.ledger.read() as db:
         monkeypatch.setitem(db.info, HELD, frozenset(asked[0]))  # the order was kept before this had its turn
         with pytest.raises(NotHeldError):
-            shops.keep_webhooks(db, [late])
+            shopify_routes.keep_webhooks(db, [late])
 
 
 def test_the_early_refund_of_an_erased_customer_goes(api: Api) -> None:

@@ -14,16 +14,16 @@ pytest.importorskip("fastapi")
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import insert, text
 
-from promolift.config import Config
-from promolift.serve import uptake
-from promolift.serve.clock import Clock
-from promolift.serve.events import FILLED, Parsed, event_row, keep
-from promolift.serve.outbox import Outbox
-from promolift.serve.settings import ServeSettings
-from promolift.serve.uptake import TextCounter
-from promolift.store import ledger
-from promolift.store.ledger_audit import Act, audit
-from promolift.store.ledger_schema import EVENTS, REDEMPTIONS, memo
+from promolift.foundation.time.clock import Clock
+from promolift.server.delivery.outbox import Outbox
+from promolift.server.events.events import FILLED, Parsed, event_row, keep
+from promolift.server.ledger import ledger
+from promolift.server.ledger.audit_log import Act, audit
+from promolift.server.ledger.schema import EVENTS, REDEMPTIONS, memo
+from promolift.server.settings import ServeSettings
+from promolift.server.tasks import response_counts
+from promolift.server.tasks.response_counts import TextCounter
+from promolift.shop.configuration.configuration import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import KINDS, ledger_url, open_ledger
@@ -183,7 +183,7 @@ def test_texts_are_counted_a_part_at_a_time_over_restarts_and_beside_another_pro
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shown eleven times; taken up by three clicks and two redemptions, one of a decision that was clicked on."""
-    monkeypatch.setattr(uptake, "SPAN", 4)
+    monkeypatch.setattr(response_counts, "SPAN", 4)
     with open_ledger(tmp_path, kind) as book:
         mine = TextCounter(tmp_path)
         told(book, FILLED, *range(10))

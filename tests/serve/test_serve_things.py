@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from serve_helpers import CAMPAIGN, Api
 
-from promolift.serve.answers import DecisionAnswer, EventsTaken, FeedbackTaken, Redeemed
-from promolift.serve.settings import Policy
-from promolift.serve.things import Campaign, LearnRun, MadeRelease, Thing
-from promolift.store.ledger_audit import get
+from promolift.server.ledger.audit_log import get
+from promolift.server.ledger.things import Campaign, LearnRun, MadeRelease, Thing
+from promolift.server.response_models import DecisionAnswer, EventsTaken, FeedbackTaken, Redeemed
+from promolift.server.settings import Policy
 
 POLICY = Policy(explore=0.2).model_dump(mode="json")
 DESIGN = {"name": "x", "arms": {"a": 1.0}, "planned_customers": 10, "primary": "value_cents"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, coded
 
-from promolift.store.ledger_schema import CODES
+from promolift.server.ledger.schema import CODES
 
 TEA = {"id": "li_1", "item": {"id": "p-tea", "title": "Tea", "price": 500}, "quantity": 3}
 CUP = {"id": "li_2", "item": {"id": "cup", "title": "Cup", "price": 1200, "image_url": "https://shop.example/cup.png"},

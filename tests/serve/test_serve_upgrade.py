@@ -16,15 +16,15 @@ from fleet import Client, Fleet, fleet
 from serve_helpers import CAMPAIGN, PEOPLE
 from sqlalchemy import func, insert, select, text
 
-from promolift.config import Config
+from promolift.shop.configuration.configuration import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import POSTGRES, check_books, own_schema
 
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import get
-from promolift.store.ledger_migrate import VERSION
-from promolift.store.ledger_schema import CODES, DECISIONS, REDEMPTIONS, USAGE
+from promolift.server.ledger.audit_log import get
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.migrations import VERSION
+from promolift.server.ledger.schema import CODES, DECISIONS, REDEMPTIONS, USAGE
 
 pytestmark = [
     pytest.mark.slow,

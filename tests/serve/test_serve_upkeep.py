@@ -17,11 +17,11 @@ from serve_helpers import PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import func, select, update
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.config import Config
-from promolift.serve import upkeep
-from promolift.serve.settings import ServeSettings
-from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, REJECTS, USAGE
+from promolift.cli.application import main
+from promolift.server.ledger.schema import DECISIONS, EVENTS, REDEMPTIONS, REJECTS, USAGE
+from promolift.server.settings import ServeSettings
+from promolift.server.tasks import maintenance
+from promolift.shop.configuration.configuration import Config
 
 LIMIT = {"limit_id": "l", "metric": "discount_amount", "amount": 900}
 
@@ -50,15 +50,15 @@ def test_a_backup_of_a_running_server_is_put_back_and_goes_on(
 ) -> None:
     used(api)
     settings = stated(api.server.settings.work)
-    made = upkeep.backup(settings, tmp_path / "copy")
+    made = maintenance.backup(settings, tmp_path / "copy")
     assert made.figures["files"] > 3
     with raises_code("file_exists", str(tmp_path / "copy")):
-        upkeep.backup(settings, tmp_path / "copy")
+        maintenance.backup(settings, tmp_path / "copy")
     with raises_code("file_exists", str(settings.work / "serve" / "ledger.db")):
-        upkeep.restore(settings, tmp_path / "copy")
+        maintenance.restore(settings, tmp_path / "copy")
     new = stated(tmp_path / "new")
-    upkeep.restore(new, tmp_path / "copy")
-    assert upkeep.verify(new).figures == {"step": "ledger verify", "sound": True, "faults": [], "releases": 1}
+    maintenance.restore(new, tmp_path / "copy")
+    assert maintenance.verify(new).figures == {"step": "ledger verify", "sound": True, "faults": [], "releases": 1}
     with serving(new.work, shop[1]) as again:
         again.key = api.key
         assert again("GET", "/v1/redemptions/rdm_1")["status"] == "reserved"
@@ -69,25 +69,25 @@ def test_a_backup_that_is_cut_or_changed_is_not_put_back(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = stated(api.server.settings.work)
-    monkeypatch.setattr(upkeep, "_sync", lambda _: 1 / 0)
+    monkeypatch.setattr(maintenance, "_sync", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        upkeep.backup(settings, tmp_path / "copy")
+        maintenance.backup(settings, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     monkeypatch.undo()
-    upkeep.backup(settings, tmp_path / "copy")
+    maintenance.backup(settings, tmp_path / "copy")
     ledger = tmp_path / "copy" / "ledger.db"
     whole = ledger.read_bytes()
     ledger.write_bytes(whole[:-1] + b"?")
     with raises_code("file_changed", str(ledger)):
-        upkeep.restore(stated(tmp_path / "new"), tmp_path / "copy")
+        maintenance.restore(stated(tmp_path / "new"), tmp_path / "copy")
     ledger.write_bytes(whole)
     (tmp_path / "new" / "serve").mkdir(parents=True)
-    monkeypatch.setattr(upkeep, "_sync", lambda _: 1 / 0)
+    monkeypatch.setattr(maintenance, "_sync", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        upkeep.restore(stated(tmp_path / "new"), tmp_path / "copy")
+        maintenance.restore(stated(tmp_path / "new"), tmp_path / "copy")
     assert not list((tmp_path / "new" / "serve").iterdir())
     monkeypatch.undo()
-    upkeep.restore(stated(tmp_path / "new"), tmp_path / "copy")
+    maintenance.restore(stated(tmp_path / "new"), tmp_path / "copy")
 
 
 def test_what_is_not_sound_is_named(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,19 +113,19 @@ def test_what_is_too_old_goes_and_what_is_needed_stays(api: Api, tmp_path: Path)
     api("POST", "/v1/redemptions:reserve", use)
     work = api.server.settings.work
     tables = EVENTS, REJECTS, DECISIONS
-    upkeep.purge(stated(work))
+    maintenance.purge(stated(work))
     assert all(count(api, table) for table in tables)
     unused = work / "serve" / "releases" / "rel_old"
     unused.mkdir()
     os.utime(unused, (1, 1))
     keep = {"events_days": 1e-9, "rejects_days": 1e-9, "decisions_days": 1e-9, "releases_days": 1.0}
     sleep(0.01)
-    gone = upkeep.purge(stated(work, keep=keep)).figures["deleted"]
+    gone = maintenance.purge(stated(work, keep=keep)).figures["deleted"]
     assert (gone["events"], gone["rejects"], gone["releases"]) == (1, 1, 1)
     assert [count(api, table) for table in tables] == [0, 0, 1]  # the one that was redeemed
     assert not unused.exists()
     assert count(api, REDEMPTIONS) == 2
-    assert upkeep.verify(stated(work)).figures["sound"]
+    assert maintenance.verify(stated(work)).figures["sound"]
 
 
 def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path, shop: tuple[Path, Config]) -> None:
@@ -140,7 +140,17 @@ def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path
     db.close()
     settings = folder / "serve.toml"
     settings.write_text("[keep]\nevents_days = 30\n", encoding="ascii")
-    command = [sys.executable, "-m", "promolift.cli", "ledger", "purge", "--work", str(folder), "-c", str(settings)]
+    command = [
+        sys.executable,
+        "-m",
+        "promolift.cli.application",
+        "ledger",
+        "purge",
+        "--work",
+        str(folder),
+        "-c",
+        str(settings),
+    ]
     left = 60_001
     with subprocess.Popen(command) as process:
         while left > 50_000 and process.poll() is None:
@@ -148,8 +158,8 @@ def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path
                 (left,) = db.execute("select count(*) from events").fetchone()
             db.close()
         process.send_signal(signal.SIGKILL)
-    assert upkeep.verify(stated(folder)).figures["sound"]
-    upkeep.purge(stated(folder, keep={"events_days": 30}))
+    assert maintenance.verify(stated(folder)).figures["sound"]
+    maintenance.purge(stated(folder, keep={"events_days": 30}))
     with sqlite3.connect(path) as db:
         assert db.execute("select count(*) from events").fetchone() == (1,)
     db.close()
@@ -157,7 +167,7 @@ def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path
 
 def killed(folder: Path, size: float, *verb: object) -> bool:
     """Run a verb and kill it once so many bytes lie in the folder; whether it was still at work."""
-    with subprocess.Popen([sys.executable, "-m", "promolift.cli", "ledger", *map(str, verb)]) as process:
+    with subprocess.Popen([sys.executable, "-m", "promolift.cli.application", "ledger", *map(str, verb)]) as process:
         until = monotonic() + 120
         while process.poll() is None and monotonic() < until and written(folder) < size:
             sleep(0.0005)
@@ -190,7 +200,7 @@ def test_a_backup_or_a_restore_that_is_killed_leaves_a_whole_one_or_none(
     db.close()
 
     def check_whole(work: Path) -> None:
-        assert upkeep.verify(stated(work)).figures["sound"]
+        assert maintenance.verify(stated(work)).figures["sound"]
         with sqlite3.connect(work / "serve" / "ledger.db") as db:
             assert db.execute("select count(*) from events").fetchone() == (len(rows) + 1,)
         db.close()
@@ -200,15 +210,15 @@ def test_a_backup_or_a_restore_that_is_killed_leaves_a_whole_one_or_none(
     for share in (0.0, 0.2, 0.7, 1.0):
         cut["backup"] += killed(out, share * size, "backup", copy, "--work", folder)
         if copy.exists():  # it was whole before the kill came
-            upkeep.restore(stated(tmp_path / f"whole_{share}"), copy)
+            maintenance.restore(stated(tmp_path / f"whole_{share}"), copy)
             check_whole(tmp_path / f"whole_{share}")
             shutil.rmtree(copy)
-    upkeep.backup(stated(folder), copy)
+    maintenance.backup(stated(folder), copy)
     for share in (0.0, 0.2, 0.7, 1.0):
         cut["restore"] += killed(new, share * size, "restore", copy, "--work", new)
         if (new / "serve").exists():
             check_whole(new)
             shutil.rmtree(new)
-    upkeep.restore(stated(new), copy)
+    maintenance.restore(stated(new), copy)
     check_whole(new)
     assert min(cut.values()) > 2, cut

@@ -16,21 +16,21 @@ import polars as pl
 import pytest
 from serve_helpers import Api, released, serving
 
-from promolift import effect, offer
-from promolift.allocate import strategic
-from promolift.config import Config
-from promolift.message import Draft, load_pool
-from promolift.message.pool import PoolText
-from promolift.offer import MenuItem, OfferRules
-from promolift.results.job import Job, moments
-from promolift.results.messages import PoolWords
-from promolift.results.shop import Offers
-from promolift.serve.client import Client
-from promolift.serve.events import FILLED
-from promolift.serve.words import words
-from promolift.steps import plan
-from promolift.store import Store
-from promolift.terms import Benefit
+from promolift.core import effects, offers
+from promolift.core.allocation import strategic_rules
+from promolift.core.messages import Draft, load_pool
+from promolift.core.messages.text_pool import PoolText
+from promolift.core.offers import MenuItem, OfferRules
+from promolift.core.offers.terms import Benefit
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.client import Client
+from promolift.server.decisions.message_rendering import words
+from promolift.server.events.events import FILLED
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.steps import plan
+from promolift.shop.results.ingest import Offers
+from promolift.shop.results.messages import PoolWords
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 ZH = "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！"
 EN = "Dear Customer A, you just bought Product 1, and now you can enjoy 20% off Product 2!"
@@ -62,7 +62,7 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
             "category": ["a", "b", "FAMILY PLANNING"],
             "type": pl.Series([None] * 3, dtype=pl.String), "cost_cents": 100,
         }))  # fmt: skip
-        response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
+        response = effects.assumed_response("made up", effects.DiscountSettings(prior_response=3.0))
         store.save_json("response", response.to_dict())
         profiles = pl.DataFrame({
             "customer_id": PEOPLE, "price_sensitivity": 0.1, "orders_expected": 2.0, "basket_mean_cents": 3000.0,
@@ -73,8 +73,8 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
             "base_se_cents": 50.0, "buy_prob": 0.5, "bought": False, "margin_rate": 0.6,
         })  # fmt: skip
         nobody = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
-        listed = offer.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
-        rows = strategic.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        listed = offers.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
+        rows = strategic_rules.with_risk(effects.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
@@ -129,7 +129,7 @@ def running(folder: Path) -> Iterator[Client]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "promolift.cli", "serve", "--work", str(folder), "--port", str(port)]
+    command = [sys.executable, "-m", "promolift.cli.application", "serve", "--work", str(folder), "--port", str(port)]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         try:

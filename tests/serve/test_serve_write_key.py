@@ -10,8 +10,8 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import func, select
 
-from promolift.serve.events import CROWDED, FILLED, Parsed, event_row, keep
-from promolift.store.ledger_schema import BOUGHT, EVENTS
+from promolift.server.events.events import CROWDED, FILLED, Parsed, event_row, keep
+from promolift.server.ledger.schema import BOUGHT, EVENTS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 

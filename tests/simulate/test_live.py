@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from judged_shop import live_week, offers_of, true_effects
-from promolift.simulate import SimulationSettings
-from promolift.simulate.world import World
+from promolift.extensions.simulation.worlds.world import SimulationSettings, World
 
 DEPTHS = (0.1, 0.3)
 SMALL = SimulationSettings(customers=30, weeks=16, categories=4, products_per_category=2)

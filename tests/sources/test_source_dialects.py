@@ -14,11 +14,15 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
 from drawn import MANY, cases
-from promolift import data
-from promolift.errors import InputError
-from promolift.sources.files import open_file
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.table_files import open_file
+from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.ingest.cleaning.event_cleaning import clean_events
+from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.ingest.cleaning.table_join import order_lines
+from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
 
-RULES = data.CleanRules(now_ms=1_790_000_000_000)
+RULES = CleanRules(now_ms=1_790_000_000_000)
 NAMES = ("customer_id", "order_date", "product_name", "note", "amount")
 DATES: dict[str, Callable[[datetime], str]] = {
     "iso": lambda when: f"{when:%Y-%m-%d %H:%M:%S}",
@@ -109,19 +113,19 @@ def files(draw: st.DrawFn) -> Written:
     )
 
 
-def taken_in(path: Path, folder: Path) -> tuple[data.Counts, Counter[Any]] | None:
+def taken_in(path: Path, folder: Path) -> tuple[Counts, Counter[Any]] | None:
     """The account of the file and its events, None where it is refused or a person is asked."""
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'; set threads = 1")
         try:
             table = open_file(connection, path, folder)
-            mapping = data.guess_mapping("events", table.sample())
+            mapping = guess_mapping("events", table.sample())
         except InputError as error:
             return None if str(error).startswith((str(path), "events:")) else pytest.fail(str(error))
         if any("no value tells day from month" in note for note in mapping.notes):  # said aloud, for a person to decide
             return None
-        raw = connection.from_arrow(data.order_lines(table.rows, mapping).to_arrow_table())
-        cleaned = data.clean_events(raw, mapping, RULES)
+        raw = connection.from_arrow(order_lines(table.rows, mapping).to_arrow_table())
+        cleaned = clean_events(raw, mapping, RULES)
         events = Counter(cleaned.accepted().project("customer_id, ts_ms, revenue_cents").fetchall())
         return cleaned.counts().with_unreadable(table.unreadable()), events
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.sources import text
-from promolift.sources.files import open_file
-from promolift.sources.quotes import file_parts, set_aside
-from promolift.sources.raw import RawTable
-from promolift.tables import REJECTED
+from promolift.foundation.files import text_format as text
+from promolift.foundation.files.quote_repair import file_parts, set_aside
+from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.tables.schemas import REJECTED
 
 
 def read(folder: Path, data: bytes | str, name: str = "t.csv", **options: object) -> RawTable:

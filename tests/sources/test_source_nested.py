@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from error_checks import raises_code
-from promolift.sources.files import open_file
+from promolift.foundation.files.table_files import open_file
 
 RECORDS = [
     {"user": "007", "value": {"amount": 3.5, "offer id": "o1"}, "tags": ["a", "b"], "at": 1600000000},
@@ -130,7 +130,7 @@ def test_an_events_file_without_a_header_is_named_on_the_way_in(
 ) -> None:
     from typer.testing import CliRunner
 
-    from promolift.cli import app
+    from promolift.cli.application import app
 
     (tmp_path / "u.csv").write_text("".join(f"{n % 9},{n % 4},pv,{1511544070 + n}\n" for n in range(60)))
     monkeypatch.chdir(tmp_path)

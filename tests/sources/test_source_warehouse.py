@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from adbc_driver_manager import dbapi
 
 from error_checks import raises_code
-from promolift.config import Config
-from promolift.errors import InputError
-from promolift.progress import quiet
-from promolift.results.job import Job
-from promolift.sources.warehouse import WarehouseSettings, opened
-from promolift.steps.export import flat
-from promolift.steps.pull import pull
-from promolift.store import Store
+from promolift.extensions.connectors.warehouse import WarehouseSettings, opened
+from promolift.extensions.connectors.warehouse_export import flat
+from promolift.extensions.connectors.warehouse_import import pull
+from promolift.foundation.errors import InputError
+from promolift.foundation.progress import quiet
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.work_folder.run_context import Job
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")
 KINDS = ["duckdb", "postgresql"]

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.sources.woocommerce import pull_orders
+from promolift.cli.application import main
+from promolift.extensions.connectors.woocommerce import pull_orders
 
 CLIENTS = Path(os.environ.get("PROMOLIFT_TEST_CLIENTS", Path(__file__).parents[2] / ".clients"))
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.cli import main
-from promolift.config import load_config
-from promolift.results.evaluation import Evaluation
-from promolift.results.job import Job
-from promolift.results.plan import Plan
-from promolift.run import run
-from promolift.steps import evaluate, plan
-from promolift.store import Store
+from promolift.cli.application import main
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.steps import evaluate, plan
+from promolift.shop.results.evaluation import Evaluation
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job
 
 
 @pytest.fixture(scope="module")

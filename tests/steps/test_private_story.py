@@ -10,21 +10,21 @@ from polars.testing import assert_frame_equal
 
 from error_checks import raises_code
 from own_shop import write_shop
-from promolift.errors import BudgetError
-from promolift.learn.experiment import HOLDOUT
-from promolift.learning.private import private_effect
-from promolift.pages import render
-from promolift.pages.processing import processing_page
-from promolift.pages.render import render_page
-from promolift.pages.shop import tell_story
-from promolift.results.effects import response
-from promolift.results.forecasts import ForecastNote
-from promolift.results.job import Job
-from promolift.results.plan import Plan
-from promolift.results.privacy import PrivacyLedger, privacy_spent
-from promolift.shop import Shop
-from promolift.steps.audit import AuditSize, audit
-from promolift.words import speaking
+from promolift.core.experiments.experiment_design import HOLDOUT
+from promolift.extensions.encoder.results import ForecastNote
+from promolift.extensions.privacy.privacy_audit import AuditSize, audit
+from promolift.extensions.privacy.private_effect import private_effect
+from promolift.extensions.privacy.results import PrivacyLedger, privacy_spent
+from promolift.foundation.errors import BudgetError
+from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.pages.rendering import render_page
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.processing_record import processing_page
+from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.effects import response
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job
 
 STORY = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")
 PRIVATE = {"epsilon": 8.0, "delta": 1e-5}
@@ -67,7 +67,7 @@ def test_the_same_again_spends_nothing_and_new_data_are_refused(shop: Shop) -> N
 
 def test_another_s_profile_is_made_from_the_made_up_log_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that the passes over what customers share read is the table `stand_in`."""
-    from promolift.steps import profile
+    from promolift.shop.pipeline.steps import profile
 
     read = list[int]()
     first = profile.one_pass
@@ -153,11 +153,11 @@ def test_an_encoder_s_steps_are_in_the_ledger_and_kept(tmp_path: Path) -> None:
 
 def test_without_opacus_the_reason_is_kept(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from promolift.steps import forecast
+    from promolift.extensions.encoder import pipeline_step
 
-    monkeypatch.setattr(forecast, "find_spec", lambda name: None if name == "opacus" else name)
+    monkeypatch.setattr(pipeline_step, "find_spec", lambda name: None if name == "opacus" else name)
     with_one = shop.with_settings(encoder={"depth": 1})
-    assert "promolift[privacy]" in (forecast.unable(Job(with_one.config, shop.store, lambda *_: None)) or "")
+    assert "promolift[privacy]" in (pipeline_step.unable(Job(with_one.config, shop.store, lambda *_: None)) or "")
 
 
 def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: Shop) -> None:
@@ -208,7 +208,7 @@ def test_whoever_is_absent_changes_nothing_of_the_others_but_through_the_door(
     def same(total: np.ndarray, clip: float, noise: float) -> np.ndarray:
         return seen.setdefault(total.shape, total + 1.0)
 
-    monkeypatch.setattr("promolift.results.privacy.noisy", same)
+    monkeypatch.setattr("promolift.extensions.privacy.results.noisy", same)
     folder, found = write_shop(tmp_path, customers=80, weeks=30), []
     events, who = pl.read_csv(folder / "events.csv", infer_schema=False), "C000007"
     for rows in (events, events.filter(pl.col("user_id") != who)):

@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from promolift.config import Config
-from promolift.effect import exposure
-from promolift.results.job import Job, moments
-from promolift.sql import DAY_MS, WEEK_MS
-from promolift.steps import effect
-from promolift.steps.effect import keep_redemption
-from promolift.store import Store
-from promolift.tables import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
+from promolift.core.effects.offer_value import campaign_exposure
+from promolift.foundation.sql import DAY_MS, WEEK_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.steps import effect
+from promolift.shop.pipeline.steps.effect import keep_redemption
+from promolift.shop.results.work_folder.run_context import Job, moments
 from sharded import write_shards
 
 ASOF = "2026-01-05"
@@ -73,13 +73,13 @@ def kept(folder: Path, shards: int) -> list[pl.DataFrame]:
 
 def test_shards_give_the_odds_of_all_customers_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole = kept(tmp_path / "whole", 1)
-    read, once = [], exposure._features
+    read, once = [], campaign_exposure._features
 
-    def counted(past: exposure.History, *more: Any) -> pl.DataFrame:
+    def counted(past: campaign_exposure.History, *more: Any) -> pl.DataFrame:
         read.append((len(past.events), len(past.exposures)))
         return once(past, *more)
 
-    monkeypatch.setattr(exposure, "_features", counted)
+    monkeypatch.setattr(campaign_exposure, "_features", counted)
     parts = kept(tmp_path / "parts", 4)
     for one, other in zip(whole, parts, strict=True):
         assert_frame_equal(one, other, rel_tol=1e-12)

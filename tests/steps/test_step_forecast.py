@@ -10,23 +10,23 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift import run
-from promolift.cli import main
-from promolift.config import Config, load_config
-from promolift.errors import SupportError
-from promolift.profile.encoder_data import popularity
-from promolift.profile.settings import MemberNote
-from promolift.results.forecasts import ForecastNote, Ordered
-from promolift.results.job import Job
-from promolift.run import forecast_summary
-from promolift.steps import forecast, forecast_scene
-from promolift.steps.customer_page import why
-from promolift.store import Store
-from promolift.tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.cli.application import main
+from promolift.core.customers.settings import MemberNote
+from promolift.extensions.encoder import pipeline_step, training_data
+from promolift.extensions.encoder.customer_page import why
+from promolift.extensions.encoder.network.purchase_histories import popularity
+from promolift.extensions.encoder.results import ForecastNote, Ordered
+from promolift.foundation.errors import SupportError
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
+from promolift.shop.configuration.configuration import Config, load_config
+from promolift.shop.pipeline import pipeline
+from promolift.shop.pipeline.pipeline import forecast_summary
+from promolift.shop.results.work_folder.run_context import Job
 
 pytest.importorskip("torch")
 
-from promolift.profile.encoder_forecast import LearnedEncoder
+from promolift.extensions.encoder.network.forecast import LearnedEncoder
 
 TINY = {"depth": 1, "epochs": 2, "level": "type"}
 EVENTS = {
@@ -67,8 +67,8 @@ def example(job: Job) -> str:
 def forecast_in(folder: Path, work: Path, settings: Config, tell: Callable[..., None] = lambda *_: None) -> Job:
     """A job whose events are cleaned and whose customers are forecast; its store stays open."""
     job = Job(settings, Store(work), tell)
-    run.run(job, ["ingest"])
-    forecast.run(job)
+    pipeline.run(job, ["ingest"])
+    pipeline_step.run(job)
     return job
 
 
@@ -109,14 +109,14 @@ def test_everybody_is_forecast_once_with_probabilities_that_are_probabilities(jo
 
 def test_of_whom_little_is_known_that_is_said_first(job: Job) -> None:
     rows = {row["customer_id"]: row for row in job.store.frame("outlook").iter_rows(named=True)}
-    assert rows["once"]["basis"] == forecast.ALIKE
-    assert rows["never"]["basis"] == forecast.NONE
+    assert rows["once"]["basis"] == pipeline_step.ALIKE
+    assert rows["never"]["basis"] == pipeline_step.NONE
     for who, visits in (("once", 1), ("never", 0)):
         assert rows[who]["sentences"].startswith(f"Too few visits ({visits})")
         assert rows[who]["next_1"]
         assert rows[who]["spend_cents"] > 0
     known = [row for row in rows.values() if row["visits"] >= 3]
-    assert all(row["basis"] == forecast.OWN and "Too few" not in row["sentences"] for row in known)
+    assert all(row["basis"] == pipeline_step.OWN and "Too few" not in row["sentences"] for row in known)
 
 
 def test_a_product_nobody_bought_has_its_place_and_says_why(job: Job) -> None:
@@ -193,13 +193,13 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
 
     with Store(tmp_path / "work") as store:
         stopped = Job(config(folder), store, stop)
-        run.run(stopped, ["ingest"])
+        pipeline.run(stopped, ["ingest"])
         with pytest.raises(KeyboardInterrupt):
-            forecast.run(stopped)
+            pipeline_step.run(stopped)
     left = Job(config(folder), Store(tmp_path / "work"), stop)
     assert set(left.store.load_files("encoder_unfinished")) == {"made_from", "state"}
     assert not left.store.load_files("encoder")
-    forecast.run(left)
+    pipeline_step.run(left)
     assert shown.count("epoch 1") == 1
     assert shown.count("epoch 2") == 2
     assert not left.store.load_files("encoder_unfinished")
@@ -208,7 +208,7 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
 
 
 def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_path: Path) -> None:
-    from promolift.steps.forecast_scene import drawn, set_scene
+    from promolift.extensions.encoder.training_data import drawn, set_scene
 
     events = pl.read_csv(own_files / "events.csv", infer_schema=False)
     late = events["event_time"].max()
@@ -231,8 +231,8 @@ def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_pat
     for name, change in (("plain", plain), ("cheat", cheat)):
         folder = shop(own_files, tmp_path / name, change)
         made = Job(config(folder, plan={"asof": day}), Store(folder / "work"), lambda *_: None)
-        run.run(made, ["ingest"])
-        marks.append(forecast.digest(drawn(made, set_scene(made)), ""))
+        pipeline.run(made, ["ingest"])
+        marks.append(pipeline_step.digest(drawn(made, set_scene(made)), ""))
     assert marks[0] == marks[1]
 
 
@@ -242,13 +242,13 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
     shutil.copytree(job.store.root, tmp_path / "work")
     folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
     off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *_: None)
-    forecast.run(off)
+    pipeline_step.run(off)
     assert ForecastNote.load(off.store) == ForecastNote(missing="encoder.depth is 0 in promolift.toml; 2 learns one")
-    assert not any(off.store.has(name) for name in forecast.TABLES)
+    assert not any(off.store.has(name) for name in pipeline_step.TABLES)
     assert not off.store.load_files("encoder")
     assert "encoder.depth" in forecast_summary(off, "")["text"]
-    monkeypatch.setattr(forecast, "find_spec", lambda name: None)
-    forecast.run(Job(config(folder), off.store, lambda *_: None))
+    monkeypatch.setattr(pipeline_step, "find_spec", lambda name: None)
+    pipeline_step.run(Job(config(folder), off.store, lambda *_: None))
     assert "pip install 'promolift[deep]'" in str(ForecastNote.load(off.store).missing)
     monkeypatch.undo()
 
@@ -262,8 +262,10 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
 
 def test_another_encoder_redoes_the_profiles_and_nothing_that_does_not_depend_on_it(job: Job) -> None:
     folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
-    marks = [{step: run.fingerprint(config(folder, depth=depth), step) for step in run.STEPS} for depth in (1, 2)]
-    assert {step for step in run.STEPS if marks[0][step] != marks[1][step]} == {"profile"}
+    marks = [
+        {step: pipeline.fingerprint(config(folder, depth=depth), step) for step in pipeline.STEPS} for depth in (1, 2)
+    ]
+    assert {step for step in pipeline.STEPS if marks[0][step] != marks[1][step]} == {"profile"}
 
 
 def call(*arguments: str) -> int:
@@ -314,24 +316,24 @@ def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, 
 
 
 def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> None:
-    from promolift.profile.basket import fit_basket
-    from promolift.profile.encoder_forecast import drivers
+    from promolift.extensions.encoder.network.basket_ranker import fit_basket
+    from promolift.extensions.encoder.network.forecast import drivers
 
-    scene = forecast_scene.set_scene(job)
-    h = forecast_scene.drawn(job, scene)
-    start, kept = scene.day - forecast.WINDOW, job.store.load_files(forecast.BASKET)
-    shared, model = popularity(h, scene.day), forecast.learned(job, h, scene.day)
+    scene = training_data.set_scene(job)
+    h = training_data.drawn(job, scene)
+    start, kept = scene.day - pipeline_step.WINDOW, job.store.load_files(pipeline_step.BASKET)
+    shared, model = popularity(h, scene.day), pipeline_step.learned(job, h, scene.day)
     trees = fit_basket(h, start, 1)
     who = job.profiled.kept_outlook.filter(pl.col("visits") > 3).sort("customer_id").row(0, named=True)
     said = {}
     for weight in (0.0, 0.5):
         order = Ordered(trees, MemberNote(weight=weight, why="", n=100))
         files = {"trees.txt": trees.encode(), "member.json": order.note.model_dump_json().encode(), "made_from": b"x"}
-        job.store.save_files(forecast.BASKET, files)
+        job.store.save_files(pipeline_step.BASKET, files)
         said[weight] = [each.odds_factor for each in why(job, who["customer_id"]).reasons]
-    job.store.save_files(forecast.BASKET, kept)
+    job.store.save_files(pipeline_step.BASKET, kept)
     mixed = model.looking(trees, 0.5, h, scene.day)
-    alone = forecast_scene.of_customer(job, scene, who["customer_id"])
+    alone = training_data.of_customer(job, scene, who["customer_id"])
     found = drivers(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
     assert said[0.5] == pytest.approx(np.exp(found).to_list(), rel=1e-5)
     assert said[0.5] != pytest.approx(said[0.0])
@@ -340,11 +342,12 @@ def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> Non
 def test_trees_that_did_not_pay_are_learned_again_when_the_window_moves_or_the_log_grows(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from promolift.profile import basket, encoder_forecast
+    from promolift.extensions.encoder.network import basket_ranker
+    from promolift.extensions.encoder.network import forecast as encoder_forecast
 
-    scene = forecast_scene.set_scene(job)
-    h = forecast_scene.drawn(job, scene)
-    model, start = forecast.learned(job, h, scene.day), scene.day - forecast.WINDOW
+    scene = training_data.set_scene(job)
+    h = training_data.drawn(job, scene)
+    model, start = pipeline_step.learned(job, h, scene.day), scene.day - pipeline_step.WINDOW
     asked: list[float] = []
 
     def none(_: object, day: float, seed: int) -> str:
@@ -353,22 +356,24 @@ def test_trees_that_did_not_pay_are_learned_again_when_the_window_moves_or_the_l
 
     def keep(log_rows: int = len(h.item_L)) -> MemberNote:
         back = encoder_forecast.look_back(model, "", h, popularity(h, scene.day), start)
-        trees = forecast.ordered(job, h, start)
+        trees = pipeline_step.ordered(job, h, start)
         assert trees.note is not None
         note = trees.note.model_copy(update={"log_rows": log_rows})
-        kept = forecast.check(job, h, model, back, trees._replace(note=note))
-        job.store.save_files(forecast.BASKET, job.store.load_files(forecast.BASKET) | {"made_from": b"other purchases"})
+        kept = pipeline_step.check(job, h, model, back, trees._replace(note=note))
+        job.store.save_files(
+            pipeline_step.BASKET, job.store.load_files(pipeline_step.BASKET) | {"made_from": b"other purchases"}
+        )
         return kept.basket
 
-    monkeypatch.setattr(basket, "fit_basket", none)
-    job.store.remove_files(forecast.BASKET)
+    monkeypatch.setattr(basket_ranker, "fit_basket", none)
+    job.store.remove_files(pipeline_step.BASKET)
     first = keep()
     assert (first.weight, first.why) == (0, "too few rows")
-    assert forecast.ordered(job, h, start + forecast.WINDOW - 1).note == first
+    assert pipeline_step.ordered(job, h, start + pipeline_step.WINDOW - 1).note == first
     assert asked == [start]
-    forecast.ordered(job, h, start + forecast.WINDOW)
-    forecast.ordered(job, h, start - 1)  # what a later window showed says nothing of this one
-    assert asked[1:] == [start + forecast.WINDOW, start - 1]
+    pipeline_step.ordered(job, h, start + pipeline_step.WINDOW)
+    pipeline_step.ordered(job, h, start - 1)  # what a later window showed says nothing of this one
+    assert asked[1:] == [start + pipeline_step.WINDOW, start - 1]
     keep(int(len(h.item_L) / 1.5))  # judged when there was two thirds of this log
-    forecast.ordered(job, h, start)
+    pipeline_step.ordered(job, h, start)
     assert asked[3:] == [start]

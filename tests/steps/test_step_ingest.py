@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from promolift import data
-from promolift.config import Config
-from promolift.results.job import Job
-from promolift.results.shop import Health
-from promolift.run import run
-from promolift.sources.files import open_file
-from promolift.steps.ingest import joined_as_written
-from promolift.store import Store
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.cleaning.event_cleaning import price_rows
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.steps.ingest import joined_as_written
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.work_folder.run_context import Job
 
 COLUMNS = {"customer_id": "who", "time": "at", "order_id": "receipt", "product_id": "sku", "amount": "paid"}
 
@@ -40,12 +41,12 @@ def test_equal_lines_that_nobody_explained_are_said_at_the_end(
 
 def test_the_catalogue_is_held_to_look_up_prices_and_not_the_log(tmp_path: Path) -> None:
     (tmp_path / "lines.csv").write_text("who,at,sku\n" + "u1,2024-03-01 10:00:00,tea\n" * 2_000)
-    how = data.Mapping.parse(
+    how = Mapping.parse(
         {"table": "events", "columns": {"customer_id": "who", "time": "at", "product_id": "sku"}}, "lines.csv"
     )
     with Store(tmp_path / "work") as store:
         prices = store.connection.sql("select 'sku' || i as product_id, i as price_cents from range(1000) t(i)")
         log = open_file(store.connection, tmp_path / "lines.csv", tmp_path).rows
         with joined_as_written(store):
-            assert "Join Type: LEFT" in data.price_rows(log, how, prices).explain()
-        assert "Join Type: RIGHT" in data.price_rows(log, how, prices).explain()  # or this is not needed any more
+            assert "Join Type: LEFT" in price_rows(log, how, prices).explain()
+        assert "Join Type: RIGHT" in price_rows(log, how, prices).explain()  # or this is not needed any more

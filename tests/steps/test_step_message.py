@@ -4,11 +4,12 @@ import polars as pl
 import pytest
 from planned_shop import planned_shop, shop_config
 
-from promolift.message import label, load_pool
-from promolift.results.job import Job
-from promolift.results.messages import PoolWords
-from promolift.run import demo_config
-from promolift.store import Store
+from promolift.core.messages import load_pool
+from promolift.core.offers.product_names import label
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.pipeline.pipeline import demo_config
+from promolift.shop.results.messages import PoolWords
+from promolift.shop.results.work_folder.run_context import Job
 
 
 @pytest.fixture(scope="module")

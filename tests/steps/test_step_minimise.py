@@ -8,16 +8,16 @@ import polars as pl
 from typer.testing import CliRunner
 
 from error_checks import raises_code
-from promolift.cli import app
-from promolift.config import Config
-from promolift.errors import InputError
-from promolift.results.job import Job
-from promolift.results.shop import Health
-from promolift.run import run
-from promolift.sql import DAY_MS
-from promolift.steps.ingest import OLD, purge
-from promolift.store import Store
-from promolift.words import speaking
+from promolift.cli.application import app
+from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.steps.ingest import OLD, purge
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.work_folder.run_context import Job
 
 NOW_MS = round(time() * 1000)
 PRODUCTS = "sku,title,group\np1,Green tea,Tea\np2,Nappies size 3,Drugstore\np3,止痛片,药品\np4,Baby spinach,Greens\n"

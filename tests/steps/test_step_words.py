@@ -11,21 +11,21 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift import offer
-from promolift.config import Config
-from promolift.data import read_intents
-from promolift.llm import Reply
-from promolift.results.job import Job, moments
-from promolift.results.shop import Health
-from promolift.results.tables import EVERYBODY
-from promolift.run import run
-from promolift.setup.init import Answers, init
-from promolift.steps.ingest import UNASKED, purge
-from promolift.steps.targets import list_people
-from promolift.steps.transcribe import transcribe
-from promolift.steps.words import SYSTEM, by_model
-from promolift.store import Store
-from promolift.tables import TRANSCRIPTS
+from promolift.core import offers
+from promolift.core.customers.text_intents import read_intents
+from promolift.extensions.media.transcription import transcribe
+from promolift.foundation.language_model import Reply
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import TRANSCRIPTS
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.setup.initialisation import Answers, init
+from promolift.shop.pipeline.customer_texts import SYSTEM, by_model
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.planning.offer_targets import list_people
+from promolift.shop.pipeline.steps.ingest import UNASKED, purge
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.work_folder.run_context import Job, moments
+from promolift.shop.results.work_folder.work_tables import EVERYBODY
 
 SAID = {
     "u1": "My parcel zzq is two weeks late and nobody answers",
@@ -138,7 +138,7 @@ def test_no_offer_in_the_days_after_a_complaint(tmp_path: Path, days: float, clo
          "base_cents": [500.0] * 2, "base_se_cents": [50.0] * 2, "buy_prob": [0.5] * 2, "bought": [True] * 2,
          "margin_rate": [0.4] * 2}
     )  # fmt: skip
-    rows = offer.list_candidates(people, targets, menu, job.config.rules, none)
+    rows = offers.list_candidates(people, targets, menu, job.config.rules, none)
     found = rows.filter(pl.col("why_not").str.starts_with("complained lately"))
     assert found["customer_id"].unique().to_list() == closed
     assert rows.filter((pl.col("menu_id") == "none") & ~pl.col("eligible")).is_empty()

@@ -13,10 +13,10 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, delete, in
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import first_break
-from promolift.store.ledger_money import Books, Claim, period_key, reserve
-from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, THINGS, USAGE, memo
+from promolift.server.ledger.audit_log import first_break
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.limits import Books, Claim, period_key, reserve
+from promolift.server.ledger.schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, THINGS, USAGE, memo
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
 KINDS = ["sqlite", "postgresql"]

@@ -14,9 +14,9 @@ pytest.importorskip("sqlalchemy")
 from ledger_helpers import NOW, add, check_books, limit, open_ledger
 from sqlalchemy import select
 
-from promolift.serve.things import Campaign
-from promolift.store.ledger_money import ALL_CAMPAIGNS
-from promolift.store.ledger_schema import LIMITS, REDEMPTIONS
+from promolift.server.ledger.limits import ALL_CAMPAIGNS
+from promolift.server.ledger.schema import LIMITS, REDEMPTIONS
+from promolift.server.ledger.things import Campaign
 
 RUNS = int(os.environ.get("PROMOLIFT_KILLS", "2"))  # each of three lives; a long run takes 50
 CAMPAIGNS = {"spring": 40_003, "tea": 25_001, "delivery": 11_007}
@@ -25,8 +25,8 @@ HELD = """
 import asyncio, random, sys
 from pathlib import Path
 from ledger_helpers import NOW, open_ledger
-from promolift.offer.cart import Promotion
-from promolift.serve.cart import CartIn, Held, Wallet, hold
+from promolift.core.offers.cart_pricing import Promotion
+from promolift.server.carts.carts import CartIn, Held, Wallet, hold
 
 def promotion(name, **terms):
     return Promotion.parse({"id": name, "stacking": {"category": name}, **terms}, "test")

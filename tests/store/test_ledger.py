@@ -28,12 +28,12 @@ from ledger_helpers import (
 from sqlalchemy import Connection, create_engine, func, insert, select, text, update
 
 from error_checks import raises_code
-from promolift.errors import ConfigError
-from promolift.store.chain import HASHED, link
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import Act, HttpAnswer, audit, drop, every, first_break, get, once, put
-from promolift.store.ledger_money import Books
-from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.hash_chain import HASHED, link
+from promolift.server.ledger.audit_log import Act, HttpAnswer, audit, drop, every, first_break, get, once, put
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.limits import Books
+from promolift.server.ledger.schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
 
 
 @pytest.fixture(params=KINDS)

@@ -7,8 +7,8 @@ import pytest
 from ledger_helpers import CODES, KINDS, NOW, add, check_books, claim, do, issued, open_ledger
 from sqlalchemy import text
 
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_money import Books, add_stock, meant, reserve
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.limits import Books, add_stock, meant, reserve
 
 
 @pytest.fixture(params=KINDS)

@@ -11,10 +11,10 @@ import pytest
 from ledger_helpers import LIMITS, NOW, POSTGRES, add, check_books, claim, ledger_url, limit, open_ledger
 from sqlalchemy import Connection, create_engine, select, text
 
-from promolift.store.ledger import MOST_LOCKS, Ledger
-from promolift.store.ledger_audit import Act, audit, first_break
-from promolift.store.ledger_money import ALL_CAMPAIGNS, all_limits, reserve, set_limits, to_redeem
-from promolift.store.ledger_schema import AUDIT, EVENTS, LEDGER_LOCK, Refused, need, nothing, of_campaign, of_customer
+from promolift.server.ledger.audit_log import Act, audit, first_break
+from promolift.server.ledger.ledger import MOST_LOCKS, Ledger
+from promolift.server.ledger.limits import ALL_CAMPAIGNS, all_limits, reserve, set_limits, to_redeem
+from promolift.server.ledger.schema import AUDIT, EVENTS, LEDGER_LOCK, Refused, need, nothing, of_campaign, of_customer
 
 pytestmark = pytest.mark.skipif(not POSTGRES, reason="PostgreSQL: set PROMOLIFT_TEST_POSTGRES (.ci/run does)")
 SOON_S, LONG_S = 0.3, 20.0

@@ -16,10 +16,10 @@ from ledger_helpers import KINDS, LIMITS, NOW, add, check_books, limit, open_led
 from sqlalchemy import Connection, Text, bindparam, func, insert, select
 
 from error_checks import raises_code
-from promolift.store import ledger as checkpoints
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import every, put
-from promolift.store.ledger_schema import (
+from promolift.server.ledger import ledger as checkpoints
+from promolift.server.ledger.audit_log import every, put
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.schema import (
     BLOCK,
     DECISIONS,
     EVENTS,
@@ -81,7 +81,7 @@ def test_other_changes_join_the_commit_that_brief_ones_wait_for(
         async def ask() -> str:
             return await asyncio.wait_for(ledger.call(brief, "brief", brief=True), 20)
 
-        monkeypatch.setattr("promolift.store.ledger.driver_sql", listening)
+        monkeypatch.setattr("promolift.server.ledger.ledger.driver_sql", listening)
         assert asyncio.run(ask()) == "brief"
         assert other[0].result(20) == "other"
         assert kept(ledger) == {"brief", "other"}
@@ -202,7 +202,7 @@ def test_a_commit_that_fails_is_told_to_all_and_keeps_nothing(
                 raise sqlite3.OperationalError("disk I/O error")
             driver_sql(connection, text)
 
-        monkeypatch.setattr("promolift.store.ledger.driver_sql", failing)
+        monkeypatch.setattr("promolift.server.ledger.ledger.driver_sql", failing)
         for answer in asyncio.run(ask("abc")):
             assert isinstance(answer, LedgerError)
             assert answer.code == "ledger_write_failed"

@@ -9,13 +9,13 @@ from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledge
 from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from error_checks import raises_code
-from promolift.errors import ConfigError
-from promolift.serve.events import hear_refusals
-from promolift.store import ledger_migrate
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_migrate import ALIVE_MS, SERVER, STEPS, UNHEARD, VERSION, StepUp, alive, outdated, pulse
-from promolift.store.ledger_schema import ANSWERS, CUSTOMERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
+from promolift.foundation.errors import ConfigError
+from promolift.server.events.events import hear_refusals
+from promolift.server.ledger import migrations
+from promolift.server.ledger.audit_log import get, put
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.migrations import ALIVE_MS, SERVER, STEPS, UNHEARD, VERSION, StepUp, alive, outdated, pulse
+from promolift.server.ledger.schema import ANSWERS, CUSTOMERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
 
 OLD = """
 insert into events (message_id, customer_id, ts_ms, received_ms, name, decision_id, body) values
@@ -97,7 +97,7 @@ def test_a_ledger_brought_up_has_the_form_of_a_new_one(tmp_path: Path, kind: str
 
 def test_what_fails_half_way_leaves_the_ledger_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = made_by_1(tmp_path, "sqlite")
-    monkeypatch.setattr("promolift.store.ledger_migrate.recount", lambda *_: 1 / 0)
+    monkeypatch.setattr("promolift.server.ledger.migrations.recount", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Ledger(url)
     monkeypatch.undo()
@@ -151,7 +151,7 @@ def test_refusals_that_servers_of_form_3_kept_as_events_count_until_the_last_of_
         with ledger.read() as db:
             return dict(tuple(row) for row in db.execute(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.personal)))
 
-    monkeypatch.setattr("promolift.serve.events.PART", 3)
+    monkeypatch.setattr("promolift.server.events.events.PART", 3)
     with Ledger(url) as old:
         do(old, say, "u1", NOW, "identify", False)
         do(old, say, "u2", NOW, "Consent Updated", False)
@@ -187,7 +187,7 @@ def test_refusals_that_servers_of_form_3_kept_as_events_count_until_the_last_of_
 
 def next_version(monkeypatch: pytest.MonkeyPatch, oldest: int, sql: str) -> None:
     """As if this were the version after, with a step of its own."""
-    monkeypatch.setattr(ledger_migrate, "VERSION", VERSION + 1)
+    monkeypatch.setattr(migrations, "VERSION", VERSION + 1)
     monkeypatch.setitem(STEPS, VERSION, StepUp(lambda db: db.execute(text(sql)) and None, oldest))
 
 
@@ -220,7 +220,7 @@ def test_nothing_is_taken_away_while_a_server_needs_it(url: str, monkeypatch: py
                 (said,) = db.execute(select(THINGS.c.body).where(THINGS.c.kind == SERVER)).scalars()
             late = json.loads(said)
             do(before, put, SERVER, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
-            monkeypatch.setattr(ledger_migrate, "make_tables", lambda _: None)  # this one's still has the column
+            monkeypatch.setattr(migrations, "make_tables", lambda _: None)  # this one's still has the column
             Ledger(url).close()
         with before.read() as db:
             assert outdated(db)

@@ -30,10 +30,9 @@ from sqlalchemy import Connection, select
 
 from drawn import cases
 from error_checks import raises_code
-from promolift.serve.things import Campaign
-from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import first_break
-from promolift.store.ledger_money import (
+from promolift.server.ledger.audit_log import first_break
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.limits import (  # fmt: skip
     SOME_CODES,
     Books,
     Claim,
@@ -44,8 +43,9 @@ from promolift.store.ledger_money import (
     set_limits,
     stock_left,
     used_up,
-)  # fmt: skip
-from promolift.store.ledger_schema import USAGE, LedgerError, Refused, driver_sql, members
+)
+from promolift.server.ledger.schema import USAGE, LedgerError, Refused, driver_sql, members
+from promolift.server.ledger.things import Campaign
 
 DAY = 86_400_000
 

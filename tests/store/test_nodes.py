@@ -21,12 +21,12 @@ pytest.importorskip("obstore")
 import obstore
 from obstore.store import from_url
 
-from promolift.config import Config
-from promolift.errors import ConfigError, StepError
-from promolift.progress import quiet
-from promolift.results.job import Job, mapped
-from promolift.store import Store, nodes, remote
-from promolift.store.local import Scratch, TableDraft
+from promolift.extensions.cluster import node_files, object_store
+from promolift.foundation.errors import ConfigError, StepError
+from promolift.foundation.progress import quiet
+from promolift.foundation.storage.local_store import Scratch, Store, TableDraft
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.work_folder.run_context import Job, mapped
 from s3_server import Gate, gate
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
@@ -53,9 +53,9 @@ class Node:
 @pytest.fixture(autouse=True)
 def fresh_node() -> Iterator[None]:
     """No node of another test."""
-    nodes.copy_of.cache_clear()
+    node_files.copy_of.cache_clear()
     yield
-    nodes.copy_of.cache_clear()
+    node_files.copy_of.cache_clear()
 
 
 def config() -> Config:
@@ -82,7 +82,7 @@ def of_node() -> Path:
 
 def adds(job: Job, shard: int, kept: Scratch, put: TableDraft, file: Path, url: str) -> list[str]:
     """All that tasks do: read tables, notes, files and what was put; put frames and arrays, write a table's shard."""
-    assert job.store.root == nodes.copy_of(url).folder
+    assert job.store.root == node_files.copy_of(url).folder
     assert kept.folder.is_relative_to(job.store.root)
     rows = job.store.table("customers").pl()
     more = job.store.table("events", shard).pl()
@@ -91,7 +91,10 @@ def adds(job: Job, shard: int, kept: Scratch, put: TableDraft, file: Path, url: 
     own["sums"] = rows.select(pl.col("n").sum() + job.store.load_json("more") + shard + kept["first"]["n"].sum())
     kept.put_arrays(f"laid {shard}", {"x": np.full(3, shard)})
     put(shard, [pl.concat([rows, more])])
-    return [file.read_text(encoding="utf-8") if remote.brought(file) else "", *map(str, job.store.shards("events"))]
+    return [
+        file.read_text(encoding="utf-8") if object_store.brought(file) else "",
+        *map(str, job.store.shards("events")),
+    ]
 
 
 def reads(job: Job, shard: int, kept: Scratch) -> float:
@@ -164,7 +167,7 @@ def test_a_node_makes_the_folders_of_its_task_and_none_of_tasks_before(s3_url: s
             with store.scratch() as kept:
                 (found,) = mapped(job, folders, [0], kept)
             assert found == (True, 2), "the scratch, and the own folder of the task's store"
-    assert not nodes._folders
+    assert not node_files._folders
 
 
 def many(job: Job, shard: int, kept: Scratch) -> int:
@@ -233,11 +236,11 @@ def test_what_another_one_is_writing_is_let_be(s3_url: str) -> None:
 def breaks(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[int], object]:
     """What happens to the node before its second task."""
 
-    def full(bucket: remote.Bucket, name: str, into: Path) -> None:
+    def full(bucket: object_store.Bucket, name: str, into: Path) -> None:
         raise OSError(28, "No space left on device")
 
     def breaking(shard: int) -> None:
-        nodes.copy_of.cache_clear()
+        node_files.copy_of.cache_clear()
         if not shard:
             return
         if how == "no credentials":
@@ -248,7 +251,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[int], object]
         elif how == "no folder":
             monkeypatch.setenv("PROMOLIFT_CACHE", "/dev/null/cache")
         elif how == "a full disk":
-            monkeypatch.setattr(remote.Bucket, "get", full)
+            monkeypatch.setattr(object_store.Bucket, "get", full)
         else:
             Gate.expired = True
 
@@ -294,6 +297,6 @@ def test_what_a_node_lacks_is_one_clear_line_and_the_next_run_goes_on(
                 assert "geheim" not in str(said.value)
                 assert "\n" not in str(said.value)
                 mends(broken)
-            engine.before = lambda shard: nodes.copy_of.cache_clear()
+            engine.before = lambda shard: node_files.copy_of.cache_clear()
             assert [*mapped(job, looks, [0, 1])] == [2, 2]
         assert isinstance(said.value, ConfigError | StepError)

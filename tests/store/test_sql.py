@@ -6,9 +6,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from promolift import sql
-from promolift.store import Store
-from promolift.store.local import shard_expression
+from promolift.foundation import sql
+from promolift.foundation.storage.local_store import Store, shard_expression
 
 
 def numbers(connection: duckdb.DuckDBPyConnection, size: int) -> duckdb.DuckDBPyRelation:

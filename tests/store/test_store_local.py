@@ -8,9 +8,8 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.errors import ConfigError, InputError, StepError
-from promolift.store import Store, shards_for
-from promolift.store.local import shard_expression
+from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.storage.local_store import Store, shard_expression, shards_for
 from sharded import write_shards
 
 ROWS = pl.DataFrame({"customer_id": [f"c{i}" for i in range(40)] + [None], "x": range(41)})

@@ -19,8 +19,9 @@ pytest.importorskip("obstore")
 import obstore
 from obstore.store import from_url
 
-from promolift.errors import ConfigError, StepError
-from promolift.store import Store, nodes, remote
+from promolift.extensions.cluster import node_files, object_store
+from promolift.foundation.errors import ConfigError, StepError
+from promolift.foundation.storage.local_store import Store
 from s3_server import Gate, gate
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
@@ -154,7 +155,7 @@ def test_a_writer_whose_lock_ran_out_changes_nothing_if_another_was_quicker(url:
 KILLED = """
 import os, signal, sys
 import polars as pl
-from promolift.store import Store, remote
+from promolift.foundation.storage import Store, remote
 if sys.argv[2] == "before the manifest":
     remote.Remote._swap = lambda self, text: os.kill(os.getpid(), signal.SIGKILL)
 with Store(sys.argv[1]) as store:
@@ -234,7 +235,7 @@ def test_a_run_that_writes_or_reads_is_not_taken_for_a_killed_one(url: str, monk
     def untouched(store: Store) -> bool:
         return store.root.stat().st_mtime < 2
 
-    monkeypatch.setattr(remote, "LEASE_S", 2.0)
+    monkeypatch.setattr(object_store, "LEASE_S", 2.0)
     with Store(url) as store:
         store.save("customers", ROWS)
         os.utime(store.root, (1, 1))
@@ -272,7 +273,7 @@ SHA = "0" * 64
     ],
 )
 def test_no_manifest_node_or_asker_leads_out_of_a_work_folder(url: str, name: str, sha: str) -> None:
-    files = {"tables/good.parquet": remote.Content(SHA, 1), name: remote.Content(sha, 1)}
+    files = {"tables/good.parquet": object_store.Content(SHA, 1), name: object_store.Content(sha, 1)}
     facts = (url, repr(name), repr(sha[:70]))
     with Store(url) as store:
         assert store.remote
@@ -281,7 +282,7 @@ def test_no_manifest_node_or_asker_leads_out_of_a_work_folder(url: str, name: st
         assert "\n" not in str(caught.value)
         assert not store.has("good"), "nothing of it is taken"
         with raises_code("manifest_invalid", "node n: ", *facts, kind=StepError):
-            nodes.NodeCopy(url, "node n: ", nodes.node_folder(url)).begin(files)
+            node_files.NodeCopy(url, "node n: ", node_files.node_folder(url)).begin(files)
     place = from_url(url, client_options={"allow_http": True})
     obstore.put(place, "manifest.json", json.dumps({"files": files, "gone": {}}).encode())
     with raises_code("manifest_invalid", *facts, kind=StepError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.cli import main
+from promolift.cli.application import main
 
 GOOD = "user_id,event_time,event_type,product_id,price\nu1,2024-03-01 10:00:00,purchase,p1,9.99\n"
 NAMES = "user_id,order_time,product_id,quantity,price"

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.results.plan import Plan
-from promolift.shop import Shop
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.plan import Plan
 
 MUG = {"zh": "马克杯", "en": "mug"}
 MENU = [

@@ -7,19 +7,20 @@ from typing import Any
 import polars as pl
 import pytest
 
-from promolift.config import Config
-from promolift.learning.proposal import Proposed, Where, approve, stands
-from promolift.learning.run import LearnSettings, Request, run_learn
-from promolift.results.approved import approved
-from promolift.results.arms import DrawNote
-from promolift.results.plan import Plan
-from promolift.serve.schedule import keep
-from promolift.serve.things import Learned
-from promolift.shop import Shop
-from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
-from promolift.steps.report import with_arms
-from promolift.store import Store
-from promolift.tables import PLAN_FILE
+from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import PLAN_FILE
+from promolift.server.ledger.things import Learned
+from promolift.server.tasks.learning_schedule import keep
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.feedback.decision_outcomes import LearnSettings
+from promolift.shop.feedback.learning import Request, run_learn
+from promolift.shop.feedback.proposal import Proposed, Where, approve, stands
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.pipeline.steps.report import with_arms
+from promolift.shop.results.line_tests import DrawNote
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.active_release import approved
 
 FACTOR = 4
 Told = tuple[Plan, Plan, str, list[str], pl.DataFrame]

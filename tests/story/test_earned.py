@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from judged_shop import Case, case, judged
-from promolift.learning.earned import drivers, earned_in, earned_numbers, policies, valued
-from promolift.learning.judge import JudgedEvidence
+from promolift.shop.feedback.policy_earnings import drivers, earned_in, earned_numbers, policies, valued
+from promolift.shop.feedback.policy_verdict import JudgedEvidence
 
 
 @pytest.fixture(scope="module")

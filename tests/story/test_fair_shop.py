@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.results.plan import Plan
-from promolift.shop import Shop
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.plan import Plan
 
 MENU = [{"id": "all-10", "benefit": {"type": "percent_off", "percent": 10}, "scope": "category"}]
 FAIR = {"columns": ["sex", "basket_mean_cents"], "band": 0.1, "loyal_never_worse": True, "least_customers": 20}

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from promolift import Shop
-from promolift.offer.menu import MenuItem
-from promolift.offer.replay import promotion_of
-from promolift.profile.senses import PICTURE
-from promolift.results.job import moments
-from promolift.steps import bundles as step
-from promolift.steps import senses as senses_step
+from promolift.core.offers.menu import MenuItem
+from promolift.core.offers.order_replay import promotion_of
+from promolift.extensions.media import bundles as step
+from promolift.extensions.media import catalogue_step as senses_step
+from promolift.extensions.media.product_vectors import PICTURE
+from promolift.shop.results.work_folder.run_context import moments
 
 pytest.importorskip("PIL")
 

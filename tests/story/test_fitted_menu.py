@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from promolift.config import Config
-from promolift.setup.init import Answers, init
-from promolift.setup.menu import NO_GOODS, Baskets, menu_toml, round_up
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.setup.initialisation import Answers, init
+from promolift.shop.ingest.setup.menu_proposal import NO_GOODS, Baskets, menu_toml, round_up
 
 
 def written(folder: Path, scale: float, currency: str, orders: int = 60, people: int = 13) -> Config:

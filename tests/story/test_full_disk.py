@@ -11,19 +11,18 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.config import load_config
-from promolift.engine.processes import Processes
-from promolift.errors import full_said
-from promolift.results.job import Job
-from promolift.run import run
-from promolift.store import Store
-from promolift.store.local import Scratch
+from promolift.foundation.errors import full_said
+from promolift.foundation.executors.processes import Processes
+from promolift.foundation.storage.local_store import Scratch, Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.pipeline.pipeline import run
+from promolift.shop.results.work_folder.run_context import Job
 
 
 def promolift(folder: Path, *words: str, most: int | None = None) -> subprocess.CompletedProcess[str]:
     """A verb as a person calls it, on a machine where no file may be larger than `most` bytes."""
     limit = None if most is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    command = [sys.executable, "-m", "promolift.cli", *words]
+    command = [sys.executable, "-m", "promolift.cli.application", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=limit)
 
 
@@ -88,7 +87,7 @@ def test_a_plan_whose_parts_find_no_room_leaves_the_plan_of_before(
     config = config.model_copy(
         update={"data": data, "plan": config.plan.model_copy(update={"asof": "2024-09-20", "budget_cents": 20_000})}
     )
-    monkeypatch.setattr("promolift.steps.plan.WHOLE", 20)
+    monkeypatch.setattr("promolift.shop.pipeline.steps.plan.WHOLE", 20)
     with Store(tmp_path / "work") as store:
         job = Job(config, store, lambda *_: None)
         run(job, ["ingest", "profile", "effect", "plan"])

@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift import deliver
-from promolift.cli import main
-from promolift.privacy import may_send
-from promolift.results.decide import decide_segment, write_decisions
-from promolift.results.job import moments
-from promolift.results.plan import Plan
-from promolift.shop import Shop
-from promolift.words import speaking
+from promolift.cli.application import main
+from promolift.core import decisions
+from promolift.core.customers.consent import may_send
+from promolift.foundation.i18n.formatting import speaking
+from promolift.shop.pipeline.planning.segment_decisions import decide_segment, write_decisions
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import moments
 
 SEGMENTS = [
     {"name": "frequent", "name_zh": "高频客户", "where": "top_weekday <= 3"},
@@ -137,7 +137,7 @@ def test_a_segment_is_decided_on_at_once_as_each_of_its_customers_alone(shop: Sh
     consent = may_send(plan.candidates["customer_id"], job.clean.people, plan.note.consent)
     for row in made.iter_rows(named=True):
         own = plan.candidates.filter(pl.col("customer_id") == row["customer_id"])
-        (alone,) = deliver.decide(own, consent, plan.note.terms, at_ms).iter_rows(named=True)
+        (alone,) = decisions.decide(own, consent, plan.note.terms, at_ms).iter_rows(named=True)
         assert {name: row[name] for name in alone} == alone
     kept = plan.decisions.join(made, on=["customer_id", "offer_id", "propensity"], how="semi")
     assert kept.height == made.height  # at another moment the plan decides alike

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from promolift.cli import main
+from promolift.cli.application import main
 
 GOOD = "user_id,event_time,event_type,product_id,price\nu1,2024-03-01 10:00:00,purchase,p1,9.99\n"
 LONG = "select count(*) from range(1000000000) a, range(1000) b where hash(a.range, b.range) % 7 = 3"
@@ -37,7 +37,10 @@ def pressed(_: object, *__: object, **___: object) -> None:
 @pytest.mark.parametrize("work", [query, pressed])
 @pytest.mark.parametrize(
     ("verb", "place"),
-    [("ingest", "promolift.steps.ingest.run"), ("init", "promolift.setup.init.guess_all")],
+    [
+        ("ingest", "promolift.shop.pipeline.steps.ingest.run"),
+        ("init", "promolift.shop.ingest.setup.initialisation.guess_all"),
+    ],
 )
 def test_an_interruption_is_one_line_and_code_130(
     work: object,

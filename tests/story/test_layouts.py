@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from layouts import LAYOUTS, Layout
 
-from promolift.cli import main
+from promolift.cli.application import main
 
 SUMS = """
     select count(*) filter (kind = 'purchase'), coalesce(sum(revenue_cents) filter (kind = 'purchase'), 0)::bigint,

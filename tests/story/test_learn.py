@@ -10,11 +10,11 @@ import pytest
 
 from error_checks import raises_code
 from judged_shop import START, Case, case, judged, losing
-from promolift.cli import main
-from promolift.learning.arms import hindrances
-from promolift.learning.judge import JudgedEvidence
-from promolift.sql import DAY_MS
-from promolift.store import Store
+from promolift.cli.application import main
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.feedback.next_release import hindrances
+from promolift.shop.feedback.policy_verdict import JudgedEvidence
 
 
 @pytest.fixture(scope="module")

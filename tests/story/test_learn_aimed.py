@@ -7,12 +7,13 @@ import polars as pl
 import pytest
 from test_earn import config
 
-from promolift.config import Config
-from promolift.learning.proposal import Proposed, Where, approve
-from promolift.learning.run import LearnSettings, Request, run_learn
-from promolift.results.plan import PlanNote
-from promolift.shop import Shop
-from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.feedback.decision_outcomes import LearnSettings
+from promolift.shop.feedback.learning import Request, run_learn
+from promolift.shop.feedback.proposal import Proposed, Where, approve
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.plan import PlanNote
 
 PLAN = {"trial": False, "budget_cents": 300_000, "holdout_share": 0.3, "min_evidence": "assumed"}
 

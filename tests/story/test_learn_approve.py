@@ -8,15 +8,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from promolift.cli import main
-from promolift.config import ShopSettings
-from promolift.deliver import LineEffect, ReleaseTerms
-from promolift.learning import proposal as room
-from promolift.learning.proposal import Proposed, plan_mark, write_whole
-from promolift.privacy import ConsentSettings
-from promolift.results.approved import approved
-from promolift.results.plan import PlanNote
-from promolift.store import Store
+from promolift.cli.application import main
+from promolift.core.decisions import LineEffect, ReleaseTerms
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import ShopSettings
+from promolift.shop.configuration.settings import ConsentSettings
+from promolift.shop.feedback import proposal as room
+from promolift.shop.feedback.proposal import Proposed, plan_mark, write_whole
+from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.work_folder.active_release import approved
 
 CAMPAIGN = "spring"
 CONFIG = f'[data]\nsource = "complete-journey"\n[plan]\ncampaign = "{CAMPAIGN}"\n[shop]\ncurrency = "USD"\n'

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from promolift.config import load_config
-from promolift.results.job import moments
-from promolift.served_loop import _serving
-from promolift.setup.init import Answers, init
-from promolift.shop import Shop
-from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.extensions.simulation.online import _serving
+from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.setup.initialisation import Answers, init
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.work_folder.run_context import moments
 
 NEW, BACK = "new-category-10", "win-back-10"
 

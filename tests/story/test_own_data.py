@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.cli import main
+from promolift.cli.application import main
 
 
 def call(*arguments: str) -> int:
@@ -115,7 +115,7 @@ def test_a_cautious_plan_takes_surer_offers_and_still_tells_what_is_expected(
 
 
 def test_every_decision_is_recorded_and_can_be_replayed(shop: Path) -> None:
-    from promolift.deliver import ReleaseTerms, replay
+    from promolift.core.decisions import ReleaseTerms, replay
 
     decisions = pl.read_parquet(shop / "work" / "tables" / "decisions.parquet")
     notes = json.loads((shop / "work" / "notes" / "plan.json").read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from error_checks import raises_code
-from promolift.config import load_config
-from promolift.run import demo_config
-from promolift.setup.fragment import change_settings
-from promolift.setup.init import init
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.configuration.fragment import change_settings
+from promolift.shop.ingest.setup.initialisation import init
+from promolift.shop.pipeline.pipeline import demo_config
 
 OWN = """# mine
 [shop]

@@ -8,9 +8,9 @@ import pytest
 
 import promolift
 from error_checks import raises_code
-from promolift.results.plan import Plan
-from promolift.shop import Shop
-from promolift.words import speaking
+from promolift.foundation.i18n.formatting import speaking
+from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.plan import Plan
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.closed_loop import RealPath, budget_of, hand_rule, run_simulation
-from promolift.simulate.living import GIVEN, LivingGoods, LivingMarket
+from promolift.extensions.simulation.offline import RealPath, budget_of, hand_rule, run_simulation
+from promolift.extensions.simulation.worlds.simulated_worlds import GIVEN, LivingGoods, LivingMarket
 
 
 # `served` goes through the months of the market in the core.
@@ -89,7 +89,7 @@ def test_learning_that_cannot_say_anything_yet_is_told_and_the_months_go_on(tmp_
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
     pytest.importorskip("fastapi")
-    from promolift.served_loop import ServedPath
+    from promolift.extensions.simulation.online import ServedPath
 
     folder = tmp_path_factory.mktemp("served")
     world, given = LivingMarket(1, 400), []
@@ -121,9 +121,9 @@ def test_after_a_rollback_the_release_before_decides_again(served: Any) -> None:
 
 def test_texts_that_are_read_more_are_chosen_more(tmp_path: Path) -> None:
     """What readers do comes back as counts; where the liked texts are known, they are sent more than others."""
-    from promolift.message import TextTally, WordChoice
-    from promolift.message.pool import shipped
-    from promolift.served_loop import ServedPath
+    from promolift.core.messages import TextTally, WordChoice
+    from promolift.core.messages.text_pool import shipped
+    from promolift.extensions.simulation.online import ServedPath
 
     path = ServedPath(tmp_path, seed=3)
     texts = tuple(text for text in shipped().texts if text.usable("judged"))

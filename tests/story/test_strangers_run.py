@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from layouts import LAYOUTS
 
-from promolift.cli import main
+from promolift.cli.application import main
 
 pytestmark = pytest.mark.slow
 ASKED = {

@@ -11,14 +11,14 @@ import pytest
 
 import promolift
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.effect import core
-from promolift.results.trial import Net, TrialSettings
-from promolift.trials import fit as fitting
-from promolift.trials import read as reading
+from promolift.cli.application import main
+from promolift.core.effects.uplift import uplift_model
 from promolift.trials import trial as front
-from promolift.trials.report import trial_settings
+from promolift.trials.analysis import effect_estimates as fitting
+from promolift.trials.analysis import trial_data as reading
+from promolift.trials.analysis.results import Net, TrialSettings
 from promolift.trials.trial import Fitted
+from promolift.trials.work_folder import trial_settings
 
 ROWS = 600
 COST = {"b": 3.0, "a": 0.5}  # not in the order of the arms
@@ -46,7 +46,7 @@ def customers() -> pl.DataFrame:
 def _lean() -> Iterator[None]:
     """Few learners: what is tried here is what is done with them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core, "EffectSettings", partial(core.EffectSettings, rich=("additive",), folds=2))
+        patch.setattr(uplift_model, "EffectSettings", partial(uplift_model.EffectSettings, rich=("additive",), folds=2))
         yield
 
 

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.effect import core
-from promolift.pages import render_page
-from promolift.pages.trial import page_of
-from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
-from promolift.store import Store
-from promolift.trials import report
+from promolift.core.effects.uplift import uplift_model
+from promolift.foundation.pages.rendering import render_page
+from promolift.foundation.storage.local_store import Store
+from promolift.trials import work_folder
+from promolift.trials.analysis.results import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
+from promolift.trials.page import page_of
 
 ROWS, WORTH = 3000, 10.0  # customers; what one purchase brings
 NOBODY = "nobody (control none)"
@@ -72,9 +72,9 @@ def tell(folder: Path, data: pl.DataFrame, settings: TrialSettings) -> Told:
     """Run all verbs."""
     data.write_csv(folder / "t.csv")
     with Store(folder / "w") as store:
-        report.fit(store, folder / "t.csv", settings, quiet)
-        evaluated, explained = report.evaluate(store, quiet).text, report.explain(store, quiet).text
-        report.report(store, folder / "out", quiet)
+        work_folder.fit(store, folder / "t.csv", settings, quiet)
+        evaluated, explained = work_folder.evaluate(store, quiet).text, work_folder.explain(store, quiet).text
+        work_folder.report(store, folder / "out", quiet)
         page = (folder / "out/trial.html").read_text("utf-8")
         return Told(data, TrialResults.load(store), evaluated, explained, page)
 
@@ -171,14 +171,15 @@ def test_a_cost_moves_gains_by_itself_and_teaches_nothing() -> None:
     data = frame(keen=0.35, others=0.0)
     given = (data.select("keen", "age"), (data["letter"] == "letter").to_numpy(), data["amount"].to_numpy())
     gross, net = (
-        core.fit(*given, settings=core.EffectSettings(rich=("additive",), folds=2), cost_NK=cost) for cost in (0.0, 0.8)
+        uplift_model.fit(*given, settings=uplift_model.EffectSettings(rich=("additive",), folds=2), cost_NK=cost)
+        for cost in (0.0, 0.8)
     )
     asked = data.select("keen", "age")
     assert (gross.verdict.weight_C == net.verdict.weight_C).all()
     assert net.predict(asked).gain_NK == pytest.approx(gross.predict(asked).gain_NK - 0.8)
     assert net.predict(asked).se_NK == pytest.approx(gross.predict(asked).se_NK)
     assert (gross.best_arm, net.best_arm) == (1, 0)
-    again = core.EffectModel.from_parts(*net.to_parts())
+    again = uplift_model.EffectModel.from_parts(*net.to_parts())
     assert again.cost_K == 0.8
     assert "its cost of 0.8 taken off" in again.explain(("none", "letter"))
 
@@ -189,17 +190,17 @@ def test_cut_amounts_do_not_face_the_whole_cost() -> None:
     treated = rng.random(20_000) < 0.5
     bought = rng.random(20_000) < np.where(treated, 0.4, 0.2)
     amount = bought * np.where(rng.random(20_000) < 0.1, 40.0, 1.0)  # the letter adds 0.2 x 4.9 = 0.98
-    lean = core.EffectSettings(rich=(), folds=2)
+    lean = uplift_model.EffectSettings(rich=(), folds=2)
     for cost, best in ((0.6, 1), (1.4, 0)):
-        model = core.fit(rng.normal(size=(20_000, 1)), treated, amount, settings=lean, cost_NK=cost)
+        model = uplift_model.fit(rng.normal(size=(20_000, 1)), treated, amount, settings=lean, cost_NK=cost)
         assert model.best_arm == best
 
 
 def test_a_trial_that_knows_nothing_of_its_customers_tells_the_net_effect_too(tmp_path: Path) -> None:
     frame(keen=0.05, others=0.05).select("letter", "bought", "amount").write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        report.fit(store, tmp_path / "t.csv", SETTINGS, quiet)
-        explained, page = report.explain(store, quiet).text, render_page(page_of(TrialResults.load(store)))
+        work_folder.fit(store, tmp_path / "t.csv", SETTINGS, quiet)
+        explained, page = work_folder.explain(store, quiet).text, render_page(page_of(TrialResults.load(store)))
     assert re.search(r"net of 1 a customer treated, margin 100.%: -0\.\d+ \(-", explained)
     assert "net of $1.00 a customer treated" in page
     assert "all would be treated alike" in page
@@ -212,11 +213,11 @@ def test_a_new_fit_forgets_what_was_judged_and_planned_of_the_old_one(tmp_path: 
         for note, said in ((TrialFit, "effect fit"), (TrialJudged, "effect evaluate"), (TrialPlanned, "effect report")):
             with raises_code("step_missing", f"promolift {said}"):
                 note.load(store)
-        report.fit(store, tmp_path / "t.csv", settings, quiet)
-        report.evaluate(store, quiet)
-        report.report(store, tmp_path / "out", quiet)
+        work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
+        work_folder.evaluate(store, quiet)
+        work_folder.report(store, tmp_path / "out", quiet)
         assert TrialResults.load(store).judged
-        report.fit(store, tmp_path / "t.csv", settings.model_copy(update={"cost": 0.1}), quiet)
+        work_folder.fit(store, tmp_path / "t.csv", settings.model_copy(update={"cost": 0.1}), quiet)
         found = TrialResults.load(store)
         assert (found.judged, found.planned) == (None, None)
         assert "<code>promolift effect evaluate</code> has not run" in render_page(page_of(TrialResults.load(store)))

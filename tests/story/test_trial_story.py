@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.pages import render_page
-from promolift.pages.trial import page_of
-from promolift.results.trial import TrialFit, TrialResults, TrialSettings
-from promolift.store import Store
-from promolift.trials import report
-from promolift.trials.fit import depth_curves
-from promolift.trials.read import read
-from promolift.trials.report import trial_settings
+from promolift.cli.application import main
+from promolift.foundation.pages.rendering import render_page
+from promolift.foundation.storage.local_store import Store
+from promolift.trials import work_folder
+from promolift.trials.analysis.effect_estimates import depth_curves
+from promolift.trials.analysis.results import TrialFit, TrialResults, TrialSettings
+from promolift.trials.analysis.trial_data import read
+from promolift.trials.page import page_of
+from promolift.trials.work_folder import trial_settings
 
 HILLSTROM = Path(__file__).parents[2].parent / "shared/data/hillstrom.csv"
 SETTINGS = TrialSettings(
@@ -53,9 +53,9 @@ def write(path: Path, rows: int = 1500, change: Callable[[pl.DataFrame], pl.Data
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("trial")
     with Store(work / "work") as store:
-        report.fit(store, write(work / "trial.csv"), SETTINGS, lambda *told: None)
-        report.evaluate(store, lambda *told: None)
-        report.report(store, work / "out", lambda *told: None)
+        work_folder.fit(store, write(work / "trial.csv"), SETTINGS, lambda *told: None)
+        work_folder.evaluate(store, lambda *told: None)
+        work_folder.report(store, work / "out", lambda *told: None)
     return work
 
 
@@ -72,7 +72,7 @@ def test_average_effects_are_the_true_ones_and_drawn_by_lot(folder: Path) -> Non
 
 def test_those_who_gain_are_found_and_judged_unseen(folder: Path) -> None:
     with Store(folder / "work") as store:
-        qini, explained = store.frame("trial_qini"), report.explain(store, lambda *told: None).text
+        qini, explained = store.frame("trial_qini"), work_folder.explain(store, lambda *told: None).text
     b = qini.filter((pl.col("outcome") == "came") & (pl.col("arm") == "b") & (pl.col("by") == "effect"))
     assert b["low"].item() > 0
     assert "b adds" in explained
@@ -115,7 +115,7 @@ def test_a_trial_that_lost_customers_of_one_arm_is_refused(tmp_path: Path) -> No
         return frame.filter(~((pl.col("letter") == "b") & (pl.col("came") == 0) & (pl.col("score") > 0)))
 
     with Store(tmp_path / "w") as store, raises_code("effect_not_identified"):
-        report.fit(store, write(tmp_path / "t.csv", change=lose), SETTINGS, lambda *told: None)
+        work_folder.fit(store, write(tmp_path / "t.csv", change=lose), SETTINGS, lambda *told: None)
 
 
 def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) ->
 
     open_ = SETTINGS.model_copy(update={"planned": None})
     with Store(tmp_path / "w") as store, raises_code("effect_not_identified"):
-        report.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
+        work_folder.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
 
 
 def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_cause_must_be(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
 
     settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
     with Store(tmp_path / "w") as store:
-        notes = report.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
+        notes = work_folder.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
         page = render_page(page_of(TrialResults.load(store)))
         effect = store.frame("trial_effects").row(0, named=True)
     assert notes.figures["level"] == "adjusted"
@@ -162,7 +162,7 @@ def test_columns_that_mean_something_else_are_told(
 ) -> None:
     settings = SETTINGS.model_copy(update=change)
     with Store(tmp_path / "w") as store, raises_code(code, *facts):
-        report.fit(store, write(tmp_path / "t.csv", 300), settings, lambda *told: None)
+        work_folder.fit(store, write(tmp_path / "t.csv", 300), settings, lambda *told: None)
 
 
 def test_settings_say_what_is_missing(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_settings_say_what_is_missing(tmp_path: Path) -> None:
     with raises_code("setting_missing", "s.toml", "[trial]"):
         trial_settings(tmp_path / "s.toml", ())
     with Store(tmp_path / "w") as store, raises_code("step_missing", "'trial'"):
-        report.evaluate(store, lambda *told: None)
+        work_folder.evaluate(store, lambda *told: None)
 
 
 def verb(*words: str) -> int:
@@ -208,7 +208,7 @@ def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")
 def test_the_file_of_the_demo_is_read_as_its_settings_say() -> None:
-    settings = trial_settings(Path(report.__file__).parents[1] / "hillstrom.toml", ())
+    settings = trial_settings(Path(work_folder.__file__).parents[1] / "hillstrom.toml", ())
     data = read(HILLSTROM, settings)
     assert data.arms == ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
     assert len(data.arm_N) == 64_000

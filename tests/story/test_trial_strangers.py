@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.pages import render_page
-from promolift.pages.trial import page_of
-from promolift.results.trial import TrialResults, TrialSettings
-from promolift.store import Store
-from promolift.trials import read as rows
-from promolift.trials import report
-from promolift.trials.judge import _places
-from promolift.trials.report import trial_settings
+from promolift.foundation.pages.rendering import render_page
+from promolift.foundation.storage.local_store import Store
+from promolift.trials import work_folder
+from promolift.trials.analysis import trial_data as rows
+from promolift.trials.analysis.evaluation import _places
+from promolift.trials.analysis.results import TrialResults, TrialSettings
+from promolift.trials.page import page_of
+from promolift.trials.work_folder import trial_settings
 
 N = 600
 
@@ -80,7 +80,7 @@ def test_a_refusal_tells_what_is_doubtful_about_the_columns(tmp_path: Path) -> N
     frame.with_columns(y_cfactual=pl.col("age") * 1.5).write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought"])
     with Store(tmp_path / "w") as store, raises_code("effect_not_identified", "y_cfac"):
-        report.fit(store, tmp_path / "t.csv", settings, quiet)
+        work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
 
 
 def test_names_of_customers_are_no_features(tmp_path: Path) -> None:
@@ -124,16 +124,16 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     settings = trial_settings(None, [*pairs, "strata=tier", "planned.gold=0.2,0.8", "planned.base=0.8,0.2"])
     assert settings.planned == {"gold": (0.2, 0.8), "base": (0.8, 0.2)}
     with Store(tmp_path / "w") as store:
-        notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
+        notes = work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
         effect = store.frame("trial_effects").row(0, named=True)
-        assert report.evaluate(store, quiet).figures["qini"] == []  # fair only where chances are the same for all
+        assert work_folder.evaluate(store, quiet).figures["qini"] == []  # fair only where chances are the same for all
     assert notes.figures["level"] == "randomised"
     assert effect["low"] < 0 < effect["high"]
     assert effect["high"] < 0.15  # the plain difference of means is 0.3
     later = groups().with_columns(margin=pl.col("bought") * 9 - (pl.col("offer") == "yes"))
     later.write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        spoilt = report.fit(store, tmp_path / "t.csv", settings, quiet)
+        spoilt = work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
     assert spoilt.figures["level"] == "randomised"  # what tells the outcome is no feature
     assert "all but tell the outcome, as only what came afterwards does: margin" in spoilt.figures["doubts"][0]
     stated = settings.model_copy(update={"features": ("tier", "margin")})
@@ -142,7 +142,7 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
         Store(tmp_path / "w") as store,
         raises_code("effect_not_identified", "'margin' by "),
     ):
-        report.fit(store, tmp_path / "t.csv", stated, quiet)
+        work_folder.fit(store, tmp_path / "t.csv", stated, quiet)
     with raises_code("planned_shares_missing", "'gold'", "planned.gold"):
         rows.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
     with raises_code("planned_shares_invalid", "planned: 3 ", "for 2 "):
@@ -160,7 +160,7 @@ def test_a_lot_that_hung_on_a_feature_names_it_and_is_not_called_a_lot(tmp_path:
     frame.write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
-        notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
+        notes = work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
     assert notes.figures["level"] == "adjusted"
     assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes.figures["reasons"])
     assert any(reason.startswith("not randomised as stated") for reason in notes.figures["reasons"])
@@ -170,15 +170,15 @@ def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_p
     table(client_id=[f"c{n}" for n in range(N)]).drop("age").write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
-        notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
+        notes = work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
         effect = store.frame("trial_effects").row(0, named=True)
         assert notes.figures["level"] == "randomised"
         assert effect["low"] < 0.2 < effect["high"]
         assert "points (" in notes.text
-        assert report.explain(store, quiet).text == notes.text
+        assert work_folder.explain(store, quiet).text == notes.text
         with raises_code("customer_features_missing"):
-            report.evaluate(store, quiet)
-        report.report(store, tmp_path / "out", quiet)
+            work_folder.evaluate(store, quiet)
+        work_folder.report(store, tmp_path / "out", quiet)
         assert "Left out as names of customers: client_id" in render_page(page_of(TrialResults.load(store)))
 
 
@@ -217,13 +217,13 @@ def test_words_within_words_do_not_sound_late(tmp_path: Path) -> None:
 
 
 def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promolift.effect.core.LEARN_CELLS", 200)
+    monkeypatch.setattr("promolift.core.effects.uplift.uplift_model.LEARN_CELLS", 200)
     table().write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
-        report.fit(store, tmp_path / "t.csv", settings, quiet)
+        work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
         heard: list[float] = []
-        found = report.evaluate(store, lambda _, share, __: heard.append(share))
+        found = work_folder.evaluate(store, lambda _, share, __: heard.append(share))
         page = render_page(page_of(TrialResults.load(store)))
     said = "models of bought learned from 200 of about 300 customers of the other half, drawn by hash"
     assert said in found.text

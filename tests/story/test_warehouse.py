@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 pytest.importorskip("adbc_driver_manager")
-from promolift.cli import main
+from promolift.cli.application import main
 
 TABLES = ("events", "products", "customers", "promotions")
 WAREHOUSE = '\n[warehouse]\ndriver = "duckdb"\n'

@@ -19,7 +19,7 @@ class Without(PathFinder):
         return None if name.split(".")[0] in ("torch", "safetensors") else super().find_spec(name, *where)
 
 sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-from promolift.cli import main
+from promolift.cli.application import main
 main()
 """
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.shop import Shop
+from promolift.cli.application import main
+from promolift.shop.pipeline.shop import Shop
 
 
 def call(*arguments: object) -> int:

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.results.creatives import CreativeResults, CreativeSettings
-from promolift.trades.creatives import policy_values, read_creatives, run_creatives
-from promolift.trades.start import TradeAnswers, start, trade_of
+from promolift.extensions.ads.creatives import policy_values, read_creatives, run_creatives
+from promolift.extensions.ads.results import CreativeResults, CreativeSettings
+from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
 from trade_files import logged
 
 

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
-from promolift.cli import main
-from promolift.config import load_config
-from promolift.results.lending import LendingResults, LendingSettings
-from promolift.trades.lending import run_lending
-from promolift.trades.start import TradeAnswers, guess_roles, start, trade_of
+from promolift.cli.application import main
+from promolift.extensions.finance.lending import run_lending
+from promolift.extensions.finance.results import LendingResults, LendingSettings
+from promolift.extensions.finance.setup import TradeAnswers, guess_roles, start, trade_of
+from promolift.shop.configuration.configuration import load_config
 from trade_files import bank
 
 

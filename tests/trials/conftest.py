@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
-from promolift.effect import core
+from promolift.core.effects.uplift import uplift_model
 
 
 @pytest.fixture(autouse=True, scope="package")
 def _lean() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core, "EffectSettings", partial(core.EffectSettings, rich=("additive",), folds=2))
+        patch.setattr(uplift_model, "EffectSettings", partial(uplift_model.EffectSettings, rich=("additive",), folds=2))
         yield

@@ -6,8 +6,8 @@ import pytest
 
 import promolift
 from error_checks import raises_code
-from promolift.effect.dose import fit_dose
-from promolift.trials.read import depths
+from promolift.core.effects.uplift.dose_response import fit_dose
+from promolift.trials.analysis.trial_data import depths
 
 N = 4000
 

@@ -11,9 +11,9 @@ import pytest
 
 import promolift
 from error_checks import raises_code
-from promolift import effect
-from promolift.data.columns import typed
-from promolift.frames import as_frame
+from promolift.core import effects as effect
+from promolift.foundation.files.column_types import typed
+from promolift.foundation.frames import as_frame
 
 N = 400
 MEANING: dict[str, Any] = {"treatment": "offer", "control": "none", "money": "spend", "planned": "equal"}
@@ -240,7 +240,7 @@ def test_pairs_are_net_of_both_arms_costs() -> None:
 
 
 def test_no_pair_is_shown_where_nothing_differs() -> None:
-    from promolift.trials.fit import arrays_of, pairs
+    from promolift.trials.analysis.effect_estimates import arrays_of, pairs
 
     wrong = 0
     for seed in range(100):

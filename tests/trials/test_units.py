@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 import promolift
 from error_checks import raises_code
-from promolift.effect.trial import TrialArrays, row_keys
-from promolift.trials.units import Panel, Units, by_ratio, infer, staggered, unit_averages
+from promolift.core.effects.trial_arrays import TrialArrays, row_keys
+from promolift.trials.analysis.randomisation_units import Panel, Units, by_ratio, infer, staggered, unit_averages
 
 Floats = NDArray[np.float64]
 GEO: dict[str, Any] = {"treatment": "ads", "control": "on", "money": "revenue"}

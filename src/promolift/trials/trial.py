@@ -14,13 +14,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.data.columns import typed
-from promolift.effect import diagnose
-from promolift.effect.core import LEAST_ROWS, EffectModel
-from promolift.effect.trial import Level, encoder_of
-from promolift.errors import StepError, SupportError
-from promolift.progress import Tell, quiet
-from promolift.results.trial import (
+from promolift.core.effects.trial_arrays import Level, encoder_of
+from promolift.core.effects.uplift import diagnostics
+from promolift.core.effects.uplift.uplift_model import LEAST_ROWS, EffectModel
+from promolift.foundation.errors import StepError, SupportError
+from promolift.foundation.files.column_types import typed
+from promolift.foundation.i18n.formatting import as_html, share
+from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.tables.schemas import Z95
+from promolift.trials.analysis.effect_estimates import (
+    arrays_of,
+    averages,
+    by_name,
+    depth_curves,
+    hidden_causes,
+    models,
+    pairs,
+)
+from promolift.trials.analysis.evaluation import expected_money, judge, plan
+from promolift.trials.analysis.randomisation_units import Assigned, unit_diagnosis
+from promolift.trials.analysis.results import (
     EFFECT,
     NET,
     ArmCheck,
@@ -32,12 +45,7 @@ from promolift.results.trial import (
     TrialSettings,
     policy_names,
 )
-from promolift.tables import Z95
-from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
-from promolift.trials.judge import expected_money, judge, plan
-from promolift.trials.read import ROW, costs, features_of, read, rows_of
-from promolift.trials.units import Assigned, unit_diagnosis
-from promolift.words import as_html, share
+from promolift.trials.analysis.trial_data import ROW, costs, features_of, read, rows_of
 
 Ints = NDArray[np.int64]
 
@@ -73,7 +81,7 @@ class TrialCheck:
             yield "Sample ratio: not tested, since no lot is stated (planned=...)."
         far = self.balance.filter(pl.col("after").is_finite()).sort(pl.col("after").abs(), descending=True).head(1)
         for row in far.iter_rows(named=True):
-            much = f"{diagnose.MOST_SMD:g} would be much"
+            much = f"{diagnostics.MOST_SMD:g} would be much"
             where = f"{row['feature']!r} by {row['after']:+.2f} standard deviations in {row['arm']}"
             yield f"Balance after weighting: furthest apart is {where}; {much}."
         worth = ", ".join(f"{name} {n:,.0f}" for name, n in self.worth.items())
@@ -121,13 +129,13 @@ class Trial:
         return dict(zip(self.data.arms, np.bincount(self.data.arm_N).tolist(), strict=True))
 
     @cached_property
-    def _found(self) -> diagnose.Diagnosis:
+    def _found(self) -> diagnostics.Diagnosis:
         data = self.data
         if data.units is not None:
             return unit_diagnosis(
                 data.units, data.features, data.arm_N, data.planned_NA, data.outcomes, data.arms, self.settings.seed
             )
-        return diagnose.diagnose(
+        return diagnostics.diagnose(
             data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos, names=data.arms
         )
 
@@ -194,7 +202,7 @@ class Trial:
             checks=check.checks,
             trimmed=check.trimmed,
             largest_gap=float(gap) if isinstance(gap, int | float) else None,
-            much_gap=diagnose.MOST_SMD,
+            much_gap=diagnostics.MOST_SMD,
             features=tuple(self.data.features.columns),
             doubts=self.data.doubts,
             apart=self.apart,
@@ -340,8 +348,8 @@ class Fitted:
 
 def write_page(results: TrialResults, page: Path) -> Path:
     """Write the page of all that is known; its path."""
-    from promolift.pages import render_page
-    from promolift.pages.trial import page_of
+    from promolift.foundation.pages.rendering import render_page
+    from promolift.trials.page import page_of
 
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render_page(page_of(results)), encoding="utf-8")

@@ -1,0 +1,5 @@
+"""`python -m promolift.cli`."""
+
+from promolift.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""How the budget is allocated: Lagrangian relaxation, exact repair and compiled loops."""

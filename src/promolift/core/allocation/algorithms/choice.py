@@ -1,0 +1,425 @@
+"""Types of the room and `choose`: values and prices in, a slot per customer out, for plan and request.
+
+And how the solver sees many customers: a task goes out to parts of them, what it finds in each comes back, in their
+order. Such a round is one pass: the task holds a few numbers, and sums and a bounded number of rows come back. Whoever
+holds the parts may work on them in other processes or machines. N customers, K slots (a customer's candidates), J
+offers, S classes of customers, C customers picked.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from promolift.core.allocation.algorithms.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties, Use
+from promolift.foundation.errors import BudgetError, InputError
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, eq=False)
+class Prices:
+    """All that is needed to decide one customer: for every class and offer the weights of gain, cost, count and units.
+
+    A customer takes the slot with the largest `w[0] * gain - w[1] * cost - w[2] - w[3] * units`, or none if that is
+    not above 0. `width` and `share` settle ties by the hash of (key, seed), see `kernel.choose`.
+    """
+
+    weight_SJ4: Floats
+    width: float = 0.0
+    share: float = 0.0
+    seed: int = 0
+
+    @staticmethod
+    def of(price: float, offers: int, share: float = 0.0, seed: int = 0, classes: int = 1) -> "Prices":
+        """The prices of a plan with one budget and no limits, the same for all classes of customers."""
+        return Prices(np.tile([1.0, price, 0.0, 0.0], (classes, max(offers, 1), 1)), 0.0, share, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """A plan and its certificate. Gain, cost and bound are in the unit of the arrays given.
+
+    `choice` says the slot of each customer. `bound` is an upper bound of what any plan within the budget and limits can
+    gain. `row_prices` are the prices of budget and limits as the method works with them.
+    """
+
+    choice: "SlotChoice"
+    customers: int
+    gain: float
+    cost: float
+    bound: float
+    price: float
+    budget: float
+    treated: int
+    uses: tuple[Use, ...] = ()
+    row_prices: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> int:
+        """The few customers whom the finishing step treats otherwise than the prices alone would."""
+        return len(self.choice.slot_C)
+
+    @property
+    def gap(self) -> float:
+        """(bound - gain) / bound: the share of the best gain that may be missing; 0 if nothing can be gained."""
+        return max(0.0, (self.bound - self.gain) / self.bound) if self.bound > 0 else 0.0
+
+    @property
+    def multipliers(self) -> dict[str, float]:
+        """Gain that one more unit of each limit would add, by the limit's name."""
+        return {use.name: use.price for use in self.uses}
+
+    @property
+    def binding(self) -> tuple[Use, ...]:
+        """The limits that cost gain, dearest first by price times size."""
+        return tuple(sorted((u for u in self.uses if u.binding), key=lambda u: (-u.price * abs(u.bound), u.name)))
+
+    def explain(self, money: Callable[[float], str] = "{:,.2f}".format) -> str:
+        """One paragraph in plain words; `money` writes an amount."""
+        if not self.treated:
+            return f"No customer gets an offer: within {money(self.budget)} none of {self.customers:,} can gain."
+        text = (
+            f"{self.treated:,} of {self.customers:,} customers get an offer. The plan costs {money(self.cost)} of "
+            f"a budget of {money(self.budget)} and is expected to gain {money(self.gain)}; no plan within the budget"
+            f"{' and limits' if self.uses else ''} can gain more than {money(self.bound)}, so at most {self.gap:.4%} "
+            f"is missing. "
+        )
+        if self.price > 0:
+            text += f"One more unit of budget would add about {self.price:.3f} units of gain."
+        else:
+            text += "More budget would add nothing: every offer that gains is already given or held back by a limit."
+        return " ".join([text, *(use.explain() for use in self.binding)])
+
+
+@dataclass(frozen=True, eq=False)
+class SlotChoice:
+    """Who gets what: the best slot at `prices`, but for C customers, in row `row_C` of part `part_C`, who get
+    `slot_C`; -1 is none.
+    """
+
+    prices: Prices
+    part_C: Ints
+    row_C: Ints
+    slot_C: Slots
+
+    @classmethod
+    def but_for(cls, prices: Prices, part_C: Ints, row_C: Ints, slot_C: Slots, priced_C: Slots) -> Self:
+        """The same where C customers, of whom the prices would give `priced_C`, get `slot_C`."""
+        other = slot_C != priced_C
+        return cls(prices, part_C[other], row_C[other], slot_C[other])
+
+    def of(self, rows: "ChoiceRows", part: int = 0) -> Slots:
+        """The slot of each row of a part."""
+        slot_N = rows.choose(self.prices)
+        mine = self.part_C == part
+        slot_N[self.row_C[mine]] = self.slot_C[mine]
+        return slot_N
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceRows:
+    """Customers: gain and expected cost of every slot (NaN: no such candidate), and who they are.
+
+    `units_NK` is a third amount that limits may count, such as the expected number of redemptions. `offer_NK` says
+    which offer stands in a slot. `label_N` is the customer's class, a small whole number that limits refer to.
+    `key_N` identifies the customer wherever the row lies.
+    """
+
+    gain_NK: Floats
+    cost_NK: Floats
+    units_NK: Floats
+    offer_NK: Slots
+    label_N: Slots
+    key_N: Keys
+
+    def __len__(self) -> int:
+        return len(self.gain_NK)
+
+    @staticmethod
+    def of(
+        gain_NK: ArrayLike, cost_NK: ArrayLike, *, units_NK: Floats | None = None, offer_NK: Slots | None = None,
+        label_N: Slots | None = None, key_N: Keys | None = None,
+    ) -> "ChoiceRows":  # fmt: skip
+        """Check shapes and fill in what is left out: no units, slot k is offer k, one class, the position as key."""
+        gain, cost = (np.ascontiguousarray(m, np.float64) for m in (gain_NK, cost_NK))
+        if gain.ndim != 2 or gain.shape != cost.shape:
+            shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
+            raise InputError("shapes_differ", f"allocate: {shapes}; both must be (customers, offers)")
+        (n, k), whole = gain.shape, gain.shape
+        return ChoiceRows(
+            gain, cost,
+            _like(np.zeros(whole) if units_NK is None else units_NK, whole, np.float64, "units"),
+            _like(np.tile(np.arange(k), (n, 1)) if offer_NK is None else offer_NK, whole, np.int32, "offer"),
+            _like(np.zeros(n) if label_N is None else label_N, (n,), np.int32, "label"),
+            _like(np.arange(n) if key_N is None else key_N, (n,), np.uint64, "key"),
+        )  # fmt: skip
+
+    def part(self, which: Ints) -> "ChoiceRows":
+        return ChoiceRows(*(getattr(self, column.name)[which] for column in fields(self)))
+
+    def first(self, rows: int) -> "ChoiceRows":
+        """The first rows, not copied."""
+        return ChoiceRows(*(getattr(self, column.name)[:rows] for column in fields(self)))
+
+    def hashed(self, seed: int) -> Floats:
+        """A uniform number in [0, 1) for every customer."""
+        from promolift.core.allocation.algorithms import kernels
+
+        return kernels.mix_all(self.key_N, word(seed))
+
+    def by_hash(self, seed: int) -> Ints:
+        """The order of the rows' hashes, which does not hang on where a row lies."""
+        return np.lexsort((self.key_N, self.hashed(seed)))
+
+    @property
+    def usable_NK(self) -> NDArray[np.bool_]:
+        """The slots that may be chosen."""
+        usable: NDArray[np.bool_] = (self.gain_NK >= 0) & (self.cost_NK < np.inf)
+        return usable
+
+    @property
+    def columns(self) -> KernelColumns:
+        return KernelColumns(self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N)
+
+    def choose(self, prices: Prices) -> Slots:
+        """The best slot of each row at `prices`, -1 for none."""
+        from promolift.core.allocation.algorithms import kernels
+
+        choice_N = np.full(len(self), -1, np.int32)
+        if self.gain_NK.size:
+            ties = Ties(prices.width, prices.share, word(prices.seed))
+            kernels.choose(self.columns, self.key_N, prices.weight_SJ4, ties, choice_N)
+        return choice_N
+
+
+def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: str) -> Any:
+    """The column as a contiguous array; InputError if it has another shape."""
+    array = np.ascontiguousarray(column, dtype)
+    if array.shape != shape:
+        raise InputError(
+            "shapes_differ",
+            f"allocate: {name} has shape {array.shape}, expected {shape}, one value for each row of gain",
+        )
+    return array
+
+
+def choose(gain_NK: Floats, cost_NK: Floats, price: float) -> Slots:
+    """The best slot of each customer at a price of cost, -1 for none: the largest `gain - price * cost` above 0.
+
+    Pure; one customer or millions.
+    """
+    return ChoiceRows.of(gain_NK, cost_NK).choose(Prices.of(price, np.shape(gain_NK)[1]))
+
+
+def word(seed: int) -> np.uint64:
+    """Any whole number as 64 bits."""
+    return np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
+
+
+def check_budget(budget: float) -> float:
+    """The budget as a float, or BudgetError if it is negative or not a number."""
+    if not budget >= 0 or budget == np.inf:
+        raise BudgetError("budget_invalid", f"allocate: budget is {budget}; give a finite amount of 0 or more")
+    return float(budget)
+
+
+@dataclass(frozen=True, eq=False)
+class Quanta:
+    """How many customers there are, how many can gain, by how many pairs; the size of prices, a row for each class and
+    a column for each offer; and powers of two that turn amounts into whole numbers whose sums fit 62 bits.
+    """
+
+    customers: int
+    usable: int
+    pairs: int
+    classes: int
+    offers: int
+    gain: float
+    cost: float
+    units: float
+
+    @property
+    def kernel_3(self) -> Floats:
+        return np.array([self.gain, self.cost, self.units])
+
+    @property
+    def unit_4(self) -> Floats:
+        """What whole-number sums of gain, cost, count and units are divided by."""
+        return np.array([self.gain, self.cost, 1.0, self.units])
+
+
+class Scanned(NamedTuple):
+    """The largest gain, cost and units of usable pairs of some customers, how many there are, and names of codes."""
+
+    gain: float
+    cost: float
+    units: float
+    usable: int
+    pairs: int
+    customers: int
+    classes: int
+    offers: int
+
+
+def scanned(rows: ChoiceRows) -> Scanned:
+    """What the scale of some rows goes by. InputError names the first impossible value."""
+    from promolift.core.allocation.algorithms import kernels
+
+    *tops, row, slot, usable, pairs = kernels.scan(rows.gain_NK, rows.cost_NK, rows.units_NK)
+    if row >= 0:
+        g, c, u = (m[row, slot] for m in (rows.gain_NK, rows.cost_NK, rows.units_NK))
+        if g == np.inf or c < 0:
+            rule = "a gain must be finite or missing (NaN)" if g == np.inf else "an expected cost must be 0 or more"
+            raise InputError(
+                "value_not_finite" if g == np.inf else "value_invalid",
+                f"allocate: row {row}, slot {slot}: gain {g}, cost {c}; {rule}",
+            )
+        raise InputError("value_invalid", f"allocate: row {row}, slot {slot}: units {u}; give 0 or more")
+    for name, codes in (("label", rows.label_N), ("offer", rows.offer_NK)):
+        if codes.size and codes.min() < 0:
+            raise InputError("value_invalid", f"allocate: a {name} is {codes.min()}; number them from 0")
+    classes, offers = (int(each.max(initial=0)) + 1 for each in (rows.label_N, rows.offer_NK))
+    gain, cost, units = tops
+    return Scanned(gain, cost, units, usable, pairs, len(rows), classes, offers)
+
+
+def measure(*parts: Scanned) -> Quanta:
+    """The scale of all rows."""
+    customers = sum(part.customers for part in parts)
+    return Quanta(
+        customers, sum(part.usable for part in parts), sum(part.pairs for part in parts),
+        max(part.classes for part in parts), max(part.offers for part in parts),
+        *(_power(max(tops), customers) for tops in zip(*(part[:3] for part in parts), strict=True)),
+    )  # fmt: skip
+
+
+def _power(top: float, rows: int) -> float:
+    """The largest power of two that keeps `rows` values of at most `top` below 2**61."""
+    if top <= 0:
+        return 1.0
+    return float(2.0 ** np.clip(60 - np.ceil(np.log2(top)) - np.ceil(np.log2(max(rows, 1))), -900, 900))
+
+
+# customers in parts
+
+GATHER = 100_000  # rows that are worked on in one place: a whole problem of so few, or a sample
+BLANK = {"gain_NK": np.nan, "cost_NK": np.nan, "units_NK": 0.0, "offer_NK": 0}
+
+
+class Rounds(Protocol):
+    """Customers in parts. Where rules other than the budget are asked for, each part is in the order of its hashes."""
+
+    def each(
+        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
+    ) -> Iterator[Found]:
+        """What a function of a module finds for each part, in their order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OnePart:
+    """All customers in memory."""
+
+    rows: ChoiceRows
+
+    def each(
+        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
+    ) -> Iterator[Found]:
+        """See Rounds."""
+        yield task(self.rows, *given, **named)
+
+
+def scale_of(parts: Rounds) -> Quanta:
+    """The scale of all rows. InputError names the first impossible value."""
+    return measure(*parts.each(scanned))
+
+
+class Gathered(NamedTuple):
+    """Rows of several parts together, and where each lies: its part and its place in it."""
+
+    rows: ChoiceRows
+    part_C: Ints
+    row_C: Ints
+
+    def sorted_by(self, seed: int) -> "Gathered":
+        """The same in the order of their hashes, which does not hang on the parts they lay in."""
+        order = self.rows.by_hash(seed)
+        return Gathered(self.rows.part(order), self.part_C[order], self.row_C[order])
+
+
+class Picked(NamedTuple):
+    """Rows of one part, and their places in it."""
+
+    rows: ChoiceRows
+    row_C: Ints
+
+
+def gathered(
+    parts: Rounds, which: Callable[Concatenate[ChoiceRows, Given], Ints], *given: Given.args, **named: Given.kwargs
+) -> Gathered:
+    """The rows of each part whose places `which` says."""
+    found = [*parts.each(pick, which, given, named)]
+    places = [np.full(len(each.row_C), part, np.int64) for part, each in enumerate(found)]
+    return Gathered(joined([each.rows for each in found]), *map(together, (places, [each.row_C for each in found])))
+
+
+def pick(rows: ChoiceRows, which: Callable[..., Ints], given: tuple[Any, ...], named: dict[str, Any]) -> Picked:
+    """What `which` asks for of one part."""
+    row_C = which(rows, *given, **named)
+    return Picked(rows if len(row_C) == len(rows) else rows.part(row_C), row_C)
+
+
+def everybody(rows: ChoiceRows) -> Ints:
+    """The places of all rows."""
+    return np.arange(len(rows))
+
+
+def together(columns: list[Ints]) -> Ints:
+    """One column after another."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def joined(parts: list[ChoiceRows]) -> ChoiceRows:
+    """Rows one below another; who has fewer slots than others has no candidate in the rest."""
+    if len(parts) == 1:
+        return parts[0]
+    slots = max(each.gain_NK.shape[1] for each in parts)
+
+    def column(name: str) -> Any:
+        columns = [getattr(each, name) for each in parts]
+        if name not in BLANK:
+            return np.concatenate(columns)
+        wide = [((0, 0), (0, slots - each.shape[1])) for each in columns]
+        blank = BLANK[name]
+        return np.concatenate([np.pad(c, w, constant_values=blank) for c, w in zip(columns, wide, strict=True)])
+
+    return ChoiceRows(*(column(each.name) for each in fields(ChoiceRows)))
+
+
+class Sample(NamedTuple):
+    """Those whose hash with `seed` is below a share."""
+
+    seed: int
+    below: float
+
+    def places(self, rows: ChoiceRows) -> Ints:
+        """Their places."""
+        return np.flatnonzero(rows.hashed(self.seed) < self.below)
+
+    def first(self, rows: ChoiceRows) -> ChoiceRows:
+        """They themselves of a part that lies in the order of its hashes, not copied."""
+        if self.below >= 1:
+            return rows
+        return rows.first(int(np.searchsorted(rows.hashed(self.seed), self.below)))
+
+
+SALT = 0x5EED  # the hash that picks customers must not be the one that settles ties
+
+
+def hash_seed(seed: int) -> int:
+    """The seed of the hashes in whose order parts lie."""
+    return seed ^ SALT

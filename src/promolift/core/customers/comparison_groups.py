@@ -1,0 +1,77 @@
+"""Profiles and what customers told the shop in; the groups whose treatment is compared, of every customer, out."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+
+from promolift.core.customers.segments import as_numbers
+from promolift.foundation.errors import ConfigError
+
+USUAL = ("age", "sex", "gender", "income", "region", "province", "city")  # compared where nothing is named
+AGES = (25, 35, 45, 55, 65)
+VALUES = 12  # the most that are told apart in one column: of more, the less frequent ones are one group
+NUMBERS = 8  # different numbers from which a column is cut into bands
+NOT_GIVEN, OTHER = "not given", "other"
+LOYALTY, NEW, LOYAL = "loyalty", "new", "loyal"
+
+
+def find_groups(profiles: pl.DataFrame, customers: pl.DataFrame, columns: Sequence[str], new_days: int) -> pl.DataFrame:
+    """customer_id and a column of texts for each of `columns` and for `loyalty` (new or loyal), of everybody in
+    PROFILES of one moment; who gave no value is a group of their own.
+
+    Without `columns` the usual ones that somebody has a value in. ConfigError names a column that is not there.
+    """
+    own = customers.select("customer_id", *(name for name in customers.columns if name not in profiles.columns))
+    people = profiles.join(own, on="customer_id", how="left", maintain_order="left")
+    for name in columns:
+        if name not in people.columns or name == "customer_id":
+            near = get_close_matches(name, people.columns, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"customers have {', '.join(own.columns[1:]) or 'none'}"
+            raise ConfigError(
+                "column_unknown", f"fairness.columns: no column {name!r} of customers or profiles; {hint}"
+            )
+    chosen = columns or [name for name in USUAL if name in people.columns and people[name].drop_nulls().len()]
+    new = pl.col("tenure_days").fill_null(0.0) < new_days
+    return people.select(
+        "customer_id",
+        *(banded(people[name]) for name in dict.fromkeys(chosen)),
+        pl.when(new).then(pl.lit(NEW)).otherwise(pl.lit(LOYAL)).alias(LOYALTY),
+    )
+
+
+def banded(column: pl.Series) -> pl.Series:
+    """A column as the texts that name its groups: numbers in bands, the most frequent of many texts, and who gave
+    none.
+    """
+    values = as_numbers(column)
+    if values.dtype.is_numeric() and values.n_unique() > NUMBERS:
+        cuts = list(AGES) if column.name == "age" else quartiles(values)
+        ends = [f"{cut:.4g}" for cut in cuts]
+        labels = [f"below {ends[0]}", *(f"{low} to below {high}" for low, high in pairwise(ends))]
+        labels.append(f"{ends[-1]} and more")
+        band = np.searchsorted(cuts, values.fill_null(0).to_numpy(), side="right")
+        found = pl.Series(values.name, [labels[at] for at in band])
+        return pl.select(
+            pl.when(values.is_null()).then(pl.lit(NOT_GIVEN)).otherwise(found).alias(values.name)
+        ).to_series()
+    texts = column.cast(pl.String).str.strip_chars().replace("", None)
+    often = texts.drop_nulls().value_counts(sort=True).sort(["count", texts.name], descending=[True, False])
+    named = often[texts.name].head(VALUES if often.height <= VALUES else VALUES - 1)
+    rest = pl.when(texts.is_null()).then(pl.lit(NOT_GIVEN)).otherwise(pl.lit(OTHER))
+    shown = pl.when(texts.is_in(named.implode())).then(texts).otherwise(rest)
+    return pl.select(shown.alias(texts.name)).to_series()
+
+
+def quartiles(values: pl.Series) -> list[float]:
+    """The different values below which a quarter, half and three quarters of the known ones lie."""
+    found = [values.quantile(part) for part in (0.25, 0.5, 0.75)]
+    return sorted({float(each) for each in found if each is not None})
+
+
+def as_list(groups: pl.DataFrame) -> pl.DataFrame:
+    """customer_id and `groups`: `column=value` of each column, as candidates carry them and limits name them."""
+    names = [pl.format("{}={}", pl.lit(name), pl.col(name)) for name in groups.columns if name != "customer_id"]
+    return groups.select("customer_id", pl.concat_list(names).alias("groups"))

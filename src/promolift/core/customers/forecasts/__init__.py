@@ -1,0 +1,1 @@
+"""What each customer will buy next: repeat purchases, first purchases and affinities."""

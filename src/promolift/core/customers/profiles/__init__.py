@@ -1,0 +1,1 @@
+"""What is known about each customer: purchases, engagement and price sensitivity."""

@@ -1,0 +1,87 @@
+"""Names of products and of customer columns in; which of them tell of health, religion, sex life, union, politics or,
+of columns, children, out.
+
+By words in English and Chinese (sensitive.toml). A list finds what is called by its name, and no more.
+"""
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+import polars as pl
+
+from promolift.core.offers.terms import Words
+
+Matter = Literal["health", "religion", "sex_life", "union", "politics", "children"]
+MATTERS: tuple[Matter, ...] = get_args(Matter)
+MATTER_WORDS: dict[str, Words] = {
+    "health": Words(en="health", zh="健康"),
+    "religion": Words(en="religion", zh="宗教"),
+    "sex_life": Words(en="sex life", zh="性生活"),
+    "union": Words(en="union membership", zh="工会"),
+    "politics": Words(en="politics", zh="政治"),
+    "children": Words(en="children", zh="儿童"),
+}
+NEEDED = frozenset(("customer_id", "consent", "language"))  # of customers, whatever their columns are called
+
+
+@cache
+def _lists() -> dict[str, Any]:
+    return tomllib.loads(
+        files("promolift.core.customers").joinpath("sensitive_topics.toml").read_text(encoding="utf-8")
+    )
+
+
+def _pattern(parts: Collection[str]) -> str:
+    return f"(?i){'|'.join(parts)}"
+
+
+def _matter(texts: pl.Expr, part: Literal["products", "columns"]) -> pl.Expr:
+    plain = texts.str.replace_all("_", " ").str.replace_all(r"([a-z])([A-Z])", "$1 $2")
+    plain = plain.str.replace_all(_pattern(_lists()["harmless"]["words"]), " ")
+    lists = _lists()[part]
+    found = [pl.when(plain.str.contains(_pattern(lists[each]))).then(pl.lit(each)) for each in MATTERS if each in lists]
+    return pl.coalesce(*found)
+
+
+def tells_private(text: str) -> bool:
+    """Whether the name of a product or a category tells of any matter."""
+    return bool(_any().search(_harmless().sub(" ", text)))
+
+
+@cache
+def _any() -> re.Pattern[str]:
+    return re.compile("|".join(part for parts in _lists()["products"].values() for part in parts), re.IGNORECASE)
+
+
+@cache
+def _harmless() -> re.Pattern[str]:
+    return re.compile("|".join(_lists()["harmless"]["words"]), re.IGNORECASE)
+
+
+def matters(texts: pl.Series, part: Literal["products", "columns"] = "products") -> pl.Series:
+    """Of each text the first matter it tells of; null for none."""
+    return pl.DataFrame({"text": texts}).select(_matter(pl.col("text").cast(pl.String), part).alias("matter"))["matter"]
+
+
+def sensitive_products(catalogue: pl.DataFrame, allowed: Collection[str] = ()) -> pl.DataFrame:
+    """product_id and matter of the products whose name, category or type tells of one that is not `allowed`."""
+    named = [
+        _matter(pl.col(name).cast(pl.String), "products")
+        for name in ("name", "category", "type")
+        if name in catalogue.columns
+    ]
+    if not named:
+        return pl.DataFrame(schema={"product_id": pl.String, "matter": pl.String})
+    found = catalogue.select("product_id", pl.coalesce(*named).alias("matter")).drop_nulls()
+    return found.filter(~pl.col("matter").is_in(sorted(allowed)))
+
+
+def sensitive_columns(names: Mapping[str, str], allowed: Collection[str] = ()) -> dict[str, str]:
+    """Of customer columns, given with what the shop calls them, those that tell of a matter that is not `allowed`."""
+    some = [name for name in names if name not in NEEDED]
+    found = zip(some, matters(pl.Series([names[name] for name in some], dtype=pl.String), "columns"), strict=True)
+    return {name: matter for name, matter in found if matter is not None and matter not in allowed}

@@ -1,0 +1,379 @@
+"""A few customers' options and a release in; one decision each out, with its probability and its reasons.
+
+Legend: N customers, K slots (a customer's open offers in order of offer_id, `none` not among them). A customer needs
+nobody else's rows, so one request, a shard and a whole batch (batch.py) give the same decisions.
+"""
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from promolift.core.allocation.algorithms.choice import choose
+from promolift.foundation.errors import InputError
+from promolift.foundation.hashing import hash_int, hash_unit
+from promolift.foundation.settings import Settings
+
+NONE = "none"
+UNKNOWN = "its gain or cost is not known"
+HELD = "holdout: kept back to measure what offers earn"
+NOTHING_OPEN = "eligibility: no offer is open to this customer"
+EXPLORED = "exploration: drawn by hash to learn from it"
+PAYS = "largest gain at the price"
+NOTHING_PAYS = "no offer gains more than its cost at the price"
+BY_SHARE = "shares: drawn anew by the plan's shares"
+FOR_EVERYBODY = "shares: drawn anew by the shares of the placement, whoever looks"
+LATER = "pace: kept for those who come later"
+
+
+class LineEffect(Settings):
+    """What a menu line (`arm`) adds for a group of customers, per customer, and what is done with it.
+
+    `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost, as believed after
+    the draws. `pays` is the probability that it is worth more than none. `drawn_cents` is the same over the horizon by
+    the draws alone: its 95 % interval is their own, where what is believed leans on what was assumed. `visits` is how
+    many more purchase days the window had by the draws alone. `give`: to the whole group; `test`: drawn on `share` of
+    it; `closed`. `lead`: who takes no part in the test of their group gets it. `aimed`: it was drawn, and is given,
+    only among those of the group for whom the response model expected a gain; `gain_ratio` and `cost_ratio` are then
+    what is believed now as a share of what was predicted, by which each customer's own prediction is moved.
+    """
+
+    arm: str
+    group: str
+    net_cents: float
+    net_se_cents: float = Field(ge=0)
+    window_cents: float
+    window_se_cents: float = Field(ge=0)
+    cost_cents: float = Field(ge=0)
+    cost_se_cents: float = Field(default=0.0, ge=0)
+    pays: float = Field(ge=0, le=1)
+    drawn_cents: float | None = None
+    drawn_se_cents: float | None = None
+    visits: float | None = None
+    visits_se: float | None = None
+    state: Literal["give", "test", "closed"]
+    share: float = Field(default=0.0, ge=0, le=1)
+    lead: bool = False
+    n_arm: int = 0
+    n_none: int = 0
+    aimed: bool = False
+    gain_ratio: float | None = None
+    cost_ratio: float | None = Field(default=None, ge=0)
+    evidence: Literal["randomised", "adjusted", "assumed"]
+
+
+class ReleaseTerms(Settings):
+    """What is frozen when a policy goes live; a change of any field needs a new `policy_version`.
+
+    `price`: gain in cents that one more cent of budget would add, found by the allocation. `holdout_share` of the
+    customers get no offer, the same ones as long as `holdout_salt` stays. `explore`: with this probability a customer
+    gets a uniform draw from their open offers and `none`, so that each has a known propensity of at least
+    explore / (K + 1); where `explore_where` says so, only those for whom nothing pays at the price draw.
+    Where several campaigns meet, one of a higher `priority` goes first. `effects` are what draws have taught of each
+    menu line by group; the plan's gains are these.
+
+    `draws` "shares" is for creatives, whose gain is their share: each decision draws one of those that are open by it,
+    or with the probability `price` none. They were asked for a `placement` and an `audience`; None for everybody there.
+    """
+
+    campaign_id: str = Field(min_length=1)
+    policy_id: str = Field(min_length=1)
+    policy_version: str = Field(min_length=1)
+    price: float = Field(ge=0)
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
+    holdout_salt: str = "holdout"
+    holdout_share: float = Field(default=0.0, ge=0, lt=1)
+    explore: float = Field(default=0.0, ge=0, le=1)
+    explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
+    priority: int = 0
+    effects: tuple[LineEffect, ...] = ()
+    draws: Literal["best", "shares"] = "best"
+    placement: str | None = None
+    audience: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_factors(cls, values: Any) -> Any:
+        """Terms of earlier versions may hold factors on predicted gains, which draws have replaced."""
+        return {k: v for k, v in values.items() if k != "recalibration"} if isinstance(values, dict) else values
+
+    def explored(self, pays: bool) -> float:
+        """The share drawn at random of a customer for whom an offer pays at the price, or none does."""
+        return 0.0 if pays and self.explore_where == "nothing pays" else self.explore
+
+
+class Option(NamedTuple):
+    """One candidate row: `closed` is the reason why this customer cannot have it, None if it is open.
+
+    `charge_cents` is what the plan's limits ask for it beyond the price of the budget, in cents of gain.
+    """
+
+    offer_id: str
+    gain_cents: float
+    cost_cents: float
+    closed: str | None
+    charge_cents: float = 0.0
+
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Numbers = Sequence[float] | Floats
+NAME = itemgetter(0)
+NO_OFFER = Option(NONE, 0.0, 0.0, None)
+
+
+class Choice(NamedTuple):
+    """What a decision comes to. `slot` is the place of the offer among the open ones, -1 for none; `best` too."""
+
+    decision_id: str
+    ts_ms: int
+    customer_id: str
+    slot: int
+    best: int
+    propensity: float
+    holdout: bool | None
+    reason: str
+
+
+class Decision(NamedTuple):
+    """One row of the DECISIONS table."""
+
+    decision_id: str
+    ts_ms: int
+    customer_id: str
+    campaign_id: str
+    policy_id: str
+    policy_version: str
+    offer_id: str
+    propensity: float
+    candidates: list[dict[str, Any]]
+    ineligible: list[dict[str, Any]]
+    seed: int
+    holdout: bool | None
+    reason: str
+
+
+def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]:
+    """The decision made again from what its record (a row of DECISIONS) holds; equal to it unless either was changed.
+
+    Raises InputError if the record belongs to another campaign, policy or version than the release.
+    """
+    for name in ("campaign_id", "policy_id", "policy_version", "seed"):
+        if decision[name] != getattr(release, name):
+            both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
+            raise InputError(
+                "release_differs", f"decision {decision['decision_id']}: {both}; replay it with its own release"
+            )
+    opened = [
+        Option(
+            row["offer"], row.get("share", row.get("gain_cents")), row["cost_cents"], None, row.get("charge_cents", 0.0)
+        )
+        for row in decision["candidates"]
+    ]
+    closed = [Option(row["offer"], 0.0, 0.0, row["reason"]) for row in decision["ineligible"]]
+    options = [option for option in opened if option.offer_id != NONE] + closed
+    # Consent stands outside the record of offers; a missing holdout flag says that it was refused, and why in `reason`.
+    refusal = decision["reason"].removeprefix("consent: ") if decision["holdout"] is None else None
+    (again,) = decide_options([decision["customer_id"]], [options], [refusal], release, int(decision["ts_ms"]))
+    return again._asdict()
+
+
+def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
+    """Whether a customer is kept back; fixed by id and salt alone, the same in every campaign that shares the salt."""
+    share = release.holdout_share
+    return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
+
+
+def decide_options(
+    people: Sequence[str],
+    options: Sequence[Sequence[Option]],
+    refusals: Sequence[str | None],
+    release: ReleaseTerms,
+    ts_ms: int,
+) -> list[Decision]:
+    """One decision per customer, as `decide` makes it, from options whose numbers were checked before.
+
+    A refusal is the reason why nothing may be sent to them: it closes all their offers.
+    """
+    opened = [
+        [] if refusal else sorted([option for option in mine if option.closed is None], key=NAME)
+        for mine, refusal in zip(options, refusals, strict=True)
+    ]
+    worth = [[option.gain_cents - option.charge_cents for option in mine] for mine in opened]
+    cost = [[option.cost_cents for option in mine] for mine in opened]
+    found = verdicts(people, worth, cost, refusals, release, ts_ms)
+    return [
+        _one(verdict, mine, free, refusal, release)
+        for verdict, mine, free, refusal in zip(found, options, opened, refusals, strict=True)
+    ]
+
+
+def verdicts(
+    people: Sequence[str],
+    worth: Sequence[Numbers],
+    cost: Sequence[Numbers],
+    refusals: Sequence[str | None],
+    release: ReleaseTerms,
+    ts_ms: int,
+) -> list[Choice]:
+    """What is decided for each customer, without the lists that a record shows.
+
+    `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id. A live decision needs no
+    more; its lists are made when somebody asks for them.
+    """
+    if release.draws == "shares":
+        each = zip(people, worth, refusals, strict=True)
+        return [_drawn(who, mine, refusal, release, ts_ms) for who, mine, refusal in each]
+    found = _best_slots(worth, cost, release.price).tolist()
+    given = zip(people, map(len, worth), found, refusals, strict=True)
+    return [_settle(who, size, slot, refusal, release, ts_ms) for who, size, slot, refusal in given]
+
+
+def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float) -> NDArray[np.int32]:
+    """The only place where a decision asks the allocation: slot of each customer's best open offer, -1 for none."""
+    shape = (len(worth), max(map(len, worth), default=0))
+    gain_NK, cost_NK = np.full(shape, np.nan), np.full(shape, np.nan)
+    for row, (mine, costs) in enumerate(zip(worth, cost, strict=True)):
+        gain_NK[row, : len(mine)] = mine
+        cost_NK[row, : len(mine)] = costs
+    return choose(gain_NK, cost_NK, price)
+
+
+def _settle(who: str, size: int, slot: int, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
+    """`size` offers are open; the one in `slot` is the best, -1 for none."""
+    held = None if refusal else in_holdout(who, release)
+    best = slot if slot >= 0 else size
+    explore, share = (0.0, 0.0) if refusal else (release.explored(slot >= 0), release.holdout_share)
+    at = size if held else best
+    if explore and not held:
+        at = draw(release, who, size, best)
+    return Choice(
+        decision_id=decision_id(release, who, ts_ms),
+        ts_ms=ts_ms,
+        customer_id=who,
+        slot=at if at < size else -1,
+        best=slot,
+        propensity=_propensity(at, size, best, explore, share),
+        holdout=held,
+        reason=_reason(refusal, held, size > 0, at == best, slot >= 0),
+    )
+
+
+def drawn_shares(share_K: Numbers, release: ReleaseTerms) -> Floats:
+    """The probability of each open offer by the shares, the last that of none."""
+    share_K, size = np.asarray(share_K, np.float64), len(share_K)
+    given_K = (1 - release.explore) * share_K / share_K.sum() + release.explore / size if size else share_K
+    prob_K = given_K * (1 - release.holdout_share) * (1 - min(release.price, 1.0))
+    return np.append(prob_K, max(0.0, 1.0 - float(prob_K.sum())))
+
+
+def _drawn(who: str, share_K: Numbers, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
+    """Drawn by shares. Pace and creative are drawn apart: the one does not say which is the other."""
+    id_, size = decision_id(release, who, ts_ms), len(share_K)
+    held = None if refusal else in_holdout(who, release)
+    prob = drawn_shares(share_K, release)
+    later = hash_unit(release.seed, "pace", id_) < release.price
+    shown = prob[:size].cumsum()
+    at = -1
+    if size and not held and not later:
+        at = min(int(np.searchsorted(shown / shown[-1], hash_unit(release.seed, "share", id_), side="right")), size - 1)
+    reason = LATER if size and not held else _reason(refusal, held, size > 0, True, False)
+    found = Choice(id_, ts_ms, who, at, int(np.argmax(share_K)) if size else -1, float(prob[at]), held, reason)
+    return found._replace(reason=reason_of(release, found))
+
+
+def reason_of(release: ReleaseTerms, choice: Choice) -> str:
+    """Why a creative was chosen: by the shares of its audience, or of everybody at the placement."""
+    return choice.reason if choice.slot < 0 else BY_SHARE if release.audience else FOR_EVERYBODY
+
+
+def _one(
+    verdict: Choice, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: ReleaseTerms
+) -> Decision:
+    size = len(opened)
+    best = verdict.best if verdict.best >= 0 else size
+    explore, share = (0.0, 0.0) if refusal else (release.explored(verdict.best >= 0), release.holdout_share)
+    prob: Numbers = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
+    if by_shares := release.draws == "shares":
+        prob = drawn_shares([option.gain_cents for option in opened], release).tolist()
+    closed = options if refusal else [option for option in options if option.closed]
+    return Decision(
+        decision_id=verdict.decision_id,
+        ts_ms=verdict.ts_ms,
+        customer_id=verdict.customer_id,
+        campaign_id=release.campaign_id,
+        policy_id=release.policy_id,
+        policy_version=release.policy_version,
+        offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
+        propensity=verdict.propensity,
+        candidates=[_open(*each, by_shares) for each in zip([*opened, NO_OFFER], prob, strict=True)],
+        ineligible=[
+            {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=NAME)
+        ],
+        seed=release.seed,
+        holdout=verdict.holdout,
+        reason=verdict.reason,
+    )
+
+
+def _open(option: Option, prob: float, by_shares: bool) -> dict[str, Any]:
+    offer_id, gain, cost, _, charge = option
+    if by_shares:
+        return {"offer": offer_id, "share": gain, "cost_cents": cost, "prob": prob}
+    return {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
+
+
+def _propensity(at: int, size: int, best: int, explore: float, share: float) -> float:
+    """Probability of an action; those from 0 to `size` are the open offers, the last is none.
+
+    `best` is the one that pays most. The rest of the holdout's share falls to none.
+    """
+    each = explore / (size + 1)
+    prob = (1 - share) * (1.0 - each * size if at == best else each)
+    return min(1.0, prob + share) if at == size else prob
+
+
+def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -> Floats:
+    """`_propensity` of many actions at once, to the last bit."""
+    each = explore / (size + 1)
+    prob = (1 - share) * np.where(at == best, 1.0 - each * size, each)
+    found: Floats = np.where(at == size, np.minimum(1.0, prob + share), prob)
+    return found
+
+
+def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
+    """Which action a customer draws: `explore` is spread evenly over `size` offers and none, the rest on the best."""
+    actions, unit = size + 1, hash_unit(release.seed, release.campaign_id, "explore", who)
+    prob = [release.explore / actions] * actions
+    prob[best] = 1.0 - release.explore / actions * size
+    for at, p in enumerate(prob):
+        if unit < p:
+            return at
+        unit -= p
+    return max(range(actions), key=prob.__getitem__)  # what rounding leaves over goes to the likeliest
+
+
+def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
+    """The moment first, so that ids rise with time: those of one moment lie together on disk."""
+    key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
+    return f"{first_id(ts_ms)}{hash_int(*key):016x}"
+
+
+def first_id(ts_ms: int) -> str:
+    """Where the ids of decisions of this moment, and of later ones, begin."""
+    return f"dec_{min(ts_ms, 16**11 - 1):011x}"
+
+
+def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool) -> str:
+    if refusal:
+        return f"consent: {refusal}"
+    if held:
+        return HELD
+    if not some_open:
+        return NOTHING_OPEN
+    if not is_best:
+        return EXPLORED
+    return PAYS if worth else NOTHING_PAYS

@@ -1,0 +1,1 @@
+"""Treatment effects per customer, estimated from randomised or adjusted trials."""

@@ -1,0 +1,469 @@
+"""Features and who got what in; the evidence level that an effect of it may carry, with its reasons, out.
+
+Legend: N customers, F features, C columns compared, A arms (arm 0 is control), K = A - 1 treatments.
+
+`randomised` is earned only if whoever ran the trial states the arms' shares (`planned_A`) and the data do not
+contradict them; `adjusted` needs overlap, balance after weighting and silent placebos; else the level is None and says
+why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import scipy
+from numpy.typing import ArrayLike, NDArray
+
+from promolift.core.effects.trial_arrays import Features, Floats, Ints, Level, encoder_of, holm, numbers, row_keys
+from promolift.core.effects.uplift.boosted_trees import QUIET
+from promolift.core.effects.uplift.nuisance import estimate_propensity
+from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.hashing import hash_int
+from promolift.foundation.tables.schemas import Z95
+
+EXACT = 250_000  # at most so many possible counts are enumerated
+DRAWS = 3999  # of the stated randomisation, where there are too few rows for the chi-squared distribution
+FEW = 10  # rows per degree of freedom below which they are drawn
+TREES, LEAST_ROWS, MOST_ROWS = 60, 500, 200_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test; `meaning` says in words what it found."""
+
+    name: str
+    statistic: float
+    p: float
+    passed: bool
+    meaning: str
+
+
+def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
+    """Do the arms have as many customers as planned? Chi-squared; exact multinomial where an expected count is below 5.
+
+    Pearson's statistic; with propensities that differ by row its covariance is the sum of the rows'.
+    """
+    counts, expected = np.bincount(arm_N, minlength=prob_NA.shape[1]), prob_NA.sum(axis=0)
+    gap_K, cov = (counts - expected)[1:], _covariance(np.ones((len(arm_N), 1)), prob_NA)
+    statistic, df = _wald(gap_K, cov)
+    p, rule = float(scipy.stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
+    equal = (prob_NA == prob_NA[0]).all()
+    if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= EXACT:
+        p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
+    sizes = f"{', '.join(map(str, counts))} customers where {', '.join(f'{e:.0f}' for e in expected)} were planned"
+    passed = p >= alpha
+    verdict = "sample ratio as planned" if passed else "sample ratio mismatch"
+    return Check("sample ratio", statistic, p, passed, f"{verdict}: {sizes} (p = {p:.2g}, {rule})")
+
+
+def unrelated(columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> Check:
+    """Are all features together balanced? The score test that the arm does not hang on them (Hansen & Bowers 2008)."""
+    z_NC = columns_NC - columns_NC.mean(axis=0)
+    spread = z_NC.std(axis=0)
+    z_NC = z_NC[:, spread > 0] / spread[spread > 0]
+    if not z_NC.shape[1]:
+        return Check("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
+    got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
+    statistic, df = _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov := _covariance(z_NC, prob_NA))
+    p = float(scipy.stats.chi2.sf(statistic, df))
+    if len(arm_N) < FEW * df:
+        p = _drawn(z_NC, prob_NA, cov, statistic, seed)
+    passed = p >= alpha
+    verdict = "features balanced" if passed else "features differ between arms more than randomisation would make them"
+    meaning = f"{verdict} (chi-squared {statistic:.1f}, {df} d.f., p = {p:.2g})"
+    return Check("balance", statistic, p, passed, meaning)
+
+
+def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> list[Check]:
+    """Can boosted trees tell the arm from the features? They learn on one half and are tested on the other.
+
+    Sum of scores times (1{arm} - propensity) over its standard deviation under the stated shares, mean of both halves;
+    the largest of the treatments, Bonferroni. Needs `LEAST_ROWS`; at most `MOST_ROWS` are used, chosen by their hash.
+    """
+    if len(arm_N) < LEAST_ROWS or not x_NF.shape[1]:
+        return []
+    key_N = row_keys(x_NF, seed)
+    rows = np.argsort(key_N, kind="stable")[:MOST_ROWS]
+    x, arm, prob = x_NF[rows], arm_N[rows], prob_NA[rows]
+    half = np.arange(len(rows)) % 2 == 0
+    z_K = np.array([_found_by_trees(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
+    p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
+    passed = p >= alpha
+    verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
+    return [Check("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")]
+
+
+def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
+    import lightgbm
+
+    knobs = QUIET | {
+        "objective": "regression", "num_leaves": 8, "learning_rate": 0.1,
+        "min_data_in_leaf": max(20, len(x_NF) // 200), "max_bin": 63,
+    }  # fmt: skip
+    z = []
+    for train in (half_N, ~half_N):
+        model = lightgbm.train(knobs, lightgbm.Dataset(x_NF[train], left_N[train]), TREES)
+        score = np.asarray(model.predict(x_NF[~train], num_threads=1))
+        spread = prob_N[~train] * (1 - prob_N[~train])
+        score = score - np.average(score, weights=spread)  # an uneven number of customers is not its question
+        scale = np.sqrt(np.sum(score**2 * spread))
+        z.append(float(score @ left_N[~train]) / scale if scale > 0 else 0.0)
+    return float(np.mean(z))  # both halves see nearly the same products of rows, so they are as good as one
+
+
+def _covariance(z_NC: Floats, prob_NA: Floats) -> Floats:
+    """Covariance of sum_i (1{arm_i = k} - p_ik) z_i, treatments outermost: (K C) x (K C)."""
+    treatments = prob_NA[:, 1:]
+    blocks = [
+        [z_NC.T @ (z_NC * (p * (1.0 if k == m else 0.0) - p * q)[:, None]) for m, q in enumerate(treatments.T)]
+        for k, p in enumerate(treatments.T)
+    ]
+    return np.block(blocks)
+
+
+class _Wald(NamedTuple):
+    """gap' cov^-1 gap over the directions in which cov is not nil, and their number."""
+
+    statistic: float
+    df: int
+
+
+def _wald(gap: Floats, cov: Floats) -> _Wald:
+    values, vectors = np.linalg.eigh(cov)
+    keep = values > 1e-9 * max(values.max(), 1e-300)
+    return _Wald(float(np.sum((vectors[:, keep].T @ gap) ** 2 / values[keep])), int(keep.sum()))
+
+
+def _drawn(z_NC: Floats, prob_NA: Floats, cov: Floats, statistic: float, seed: int) -> float:
+    rng = np.random.default_rng(hash_int("lot", seed))
+    edge_NA, above = np.cumsum(prob_NA, axis=1), 0
+    for _ in range(DRAWS):
+        arm_N = (rng.random(len(z_NC))[:, None] >= edge_NA[:, :-1]).sum(axis=1)
+        got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
+        above += _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov).statistic >= statistic - 1e-9
+    return (1 + above) / (1 + DRAWS)
+
+
+def _exact(counts: Ints, share_A: Floats) -> float:
+    """Probability, under the stated shares, of counts no likelier than these."""
+    n = int(counts.sum())
+    grid = np.stack(np.meshgrid(*[np.arange(n + 1)] * (len(counts) - 1), indexing="ij"), axis=-1)
+    first = grid.reshape(-1, len(counts) - 1)
+    rest = n - first.sum(axis=1)
+    every = np.column_stack([first, rest])[rest >= 0]
+    prob = scipy.stats.multinomial.pmf(every, n, share_A)
+    return float(min(1.0, prob[prob <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
+
+
+LEAST_IN_ARM = 10  # customers without whom no propensity can be estimated
+ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
+ALPHA = 0.001  # of tests of the stated shares, as is usual for sample ratios (Fabijan et al. 2019)
+PLACEBO_ALPHA = 0.01
+# The usual limit of a standard deviation (Austin 2009); arms so small that noise moves them further may differ by two
+# standard errors, but by no more than ROUGH.
+MOST_SMD = 0.1
+# Customers whose propensity of some arm is below MIN_PROB are set aside; if they are more than MOST_TRIMMED, or those
+# of an arm are worth fewer than LEAST_EFFECTIVE after weighting (of 50 the mean is known to a seventh of a standard
+# deviation), there is no overlap to speak of.
+MIN_PROB, MOST_TRIMMED, LEAST_EFFECTIVE = 0.02, 0.1, 50.0
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What each arm's customers are worth after weighting (Kish 1965). `keep_N`: those who might have got every arm."""
+
+    effective_A: Floats
+    trimmed: float
+    keep_N: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The level earned (None: refused), why, and all that was looked at. An effect holds for `overlap.keep_N` only.
+
+    `balance`: feature, arm, before, after (differences from control in standard deviations). `placebos`: outcome, arm,
+    effect, se, low, high, p (Holm over all). `prob_NA`: the propensities that the effect is to be weighted with.
+    """
+
+    level: Level | None
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    balance: pl.DataFrame
+    placebos: pl.DataFrame
+    overlap: Overlap
+    prob_NA: Floats
+
+    def require(self) -> Level:
+        """The level, or a SupportError with the reasons for which there is none."""
+        if self.level is None:
+            raise SupportError(self.refusal, "no effect can be claimed from these data: " + "; ".join(self.reasons))
+        return self.level
+
+    @property
+    def refusal(self) -> str:
+        """The code of the error that refuses these data: the first thing to look into."""
+        if any(check.name == "sample ratio" and not check.passed for check in self.checks):
+            return "sample_ratio_mismatch"
+        if self.overlap.trimmed > MOST_TRIMMED or self.overlap.effective_A.min() < LEAST_EFFECTIVE:
+            return "no_overlap"
+        if (self.placebos["p"] < PLACEBO_ALPHA).any():
+            return "placebo_failed"
+        return "arms_unbalanced"
+
+
+def diagnose(
+    features: Features,
+    treatment_N: ArrayLike,
+    *,
+    planned_A: ArrayLike | None = None,
+    propensity_NA: ArrayLike | None = None,
+    placebos: Mapping[str, ArrayLike] | None = None,
+    names: Sequence[str] | None = None,
+) -> Diagnosis:
+    """The evidence level of comparing these arms, and its diagnostics.
+
+    `features` are what was known before. `planned_A` states that arms were randomised with these shares (or N x A
+    propensities). `placebos` are outcomes that no arm can have moved, such as spend before. Without `propensity_NA`
+    propensities are estimated out of fold. `names` of the arms, control first, are for the reasons. A wrong sample
+    ratio refuses everything: lost customers cannot be weighted back. Raises SupportError if an arm has too few
+    customers to look at.
+    """
+    encoder = encoder_of(features)
+    x_NF = encoder.encode(features)
+    arm_N = _arms(treatment_N, len(x_NF), None if planned_A is None else np.asarray(planned_A).shape[-1])
+    arms = int(arm_N.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
+    columns = _columns(x_NF, encoder.names)
+    false = {name: _same_length(numbers(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
+    called = tuple(names or [f"arm {arm}" for arm in range(arms)])
+    rows = _Rows(x_NF, arm_N, columns, false, called)
+    reasons: list[str] = []
+    checks: list[Check] = []
+    if planned_A is not None:
+        prob_NA = _probabilities("planned_A", planned_A, arm_N, arms)
+        checks = [
+            sample_ratio(arm_N, prob_NA, ALPHA),
+            unrelated(columns.value_NC, arm_N, prob_NA, ALPHA, SEED),
+            *predictable(x_NF, arm_N, prob_NA, ALPHA, SEED),
+        ]
+        look = _look(rows, prob_NA)
+        reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called)
+        if not checks[1].passed:
+            reasons.append(_furthest(look))
+        if not reasons:
+            stated = ("randomised as stated, and nothing in the data contradicts it",)
+            return replace(look, level="randomised", reasons=stated, checks=tuple(checks))
+        if not checks[0].passed:
+            return replace(look, reasons=tuple(reasons), checks=tuple(checks))
+    if propensity_NA is not None:
+        prob_NA = _probabilities("propensity_NA", propensity_NA, arm_N, arms)
+    else:
+        prob_NA = _estimated(x_NF, arm_N, called)
+    look = replace(_look(rows, prob_NA), checks=tuple(checks))
+    against = _thin(look, rows) + _unlike(look, called) + _moved(look, called)
+    if against:
+        return replace(look, reasons=(*reasons, *against))
+    how = "not randomised" if planned_A is None else "not randomised as stated"
+    reasons.append(f"{how}, but comparable in all that is recorded; what is not recorded may still differ")
+    return replace(look, level="adjusted", reasons=tuple(reasons))
+
+
+def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
+    few = np.bincount(arm_N, minlength=len(arms))
+    if few.min() < LEAST_IN_ARM:
+        raise SupportError(
+            "arm_too_small", f"propensity: {arms[few.argmin()]} has {few.min()} customers; {LEAST_IN_ARM} are needed"
+        )
+    return estimate_propensity(x_NF, arm_N, row_keys(x_NF, SEED))
+
+
+class WeightedMeans(NamedTuple):
+    """Each arm's mean, and each row's first-order part of its error."""
+
+    mean_A: Floats
+    part_NA: Floats
+
+
+def weighted_means(outcome_N: Floats, arm_N: Ints, prob_NA: Floats) -> WeightedMeans:
+    """Each arm's mean weighted by 1 / propensity (Hajek 1971)."""
+    got_NA = arm_N[:, None] == np.arange(prob_NA.shape[1])
+    weight_NA = np.divide(got_NA, prob_NA, out=np.zeros(prob_NA.shape), where=got_NA)
+    total_A = weight_NA.sum(axis=0)
+    mean_A = (weight_NA * outcome_N[:, None]).sum(axis=0) / total_A
+    return WeightedMeans(mean_A, weight_NA * (outcome_N[:, None] - mean_A) / total_A)
+
+
+class _Columns(NamedTuple):
+    """What is compared between arms, with a name for each column."""
+
+    value_NC: Floats
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    x_NF: Floats
+    arm_N: Ints
+    columns: _Columns
+    placebos: dict[str, Floats]
+    arms: tuple[str, ...]
+
+
+def _look(rows: _Rows, prob_NA: Floats) -> Diagnosis:
+    """Balance, placebos and overlap under one set of propensities, no level earned yet."""
+    overlap, arms = _overlap(rows.arm_N, prob_NA, MIN_PROB), prob_NA.shape[1]
+    counts = np.bincount(rows.arm_N, minlength=arms)
+    if counts.min() < 2:
+        fewest = rows.arms[counts.argmin()]
+        raise SupportError(
+            "arm_too_small", f"diagnose: {fewest} has {counts.min()} customers; there is nothing to compare"
+        )
+    keep_N = overlap.keep_N
+    if np.bincount(rows.arm_N[keep_N], minlength=arms).min() < 2:  # refused for want of overlap: show all that is there
+        keep_N, rows = np.ones(len(keep_N), dtype=bool), replace(rows, placebos={})
+    balance, placebos = _balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N)
+    return Diagnosis(None, (), (), balance, placebos, overlap, prob_NA)
+
+
+def _overlap(arm_N: Ints, prob_NA: Floats, min_prob: float) -> Overlap:
+    keep_N: NDArray[np.bool_] = np.asarray((prob_NA >= min_prob).all(axis=1))
+    weights = [1 / prob_NA[(arm_N == a) & keep_N, a] for a in range(prob_NA.shape[1])]
+    worth = [each.sum() ** 2 / (each**2).sum() if each.size else 0.0 for each in weights]
+    return Overlap(np.array(worth), float(1 - keep_N.mean()), keep_N)
+
+
+def _balance(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.DataFrame:
+    """Standardised mean differences from control; the standard deviation is that before weighting throughout."""
+    arm_N, x = rows.arm_N, rows.columns.value_NC
+    weight_N = np.where(keep_N, 1 / np.maximum(prob_NA[np.arange(len(arm_N)), arm_N], 1e-12), 0.0)
+    mine = [arm_N == a for a in range(prob_NA.shape[1])]
+    mean, spread = [x[m].mean(axis=0) for m in mine], [x[m].var(axis=0) for m in mine]
+    after = [np.average(x[m], axis=0, weights=weight_N[m]) for m in mine]
+    parts = []
+    for a in range(1, prob_NA.shape[1]):
+        sd = np.sqrt((spread[a] + spread[0]) / 2)
+        smd = [_over(each[a] - each[0], sd) for each in (mean, after)]
+        parts.append(pl.DataFrame({"feature": rows.columns.names, "arm": a, "before": smd[0], "after": smd[1]}))
+    schema = {"feature": pl.String, "arm": pl.Int64, "before": pl.Float64, "after": pl.Float64}
+    return pl.concat([pl.DataFrame(schema=schema), *(part.cast(schema) for part in parts)])  # type: ignore[arg-type]
+
+
+def _over(gap_C: Floats, sd_C: Floats) -> Floats:
+    """Gap in standard deviations; a gap between two constants is infinite, none is 0."""
+    return np.divide(gap_C, sd_C, out=np.where(np.abs(gap_C) > 1e-12, np.inf, 0.0), where=sd_C > 1e-12)
+
+
+def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.DataFrame:
+    found = []
+    for name, outcome_N in rows.placebos.items():
+        mean_A, part_NA = weighted_means(outcome_N[keep_N], rows.arm_N[keep_N], prob_NA[keep_N])
+        for a in range(1, prob_NA.shape[1]):
+            se = float(np.sqrt(np.sum((part_NA[:, a] - part_NA[:, 0]) ** 2)))
+            found.append((name, a, float(mean_A[a] - mean_A[0]), se))
+    frame = pl.DataFrame(
+        found, schema={"outcome": pl.String, "arm": pl.Int64, "effect": pl.Float64, "se": pl.Float64}, orient="row"
+    )
+    effect, se_T = frame["effect"].to_numpy(), frame["se"].to_numpy()
+    z_T = np.divide(np.abs(effect), se_T, out=np.where(effect == 0, 0.0, np.inf), where=se_T > 0)
+    half = Z95 * pl.col("se")
+    limits = [(pl.col("effect") - half).alias("low"), (pl.col("effect") + half).alias("high")]
+    return frame.with_columns(*limits, pl.Series("p", holm(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
+
+
+def _thin(look: Diagnosis, rows: _Rows) -> list[str]:
+    found = []
+    if look.overlap.trimmed > MOST_TRIMMED:
+        share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {MIN_PROB:g} of some arm"
+        found.append(f"no overlap: {share}, so there is nobody to compare them with")
+    for a, worth in enumerate(look.overlap.effective_A):
+        if worth < LEAST_EFFECTIVE:
+            people = f"the {(rows.arm_N == a).sum()} customers of {rows.arms[a]} are worth {worth:.0f} after weighting"
+            found.append(f"no overlap: {people}, fewer than {LEAST_EFFECTIVE:g}")
+    return found
+
+
+def most_gap(most_smd: float, se: float) -> float:
+    """How far arms may lie apart: `most_smd`, or two standard errors of small arms up to ROUGH."""
+    return max(most_smd, min(2 * float(se), ROUGH))
+
+
+def _unlike(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
+    worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
+    se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
+    most = pl.col("arm").map_elements(lambda arm: most_gap(MOST_SMD, se_A[arm]), return_dtype=pl.Float64)
+    worst = look.balance.filter(pl.col("after").abs() > most)
+    if worst.is_empty():
+        return []
+    name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
+    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {arms[arm]}"]
+
+
+def _furthest(look: Diagnosis) -> str:
+    """The features that differ most, weighted by the stated shares: where to look for the cause."""
+    by = pl.col("after").abs()
+    worst = look.balance.sort(by, "feature", descending=[True, False]).unique("feature", maintain_order=True).head(3)
+    named = ", ".join(f"{name!r} by {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
+    return f"furthest apart, in standard deviations: {named}; what was known only afterwards is no feature"
+
+
+def _moved(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
+    return [
+        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
+        for row in look.placebos.filter(pl.col("p") < PLACEBO_ALPHA).iter_rows(named=True)
+    ]
+
+
+def _columns(x_NF: Floats, names: list[str]) -> _Columns:
+    """Features with missing values at the mean, and a 0/1 column for each feature that has some; constants left out."""
+    gone_NF = np.isnan(x_NF)
+    known_F = np.maximum((~gone_NF).sum(axis=0), 1)
+    filled = np.where(gone_NF, np.where(gone_NF, 0.0, x_NF).sum(axis=0) / known_F, x_NF)
+    some = np.asarray(gone_NF.any(axis=0))
+    both = np.column_stack([filled, gone_NF[:, some].astype(np.float64)])
+    every = [*names, *(f"{name} is missing" for name, s in zip(names, some, strict=True) if s)]
+    vary = np.ptp(both, axis=0) > 0 if len(both) else np.zeros(both.shape[1], dtype=bool)
+    return _Columns(both[:, vary], [name for name, v in zip(every, vary, strict=True) if v])
+
+
+def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:
+    """The arm of each customer, where there are so many; None: as many as the numbers say."""
+    arm = _same_length(numbers(treatment_N, "treatment_N"), n)
+    if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
+        raise InputError(
+            "treatment_invalid",
+            "treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...",
+        )
+    most = int(arm.max())
+    if most >= (arms or most + 1) or max(arms or 0, most + 1) < 2:
+        given = arms or most + 1
+        raise InputError(
+            "arm_count_invalid",
+            f"treatment_N: arms up to {most}, but probabilities are given for {given}; two are needed",
+        )
+    return arm.astype(np.int64)
+
+
+def _same_length(values_N: Floats, n: int) -> Floats:
+    if len(values_N) != n:
+        raise InputError(
+            "shapes_differ", f"diagnose: {len(values_N)} values for {n} rows of features; give one for each customer"
+        )
+    return values_N
+
+
+def _probabilities(name: str, values: ArrayLike | None, arm_N: Ints, arms: int) -> Floats:
+    prob = np.asarray(values, dtype=np.float64)
+    if prob.ndim == 1:
+        prob = np.tile(prob, (len(arm_N), 1))
+    if prob.shape != (len(arm_N), arms) or not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1, atol=1e-6)):
+        raise InputError(
+            "propensity_invalid",
+            f"{name}: shape {prob.shape}; needs probabilities of {arms} arms, 0 or more, summing to 1",
+        )
+    if (prob[np.arange(len(arm_N)), arm_N] == 0).any():
+        raise InputError(
+            "propensity_zero", f"{name}: some customers got an arm whose probability is said to have been 0"
+        )
+    return prob

@@ -1,0 +1,656 @@
+"""Features, treatments and outcomes of a trial in; what each treatment adds for each customer, and how sure, out.
+
+Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control), C candidate learners, J folds.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+import scipy
+from numpy.typing import ArrayLike
+from pydantic import Field
+
+from promolift.core.effects.trial_arrays import (
+    Asked,
+    Effect,
+    FeatureColumn,
+    FeatureEncoder,
+    Features,
+    Floats,
+    Ints,
+    Level,
+    TrialArrays,
+    chunks,
+    encoder_of,
+    named_arms,
+    numbers,
+    row_keys,
+)
+from promolift.core.effects.uplift.average_effects import adjusted_means
+from promolift.core.effects.uplift.boosted_trees import Bins, Boosted
+from promolift.core.effects.uplift.linear_learners import (
+    Additive,
+    Basis,
+    Linear,
+    basis_of,
+    fit_additive,
+    fit_linear,
+    unit_of,
+)
+from promolift.core.effects.uplift.nuisance import (
+    ByResponse,
+    BySegment,
+    Direct,
+    Nuisance,
+    Proportional,
+    Response,
+    Single,
+    estimate_propensity,
+    fit_direct,
+    fit_nuisance,
+    fit_proportional,
+    fit_response,
+    fit_segment,
+    fit_single,
+    fold_of,
+    folds_of,
+    rows_of,
+    scores,
+    sorted_rows,
+    taught,
+    winsorised,
+)
+from promolift.core.effects.uplift.targeting_policy import ScoredTrial, TargetingRule, choose_rule
+from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.hashing import hash_int
+from promolift.foundation.settings import Settings
+from promolift.foundation.storage.model_files import Arrays, ModelParts, from_parts, to_parts
+
+if TYPE_CHECKING:
+    from promolift.core.effects.uplift.diagnostics import Diagnosis
+
+DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
+WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
+TWICE = np.sqrt(2.0)  # of a cross-fitted learner each pair of customers counts twice, once from either side
+NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
+BEYOND_DOUBT = 5.0  # an average effect of so many standard errors is not noise
+STRAY = 4.0  # standard errors by which a learner's mean may differ from the doubly robust average
+UNVERIFIED = "unverified: nobody has checked that the arms are comparable; see diagnose"
+Answer = Literal["none", "simple", "stack"]
+
+
+Simple = Literal["proportional", "segment"]
+Rich = Literal[
+    "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
+]  # fmt: skip
+
+
+class EffectSettings(Settings):
+    """Which learners compete and how they are judged.
+
+    A `simple` learner, the simplest first, replaces a mixture that is not clearly better (NEAR); `rich` ones
+    only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: probability of seeing
+    differences in noise. `bound`: standard errors by which a treatment must beat control before everybody is given it;
+    `lead`: by which a ranking must earn more than the best fixed arm, or than drawing as many at random.
+    """
+
+    simple: tuple[Simple, ...] = ("proportional", "segment")
+    rich: tuple[Rich, ...] = (
+        "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
+    )  # fmt: skip
+    folds: int | None = Field(default=None, ge=2, le=20)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    bound: float = Field(default=2.0, ge=0)
+    lead: float = Field(default=0.5, ge=0)
+    seed: int = 0
+
+    @property
+    def learners(self) -> tuple[Simple | Rich, ...]:
+        return (*self.simple, *self.rich)
+
+
+DEFAULT = EffectSettings()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
+
+    `z_C` tests whether following a candidate's differences lowers the doubly robust loss of the constant effect; one of
+    them must exceed its own of `limit_C`.
+    """
+
+    answer: Answer
+    weight_C: Floats
+    z_C: Floats
+    limit_C: Floats
+
+
+def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, settings: EffectSettings) -> Selection:
+    """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
+
+    Gains are centred within folds: candidates compete only by differences between customers. The first candidate's
+    direction was fixed beforehand (who would buy anyway gains more), so it is tested by itself; of the others the
+    largest z, against the quantile of the largest of C correlated standard normals. What those learned from customers
+    j they prove on customers i and the other way round, so that their sum has twice the variance of independent terms.
+    Each side has half of alpha; but an average effect beyond doubt on outcomes that differ can hardly be the same for
+    everybody, so then the first has all of it, and the others, unless it passes, a fifth.
+    Passed by the first alone: the first. Passed: the mixture, unless a simple candidate's loss lies within NEAR
+    standard errors of it (paired, by customer). Failed: no differences.
+    """
+    scale_K = 1 / np.maximum(psi_NK.std(axis=0), 1e-12)  # arms with noisier scores count less
+    gain = _within(gain_NKC, fold_N) * scale_K[:, None]
+    psi = _within(psi_NK[:, :, None], fold_N)[:, :, 0] * scale_K
+    product_NC = np.einsum("nkc,nk->nc", gain, psi)
+    size_C = np.einsum("nkc,nkc->c", gain, gain)
+    total_C, spread_C = product_NC.sum(axis=0), product_NC.std(axis=0) * np.sqrt(len(psi))
+    spread_C[1:] *= TWICE
+    z_C = np.divide(total_C, spread_C, out=np.zeros_like(total_C), where=spread_C > 1e-12)
+    slope_C = np.clip(np.divide(total_C, size_C, out=np.zeros_like(total_C), where=size_C > 1e-12), 0, 1)
+    doubt = np.abs(psi_NK.mean(axis=0) * scale_K).max() * np.sqrt(len(psi)) < BEYOND_DOUBT
+    limit_C = _limits(product_NC, float(z_C[0]), settings, doubt=bool(doubt))
+    alike = Selection("none", np.zeros(len(z_C)), z_C, limit_C)
+    if not (z_C > limit_C).any():
+        return alike
+    alone_CC = np.diag(slope_C)
+    if not (z_C > limit_C)[1:].any():
+        return replace(alike, answer="simple", weight_C=alone_CC[0])
+    mixed_C = stack(gain, psi)
+    loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
+    for c in range(len(settings.simple)):
+        worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
+        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
+            return replace(alike, answer="simple", weight_C=alone_CC[c])
+    return replace(alike, answer="stack", weight_C=mixed_C)
+
+
+def stack(gain: Floats, psi: Floats) -> Floats:
+    """Non-negative weights of least squared error, drawn towards an equal share as a Gaussian prior of WEIGHT_SD does.
+
+    Where differences are weak the weights stay near equal, which beat fitted ones in simulation; strong ones free them.
+    """
+    flat, y = gain.reshape(-1, gain.shape[2]), psi.ravel()
+    noise, candidates = float(np.mean(y**2)), gain.shape[2]
+    precision = np.eye(candidates) / WEIGHT_SD**2
+    root = np.linalg.cholesky(flat.T @ flat / noise + precision)
+    pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
+    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
+
+
+def _within(values_NKC: Floats, fold_N: Ints) -> Floats:
+    """Values minus their mean in the same fold."""
+    centred = values_NKC.copy()
+    for fold in np.unique(fold_N):
+        centred[fold_N == fold] -= values_NKC[fold_N == fold].mean(axis=0)
+    return centred
+
+
+def _limits(product_NC: Floats, first: float, settings: EffectSettings, *, doubt: bool) -> Floats:
+    """Of the first candidate's z, which is `first`, and of the largest of the others', under no heterogeneity.
+
+    Candidates that never differ have no limit to pass.
+    """
+    limit_C = np.full(product_NC.shape[1], np.inf)
+    others = np.flatnonzero(product_NC[:, 1:].std(axis=0) > 1e-12) + 1
+    level = settings.alpha / 2 if doubt else settings.alpha
+    if product_NC[:, 0].std() > 1e-12:
+        limit_C[0] = scipy.stats.norm.isf(level if others.size else settings.alpha)
+    if others.size:
+        corr = np.atleast_2d(np.corrcoef(product_NC[:, others], rowvar=False))
+        draws = np.random.default_rng(hash_int("largest z", settings.seed)).standard_normal((DRAWS, len(corr)))
+        values, vectors = np.linalg.eigh(corr)
+        correlated = draws @ (vectors * np.sqrt(np.maximum(values, 0))).T
+        level = level if doubt or first > limit_C[0] else settings.alpha / 5
+        limit_C[others] = np.quantile(correlated.max(axis=1), 1 - level)
+    return limit_C
+
+
+LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
+LEAST_ROWS = 50  # an arm with fewer customers is refused
+CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
+KNOWN = (
+    FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
+    ByResponse, BySegment, Single, Direct, TargetingRule,
+)  # fmt: skip
+
+
+class Gains(Protocol):
+    """What every learner's model can do."""
+
+    def gain(self, asked: Asked) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Average:
+    """Average effect of each treatment over control, net of mean cost, doubly robust, with its standard error."""
+
+    gain_K: Floats
+    se_K: Floats
+
+
+@dataclass(frozen=True)
+class EffectModel:
+    """A fitted selector: for each fold one model of each chosen learner, their weights, and the reasons.
+
+    `responses`: without each fold, the outcome expected under each arm. `mean_JKC` is what each model says of the
+    average customer, taken off before its weight is applied. `span`: no gain is larger than outcomes ever differed;
+    models learn outcomes in the `unit` in which they vary by 1.
+    The average and the judgement use all rows, even where only `learned` of them taught the models.
+    `rule` says who is treated; its best arm is the best for everybody alike once amounts are winsorised, or control
+    where that was not shown to gain what it costs. `models` are those of the learners that effects or rule `used`.
+    `cost_K`: mean cost of each treatment, taken off the average. `level` and `reason`: the evidence; `stray` names
+    learners left out, since on average they said something else than the doubly robust average.
+    """
+
+    encoder: FeatureEncoder
+    average: Average
+    learners: tuple[str, ...]
+    verdict: Selection
+    models: tuple[tuple[Gains, ...], ...]
+    responses: tuple[Response, ...]
+    used: Ints
+    mean_JKC: Floats
+    span: float
+    unit: float
+    rule: TargetingRule
+    level: Level
+    reason: str
+    rows: int
+    cost_K: Floats
+    learned: int | None = None  # rows the models learned from, where not all
+    stray: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()  # their names, control first, where they were given by name
+
+    @property
+    def best_arm(self) -> int:
+        """The best arm for everybody alike, 0 for control."""
+        return self.rule.best_arm
+
+    @property
+    def chosen(self) -> dict[str, float] | Literal["none"]:
+        """Weights of the learners, or "none": no difference between customers was detected."""
+        weights = {n: float(w) for n, w in zip(self.learners, self.verdict.weight_C, strict=True) if w > 0}
+        return weights or "none"
+
+    def predict(self, features: Features, cost_NK: ArrayLike | None = None) -> Effect:
+        """Gain of each customer and treatment, net of cost: the average and the chosen learners' differences from it.
+
+        `cost_NK` is what treating these customers costs, as in `fit`; left out, what it cost on average in training.
+        The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
+        It knows nothing of differences that no learner could see.
+        """
+        each = self._differences(features, self.verdict.weight_C)
+        jackknife = (len(each) - 1) * each.var(axis=0)
+        gain_NK = self._net(self.average.gain_K + self.cost_K + each.mean(axis=0), cost_NK)
+        return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level, self.reason)
+
+    def worth(self, features: Features, cost_NK: ArrayLike | None = None) -> Floats:
+        """Gains net of cost that decide who is treated, gain_NK: along the ranking; the average where there is none."""
+        score_NK = self._differences(features, self.rule.weight_C).mean(axis=0)
+        if self.rule.ranks:
+            return self._net(self.rule.gains(score_NK), cost_NK)
+        return self._net(np.zeros(score_NK.shape) + self.average.gain_K + self.cost_K, cost_NK)
+
+    def _net(self, gain_NK: Floats, cost_NK: ArrayLike | None) -> Floats:
+        return np.asarray(gain_NK - (self.cost_K if cost_NK is None else _costs(cost_NK, gain_NK.shape)))
+
+    def _differences(self, features: Features, weight_C: Floats) -> Floats:
+        """What learners, so weighted, say beyond the average customer: by the models without each fold."""
+        x_NF = self.encoder.encode(features)
+        each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
+        weights = weight_C[self.used]
+        for part in chunks(len(x_NF)) if weights.any() else ():
+            asked = Asked(x_NF[part])
+            for j, models in enumerate(self.models):
+                each[j, part] = (self.unit * gains(models, asked, self.span / self.unit) - self.mean_JKC[j]) @ weights
+        return each
+
+    def expected(self, features: Features) -> Floats:
+        """mu_NA: the outcome expected of each customer under each arm, before cost."""
+        x_NF = self.encoder.encode(features)
+        found = np.empty((len(x_NF), len(self.average.gain_K) + 1))
+        for part in chunks(len(x_NF)):
+            asked = Asked(x_NF[part])
+            found[part] = self.unit * np.mean([response.mean(asked) for response in self.responses], axis=0)
+        return found
+
+    def policy(self, features: Features, cost_NK: ArrayLike | None = None) -> Ints:
+        """Recommended arm of each customer: the best fixed one, unless the ranking earned more where it was unseen."""
+        gain_NK = self.worth(features, cost_NK)
+        if not self.rule.follows:
+            return np.full(len(gain_NK), self.rule.best_arm, dtype=np.int64)
+        return np.where(gain_NK.max(axis=1) > 0, gain_NK.argmax(axis=1) + 1, 0)
+
+    def explain(self, arms: Sequence[str] | None = None) -> str:
+        """What was chosen, why, and by which rule, in plain words. `arms` are their names, control first."""
+        return f"{self.evidence(arms)} {self.advice(arms)}"
+
+    def evidence(self, arms: Sequence[str] | None = None) -> str:
+        """What treatments add on average, and whether customers differ in it."""
+        names = arms or self.arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
+        effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
+        each = ", ".join(f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
+        alike = (self.cost_K == self.cost_K[0]).all()
+        paid = f"its cost of {self.cost_K[0]:g}" if alike else f"their costs of {each}"
+        effects += f", {paid} taken off" if self.cost_K.any() else ""
+        stated = f"{self.level} ({self.reason})" if self.level == "assumed" else self.level
+        drawn = f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
+        taught_by = drawn if self.learned is not None else ""
+        return f"Evidence: {stated}, {self.rows} customers; on average {effects}.{taught_by} {self._why()}"
+
+    def advice(self, arms: Sequence[str] | None = None) -> str:
+        """Which arm is best for everybody alike, and whether a ranking earns more."""
+        names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        fixed, rule = f"Best for everybody alike: {names[self.best_arm]}.", self.rule
+        behind = [name for name, weight in zip(self.learners, rule.weight_C, strict=True) if weight > 0]
+        ranking = f"the ranking by {behind[0] if len(behind) == 1 else 'the mixture of learners'}"
+        if rule.follows:
+            return f"{fixed} Better: those treated whom {ranking} says that it pays for; out of fold that earned more."
+        if rule.ranks:
+            by = f"{ranking} earned more than drawing customers at random"
+            return f"{fixed} No group proved better off with another; where a budget does not reach all, {by}."
+        return (
+            f"{fixed} No group proved better off with another, nor any ranking better than customers drawn at random."
+        )
+
+    def _why(self) -> str:
+        v, chosen = self.verdict, self.chosen
+        parts = "" if chosen == "none" else ", ".join(f"{name} x {w:.2f}" for name, w in chosen.items())
+        live = np.isfinite(v.limit_C)
+        best = int(np.where(live, v.z_C - np.where(live, v.limit_C, 0), -np.inf).argmax())
+        test = (
+            f"Of {len(self.learners)} learners judged out of fold, {self.learners[best]} tells customers apart best: "
+            f"z = {v.z_C[best]:.2f}, where {v.limit_C[best]:.2f} rules out chance in all of them together."
+        )
+        if self.stray:
+            test += f" Left out, for on average they contradict the doubly robust average: {', '.join(self.stray)}."
+        match v.answer:
+            case "none":
+                return f"{test} No difference between customers was detected: everybody is given the average."
+            case "simple":
+                return f"{test} No mixture was clearly better than the simpler answer, which is used: {parts}."
+            case _:
+                return f"{test} Gains differ between customers by a mixture of learners: {parts}."
+
+    def to_parts(self) -> ModelParts:
+        """Arrays by name and a JSON manifest."""
+        return to_parts(self)
+
+    @classmethod
+    def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
+        """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
+        model = from_parts(arrays, manifest, (*KNOWN, Average, cls))
+        if not isinstance(model, cls):
+            raise InputError("model_invalid", f"model manifest: holds a {type(model).__name__}, not an effect model")
+        return model
+
+
+def fit(
+    features_NF: Features,
+    treatment_N: ArrayLike,
+    outcome_N: ArrayLike,
+    *,
+    propensity_NK: ArrayLike | Literal["estimate"] | None = None,
+    cost_NK: ArrayLike = 0.0,
+    diagnosis: "Diagnosis | None" = None,
+    control: str | None = None,
+    settings: EffectSettings = DEFAULT,
+    rule: TargetingRule | None = None,
+    on_progress: Callable[[float], object] | None = None,
+) -> EffectModel:
+    """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
+
+    `treatment_N` is 0 for control, 1..K for treatments, or names of which `control` is one, the others in the order of
+    the alphabet; a model of names calls them so. `propensity_NK` is each treatment's propensity, or each arm's
+    with control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
+    features. `diagnosis` of `diagnose` is what earns `randomised` or `adjusted`: without it the level is `assumed`,
+    since nobody has looked whether the arms are comparable. `cost_NK` of treating, in the outcome's unit: one number,
+    one for each treatment (1 x K), or for each customer and treatment. Every gain is net of it; it is known, so nothing
+    has to learn it: the learners see the outcome alone. The order of rows changes nothing. `rule`: that of a
+    model of more customers, to be valued: its ranking is taken, and what it decided. `on_progress` hears how far it is.
+    Raises InputError or SupportError for what cannot be used.
+    """
+    encoder = encoder_of(features_NF)
+    named = named_arms(treatment_N, control)
+    trial = _trial(encoder, features_NF, named.arm_N, outcome_N, propensity_NK, settings.seed)
+    level: Level = "assumed" if diagnosis is None else diagnosis.require()
+    reason = UNVERIFIED if diagnosis is None else "; ".join(diagnosis.reasons)
+    hear = on_progress or (lambda share: None)
+    by_key = np.argsort(trial.key_N, kind="stable")  # so that sums too do not hang on the order of rows
+    trial = rows_of(trial, by_key)
+    cost_NK = _costs(cost_NK, (len(by_key), trial.arms - 1), by_key)
+    cost_K = cost_NK.mean(axis=0)
+    basis = basis_of(trial.x_NF)
+    average = adjusted_means(trial, trial.outcome_N, basis=basis, seed=settings.seed)
+    hear(0.1)
+    tried = _compete(trial, basis, settings, hear)
+    gain_NKC, psi_NK, fold_N = tried.gain_NKC, tried.psi_NK, tried.fold_N
+    stray = _strays(gain_NKC, psi_NK, tried.span)
+    gain_NKC[:, :, stray] = 0.0
+    verdict = judge(gain_NKC, psi_NK, fold_N, settings)
+    mean_JKC = np.stack([gain_NKC[fold_N == j].mean(axis=0) for j in range(len(tried.models))])
+    found = _ruled(tried, mean_JKC, cost_NK, verdict, settings, rule)
+    used = np.flatnonzero((verdict.weight_C > 0) | (found.weight_C > 0))
+    hear(1.0)
+    return EffectModel(
+        encoder, Average(average.gain_K - cost_K, average.se_K), settings.learners, verdict,
+        tuple(tuple(models[c] for c in used) for models in tried.models) if used.size else (),
+        tried.responses, used, mean_JKC[:, :, used], tried.span, tried.unit, found, level, reason, len(fold_N), cost_K,
+        tried.learned if tried.learned < len(fold_N) else None, tuple(settings.learners[c] for c in stray), named.names,
+    )  # fmt: skip
+
+
+def _ruled(
+    tried: "_Competed", mean_JKC: Floats, cost_NK: Floats, verdict: Selection, settings: EffectSettings,
+    given: TargetingRule | None,
+) -> TargetingRule:  # fmt: skip
+    """Who is treated: along the ranking that earned most, or along that of a rule that was `given`."""
+    best = _best(tried.judged, tried.psi_NK, cost_NK.mean(axis=0), settings.bound)
+    scored = ScoredTrial(
+        tried.gain_NKC - mean_JKC[tried.fold_N], tried.psi_NK, cost_NK if len(cost_NK) == 1 else cost_NK[tried.order],
+        tried.fold_N, tried.judged.key_N,
+    )  # fmt: skip
+    if given is not None:
+        return choose_rule(scored, [given.weight_C], best, settings.lead).decided_by(given)
+    # differences that were not shown rank nobody
+    rankings = [] if verdict.answer == "none" else [verdict.weight_C, *np.eye(len(settings.learners))]
+    return choose_rule(scored, rankings, best, settings.lead)
+
+
+def learnable(trial: TrialArrays) -> int:
+    """How many of the first rows, which are in the order of their keys, models learn from: LEARN_CELLS at most.
+
+    More only if an arm would be left with too few: the draw keeps the arms' shares, which the scores rely on.
+    """
+    rows, features = len(trial.arm_N), trial.x_NF.shape[1]
+    few: int = min(rows, max(LEARN_CELLS // max(features, 1), LEAST_ROWS))
+    while few < rows and int(np.bincount(trial.arm_N[:few], minlength=trial.arms).min()) < LEAST_ROWS:
+        few = min(rows, 2 * few)
+    return few
+
+
+class _Competed(NamedTuple):
+    """Every learner's gains out of fold, in the unit of the outcome, and the scores that they are judged by.
+
+    `judged`: the trial's rows in their `order`, sorted by fold and arm, of which the first `learned` taught. Of each
+    fold, models that did not see it, which learned outcomes divided by `unit`; `span`: how far outcomes are apart.
+    """
+
+    judged: TrialArrays
+    order: Ints
+    fold_N: Ints
+    gain_NKC: Floats
+    psi_NK: Floats
+    models: tuple[tuple[Gains, ...], ...]
+    responses: tuple[Response, ...]
+    span: float
+    unit: float
+    learned: int
+
+
+def _compete(trial: TrialArrays, basis: Basis, settings: EffectSettings, hear: Callable[[float], object]) -> _Competed:
+    """All learners without each fold; every row is judged by the models that did not see it."""
+    lesson_N = taught(trial.outcome_N)
+    unit = unit_of(lesson_N)
+    folds = settings.folds or folds_of(trial)
+    learned = learnable(trial)
+    some = sorted_rows(rows_of(trial, slice(0, learned)), folds)
+    order = np.r_[some, np.arange(learned, len(lesson_N))]
+    every = rows_of(replace(trial, outcome_N=lesson_N / unit), order)
+    fold_N = fold_of(every, folds)
+    taught_by = rows_of(every, slice(0, learned))
+    nuisance = fit_nuisance(taught_by, fold_N[:learned], basis)
+    hear(0.4)
+    each: list[tuple[Gains, ...]] = []
+    for done, name in enumerate(settings.learners):
+        each.append(fit_learner(name, nuisance))
+        hear(0.4 + 0.4 * (done + 1) / len(settings.learners))
+    models, span = tuple(zip(*each, strict=True)), float(np.ptp(taught_by.outcome_N))
+    gain_NKC = np.zeros((len(fold_N), trial.arms - 1, len(each)))
+    psi_NK = np.zeros(gain_NKC.shape[:2])
+    psi_NK[:learned] = nuisance.psi_NK
+    for j, fold_models in enumerate(models):
+        held = np.flatnonzero(fold_N == j)
+        for part in chunks(len(held)):
+            rows = held[part]
+            asked = Asked(every.x_NF[rows])
+            gain_NKC[rows] = gains(fold_models, asked, span)
+            new = rows >= learned
+            if new.any():
+                psi_NK[rows[new]] = scores(rows_of(every, rows[new]), nuisance.responses[j].mean(asked)[new])
+    hear(0.9)
+    judged = replace(every, outcome_N=every.outcome_N * unit)
+    return _Competed(
+        judged, order, fold_N, gain_NKC * unit, psi_NK * unit, models, nuisance.responses, span * unit, unit, learned
+    )
+
+
+def _strays(gain_NKC: Floats, psi_NK: Floats, span: float) -> Ints:
+    """Learners whose mean is not the doubly robust one: what they say of customers was not seen in the data."""
+    mean_K, se_K = psi_NK.mean(axis=0), psi_NK.std(axis=0) / np.sqrt(len(psi_NK))
+    apart_KC = np.abs(gain_NKC.mean(axis=0) - mean_K[:, None])
+    allowed_K = STRAY * se_K + 0.5 * np.abs(mean_K) + 1e-9 * span
+    return np.flatnonzero((apart_KC > allowed_K[:, None]).any(axis=0))
+
+
+def gains(models: tuple[Gains, ...], asked: Asked, span: float) -> Floats:
+    """gain_NKC of all models, none beyond how far outcomes are apart."""
+    return np.clip(np.stack([model.gain(asked) for model in models], axis=2), -span, span)
+
+
+def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
+    """One learner by name, without each fold; all share the nuisance models."""
+    folds = range(nuisance.folds)
+    match name:
+        case "proportional":
+            return tuple(fit_proportional(nuisance, j) for j in folds)
+        case "response":
+            return tuple(fit_response(nuisance, j) for j in folds)
+        case "segment":
+            return tuple(fit_segment(nuisance, j) for j in folds)
+        case "additive":
+            return tuple(fit_additive(*nuisance.without(j)) for j in folds)
+        case "multiplicative":
+            return tuple(fit_linear(w.design, w.held) for w in map(nuisance.without, folds))
+        case "multiplicative-sparse":
+            return tuple(response.linear for response in nuisance.responses)
+        case "t-trees":
+            return nuisance.responses
+        case "s-trees":
+            return fit_single(nuisance)
+        case "dr-trees":
+            return fit_direct(nuisance)
+
+
+def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -> Floats:
+    """Costs of treating as a row for each customer, in this order, or one row for all of them alike."""
+    cost_NK = np.atleast_2d(np.asarray(cost, dtype=np.float64))
+    if cost_NK.ndim > 2 or len(cost_NK) not in (1, shape[0]) or cost_NK.shape[1] not in (1, shape[1]):
+        raise InputError(
+            "shapes_differ", f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments"
+        )
+    if not np.isfinite(cost_NK).all():
+        raise InputError(
+            "value_not_finite", "cost: some are missing or infinite; give a number for every customer and treatment"
+        )
+    wide_NK = np.broadcast_to(cost_NK, (len(cost_NK), shape[1]))
+    return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
+
+
+def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats, bound: float) -> int:
+    """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
+    Control, if neither that nor the plain mean is shown, by `bound` standard errors, to gain what it costs.
+
+    Gains are held to have lost the share that outcomes lost: cut ones would face the whole cost.
+    """
+    cut_N = winsorised(trial.outcome_N, CUT)
+    excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
+    cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
+    whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
+    best = int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
+    net_N2 = np.column_stack([whole * cut_NK[:, best - 1], psi_NK[:, best - 1]]) - cost_K[best - 1]
+    z_2 = net_N2.mean(axis=0) / np.maximum(net_N2.std(axis=0), 1e-12) * np.sqrt(len(net_N2))
+    return best if (z_2 > bound).any() else 0
+
+
+def _trial(
+    encoder: FeatureEncoder,
+    features: Features,
+    treatment: ArrayLike,
+    outcome: ArrayLike,
+    propensity: ArrayLike | None,
+    seed: int,
+) -> TrialArrays:
+    """Check what came in."""
+    x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
+    if not len(x_NF) == len(outcome_N) == len(given_N):
+        sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
+        raise InputError(
+            "shapes_differ", f"features, treatment, outcome: {sizes} customers; give one of each for every customer"
+        )
+    if (given_N != given_N.round()).any() or given_N.min(initial=0) < 0:
+        raise InputError(
+            "treatment_invalid", "treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments"
+        )
+    arm_N = given_N.astype(np.int64)
+    count_A = np.bincount(arm_N)
+    if len(count_A) < 2 or count_A.min() < LEAST_ROWS:
+        raise SupportError(
+            "arm_too_small", f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}"
+        )
+    rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
+    key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
+    if _estimated(propensity):
+        prob_NA = estimate_propensity(x_NF, arm_N, key_N)
+    else:
+        prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
+    return TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names))
+
+
+def _estimated(propensity: object) -> bool:
+    return isinstance(propensity, str) and propensity == "estimate"
+
+
+def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
+    try:
+        prob = np.asarray(propensity, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("value_invalid", 'propensity: not numbers; give probabilities, "estimate" or None') from None
+    if prob.shape == (len(count_A) - 1,):
+        prob = np.tile(prob, (count_A.sum(), 1))
+    elif prob.ndim == 1:
+        prob = prob[:, None]
+    if prob.shape == (count_A.sum(), len(count_A) - 1):
+        prob = np.column_stack([1 - prob.sum(axis=1), prob])
+    if prob.shape != (count_A.sum(), len(count_A)):
+        raise InputError(
+            "shapes_differ", f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm"
+        )
+    if not (prob > 0).all() or np.abs(prob.sum(axis=1) - 1).max() > 1e-6:
+        raise InputError(
+            "propensity_invalid", "propensity: probabilities must be above 0 and sum to 1 over control and treatments"
+        )
+    return prob

@@ -1,0 +1,1 @@
+"""The value of a policy that never ran, estimated from logged decisions."""

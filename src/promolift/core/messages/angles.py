@@ -1,0 +1,184 @@
+"""What the tables know of a customer in; which true reasons fit an offer, and what may be said of them, out.
+
+An angle is one reason why this offer is for this customer. `ANGLES` says of each what a text may claim and what it may
+never say; `fitting` asks the table's condition of many rows at once, `live_angle` of the events of the last minutes.
+The same row gives the reason in the plan, the report and the message. Price sensitivity, deal share, income, age,
+household and children choose offers; they never reach a prompt, `Known` or a text: a bystander may read a lock screen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+import polars as pl
+
+from promolift.core.offers.product_names import Kind, data, is_sensitive
+from promolift.core.offers.terms import AND, Words, covered
+from promolift.foundation.errors import InputError
+from promolift.foundation.settings import Settings
+from promolift.foundation.sql import DAY_MS, HOUR_MS
+
+Angle = Literal[
+    "just_bought", "viewed_not_bought", "cart_left", "replenish_due", "pair_you_buy", "favourite", "lapsed_category",
+    "win_back", "loyalty_thanks", "coupon_returner", "first_coupon", "basket_nudge", "try_new", "generic",
+]  # fmt: skip
+ANGLES: tuple[Angle, ...] = get_args(Angle)
+JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
+
+
+class AngleRule(Settings):
+    """What an angle is called, what its texts may claim and never say, and, of what just happened, the reason."""
+
+    label: Words
+    may: str
+    never: str
+    reason: str = ""
+
+
+RULES: dict[Angle, AngleRule] = {angle: AngleRule(**rule) for angle, rule in data("messages/angles.toml").items()}  # type: ignore[misc]
+_ORDER = tuple(angle for angle in RULES if angle != "generic")
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that a text may rely on besides the offer. What is not here may not be said.
+
+    `name` is the recipient's, `bought` what they just bought, `angle` the reason. `private` are facts of their profile
+    that must not appear. `sent` is the moment of sending: without it no text may count days. `lowest` is the lowest
+    price of the last 30 days in minor units, where a rule pack asks for it.
+    """
+
+    name: str | None = None
+    bought: tuple[Words, ...] = ()
+    angle: Angle = "generic"
+    private: tuple[str, ...] = ()
+    sent: datetime | None = None
+    lowest: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InputError if `sent` has no time zone."""
+        if self.sent and self.sent.tzinfo is None:
+            raise InputError(
+                "timezone_missing", f"message: sent = {self.sent} has no time zone; pass an aware datetime"
+            )
+
+
+def fitting(rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with `angle` (the first that fits), `angles` (all that fit) and `reason`, in plain English.
+
+    One row per customer and offer. Columns that are missing or null fit nothing: scope, target, bought_key, bought_ms,
+    view_ms, cart_ms, asof_ms, personal (false: refused), orders, gap_days, due_in_days, pair_orders (of the half bought
+    less), top_category_1..3, recency_days, cadence_days, tenure_days, orders_total, redemption_recency_days,
+    exposures_total, basket_median_cents, basket_p90_cents, min_spend_cents, bought (flag).
+    """
+    known = rows.with_columns(pl.lit(None, dtype).alias(n) for n, dtype in _COLUMNS.items() if n not in rows.columns)
+    fits = {angle: condition.fill_null(False) for angle, condition in _CONDITIONS.items()}
+    private = [_private(*row) for row in known.select("target", "kind", "within").iter_rows()]
+    named = [
+        _private(key, "product", within) for key, within in known.select("bought_key", "bought_within").iter_rows()
+    ]
+    open_ = ~pl.Series("private", private, dtype=pl.Boolean) & (known["personal"].fill_null(True))
+    told = known.with_columns(
+        open_.alias("_open"), ~pl.Series("named", named, dtype=pl.Boolean).alias("_nameable")
+    ).with_columns(
+        (fits[angle] & pl.col("_open") & (pl.col("_nameable") if angle == "just_bought" else True)).alias(f"_{angle}")
+        for angle in _ORDER
+    )
+    every = pl.concat_list([pl.when(pl.col(f"_{angle}")).then(pl.lit(angle)) for angle in _ORDER]).list.drop_nulls()
+    first = pl.coalesce([pl.when(pl.col(f"_{angle}")).then(pl.lit(angle)) for angle in _ORDER] + [pl.lit("generic")])
+    return rows.with_columns(told.select(first.alias("angle"), every.alias("angles")))
+
+
+_DAYS = (pl.col("asof_ms") - pl.col("bought_ms")) / DAY_MS
+_VIEWED = (pl.col("asof_ms") - pl.col("view_ms")) / HOUR_MS
+_CART = (pl.col("asof_ms") - pl.col("cart_ms")) / HOUR_MS
+_REGULAR = (pl.col("orders") >= 3) & pl.col("gap_days").is_between(2, 90)
+_TOPS = pl.any_horizontal(pl.col(f"top_category_{k}") == pl.col("target") for k in (1, 2, 3))
+_COLUMNS: dict[str, Any] = {
+    "target": pl.String, "kind": pl.String, "within": pl.String, "scope": pl.String, "bought_key": pl.String,
+    "bought_within": pl.String, "personal": pl.Boolean, "bought": pl.Boolean,
+    **dict.fromkeys(("top_category_1", "top_category_2", "top_category_3"), pl.String),
+    **dict.fromkeys(
+        ("bought_ms", "view_ms", "cart_ms", "asof_ms", "orders", "orders_total", "exposures_total", "pair_orders",
+         "basket_median_cents", "basket_p90_cents", "min_spend_cents", "gap_days",
+         "due_in_days", "recency_days", "cadence_days", "tenure_days", "redemption_recency_days"), pl.Float64,
+    ),
+}  # fmt: skip
+_CONDITIONS: dict[Angle, pl.Expr] = {
+    # of a whole basket one good says little about the next offer, so a plan names it for an offer on one product alone
+    "just_bought": (_DAYS >= 0) & (_DAYS < JUST_DAYS) & (pl.col("scope") == "product")
+    & (pl.col("bought_key") != pl.col("target")),
+    "viewed_not_bought": (_VIEWED >= 1) & (_VIEWED <= 24 * VIEW_DAYS),
+    "cart_left": (_CART >= 1) & (_CART <= CART_HOURS),
+    "replenish_due": _REGULAR
+    & pl.col("due_in_days").is_between(-pl.col("gap_days"), pl.max_horizontal(pl.lit(2.0), pl.col("gap_days") / 4)),
+    "pair_you_buy": pl.col("target").str.contains(AND, literal=True) & (pl.col("pair_orders") >= 3),
+    "favourite": _TOPS & pl.col("bought"),
+    "lapsed_category": (pl.col("orders") >= 3) & (pl.col("due_in_days") < -pl.col("gap_days")),
+    "win_back": pl.col("recency_days") > pl.max_horizontal(pl.lit(30.0), 3 * pl.col("cadence_days")),
+    "loyalty_thanks": (pl.col("tenure_days") >= 365) & (pl.col("orders_total") >= 50),
+    "coupon_returner": pl.col("redemption_recency_days") <= 60,
+    "first_coupon": pl.col("exposures_total") == 0,
+    "basket_nudge": (pl.col("min_spend_cents") > pl.col("basket_median_cents"))
+    & (pl.col("min_spend_cents") <= pl.col("basket_p90_cents")),
+    "try_new": pl.col("target").is_not_null() & (pl.col("bought") == False),  # noqa: E712 - null is no answer
+}  # fmt: skip
+
+
+def _private(key: str | None, kind: str | None, within: str | None) -> bool:
+    """Whether a category, a product or the category it is in must not be named by itself."""
+    named: Kind = "product" if kind == "product" else "category"
+    return bool(key and is_sensitive(key, named)) or bool(within and is_sensitive(within))
+
+
+class SeenItem(NamedTuple):
+    """A product or category a customer met, as it is keyed, its category, and the moment."""
+
+    key: str | None
+    category: str | None
+    ts_ms: int
+
+
+class LiveReason(NamedTuple):
+    """The angle of the last minutes, and what was bought where that is said."""
+
+    angle: Angle
+    bought: SeenItem | None = None
+
+
+def live_angle(
+    targets: Sequence[str],
+    bought: Sequence[SeenItem],
+    viewed: Sequence[SeenItem],
+    cart: Sequence[SeenItem],
+    now_ms: int,
+) -> LiveReason | None:
+    """The reason that a customer's own events of the last minutes give for an offer on `targets`; None for none.
+
+    Each sequence in order of time. Just bought counts at once; the cart and what was looked at if the offered thing was
+    not bought since. The purchase named is the last one that may be named and is not itself on offer.
+    """
+    offered = set(targets)
+    had = {name for seen in bought for name in (seen.key, seen.category) if name}
+    for seen in reversed(bought):
+        mine = {name for name in (seen.key, seen.category) if name}
+        fresh = 0 <= now_ms - seen.ts_ms < JUST_DAYS * DAY_MS
+        if seen.key and fresh and not mine & offered and not _private(seen.key, "product", seen.category):
+            return LiveReason("just_bought", seen)
+    for angle, several in (("cart_left", cart), ("viewed_not_bought", viewed)):
+        met = {name for seen in several for name in (seen.key, seen.category) if name}
+        if met & offered and not offered & had:
+            return LiveReason(angle)  # type: ignore[arg-type]
+    return None
+
+
+def may_say(target: str | None, kind: str, within: str | None = None, personal: bool | None = None) -> bool:
+    """Whether an offer may have a reason: not on a private matter, nor for one who refused personal decisions."""
+    return personal is not False and not any(_private(part, kind, within) for part in covered(target))
+
+
+def reason(angle: str | None, name: str, bought: str | None = None) -> str | None:
+    """What just happened, in plain English, for people of the shop; None where the angle is no event."""
+    rule = RULES.get(angle or "generic")  # type: ignore[call-overload]
+    return rule.reason.format(name=name, bought=bought) if rule and rule.reason else None

@@ -1,0 +1,158 @@
+"""A channel or a rule pack in; what it adds to a message by code, and what it asks of any text, out.
+
+A channel's own parts (a signature, how to refuse, a postal address) and the notices that laws ask for are no part of
+the offer: they are set by code, and blanked before a text of a person is read. None of this is legal advice.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from promolift.core.messages.angles import Known
+from promolift.core.messages.offer_text import money
+from promolift.core.offers.product_names import data
+from promolift.core.offers.terms import Language, Offer
+from promolift.foundation.settings import Settings
+
+Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]
+Pack = Literal["ny_349a", "pipl_24", "eu_price_30d"]
+CreditPack = Literal["credit_us", "credit_eu", "credit_cn"]
+
+ONE_PART, PER_PART, MOST_PARTS = 70, 67, 3
+PUSH_WIDTH = 178  # half-width characters, a Chinese one counts twice
+WECHAT_NAME = 10  # 汉字; two half-width characters count as one
+FLOOR_PERCENT = 20  # of the price is left to pay, at least
+NY_NOTICE = "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA."
+
+SOURCES: dict[str, str] = data("messages/channels.toml")["sources"]
+
+
+class Sender(Settings):
+    """Who sends, and how a reader refuses: what channels and rule packs ask for in every message."""
+
+    name: str = Field(
+        default="",
+        max_length=20,
+        description="Name of the sender, for the signature of an SMS and of an e-mail. Left out: the shop's.",
+        examples=["Corner Shop"],
+    )
+    address: str = Field(
+        default="", description="Postal address, for e-mails.", examples=["1 High Street, Springfield, 12345"]
+    )
+    unsubscribe: str = Field(
+        default="", description="Address that stops e-mails.", examples=["https://shop.example/stop"]
+    )
+    refuse_zh: str = Field(
+        default="不需要个性化推荐可随时联系我们关闭",
+        description="How to refuse personal decisions, in Chinese, for the rule pack `pipl_24`.",
+    )
+    refuse_en: str = Field(default="To stop personal offers, tell us at any time", description="The same in English.")
+
+
+class Breach(NamedTuple):
+    """What a channel or rule pack asks for and does not find; the place, empty for what is missing."""
+
+    code: str
+    start: int
+    end: int
+    why: str
+
+
+_ASKED: dict[str, str] = data("messages/channels.toml")["asked"]
+_SIGNATURE, _REFUSE = (re.compile(_ASKED[code]) for code in ("sms_signature", "sms_opt_out"))
+_ASKED_FOR = {code: re.compile(_ASKED[code]) for code in ("email_unsubscribe", "email_address")}
+_LINES = tuple(re.compile(rf"[^\n]*(?:{pattern.pattern})[^\n]*") for pattern in _ASKED_FOR.values())
+
+
+def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> str:
+    """A finished text with what its channel adds around it."""
+    if channel == "sms_cn":
+        return f"【{sender.name or '商家'}】{text}拒收请回复R"
+    if channel == "email_en":
+        stop = "Unsubscribe" if language == "en" else "退订"
+        return f"{text}\n\n{sender.name}, {sender.address}\n{stop}: {sender.unsubscribe}"
+    return text
+
+
+def notices(packs: tuple[Pack, ...], sender: Sender, currency: str, known: Known, language: Language) -> list[str]:
+    """The sentences that rule packs ask for behind a message."""
+    found = []
+    if "ny_349a" in packs:
+        found.append(NY_NOTICE)
+    if "pipl_24" in packs:
+        how = sender.refuse_zh if language == "zh" else sender.refuse_en
+        found.append(f"{how}。" if language == "zh" else f"{how}.")
+    if "eu_price_30d" in packs and known.lowest is not None:
+        cost = money(known.lowest, currency, language)
+        found.append(f"近30天最低价：{cost}。" if language == "zh" else f"Lowest price of the last 30 days: {cost}.")
+    return found
+
+
+def credit_notices(packs: tuple[CreditPack, ...], refused: bool, language: Language) -> list[str]:
+    """The sentences that rule packs for credit ask for with an offer, or with a refusal."""
+    known: dict[str, dict[str, str]] = data("messages/channels.toml")["credit"]
+    return [known[pack][f"{'refusal' if refused else 'offer'}_{language}"] for pack in packs]
+
+
+def breaches(
+    text: str, offer: Offer, channel: Channel, packs: tuple[Pack, ...] = (), sender: Sender | None = None,
+    known: Known | None = None, language: Language = "en",
+) -> Iterator[Breach]:  # fmt: skip
+    """What the channel and the rule packs ask for and the text does not give."""
+    end = len(text)
+    if channel == "sms_cn":
+        if not _SIGNATURE.match(text):
+            yield Breach("sms_signature", 0, 0, "the sender's 【signature】 must stand first")
+        if not _REFUSE.search(text):
+            yield Breach("sms_opt_out", end, end, "the text must end with how to refuse: 拒收请回复R")
+        if sms_parts(text) > MOST_PARTS:
+            yield Breach(
+                "sms_length", 0, end, f"{end} characters are {sms_parts(text)} parts; send at most {MOST_PARTS}"
+            )
+    elif channel == "email_en":
+        for code, what in (
+            ("email_unsubscribe", "a way to unsubscribe"),
+            ("email_address", "the sender's postal address"),
+        ):
+            if not _ASKED_FOR[code].search(text[-600:]):  # at the end, and a long text is slow to search
+                yield Breach(code, end, end, f"an e-mail needs {what}")
+    elif channel == "push" and width(text) > PUSH_WIDTH:
+        yield Breach("push_length", 0, end, f"{width(text)} half-width characters; at most {PUSH_WIDTH} show")
+    elif channel == "wechat_store":
+        name = text.strip().split("\n")[0]
+        if width(name) > 2 * WECHAT_NAME:
+            yield Breach("wechat_name", 0, len(name), f"a coupon's name has at most {WECHAT_NAME} 汉字")
+        least = offer.min_spend_cents * (100 - FLOOR_PERCENT)
+        if offer.benefit.percent > 100 - FLOOR_PERCENT or (least and offer.benefit.amount_cents * 100 > least):
+            yield Breach("wechat_floor", 0, 0, f"the customer must pay at least {FLOOR_PERCENT} % of the price")
+    for pack in packs:
+        for notice in notices((pack,), sender or Sender(), offer.currency, known or Known(), language):
+            if notice.rstrip("。.") not in text:
+                yield Breach(pack, end, end, f"this notice is missing: {notice}")
+    if "eu_price_30d" in packs and offer.scope == "product" and (known is None or known.lowest is None):
+        yield Breach(
+            "eu_price_30d", 0, 0, "the lowest price of the last 30 days is not known; give it or leave the price out"
+        )
+
+
+def blanked(text: str, channel: Channel) -> str:
+    """The text with the channel's own parts as blanks of the same length, so that they are no facts of the offer."""
+    patterns = {"sms_cn": (_SIGNATURE, _REFUSE), "email_en": _LINES}.get(channel, ())
+    for pattern in patterns:
+        text = pattern.sub(lambda match: " " * len(match.group()), text)
+    return text
+
+
+def sms_parts(text: str) -> int:
+    """How many parts a Chinese SMS is sent, and paid, in."""
+    return 1 if len(text) <= ONE_PART else -(-len(text) // PER_PART)
+
+
+_WIDE = re.compile(r"[^\x00-\u2e7f]")
+
+
+def width(text: str) -> int:
+    """Half-width characters: a Chinese character or sign counts twice."""
+    return len(text) + len(_WIDE.findall(text))

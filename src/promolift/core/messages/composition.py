@@ -1,0 +1,399 @@
+"""An approved text, an offer and what is known of a customer in; the finished message, gated, out.
+
+    message = write(offer, Known(name="用户A", bought=(label("1", "product"),), angle="just_bought"), "zh", draft)
+    message.title, message.text
+
+Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `write` looks
+for what construction alone does not give: numerals outside the parts that code filled, a text that lint refuses,
+private data and goods, other people's names, smuggled orders, length and notices. `gate` does the same for a finished
+message, and finds whatever letter was changed since.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import polars as pl
+from pydantic import Field
+
+from promolift.core.messages.angles import Angle, Known
+from promolift.core.messages.channels import SOURCES, Channel, Pack, Sender, breaches, dressed, notices
+from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, Draft, Finding, findings
+from promolift.core.messages.offer_text import deal, line_of, sentence, terms
+from promolift.core.offers.product_names import NO_PERSON, SMUGGLED, is_sensitive, label
+from promolift.core.offers.terms import Language, Offer, covered
+from promolift.foundation.errors import InputError
+from promolift.foundation.settings import Settings
+
+if TYPE_CHECKING:
+    from promolift.core.messages.text_pool import WordChoice
+
+SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
+_SLOT = re.compile(r"(\{\w+\})")
+_STOPS = tuple("。！？!?.…~～：:")  # what else a hook ends with, the offer goes on as a clause
+
+
+class MessagePart(NamedTuple):
+    """A stretch of a message: what code filled in, or (kind None) words of the pool."""
+
+    text: str
+    kind: SpanKind | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in its parts. `title` heads a push notice or an e-mail; `sentence` is `text` without its terms."""
+
+    titles: tuple[MessagePart, ...]
+    said: tuple[MessagePart, ...]
+    rest: tuple[MessagePart, ...]
+    text_id: str | None = None
+
+    @property
+    def title(self) -> str:
+        return "".join(part.text for part in self.titles)
+
+    @property
+    def sentence(self) -> str:
+        """'Dear Customer A, you just bought Product 1, and now you can enjoy 20% off Product 2!'"""
+        return "".join(part.text for part in self.said)
+
+    @property
+    def text(self) -> str:
+        """The whole message as it is delivered, without its title."""
+        return self.sentence + "".join(part.text for part in self.rest)
+
+
+class Way(NamedTuple):
+    """How messages go out: the channel, the rule packs, and who sends."""
+
+    channel: Channel = "plain"
+    packs: tuple[Pack, ...] = ()
+    sender: Sender = Sender()
+
+
+PLAIN = Way()
+
+
+def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+    """The message in its parts, not yet gated."""
+    if offer.benefit.type == "none":
+        raise InputError(
+            "benefit_missing", f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'"
+        )
+    facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
+    if draft is not None and not _true_of(draft, offer, known):
+        draft = None
+    gap = "" if language == "zh" else " "
+    said = _greeting(known.name, language)
+    tail = [MessagePart(gap + facts.terms, "terms")] if facts.terms else []
+    if draft is None:
+        said.append(MessagePart(_opened(facts.short, language, offer, not said), "offer"))
+        titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
+    else:
+        hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
+        if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):
+            hook[0] = MessagePart(_upper(hook[0].text, language), hook[0].kind)
+        said += hook
+        short = facts.named if "{product}" in draft.hook else facts.short
+        said.append(MessagePart(facts.clause if clause else gap + _opened(short, language, offer, True), "offer"))
+        titles = _filled(draft.title, facts, known, language)
+        titles[0] = (
+            MessagePart(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
+        )
+        if draft.call:
+            tail += [MessagePart(gap), *_filled(draft.call, facts, known, language)]
+    if way.packs:
+        tail += [
+            MessagePart(f"{gap}{notice}", "notice")
+            for notice in notices(way.packs, way.sender, offer.currency, known, language)
+        ]
+    if way.channel in ("sms_cn", "email_en"):
+        before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")
+        said, tail = [MessagePart(before, "channel"), *said], [*tail, MessagePart(after, "channel")]
+    if way.channel == "wechat_store" and facts.terms:  # the store shows terms beside a coupon's name
+        said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
+    return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
+
+
+def _true_of(draft: Draft, offer: Offer, known: Known) -> bool:
+    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
+    Words that lead to an offer promise one, which a reminder is not."""
+    if offer.benefit.type == "reminder":
+        return False
+    if known.angle == "pair_you_buy" and offer.joined != "each":
+        return False
+    return bool(known.bought) or "{bought}" not in draft.hook
+
+
+_ABOUT: dict[Language, MessagePart] = {"zh": MessagePart("｜"), "en": MessagePart(": ")}
+
+
+class _Facts(NamedTuple):
+    """An offer in print."""
+
+    deal: str
+    on: str
+    clause: str
+    short: str
+    named: str
+    terms: str
+
+
+@lru_cache(maxsize=65_536)
+def _facts(offer: Offer, language: Language, begun: bool) -> _Facts:
+    on = line_of(offer, language).on or ("全场" if language == "zh" else "the whole shop")
+    return _Facts(
+        deal(offer, language),
+        on,
+        sentence(offer, language, begun=begun, clause=True),
+        sentence(offer, language, begun=begun),
+        sentence(offer, language, begun=begun, named=True),
+        terms(offer, language, begun=begun),
+    )
+
+
+def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[MessagePart]:
+    found = []
+    for piece in _pieces(text):
+        if piece == "{deal}":
+            found.append(MessagePart(facts.deal, "deal"))
+        elif piece == "{product}":
+            found.append(MessagePart(facts.on, "product"))
+        elif piece == "{bought}":
+            found.append(MessagePart(known.bought[0].in_(language) if known.bought else "", "bought"))
+        else:
+            found.append(MessagePart(piece))
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def _pieces(text: str) -> tuple[str, ...]:
+    return tuple(piece for piece in _SLOT.split(text) if piece)
+
+
+def _greeting(name: str | None, language: Language) -> list[MessagePart]:
+    if not name:
+        return []
+    return (
+        [MessagePart("尊敬的"), MessagePart(name, "name"), MessagePart("，")]
+        if language == "zh"
+        else [MessagePart("Dear "), MessagePart(name, "name"), MessagePart(", ")]
+    )
+
+
+def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
+    """An English sentence of facts with a capital where it begins; the name of a product stays as it is printed."""
+    as_printed = not begins or (offer.scope == "product" and not text.startswith(("get ", "now ")))
+    return text if as_printed else _upper(text, language)
+
+
+def _upper(text: str, language: Language) -> str:
+    """With a capital where the first word begins, also within quotation marks."""
+    at = 1 if text[:1] in "\"'“‘" else 0
+    return text[:at] + text[at : at + 1].upper() + text[at + 1 :] if language == "en" else text
+
+
+_NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
+
+
+@lru_cache(maxsize=65_536)
+def addressable(name: str) -> bool:
+    """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
+    fit = _NAME.match(name) and name == name.strip()
+    return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
+
+
+@lru_cache(maxsize=65_536)
+def _unfit(name: str) -> bool:
+    return is_sensitive(name) or is_sensitive(name, "product") or bool(SMUGGLED.search(name))
+
+
+def sayable(offer: Offer, known: Known) -> Known:
+    """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself."""
+    bought = tuple(
+        words for words in known.bought
+        if words != offer.label and not any(map(_unfit, (words.zh, words.en)))
+    )  # fmt: skip
+    name = known.name if known.name and addressable(known.name) else None
+    return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
+
+
+_NUMERAL = re.compile(
+    r"[\d０-９%％¥￥$€£]|[零二两三四五六七八九十百千万](?=[折元块天月日年成]|[零一二三四五六七八九十百千万])|折|半价"
+)
+
+
+def write(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+    """A true message, gated. InputError, naming offer, rules and words, where the offer itself cannot be said.
+
+    A purchase that cannot be mentioned truly and a name that cannot stand in a greeting are left out, and with it the
+    words that rely on it.
+    """
+    may = sayable(offer, known)
+    message = fill(offer, may, language, draft, way)
+    wrong = _faults(message, message.text, offer, may, language, draft, way)
+    if wrong and draft is not None:
+        message = fill(offer, may, language, None, way)
+        wrong = _faults(message, message.text, offer, may, language, None, way)
+    if wrong:
+        told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
+        raise InputError(
+            "message_rule_broken",
+            f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms",
+        )
+    return message
+
+
+def gate(
+    title: str, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN
+) -> list[Finding]:  # fmt: skip
+    """Why a finished message may not leave; empty: it may. `draft` is the text of the pool that it was filled from.
+
+    For a message that was kept somewhere: it is filled again and compared letter by letter.
+    """
+    again = fill(offer, known, language, draft, way)
+    found: list[Finding] = []
+    for said, right in ((title, again.title), (text, again.text)):
+        if said != right:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(said, right, strict=False)) if a != b), min(len(said), len(right))
+            )
+            found.append(Finding("changed", said[at : at + 12], "this is not what code filled in", OFFER_RULE))
+    return found + _faults(again, text, offer, known, language, draft, way)
+
+
+def _faults(
+    message: Message, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
+) -> list[Finding]:  # fmt: skip
+    found: list[Finding] = []
+    title = message.title
+    literal = "\n".join(part.text for part in (*message.titles, *message.said, *message.rest) if part.kind is None)
+    if bare := _NUMERAL.search(literal):
+        found.append(Finding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
+    if draft is not None:
+        found += _linted(draft, known.angle, language)
+    found += _label_faults(offer, language)
+    for private in known.private:
+        if private and private in text + title:
+            found.append(Finding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
+    for each in breaches(text, offer, way.channel, way.packs, way.sender, known, language):
+        found.append(Finding(each.code, text[each.start : each.end][:40], each.why, SOURCES[each.code]))
+    return found
+
+
+_HIDDEN = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
+
+
+@lru_cache(maxsize=8192)
+def _linted(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    return findings(draft, angle, language)
+
+
+@lru_cache(maxsize=65_536)
+def _label_faults(offer: Offer, language: Language) -> tuple[Finding, ...]:
+    found, label = [], offer.label.in_(language) if offer.label else ""
+    names = (offer.label.zh, offer.label.en) if offer.label and offer.scope == "product" else ()
+    parts = covered(offer.covers) if offer.scope == "category" else ()
+    if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
+        why = f"{offer.covers!r} is a private matter; a message must not name it"
+        found.append(Finding("sensitive_name", label, why, PRIVACY_LAW))
+    if bad := SMUGGLED.search(label) or _HIDDEN.search(label):
+        found.append(Finding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
+    return tuple(found)
+
+
+class MessageSettings(Settings):
+    """Where the words come from, and who approves them; see [messages.md](messages.md)."""
+
+    writer: Literal["pool", "local", "remote", "replay"] = Field(
+        default="pool",
+        description="Who drafts and judges texts for `promolift words draft` and `promolift words judge`: nobody "
+        "(`pool`: the texts at hand are all there are), or a model (`local`, `remote`, or `replay` of a recorded run, "
+        "named under `llm`). No message ever waits for one.",
+    )
+    approve: Literal["person", "judged"] = Field(
+        default="person",
+        description="Which texts of the pool may be sent: those a person approved, or also those that a model judged. "
+        "Where none may, a message states its offer alone.",
+    )
+    pool: str | None = Field(
+        default=None,
+        description="The shop's own pool of texts, a file that `promolift words draft` and `import` write, from the "
+        "folder of the command. Left out: the texts that come with promolift, which no person has approved.",
+        examples=["words.jsonl"],
+    )
+    languages: tuple[Language, ...] = Field(
+        default=("zh", "en"), min_length=1, description="Languages in which texts are drafted.", examples=[["en"]]
+    )
+    packs: tuple[Pack, ...] = Field(
+        default=(),
+        description="Rule packs whose notices every message must carry: `ny_349a` (prices set by personal data, New "
+        "York), `pipl_24` (how to refuse personal decisions, China), `eu_price_30d` (lowest price of the last 30 days, "
+        "EU). Not legal advice.",
+        examples=[["pipl_24"]],
+    )
+    sender: Sender = Sender()
+
+
+_COLUMNS: dict[str, Any] = {"name": pl.String, "bought_name": pl.String, "angle": pl.String}
+
+
+def write_all(
+    plan: pl.DataFrame,
+    offers: Mapping[str, Offer],
+    choice: "WordChoice",
+    way: Way = PLAIN,
+    languages: Sequence[Language] = ("zh", "en"),
+) -> pl.DataFrame:
+    """`plan` with, per language, `message_`, `title_`, `text_` (the pool text's id) and `text_prob_` columns more.
+
+    `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought). Null where
+    the row's offer is null or gives nothing. InputError for an offer_id without offer, and for offers that cannot be
+    said truly, all of them named.
+    """
+    for column in ("customer_id", "offer_id"):
+        if column not in plan.columns:
+            raise InputError("column_missing", f"plan: column {column!r} is missing; it has {plan.columns}")
+    unknown = sorted(set(plan["offer_id"].drop_nulls().unique()) - set(offers))
+    if unknown:
+        raise InputError(
+            "offer_unknown",
+            f"plan.offer_id: {len(unknown)} ids have no offer, the first {unknown[:3]}; pass all offers of the plan",
+        )
+    rows = plan.with_columns(pl.lit(None, t).alias(n) for n, t in _COLUMNS.items() if n not in plan.columns)
+    made: list[dict[str, Any]] = []
+    failed: dict[str, InputError] = {}
+    for row in rows.select("customer_id", "offer_id", *_COLUMNS).iter_rows(named=True):
+        said: dict[str, Any] = {}
+        for language in languages:
+            try:
+                said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way)
+            except InputError as error:
+                failed.setdefault(row["offer_id"], error)
+        made.append(said)
+    if failed:
+        first = next(iter(failed.values()))
+        raise InputError(first.code, f"{len(failed)} of {len(offers)} offers cannot be written; {first}")
+    types = {f"{name}_{language}": type_ for language in languages for name, type_ in _SAID.items()}
+    return plan.hstack(pl.DataFrame(made, types))
+
+
+_SAID = {"message": pl.String, "title": pl.String, "text": pl.String, "text_prob": pl.Float64}
+
+
+def _said(
+    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "WordChoice", way: Way
+) -> dict[str, Any]:
+    """What one row says in a language, by column; nothing where there is no offer."""
+    if offer is None or offer.benefit.type == "none":
+        return {}
+    bought = (label(row["bought_name"], "product"),) if row["bought_name"] else ()
+    known = Known(name=row["name"], bought=bought, angle=row["angle"] or "generic")
+    picked = choice.pick(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
+    message = write(offer, known, language, picked.text.draft if picked.text else None, way)
+    prob = picked.propensity if message.text_id else None
+    values = (message.text, message.title, message.text_id, prob)
+    return {f"{name}_{language}": value for name, value in zip(_SAID, values, strict=True)}

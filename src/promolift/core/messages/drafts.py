@@ -1,0 +1,221 @@
+"""Briefs and a writer in; drafts out: a title, a hook and a call to action around slots that code fills later; linted.
+
+A writer never sees an offer, a profile or a number. It sees an angle with what may and may never be said, the kind of
+benefit, and sometimes the goods, and its answer is structured. So a draft may hold no fact of an offer at all, and
+`findings` says what code alone can see is wrong with one: numbers outside slots, banned words, other goods, length.
+What a text means is no matter of lint; the judge reads that.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from promolift.core.messages.angles import RULES, Angle
+from promolift.core.offers.product_names import data, names_read
+from promolift.core.offers.terms import Language, Words
+from promolift.foundation.hashing import hash_id, hash_int
+
+SLOTS = ("{deal}", "{product}", "{bought}")
+SLOT = re.compile(r"\{\w+\}")
+PROMPT_VERSION = 3
+OFFER_RULE = "the offer: a message says what the offer says, no more and no less"
+PRIVACY_LAW = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
+_TEXTS = ("title", "hook", "call")
+
+
+def schema(**fields: Any) -> dict[str, Any]:
+    """The JSON schema of an object that has these fields and no others."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+
+
+_SCHEMA = schema(drafts={"type": "array", "items": schema(**{name: {"type": "string"} for name in _TEXTS})})
+
+
+@dataclass(frozen=True)
+class Brief:
+    """All a writer is given. `goods` None: for any goods, through slots alone."""
+
+    angle: Angle
+    language: Language
+    goods: Words | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Words around slots. A hook without a full stop goes on with the offer as a clause."""
+
+    title: str
+    hook: str
+    call: str = ""
+
+    @property
+    def text_id(self) -> str:
+        return hash_id("txt", self.title, self.hook, self.call)
+
+    @property
+    def plain(self) -> str:
+        """The words without slots, as a reader compares them."""
+        return SLOT.sub("", f"{self.title} {self.hook} {self.call}").strip()
+
+
+@dataclass(frozen=True)
+class Question:
+    """One ask to a model; any writer of `promolift.foundation.language_model` understands it."""
+
+    system: str
+    user: str
+    schema: Mapping[str, Any]
+    seed: int
+
+
+Asked = Callable[[Sequence[Question]], Sequence[Any]]  # what answers has text, model, fault and cost_cents
+
+
+class BriefAnswer(NamedTuple):
+    """What a writer made of a brief: its drafts, who it was, what it cost, and why there are none."""
+
+    brief: Brief
+    drafts: tuple[Draft, ...]
+    model: str
+    cost_cents: float
+    fault: str | None
+
+
+def drafts(briefs: Sequence[Brief], writer: Asked, several: int = 6, seed: int = 0) -> list[BriefAnswer]:
+    """`several` drafts for each distinct brief, in order. A failed answer is a `fault`, never a crash."""
+    distinct = list(dict.fromkeys(briefs))
+    asks = [question(brief, several, seed) for brief in distinct]
+    made = []
+    for brief, answer in zip(distinct, writer(asks) if asks else [], strict=True):
+        read = _Read((), answer.fault) if answer.fault else _read(answer.text)
+        made.append(BriefAnswer(brief, read.drafts, answer.model, answer.cost_cents, read.fault))
+    return made
+
+
+def question(brief: Brief, several: int, seed: int = 0) -> Question:
+    """The ask for a brief."""
+    words, rule, language = prompt(brief.language), RULES[brief.angle], brief.language
+    goods = brief.goods.in_(language) if brief.goods else words["any_goods"]
+    filled = {
+        "{several}": str(several), "{angle}": brief.angle, "{may}": rule.may, "{never}": rule.never,
+        "{goods}": goods, "{slots}": "{deal} {product}" + (" {bought}" if brief.angle == "just_bought" else ""),
+    }  # fmt: skip
+    user = words["user"]
+    for key, value in filled.items():
+        user = user.replace(key, value)
+    number = hash_int("draft", seed, brief.angle, goods, language, several) % 2**31
+    return Question(words["system"], user, _SCHEMA, number)
+
+
+@cache
+def prompt(language: Language) -> dict[str, str]:
+    """The prompt file of a language: system, user, any_goods, judge_system, judge_user."""
+    return data(f"prompts/{language}-{PROMPT_VERSION}")
+
+
+class _Read(NamedTuple):
+    """The drafts of an answer, or why there are none."""
+
+    drafts: tuple[Draft, ...]
+    fault: str | None
+
+
+def _read(text: str) -> _Read:
+    try:
+        several = json.loads(text)["drafts"]
+        found = tuple(Draft(*(str(each[name]).strip() for name in _TEXTS)) for each in several)
+    except (ValueError, KeyError, TypeError):
+        return _Read((), "the answer is not the JSON that was asked for")
+    return _Read(found, None if found else "the answer holds no draft")
+
+
+LEAD: dict[Language, int] = {"zh": 8, "en": 22}  # before {deal}: the benefit is read first, also on a lock screen
+LONGEST: dict[Language, tuple[int, int, int]] = {"zh": (16, 34, 18), "en": (42, 110, 60)}  # title, hook, call
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: a code, the words, why, and where the rule comes from."""
+
+    code: str
+    span: str
+    why: str
+    source: str
+
+
+class Banned(NamedTuple):
+    """A line of banned.csv."""
+
+    language: str
+    pattern: re.Pattern[str]
+    code: str
+    source: str
+
+
+@cache
+def banned() -> tuple[Banned, ...]:
+    """All lines of banned.csv."""
+    text = files("promolift.core.messages").joinpath("banned_phrases.csv").read_text(encoding="utf-8")
+    rows = csv.reader(line for line in text.splitlines()[1:] if line and not line.startswith("#"))
+    # a pattern may hold commas: the first field is the language, the last two are code and source
+    kept = [(row[0], ",".join(row[1:-2]), row[-2], row[-1]) for row in rows if row[0] != "language"]
+    return tuple(Banned(a, re.compile(b, re.IGNORECASE), c, d) for a, b, c, d in kept)
+
+
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def findings(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    """Everything wrong with a draft; empty: a judge may read it."""
+    whole = f"{draft.title}\n{draft.hook}\n{draft.call}"
+    bare = SLOT.sub(" ", whole)
+    return [*_form(draft, angle, language), *_words(bare, language)]
+
+
+def _ours(code: str, span: str, why: str) -> Finding:
+    return Finding(code, span, why, "Ours: a draft is words around slots")
+
+
+def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    found, texts = [], (draft.title, draft.hook, draft.call)
+    for slot in SLOT.findall("".join(texts)):
+        if slot not in SLOTS or (slot == "{bought}" and angle != "just_bought"):
+            found.append(_ours("slot", slot, f"a text for {angle} cannot fill this slot"))
+    lead = draft.title.partition("{deal}")[0]
+    if draft.title.count("{deal}") != 1 or "{deal}" in draft.hook + draft.call or SLOT.search(lead):
+        found.append(_ours("deal", draft.title, "the title holds {deal} once, no other slot before it"))
+    elif len(lead) > LEAD[language]:
+        found.append(_ours("deal", lead, f"at most {LEAD[language]} characters before {{deal}}"))
+    if angle == "just_bought" and "{bought}" not in draft.hook:
+        found.append(_ours("slot", draft.hook, "just_bought names {bought} in its hook"))
+    for text, most in zip(texts, LONGEST[language], strict=True):
+        if len(SLOT.sub("", text)) > most:
+            found.append(_ours("length", text, f"at most {most} characters without slots"))
+    if draft.call and not draft.call.rstrip().endswith(tuple("。！？!?.…~～")):
+        found.append(_ours("sign", draft.call, "a call to action ends with a full stop"))
+    if draft.hook.rstrip().endswith(("，", ",", "、", ";", "；")):
+        found.append(_ours("sign", draft.hook, "a hook ends with a full stop, a colon, or no sign at all"))
+    if not draft.hook.strip():
+        found.append(_ours("length", "", "a hook is needed"))
+    bare = SLOT.sub("", "".join(texts))
+    if re.search(r"[{}\[\]<>|\\\n\t]", bare) or any(ord(c) > 0xFFFF for c in bare):
+        found.append(_ours("sign", bare, "no brackets, no pictures"))
+    script = _HAN.search(bare) if language == "en" else re.search(r"[A-Za-z]{2,}", bare)
+    if script or (language == "zh" and not _HAN.search(bare)):
+        found.append(_ours("script", bare, f"this is not all {language}"))
+    return found
+
+
+def _words(bare: str, language: Language) -> list[Finding]:
+    found = []
+    for row in banned():
+        match = row.pattern.search(bare) if row.language in ("any", language) else None
+        if match:
+            found.append(Finding(row.code, match.group(), "banned.csv", row.source))
+    if others := names_read(language).search(bare):
+        found.append(_ours("other_goods", others.group(), "goods are named by slots alone"))
+    return found

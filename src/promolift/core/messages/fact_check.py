@@ -1,0 +1,473 @@
+"""A text that a person wrote and the offer it speaks of in; what is untrue in it, and what code cannot read, out.
+
+Numbers, 折, sums, dates and names are read and compared with the offer; banned words are looked up. What is left that
+may assert something is called `unread`, not guessed: `promolift check` asks the judge, where one is configured, or says
+that a person must read it. Messages of the pool need no reading: `gate` compares them letter by letter.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from promolift.core.messages.angles import Known
+from promolift.core.messages.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
+from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, banned
+from promolift.core.offers.product_names import SMUGGLED, data, is_sensitive, names_read
+from promolift.core.offers.terms import Language, Offer
+from promolift.foundation.money import CURRENCY_DIGITS
+
+LONGEST = 1000  # characters; nobody reads more in a promotion
+FactKind = Literal[
+    "name", "percent", "amount", "threshold", "cap", "shipping", "start", "end", "code", "person", "bought"
+]
+OPEN = "unread"  # the code of what only a judge or a person can read
+_PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
+# of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
+_ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
+_PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
+
+
+# the kinds of benefit that code reads, and the fact that states each
+_BENEFIT_FACT: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
+_OF_BENEFIT = {"wrong_percent", "wrong_amount", "wrong_benefit", "wrong_threshold", "wrong_cap"}
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """One way in which a text is not true, not fit to send, or (code `unread`) not readable by code.
+
+    `span` is `text[start:end]`; something that is missing has an empty one.
+    """
+
+    code: str
+    span: str
+    reason: str
+    start: int = 0
+    end: int = 0
+
+    @property
+    def source(self) -> str:
+        """Where the rule comes from: the offer, a law, or a channel."""
+        law = next((row.source for row in banned() if row.code == self.code), None)
+        return SOURCES.get(self.code) or law or (PRIVACY_LAW if self.code in _PRIVATE else OFFER_RULE)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact a text states, at [start, end); `holds` if no rule is broken there."""
+
+    kind: FactKind
+    start: int
+    end: int
+    said: str
+    holds: bool = True
+
+
+def broken_rules(
+    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, known: Known | None = None,
+    packs: tuple[Pack, ...] = (), sender: Sender | None = None,
+) -> list[BrokenRule]:  # fmt: skip
+    """All broken rules of `text` as a message about `offer`, and with code `unread` what code cannot read; [] is true.
+
+    Reads digits of any script, full width, Chinese numerals, English number words, 折, percentages, sums and dates.
+    `known` is what may be said besides the offer. Codes: those of banned.csv and of channels, and missing_name,
+    other_name, sensitive_name, wrong_name, unknown_purchase, missing_date, wrong_date, missing_benefit, wrong_benefit,
+    wrong_percent, wrong_amount, wrong_currency, missing_threshold, missing_cap, wrong_scope, wrong_code,
+    wrong_language, too_long, no_offer, unread.
+    """
+    return _read(text, offer, language, channel, known or Known(), packs, sender).broken
+
+
+def facts(
+    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, known: Known | None = None
+) -> list[Fact]:
+    """The facts `text` states, in their order, each ticked if no rule is broken where it stands."""
+    read = _read(text, offer, language, channel, known or Known(), (), None)
+    wrong = [(rule.start, rule.end) for rule in read.broken if rule.end > rule.start and rule.code != OPEN]
+    ticked = [replace(f, holds=not any(a < f.end and f.start < b for a, b in wrong)) for f in read.facts]
+    return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
+
+
+_DATA: dict[str, str] = data("messages/fact_check.toml")
+# what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
+_PAIRS = _DATA["as_plain"]
+_AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
+_AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("〜～", "~") | {"￥": "¥"}
+_FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])")  # alone: family names
+_FORMAL_DIGITS = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟", "一二三四五六七八九十百千")
+
+
+def ready(text: str) -> str:
+    """`text` with plain digits, Latin letters, signs and simplified characters, one character for one."""
+    return "".join(map(_plain_character, _FORMAL.sub(lambda m: m.group().translate(_FORMAL_DIGITS), text)))
+
+
+def _plain_character(c: str) -> str:
+    if c < "\x7f":
+        return c
+    if c in _AS_PLAIN:
+        return _AS_PLAIN[c]
+    if "\ue000" <= c <= "\uf8ff":
+        return "?"
+    if "\uff01" <= c <= "\uff5e" and c not in "，！？；：":  # full width; Chinese punctuation keeps its meaning
+        return chr(ord(c) - 0xFEE0)
+    digit = unicodedata.digit(c, None)  # circled, superscript and other scripts' digits
+    return str(digit) if digit is not None else c
+
+
+DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+HAN = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"
+_ONES = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen
+""".split()  # noqa: SIM905
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+_WORDS = {word: at for at, word in enumerate(_ONES)} | {
+    f"{ten}-{one}" if at else ten: 20 + 10 * tens + at
+    for tens, ten in enumerate(_TENS) for at, one in enumerate(_ONES[:10])
+}  # fmt: skip
+_WORDS |= {f"{word} hundred": 100 * value for word, value in (_WORDS | {"a": 1}).items()} | {"a thousand": 1000}
+_ANY_WORD = "|".join(sorted((word.replace("-", "[ -]") for word in _WORDS), key=len, reverse=True))
+_HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
+
+
+def number(text: str) -> Decimal:
+    """The value of digits ('1,234.5'), Chinese numerals ('两百五', '七点五') or English words ('twenty-five')."""
+    text = text.strip()
+    if text[0].isdigit():
+        return Decimal(text.replace(",", ""))
+    if text[0].isascii():
+        words = text.lower()
+        return Decimal(_WORDS[words] if words in _WORDS else _WORDS[words.replace(" ", "-", 1)])
+    whole, _, fraction = text.partition("点")
+    decimals = "".join(str(_HAN_DIGITS[c]) for c in fraction)
+    if all(c in _HAN_DIGITS for c in whole):  # digits read one by one: 二〇二六, 七五
+        return Decimal("".join(str(_HAN_DIGITS[c]) for c in whole) + (f".{decimals}" if decimals else ""))
+    total, last, digit, unit = 0, 0, 0, 1
+    for c in whole:
+        if c in _HAN_DIGITS:
+            digit = _HAN_DIGITS[c]
+        elif c == "万":
+            total, last, digit, unit = (total + digit) * 10_000, 10_000, 0, 10_000
+        else:
+            unit = _HAN_UNITS[c]
+            total, last, digit = total + (digit or 1) * unit, unit, 0
+    spoken = last > 10 and "零" not in whole and "〇" not in whole  # 两百五 is 250, 两百零五 is 205
+    return Decimal(f"{total + (digit * (last // 10) if spoken else digit)}.{decimals or 0}").normalize()
+
+
+_PARTS = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
+_P = {
+    name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
+    for name, pattern in _DATA.items()
+    if name != "as_plain"
+}
+_SENTENCE = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+class _Beside(NamedTuple):
+    """What stands before and after a place, within its sentence."""
+
+    before: str
+    after: str
+
+
+class _Reader:
+    """One reading: `text` is readied, what has been understood is blanked to `\ue000`; places stay the original's."""
+
+    def __init__(self, text: str, offer: Offer, language: Language, known: Known) -> None:
+        self.raw, self.text, self.offer, self.language, self.known = text, ready(text), offer, language, known
+        self.broken: list[BrokenRule] = []
+        self.facts: list[Fact] = []
+        self.left = 0  # words, or Chinese characters, that are no known fact and no plain word
+
+    def flag(self, code: str, start: int, end: int, why: str) -> None:
+        self.broken.append(BrokenRule(code, self.raw[start:end], why, start, end))
+
+    def flag_all(self, pattern: str, code: str, why: str) -> None:
+        for match in _P[pattern].finditer(self.text):
+            self.flag(code, *match.span(), why)
+
+    def hide(self, start: int, end: int) -> None:
+        self.text = self.text[:start] + "\ue000" * (end - start) + self.text[end:]
+
+    def take(self, kind: FactKind, start: int, end: int, wrong: str | None = None, why: str = "") -> None:
+        """A fact at [start, end), with the code it breaks; it is not read again."""
+        self.facts.append(Fact(kind, start, end, self.raw[start:end]))
+        if wrong:
+            self.flag(wrong, start, end, why)
+        self.hide(start, end)
+
+    def beside(self, start: int, end: int) -> _Beside:
+        before, after = self.text[max(0, start - 40) : start], self.text[end : end + 40]
+        return _Beside(_SENTENCE.split(before)[-1].lower(), _SENTENCE.split(after)[0].lower())
+
+
+def _read(
+    text: str, offer: Offer, language: Language, channel: Channel, known: Known, packs: tuple[Pack, ...],
+    sender: Sender | None,
+) -> _Reader:  # fmt: skip
+    reader = _Reader(text, offer, language, known)
+    if len(text) > LONGEST:
+        reader.flag("too_long", LONGEST, len(text), f"more than {LONGEST} characters; the rest is not read")
+        return reader
+    if offer.benefit.type == "none":
+        reader.flag("no_offer", 0, len(text), "'none' is no offer; nobody is written to about it")
+    for breach in breaches(text, offer, channel, packs, sender, known, language):
+        reader.flag(breach.code, breach.start, breach.end, breach.why)
+    reader.text = blanked(reader.text, channel)
+    for step in (_signs, _people, _names, _words, _dates, _percents, _sums, _shipping, _prose):
+        step(reader)
+    if channel != "wechat_store":
+        _missing(reader)
+    if offer.benefit.type not in (*_BENEFIT_FACT, "reminder"):  # which gives nothing, and must promise nothing
+        why = "code does not read this kind of benefit"
+        reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
+    return reader
+
+
+def _signs(r: _Reader) -> None:
+    if not r.raw.strip():
+        r.flag("empty", 0, len(r.raw), "there is no text")
+    r.flag_all("markup", "markup", "no markup, no open slot, no link of its own")
+    for at, sign in enumerate(r.raw):
+        if unicodedata.category(sign) in ("Cc", "Cf", "Co") and sign != "\n":
+            r.flag("control_character", at, at + 1, f"an invisible character, U+{ord(sign):04X}")
+    han, latin = len(_HAN.findall(r.raw)), len(re.findall(r"[A-Za-z]+", r.raw))
+    if (r.language == "zh" and latin > 3 * max(han, 1)) or (r.language == "en" and han > latin):
+        r.flag("wrong_language", 0, len(r.raw), f"this is not {r.language}")
+
+
+def _people(r: _Reader) -> None:
+    """A greeting names the recipient or nobody; no other person, no fact of the profile."""
+    if r.known.name:
+        for match in re.finditer(_loose(r.known.name), r.text, re.IGNORECASE):
+            r.take("person", *match.span())
+    if greeted := _P["greeted"].match(r.text):
+        group = "zh" if greeted["zh"] else "en"
+        rest = re.sub(r"[\ue000\s]|先生|女士|小姐|mrs?\.?|ms\.?", "", greeted[group], flags=re.IGNORECASE)
+        if rest and not _P["anybody"].match(greeted[group]):
+            r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
+        r.hide(*greeted.span())
+    for private in filter(None, r.known.private):
+        for match in re.finditer(re.escape(ready(private)), r.text, re.IGNORECASE):
+            r.flag("profile_leak", *match.span(), "a fact of the profile")
+
+
+@lru_cache(maxsize=4096)
+def _loose(name: str) -> str:
+    """A name as readers know it: blanks and one plural s do not matter."""
+    plain = re.escape(" ".join(ready(name).split())).replace(r"\ ", r"[\s-]+")
+    plain = plain.removesuffix("s") if plain.islower() else plain
+    return rf"(?<![A-Za-z\d]){plain}(?:e?s)?(?![A-Za-z\d])" if plain.isascii() else plain
+
+
+def _names(r: _Reader) -> None:
+    """What is offered and what was bought; another category of the table may be on offer, too: unread."""
+    offer, known = r.offer, r.known
+    if offer.label:
+        name = offer.label.in_(r.language)
+        parts = [part for part in re.split(r"、|及| and ", name) if len(part) > 1] if offer.joined else []
+        for each in (name, *parts):
+            for match in list(re.finditer(_loose(each), r.text, re.IGNORECASE)):
+                r.take("name", *match.span())
+        private = offer.covers if offer.scope == "category" else name
+        if is_sensitive(private, "category" if offer.scope == "category" else "product"):
+            r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
+        if SMUGGLED.search(name):
+            r.flag("injection", 0, 0, "the label carries an offer or an order")
+    for words in known.bought:
+        for match in list(re.finditer(_loose(words.in_(r.language)), r.text, re.IGNORECASE)):
+            secret = is_sensitive(words.in_(r.language), "product") or is_sensitive(words.en)
+            why = "a private purchase must not be named"
+            r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
+    if not known.bought:
+        r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
+    for match in names_read(r.language).finditer(r.text):
+        r.flag(OPEN, *match.span(), "names another category; nobody has read what is said of it")
+
+
+def _words(r: _Reader) -> None:
+    for row in banned():
+        if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
+            for match in row.pattern.finditer(r.text):
+                r.flag(
+                    row.code if row.code in _ALWAYS else OPEN,
+                    *match.span(),
+                    "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
+                )
+    for match in _P["code"].finditer(r.text):
+        said = match.group(1)
+        if any(c.isdigit() or c.isupper() for c in said):
+            wrong = OPEN if r.offer.activation == "code" else "wrong_code"
+            r.take("code", match.start(1), match.end(1), wrong, "the offer says no such code")
+    if r.offer.joined == "each":
+        r.flag_all("together", "wrong_scope", "each of them counts alone")
+    if r.offer.scope != "all":
+        r.flag_all("everything", "wrong_scope", "the offer is on one category or product")
+
+
+_MONTH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def _dates(r: _Reader) -> None:
+    """Each day must be the first or the last one of the offer, said in the right direction."""
+    first, last = r.offer.starts.date(), r.offer.expires.replace(tzinfo=None)
+    end = (last - timedelta(minutes=1)).date() if last.hour == 0 and last.minute == 0 else last.date()
+    for match in list(_P["date"].finditer(r.text)):
+        day = _day(match, end.year)
+        before, after = r.beside(*match.span())
+        if day is None:
+            continue
+        exclusive = bool(_P["exclusive"].search(before)) or bool(re.match(r"\s*(?:之)?前(?!\s*[(（]?含)", after))
+        if day == first and (_P["from"].search(before) or _P["begins"].match(after)):
+            r.take("start", *match.span())
+            continue
+        # in Chinese most readers take 6月30日前 for through that day
+        last_days = {end, end + timedelta(days=1)} if r.language == "zh" else {end + timedelta(days=1)}
+        wrong = day not in last_days if exclusive else day != end
+        why = f"the offer is valid from {first} through {end}"
+        r.take("end", *match.span(), "wrong_date" if wrong else None, why)
+    for match in list(_P["clock"].finditer(r.text)):
+        digits = [int(part) for part in re.findall(r"\d+", match.group())]
+        hour = digits[0] + (12 if "p" in match.group().lower() and digits[0] < 12 else 0)
+        stated = 60 * hour + (digits[1] if len(digits) > 1 else 0)
+        if (stated - (60 * last.hour + last.minute)) % 1440 > 1:
+            r.flag(OPEN, *match.span(), "an hour that code cannot compare")
+        r.hide(*match.span())
+    for match in list(_P["vague_time"].finditer(r.text)):
+        r.flag(OPEN, *match.span(), "a time that depends on when it is read")
+        r.hide(*match.span())
+
+
+def _day(match: re.Match[str], year: int) -> date | None:
+    group = match.groupdict()
+    month_word = group["mn"] or group["mb"]
+    try:
+        month = _MONTH.index(month_word[:3].lower()) + 1 if month_word else int(number(group["m"] or group["zm"]))
+        day = int(number(group["d"] or group["zd"] or group["dn"] or group["db"]))
+        return date(int(group["y"] or group["yn"] or group["yb"] or year), month, day)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _percents(r: _Reader) -> None:
+    """Percentages, 折, halves: what is taken off, or what is left to pay."""
+    share, why = r.offer.benefit.percent, f"the offer takes {r.offer.benefit.percent} % off"
+    for match in list(_P["zhe"].finditer(r.text)):
+        said = match.group(1)
+        value = Decimal(5) if not said or said in "对半" else number(said)
+        paid = value * 10 if value < 10 else value  # 8折, 7.5折, 八五折, 85折
+        wrong = r.offer.benefit.type != "percent_off" or paid != 100 - share
+        r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
+    for match in list(_P["percent"].finditer(r.text)):
+        value, (before, after) = number(match.group(1) or match.group(2)), r.beside(*match.span())
+        off, pay = bool(_P["off"].search(before[-14:] + after[:14])), bool(_P["pay"].search(before[-14:] + after[:24]))
+        wrong = r.offer.benefit.type != "percent_off" or value not in (share, 100 - share)
+        if not wrong and pay == off and share != 50:
+            r.flag(OPEN, *match.span(), "not clear whether this is taken off or left to pay")
+        elif not wrong:
+            wrong = value != (100 - share if pay else share)
+        r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
+
+
+_SIGNS = {
+    "USD": "$ dollar buck 美元 美金", "CNY": "¥ 元 块 人民币 yuan rmb", "EUR": "€ euro 欧元", "GBP": "£ pound 英镑",
+    "JPY": "yen 日元 日圆",
+}  # fmt: skip
+_UNIT = {word: code for code, words in _SIGNS.items() for word in words.split()} | {"块钱": "CNY"}
+
+
+def _unit(match: re.Match[str]) -> str | None:
+    said = (match["sign"] or match["unit"] or "").strip().lower()
+    code = said.upper() if said.upper() in CURRENCY_DIGITS else None
+    return _UNIT.get(said) or _UNIT.get(said.rstrip("s")) or code
+
+
+class _Sum(NamedTuple):
+    start: int
+    end: int
+    units: tuple[str, str]
+    said: str
+
+
+def _sums(r: _Reader) -> None:
+    """Sums of money: the amount off, the threshold, the cap; a role by the words beside them."""
+    offer, digits = r.offer, CURRENCY_DIGITS.get(r.offer.currency, 2)
+    right: dict[FactKind, int] = {
+        "amount": offer.benefit.amount_cents, "threshold": offer.min_spend_cents,
+        "cap": offer.benefit.max_discount_cents or 0,
+    }  # fmt: skip
+    sums = []
+    for match in _P["sum"].finditer(r.text):
+        unit = _unit(match)
+        if unit is not None:  # one sign stands for yuan and yen
+            units = ("CNY", "JPY") if match["sign"] == "¥" else (unit, "")
+            sums.append(_Sum(*match.span(), units, match["a"] or match["b"]))
+    sums += [_Sum(*m.span(), (offer.currency, ""), m[1] or m[2]) for m in _P["bare_sum"].finditer(r.text)]
+    stated = {int(number(each.said).scaleb(digits)) for each in sums}
+    for start, end, units, said in sums:
+        if "\ue000" in r.text[start:end]:
+            continue
+        cents, (before, after) = int(number(said).scaleb(digits)), r.beside(start, end)
+        cap = bool(_P["cap"].search(before[-12:]) or _P["cap"].search(after[:8]))
+        spend = bool(_P["spend"].search(before[-16:]) or _P["spend_after"].search(after))
+        off = bool(_P["off"].search(before[-6:]) or _P["off"].match(after.lstrip()[:4]))
+        role: FactKind = "cap" if cap else "threshold" if spend and not _P["off"].search(before[-4:]) else "amount"
+        if offer.currency not in units:
+            r.take(role, start, end, "wrong_currency", f"the offer is in {offer.currency}")
+        elif cents == right[role] and cents:
+            r.take(role, start, end)
+        elif cents and (cap or spend or off) and cents not in right.values() and right[role] not in stated:
+            r.take(role, start, end, f"wrong_{role}" if right[role] else "wrong_amount", "the offer names no such sum")
+        else:
+            r.flag(OPEN, start, end, "a sum, but not clear what for")
+            r.take(next((kind for kind, value in right.items() if value == cents and cents), role), start, end)
+
+
+def _shipping(r: _Reader) -> None:
+    """Free delivery and gifts, where the offer is that, and where it is not; then what number nobody has read."""
+    sure = r.offer.benefit.type != "free_shipping"  # else a gift may be another way to say that
+    for match in list(_P["shipping"].finditer(r.text)):
+        r.take("shipping", *match.span(), "wrong_benefit" if sure else None, "the offer is not free delivery")
+    r.flag_all("gift", "wrong_benefit" if sure else OPEN, "the offer gives nothing but its benefit")
+    r.flag_all("number", OPEN, "a number whose meaning code cannot tell")
+
+
+def _prose(r: _Reader) -> None:
+    """A sentence that says more than the facts that were read: only a judge or a person can tell.
+
+    A word or two do not make a sentence unread, but may be the fact that seems to be missing.
+    """
+    at = 0
+    for sentence in re.split(r"(?<=[。！!？?；;\n])|(?<=[.])(?=\s|$)", r.text):
+        rest = _P[f"plain_{r.language}"].sub(" ", sentence)
+        more = len(_HAN.findall(rest)) if r.language == "zh" else len(re.findall(r"[A-Za-z']{2,}", rest))
+        r.left += more
+        if more >= (4 if r.language == "zh" else 2):
+            start = at + len(sentence) - len(sentence.lstrip())
+            r.flag(OPEN, start, at + len(sentence), "says more than the facts that code reads")
+        at += len(sentence)
+
+
+def _missing(r: _Reader) -> None:
+    """What the offer has and the text does not say; where a part is unread, it may say it there."""
+    offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
+    wanted = {
+        "missing_name": "name" if offer.scope != "all" else None,
+        "missing_date": "end" if offer.benefit.type != "reminder" else None,
+        "missing_benefit": _BENEFIT_FACT.get(offer.benefit.type),
+        "missing_threshold": "threshold" if offer.min_spend_cents else None,
+        "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
+    }  # fmt: skip
+    unread = r.left > 0 or any(rule.code == OPEN for rule in r.broken)
+    for code, kind in wanted.items():
+        if kind and kind not in kinds:
+            why = f"the text does not say the offer's {kind}, as far as it is read"
+            r.flag(OPEN if unread else code, end, end, why)

@@ -1,0 +1,286 @@
+"""An offer in; what it is in print, Chinese or English, out: by code alone, whoever wrote the words around it.
+
+Four lengths of the same facts: `deal` for a title, `offer_words` for a list or a till, `sentence` for a message and
+`terms` for what stands after it. Money, days and 折 are printed here and nowhere else.
+"""
+
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from promolift.core.offers.product_names import data, is_plural, label
+from promolift.core.offers.terms import Benefit, Joined, Language, Offer, Words
+from promolift.foundation.money import CURRENCY_DIGITS, SIGNS
+
+_DATA = data("messages/offer_text.toml")
+EVERYTHING = Words(zh="全场", en="everything")
+
+
+class Phrase(NamedTuple):
+    """How a kind of benefit is said: in a title; in a list; in a sentence after 'you can'. See offers.toml."""
+
+    title: str
+    said: str
+    enjoyed: str
+    outright: str = ""
+
+
+_PHRASES = {key: {kind: Phrase(*forms) for kind, forms in _DATA[key].items()} for key in ("zh", "en")}
+
+
+def money(cents: int, currency: str, language: Language) -> str:
+    """The amount as printed: `$1,234.50`, `¥200`, `CHF 15` in English, `1,234.50元`, `30美元` in Chinese.
+
+    `cents` is in minor units; a whole amount has no decimals.
+    """
+    digits = CURRENCY_DIGITS.get(currency, 2)
+    value = Decimal(cents).scaleb(-digits)
+    number = f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.{digits}f}"
+    if language == "zh":
+        unit = _DATA["units_zh"].get(currency)
+        return f"{number}{unit}" if unit else f"{number} {currency}"
+    sign = SIGNS.get(currency)
+    return f"{sign}{number}" if sign else f"{currency} {number}"
+
+
+def zhe(percent: int) -> str:
+    """20 % off is 8折, 25 % 7.5折: what is paid, in tenths of the price."""
+    tenths, rest = divmod(100 - percent, 10)
+    return f"{tenths}.{rest}折" if rest else f"{tenths}折"
+
+
+_CHEAPEST = Words(zh="（价低者优惠）", en=" (the cheapest of them)")
+
+
+class OfferLine(NamedTuple):
+    """What an offer's words are made of; `on` is None where the whole order counts."""
+
+    benefit: Benefit
+    min_spend_cents: int
+    currency: str
+    on: str | None = None
+    joined: Joined | None = None
+    plural: bool = False
+    members: bool = False
+    single: bool = False  # on one product
+
+    @property
+    def plain(self) -> bool:
+        """A share off whatever is bought of it."""
+        return self.benefit.type == "percent_off" and not self.min_spend_cents and self.joined != "together"
+
+    def spend(self, language: Language) -> str:
+        """The threshold: '满100元', '$50'; empty for none."""
+        said = money(self.min_spend_cents, self.currency, language) if self.min_spend_cents else ""
+        return f"满{said}" if said and language == "zh" else said
+
+    def cap(self, language: Language, pattern: str) -> str:
+        """The most it takes off, put into `pattern`; empty for no bound."""
+        most = self.benefit.max_discount_cents
+        return pattern.format(money(most, self.currency, language)) if most else ""
+
+    def most(self, language: Language, pattern: str) -> str:
+        """How many units, sets or groups it holds for, put into `pattern`; empty for no bound."""
+        times = self.benefit.max_times
+        return pattern.format(f"最多{times}份" if language == "zh" else f"at most {times} times") if times else ""
+
+    def ends(self, language: Language) -> str:
+        """How a sentence of it ends: its cap, which units are lowered, for whom, and that each of two counts."""
+        zh = language == "zh"
+        whichever = "" if self.joined != "each" else "，买哪样都算" if zh else ", whichever you buy"
+        cheapest = _CHEAPEST.in_(language) if self.benefit.type == "buy_x_get_y" and not self.single else ""
+        members = " for members" if self.members and not zh else ""
+        return (
+            members
+            + self.cap(language, "（最高减{}）" if zh else " (up to {} off)")
+            + self.most(language, "（{}）" if zh else " ({})")
+            + cheapest
+            + whichever
+        )
+
+    def zh(self, form: str, outright: bool = True) -> str:
+        """A form of its phrase in Chinese; `outright`: with what stands there for a threshold."""
+        free = self.benefit.type == "percent_off" and self.benefit.percent == 100
+        phrase = _PHRASES["zh"]["all_off" if free else self.benefit.type]
+        lead = phrase.outright if outright and not self.min_spend_cents else ""
+        return lead + str(getattr(phrase, form)).format_map(self._facts("zh"))
+
+    def en(self, form: str) -> str:
+        """A form of its phrase in English."""
+        return str(getattr(_PHRASES["en"][self.benefit.type], form)).format_map(self._facts("en"))
+
+    def _facts(self, language: Language) -> dict[str, object]:
+        b, item = self.benefit, _item(self.benefit, language)
+        on = f"{self.on}{' bought together' if self.joined == 'together' else ''}" if self.on else ""
+        whole = on or ("your order" if b.type in ("free_shipping", "amount_off") else EVERYTHING.en)
+        said: dict[str, object] = {
+            "percent": b.percent, "zhe": zhe(b.percent), "points": f"{b.points:,}", "item": item, "what": whole,
+            "of": f" {on}" if on else "", "on": f" of {on}" if on else "", "with": f" with {on}" if on else "",
+            "upon": f" on {on}" if on else "",
+        }  # fmt: skip
+        if b.amount_cents:
+            said["sum"] = money(b.amount_cents, self.currency, language)
+        if b.price_cents:
+            said["price"] = money(b.price_cents, self.currency, language)
+        if b.buy:
+            said["more"] = _more(b, language)
+        if item:
+            free = "a " if _article(item) else ""
+            said |= {"free": f"{free}free {item}", "one": f"{_article(item)}{item}"}
+        return said
+
+
+def _item(benefit: Benefit, language: Language) -> str:
+    """What a gift or an exchange is, and how many of it; the id of its product where no name is given."""
+    if benefit.type not in ("gift", "exchange"):
+        return ""
+    words = benefit.item or label(benefit.product_id or "", "product")
+    times = f"{benefit.quantity}件" if language == "zh" else f"{benefit.quantity} x "
+    return (times if benefit.quantity > 1 else "") + words.in_(language)
+
+
+def _article(item: str) -> str:
+    return "" if is_plural(item) or item[:1].isdigit() else "an " if item[:1].lower() in "aeiou" else "a "
+
+
+def _more(benefit: Benefit, language: Language) -> str:
+    """'买2送1', '第2件打5折'; 'buy 2, get 1 free', 'buy 1, get 1 at 50% off'."""
+    buy, get, percent = benefit.buy, benefit.get, benefit.percent
+    if language == "en":
+        return f"buy {buy}, get {get} {'free' if percent == 100 else f'at {percent}% off'}"
+    if percent == 100:
+        return f"买{buy}送{get}"
+    return f"第{buy + 1}件打{zhe(percent)}" if get == 1 else f"买{buy}件，另{get}件打{zhe(percent)}"
+
+
+@lru_cache(maxsize=65_536)
+def line_of(offer: Offer, language: Language) -> OfferLine:
+    """What an offer's words are made of in a language."""
+    on = offer.label.in_(language) if offer.label else None
+    single = offer.scope == "product"
+    plural = bool(on) and not single and is_plural(on or "")
+    return OfferLine(
+        offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural, offer.members, single
+    )
+
+
+def offer_words(offer: Offer, language: Language) -> str:
+    """'20 % off tea', '茶打8折', '¥500 off from ¥5,000 up'; of two categories whether each or both together count."""
+    return _listed(line_of(offer, language), language, _DATA["needs"][language].get(offer.activation, ""))
+
+
+def line_words(
+    benefit: Benefit, min_spend_cents: int, currency: str, language: Language, on: Words | None = None
+) -> str:
+    """The same of a menu line, where `on` is what it covers in general: 'one category'."""
+    return _listed(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None), language)
+
+
+def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
+    """An offer for a list or a till."""
+    spend, kind = line.spend(language), line.benefit.type
+    if kind == "none":
+        return "没有优惠" if language == "zh" else "no offer"
+    if kind == "reminder":
+        return "一条提醒，没有折扣" if language == "zh" else "a reminder, no discount"
+    if language == "zh":
+        on = line.on or ("" if kind in ("amount_off", "free_shipping") else EVERYTHING.zh)
+        what = line.zh("said", outright=kind != "amount_off")
+        parts = [f"{on}{_MEMBERS[line.members]}{spend}{_BOTH[line.joined or '']}{what}"]
+        parts += ["买哪样都算" if line.joined == "each" else "", line.cap("zh", "最多减{}")]
+        parts += [line.most("zh", "{}"), needs]
+        return "，".join(filter(None, parts))
+    what = line.en("said") + (f" {EVERYTHING.en}" if kind == "percent_off" and not line.on else "")
+    what = what.replace(" bought together", "") + (f" from {spend} up" if spend else "")
+    joined = {"together": "bought together", "each": "each"}.get(line.joined or "", "")
+    parts = [what, joined, "members only" if line.members else "", line.cap("en", "at most {} off")]
+    parts += [line.most("en", "{}"), needs]
+    return ", ".join(filter(None, parts))
+
+
+_BOTH = {"each": "都", "together": "一起买", "": ""}
+_MEMBERS = {True: "会员", False: ""}
+
+
+def deal(offer: Offer, language: Language) -> str:
+    """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
+    line = line_of(offer, language)
+    if offer.benefit.type == "reminder":
+        return "期待再见" if language == "zh" else "see you soon"
+    spend, together = line.spend(language), line.joined == "together"
+    if language == "zh":
+        what = line.zh("title", outright=offer.benefit.type == "amount_off")
+        return f"{'一起买' if together else ''}{_MEMBERS[line.members]}{spend}{what}"
+    whom = " for members" if line.members else ""
+    return line.en("title") + (" together" if together else "") + (f" from {spend}" if spend else "") + whom
+
+
+def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bool = False, named: bool = False) -> str:
+    """The offer as one sentence that ends a message's claim; `clause`: it goes on after a hook without a full stop;
+    `named`: the hook has said what the offer is on.
+
+    After '您刚刚购买了商品1': '，现在购买商品2可以享受8折优惠！'; alone: '商品2现在打8折。'
+    In English it begins in lower case.
+    """
+    line, kind = line_of(offer, language), offer.benefit.type
+    ends = line.ends(language)
+    if kind == "reminder":
+        return "欢迎您随时再来。" if language == "zh" else "you are welcome any time."
+    said_already = named and line.plain and begun and bool(line.on) and not clause  # the hook has just said what
+    if language == "en":
+        if clause:
+            return f"{', and now' if begun else ':'} you can enjoy {_offered_en(line)}!"
+        if said_already:
+            return f"now {offer.benefit.percent}% off{ends}."
+        if line.plain:
+            return f"{line.on or EVERYTHING.en} {'are' if line.plural else 'is'} {offer.benefit.percent}% off{ends}."
+        return f"{'' if kind == 'buy_x_get_y' else 'get '}{_offered_en(line)}."
+    spend, now, both = line.spend("zh"), "现在" if begun else "", _BOTH[line.joined or ""]
+    if clause:
+        together, each = "一起" if line.joined == "together" else "", "都" if line.joined == "each" else ""
+        who = f"{together}购买{line.on}{spend}" if line.on else f"全场购物{spend}"
+        what = ("立" if kind == "amount_off" else "") + line.zh("enjoyed", outright=False)
+        return f"，{now}{_MEMBERS[line.members]}{who}{each}可以{what}{ends}！"
+    if said_already:
+        return f"{now}{_MEMBERS[line.members]}{both}打{zhe(offer.benefit.percent)}{ends}。"
+    return f"{line.on or EVERYTHING.zh}{now}{_MEMBERS[line.members]}{both}{spend}{line.zh('said')}{ends}。"
+
+
+def _offered_en(line: OfferLine) -> str:
+    """'20% off milk', 'free delivery when you spend $50 or more on milk'."""
+    if line.min_spend_cents:
+        on = f" on {line._facts('en')['what']}" if line.on else ""
+        alone = line._replace(on=None) if line.benefit.type != "fixed_price" else line
+        said = f"{alone.en('enjoyed')} when you spend {line.spend('en')} or more{on}"
+    else:
+        of = {"percent_off": f" {EVERYTHING.en}", "amount_off": " your order", "free_shipping": " of your order"}
+        said = line.en("enjoyed") + ("" if line.on else of.get(line.benefit.type, ""))
+    return said + line.ends("en")
+
+
+def terms(offer: Offer, language: Language, *, begun: bool = True) -> str:
+    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed; empty
+    for a reminder, which gives nothing that could end."""
+    if offer.benefit.type == "reminder":
+        return ""
+    day, clock, redeem = offer.expires.replace(tzinfo=None), None, _DATA["redeem"][language][offer.activation]
+    if day.time() < time(0, 1):
+        day -= timedelta(days=1)  # midnight belongs to the day it ends
+    elif day.time() < time(23, 59):
+        clock = day + timedelta(seconds=1)  # 17:59:59 is 'until 18:00'
+    if language == "zh":
+        start = "" if begun else f"{day_text(offer.starts, 'zh')}起，"
+        return f"{start}有效期至{day_text(day, 'zh')}{f'{clock:%H:%M}' if clock else ''}。{redeem}"
+    until = "through"
+    if clock:
+        until = f"until {(clock.hour - 1) % 12 + 1}:{clock.minute:02d} {'a.m.' if clock.hour < 12 else 'p.m.'} on"
+    start = "" if begun else f" from {day_text(offer.starts, 'en')}"
+    return f"Valid{start} {until} {day_text(day, 'en')}. {redeem}"
+
+
+def day_text(day: datetime, language: Language) -> str:
+    """'2026年6月30日', 'June 30, 2026'."""
+    if language == "zh":
+        return f"{day.year}年{day.month}月{day.day}日"
+    return f"{_DATA['months'][day.month - 1]} {day.day}, {day.year}"

@@ -1,0 +1,441 @@
+"""Texts with their states in; what may be sent out, and which a customer reads, with its propensity.
+
+A large model reads what a text claims; three votes are taken and one "no" blocks. Code keeps numbers apart (`findings`,
+`gate`, `reading`); meaning, suggestion and sense are what is asked. A failed answer is no vote. Usable texts of an
+angle, a kind of benefit and a language compete by Thompson sampling (Thompson 1933, Biometrika 25); one that nobody has
+read yet starts from what a ranker expects of its words (`learn.fit_ranker`).
+
+drafted -> faulty (lint) | judged (three votes) | rejected -> approved by a person | rejected -> retired. A text that a
+person changes is another text: it is linted again, stands as `edited`, and waits for the judge or for a yes to exactly
+these words. For a shop a person approves; where `approve = "judged"`, the judge's verdict is enough.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from promolift.core.messages.angles import ANGLES, RULES, Angle, Known
+from promolift.core.messages.drafts import PROMPT_VERSION, Asked, BriefAnswer, Draft, Question, findings, prompt, schema
+from promolift.core.messages.offer_text import offer_words, terms
+from promolift.core.offers.terms import BenefitType, Language, Offer
+from promolift.foundation.errors import InputError
+from promolift.foundation.hashing import hash_int, hash_unit
+from promolift.foundation.settings import Settings
+
+VOTES = 3
+_SAYS, _FLAG = {"type": "string"}, {"type": "boolean"}
+_CLAIM = schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
+_SCHEMA = schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
+
+
+class ReadClaim(NamedTuple):
+    """What a text says, whether the facts entail it, and which."""
+
+    claim: str
+    entailed: bool
+    by: str
+
+
+class Vote(NamedTuple):
+    """One reading."""
+
+    fit: bool
+    why: str
+    claims: tuple[ReadClaim, ...]
+    model: str
+
+
+class Judgement(NamedTuple):
+    """All votes on a text; `fit` None: fewer than were asked for came back, which is no verdict."""
+
+    fit: bool | None
+    why: str
+    votes: tuple[Vote, ...]
+    faults: tuple[str, ...] = ()
+
+
+class ToJudge(NamedTuple):
+    """A text, the facts it may rely on, and what it must never say."""
+
+    text: str
+    language: Language
+    facts: tuple[str, ...]
+    never: str
+
+
+def of_draft(draft: Draft, angle: Angle, language: Language) -> ToJudge:
+    """A draft: the facts are its angle's row and that code fills the slots truly."""
+    zh = language == "zh"
+    known = "槽位（{deal} {product} {bought}）由程序如实填入" if zh else "code fills every {slot} truly"
+    after = "文案之后程序会写明优惠、门槛、期限" if zh else "after it code states the offer, its conditions and its end"
+    text = " / ".join(part for part in (draft.title, draft.hook, draft.call) if part)
+    return ToJudge(text, language, (RULES[angle].may, known, after), RULES[angle].never)
+
+
+def of_text(text: str, offer: Offer, language: Language, known: Known) -> ToJudge:
+    """A whole text of a person: the facts are the offer, its end, and what is known of the customer."""
+    facts = [offer_words(offer, language), terms(offer, language)]
+    facts += [f"name: {known.name}"] if known.name else []
+    facts += [f"just bought: {words.in_(language)}" for words in known.bought]
+    return ToJudge(text, language, (*facts, RULES[known.angle].may), RULES[known.angle].never)
+
+
+def judge(several: Sequence[ToJudge], judge_: Asked, votes: int = VOTES, seed: int = 0) -> list[Judgement]:
+    """A judgement each, in order, by `votes` readings each with a seed of its own; one "no" blocks."""
+    asks = [question(each, seed + vote) for each in several for vote in range(votes)]
+    answers = list(judge_(asks)) if asks else []
+    parts = [answers[i * votes : (i + 1) * votes] for i in range(len(several))]
+    return [_settled([_vote(answer) for answer in part], votes) for part in parts]
+
+
+def question(each: ToJudge, seed: int) -> Question:
+    """The ask for one reading."""
+    words = prompt(each.language)
+    facts = "\n".join(f"- {fact}" for fact in each.facts)
+    user = words["judge_user"]
+    for key, value in (("{facts}", facts), ("{never}", each.never), ("{text}", each.text)):
+        user = user.replace(key, value, 1)
+    return Question(words["judge_system"], user, _SCHEMA, seed)
+
+
+def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
+    given = tuple(each for each in read if isinstance(each, Vote))
+    faults = tuple(each for each in read if isinstance(each, str))
+    no = next((vote for vote in given if not vote.fit), None)
+    if no is not None:
+        return Judgement(False, no.why or _unbacked(no), given, faults)
+    if len(given) < votes:
+        return Judgement(None, f"{len(given)} of {votes} votes came back: {'; '.join(faults)}", given, faults)
+    return Judgement(True, given[0].why if given else "", given, faults)
+
+
+def _vote(answer: Any) -> Vote | str:
+    """A reading, or why there is none. A claim that is not entailed is a no, whatever `fit` says."""
+    if answer.fault:
+        return str(answer.fault)
+    try:
+        read = json.loads(answer.text)
+        claims = tuple(ReadClaim(str(c["claim"]), bool(c["entailed"]), str(c.get("by", ""))) for c in read["claims"])
+        fit = read["fit"] is True and all(claim.entailed for claim in claims)
+        return Vote(fit, str(read.get("why", "")), claims, answer.model)
+    except (ValueError, KeyError, TypeError):
+        return "the answer is not the JSON that was asked for"
+
+
+def _unbacked(vote: Vote) -> str:
+    return "; ".join(claim.claim for claim in vote.claims if not claim.entailed) or "the judge said no"
+
+
+State = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
+Approve = Literal["person", "judged"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+
+
+class PoolText(Settings):
+    """One text of the pool. `goods`: the category it is for, empty for all; `prior`: the ranker's log odds."""
+
+    text_id: str
+    angle: Angle
+    language: Language
+    goods: str = ""
+    title: str
+    hook: str
+    call: str = ""
+    state: State = "drafted"
+    writer: str = ""
+    judge: str = ""
+    by: str = ""  # the person who approved or refused it
+    date: str = ""
+    prompt_version: int = PROMPT_VERSION
+    votes: tuple[bool, ...] = ()
+    why: str = ""
+    note: str = ""
+    prior: float = Field(default=0.0, ge=-20, le=20)
+
+    @property
+    def draft(self) -> Draft:
+        return Draft(self.title, self.hook, self.call)
+
+    def usable(self, approve: Approve) -> bool:
+        return self.state == "approved" or (approve == "judged" and self.state == "judged")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Texts by id, in order. Every change makes a new pool."""
+
+    texts: tuple[PoolText, ...] = ()
+
+    def usable(self, approve: Approve) -> "Pool":
+        return Pool(tuple(text for text in self.texts if text.usable(approve)))
+
+    def funnel(self) -> dict[str, int]:
+        return dict.fromkeys(get_args(State), 0) | Counter(text.state for text in self.texts)
+
+    def merged(self, others: Iterable[PoolText]) -> "Pool":
+        """With `others`; of the same words the later record counts."""
+        return Pool(tuple({text.text_id: text for text in (*self.texts, *others)}.values()))
+
+    def retired(self, text_ids: Sequence[str], date: str) -> "Pool":
+        """With some texts taken out of use."""
+        out = [text.model_copy(update=RETIRED | {"date": date}) for text in self.texts if text.text_id in set(text_ids)]
+        return self.merged(out)
+
+
+RETIRED = {"state": "retired"}
+
+
+def drafted(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
+    """Texts of what a writer made, linted: drafted, or faulty with the reasons."""
+    return [
+        linted(_text(each.brief.angle, each.brief.language, draft, writer=each.model, date=date))
+        for each in written
+        for draft in each.drafts
+    ]
+
+
+def linted(text: PoolText) -> PoolText:
+    """The text, `faulty` with the reasons where lint finds something."""
+    found = findings(text.draft, text.angle, text.language)
+    why = "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])
+    return text.model_copy(update={"state": "faulty", "why": why}) if found else text
+
+
+def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str) -> list[PoolText]:
+    """The texts with the judge's verdicts; no verdict leaves a text as it is."""
+    made = []
+    for text, verdict in zip(texts, judgements, strict=True):
+        told: dict[str, Any] = {}
+        if verdict.fit is not None:
+            votes = tuple(vote.fit for vote in verdict.votes)
+            told = {"judge": verdict.votes[0].model, "votes": votes, "why": verdict.why, "date": date}
+            told["state"] = "judged" if verdict.fit else "rejected"
+        made.append(text.model_copy(update=told))
+    return made
+
+
+def ranked(texts: Sequence[PoolText], scores: Sequence[float]) -> list[PoolText]:
+    """Texts of one language with a ranker's scores as priors, against the mean of their angle: a new text starts there.
+
+    A prior is rounded to 0.001.
+    """
+    table = pl.DataFrame(
+        {"angle": [text.angle for text in texts], "score": scores}, {"angle": None, "score": pl.Float64}
+    )
+    priors = table.select((pl.col("score") - pl.col("score").mean().over("angle")).clip(-20, 20).round(3)).to_series()
+    return [text.model_copy(update={"prior": prior}) for text, prior in zip(texts, priors, strict=True)]
+
+
+def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:
+    return PoolText(text_id=draft.text_id, angle=angle, language=language, **vars(draft), **more)
+
+
+def load_pool(path: Path | None) -> Pool:
+    """The pool of a file, JSON lines; the shipped one for None. InputError naming the line that is none of it."""
+    if path is None:
+        return shipped()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
+        raise InputError(code, f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
+    return _pool(lines, str(path))
+
+
+@cache
+def shipped() -> Pool:
+    """demo_pool.jsonl: written and reviewed by a large language model. No person has approved any text of it."""
+    text = files("promolift.shop.pipeline").joinpath("demo_pool.jsonl").read_text(encoding="utf-8")
+    return _pool(text.splitlines(), "demo_pool.jsonl")
+
+
+def _pool(lines: Sequence[str], name: str) -> Pool:
+    texts = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            text = PoolText.model_validate_json(line)
+        except ValueError as error:
+            raise InputError(
+                "file_unreadable", f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})"
+            ) from None
+        if text.text_id != text.draft.text_id:
+            raise InputError(
+                "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
+            )
+        texts.append(text)
+    return Pool().merged(texts)
+
+
+def save_pool(pool: Pool, path: Path) -> None:
+    """As JSON lines; under another name first, so that a run that is cut off leaves the old one."""
+    half = path.with_name(f".{path.name}.part")
+    half.write_text("".join(f"{text.model_dump_json()}\n" for text in pool.texts), encoding="utf-8")
+    half.replace(path)
+
+
+SAID = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fromkeys(("no", "n", "false", "0", "否"), False)
+_COLUMNS = ("text_id", "approved", "angle", "language", "title", "hook", "call", "state", "why", "writer", "judge",
+            "note")  # fmt: skip
+_ORDER = ("judged", "edited", "drafted", "approved", "rejected", "faulty", "retired")  # who wait for a person first
+
+
+def to_csv(pool: Pool) -> pl.DataFrame:
+    """For a person: those that wait for them first; `approved` is theirs, and so are title, hook and call."""
+    said = {"approved": "yes", "rejected": "no"}
+    place = lambda t: (_ORDER.index(t.state), t.language, ANGLES.index(t.angle), t.text_id)  # noqa: E731
+    rows = [t.model_dump() | {"approved": said.get(t.state, "") if t.by else ""} for t in sorted(pool.texts, key=place)]
+    return pl.DataFrame(
+        [{name: str(row[name]) for name in _COLUMNS} for row in rows], dict.fromkeys(_COLUMNS, pl.String)
+    )
+
+
+class Imported(NamedTuple):
+    """The pool after a person's file, and what became of its rows."""
+
+    pool: Pool
+    approved: int
+    rejected: int
+    edited: int
+    faulty: int
+
+
+def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
+    """What a person said in the file that `to_csv` made. InputError, naming line and value, for what cannot be read.
+
+    A yes to unchanged words approves them. Changed words are a new text, linted; the old one is retired. A row without
+    text_id is a new text of that person.
+    """
+    if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
+        raise InputError("column_missing", f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
+    known = {text.text_id: text for text in pool.texts}
+    changed: list[PoolText] = []
+    for number, row in enumerate(rows.fill_null("").iter_rows(named=True), 2):
+        old, word = known.get(row["text_id"]), str(row["approved"]).strip().lower()
+        wrong = None
+        if old is None and row["text_id"]:
+            wrong = f"no text {row['text_id']!r} in the pool; leave text_id empty for a new one"
+        elif word and word not in SAID:
+            wrong = f"approved = {word!r}; write yes or no, or leave it empty"
+        elif old is None and row["angle"] not in ANGLES:
+            wrong = f"angle = {row['angle']!r}; known ones: {', '.join(ANGLES)}"
+        elif old is None and row["language"] not in LANGUAGES:
+            wrong = f"language = {row['language']!r}; write zh or en"
+        if wrong:
+            code = "text_unknown" if old is None and row["text_id"] else "value_invalid"
+            raise InputError(code, f"review file, line {number}: {wrong}")
+        changed += _said(old, row, SAID.get(word), {"by": by, "date": date})
+    counts = Counter(text.state for text in changed if text.by == by)
+    return Imported(pool.merged(changed), *(counts[state] for state in Imported._fields[1:]))  # type: ignore[index]
+
+
+def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: dict[str, str]) -> list[PoolText]:
+    draft = Draft(*(str(row.get(name) or "").strip() for name in ("title", "hook", "call")))
+    if old is not None and draft == old.draft:
+        if said is None or (said and old.state == "faulty"):
+            return []
+        return [old.model_copy(update={"state": "approved" if said else "rejected", **who})]
+    angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
+    new = _text(angle, language, draft, state="edited", writer=who["by"], **who)
+    if said is False:
+        return [new.model_copy(update={"state": "rejected"})]
+    return [linted(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]
+
+
+Floats = NDArray[np.float64]
+FLOOR, DRAWS = 0.1, 400
+PRIOR_SHOWN = 40.0  # a prior weighs as much as so many readers
+
+
+class TextTally(NamedTuple):
+    """How often a text was shown with a kind of benefit, and how often that was taken up (clicked or redeemed)."""
+
+    text_id: str
+    benefit: BenefitType
+    shown: int
+    taken: int
+
+
+class ChosenText(NamedTuple):
+    """The text, None where there is none, and the probability with which it was chosen."""
+
+    text: PoolText | None
+    propensity: float
+
+
+class _Arms(NamedTuple):
+    texts: tuple[PoolText, ...]
+    share_V: Floats
+
+
+class _Shown(NamedTuple):
+    """A text with a kind of benefit."""
+
+    text_id: str
+    benefit: BenefitType
+
+
+@dataclass(frozen=True)
+class WordChoice:
+    """Chooses among usable texts; `tallies` are all that was learned. The same tallies give the same shares."""
+
+    texts: tuple[PoolText, ...]
+    tallies: tuple[TextTally, ...] = ()
+    seed: int = 0
+    _shares: dict[tuple[Angle, BenefitType, Language, str], _Arms] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @cached_property
+    def _taken(self) -> Mapping[_Shown, TextTally]:
+        return {_Shown(tally.text_id, tally.benefit): tally for tally in self.tallies}
+
+    def pick(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
+        """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
+        arms = self.arms(angle, benefit, language, goods)
+        if not arms.texts:
+            return ChosenText(None, 1.0)
+        at = int(np.searchsorted(arms.share_V.cumsum(), hash_unit("text", self.seed, key), side="right"))
+        at = min(at, len(arms.texts) - 1)
+        return ChosenText(arms.texts[at], float(arms.share_V[at]))
+
+    def arms(self, angle: Angle, benefit: BenefitType, language: Language, goods: str = "") -> _Arms:
+        where = (angle, benefit, language, goods)
+        if where not in self._shares:
+            texts = tuple(
+                text
+                for text in self.texts
+                if (text.angle, text.language) == (angle, language) and text.goods in ("", goods)
+            )
+            self._shares[where] = _Arms(texts, self._share(texts, benefit))
+        return self._shares[where]
+
+    def _share(self, texts: Sequence[PoolText], benefit: BenefitType) -> Floats:
+        if not texts:
+            return np.zeros(0)
+        none = TextTally("", benefit, 0, 0)
+        mine = [self._taken.get(_Shown(text.text_id, benefit), none) for text in texts]
+        shown, taken = (np.array([tally[at] for tally in mine], float) for at in (2, 3))
+        rate = (taken.sum() + 1) / (shown.sum() + 20)  # what texts of this angle get, 1 in 20 before anything is known
+        lift = np.exp([text.prior for text in texts])
+        start = np.clip(rate * lift / lift.mean(), 1e-4, 0.9)
+        seed = hash_int(
+            "texts", self.seed, benefit, *(f"{t.text_id} {s} {k}" for t, s, k in zip(texts, shown, taken, strict=True))
+        )
+        drawn_DV = np.random.default_rng(seed).beta(
+            PRIOR_SHOWN * start + taken, PRIOR_SHOWN * (1 - start) + np.maximum(shown - taken, 0), (DRAWS, len(texts))
+        )
+        wins_V = np.bincount(drawn_DV.argmax(axis=1), minlength=len(texts)) / DRAWS
+        share: Floats = (1 - FLOOR) * wins_V + FLOOR / len(texts)
+        return share

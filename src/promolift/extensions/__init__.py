@@ -1,0 +1,1 @@
+"""Everything optional. Extensions may import the rest of promolift; nothing else imports an extension."""

@@ -1,0 +1,458 @@
+"""A file of creatives and their clicks in; what later rows say of policies, and a plan of creatives, out.
+
+Tests teach a ranker of words, which orders creatives that nobody has seen. Impressions with propensities value
+policies that never ran, at each placement by itself. Legend: N rows, A creatives.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from promolift.core.effects.trial_arrays import Floats
+from promolift.core.experiments.off_policy.estimators import OffPolicySettings, OffPolicyValue, read_log, value_of
+from promolift.core.experiments.prediction_metrics import wilson
+from promolift.core.messages.text_ranker import Ranker, click_z, fit_ranker
+from promolift.extensions.ads.bandit import best_shares
+from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeResults, CreativeSettings
+from promolift.extensions.finance.results import Measured
+from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.files.column_types import nearest, typed
+from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.i18n.formatting import plural
+from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.tables.schemas import Z95
+
+LATER = 0.2  # of the periods, or of the rows: they judge what the others taught
+CLICKS = 100  # below which no difference between policies is claimed
+MOST_AUDIENCES = 20
+SHRINK = 200.0  # impressions at the mean rate that each creative's own rate is shrunk by
+EXPOSURES = 5  # of one creative to one viewer that are told apart; more are taken together
+DRAWS = 1000
+
+
+def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) -> CreativeResults:
+    """Learn from the earlier rows, value on the later ones, and plan. InputError for a file that does not fit,
+    SupportError where too little was shown to learn from."""
+    tell("learn", 0.0, "reading the file")
+    rows = read_creatives(folder / settings.path, settings)
+    if rows["clicks"].sum() < 1:
+        raise SupportError(
+            "too_few_outcomes",
+            f"{settings.path}: no click in {plural(rows.height, 'row')}; nothing can be learned from it",
+        )
+    earlier, later = split(rows)
+    if settings.shown:
+        return _from_tests(settings, folder, earlier, later, tell)
+    return _from_impressions(settings, folder, earlier, later, tell)
+
+
+def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
+    """Rows as creative, text, picture, shown, clicks, test, prob, placement, audience, customer, at; in order of at."""
+    raw = raw_trial(path)
+    single = (settings.creative, settings.clicked, settings.text, settings.picture, settings.shown,
+              settings.propensity, settings.placement, settings.customer, settings.period)  # fmt: skip
+    for name in [*filter(None, single), *settings.test, *settings.audience]:
+        if name not in raw.columns:
+            text = f"{path}: no column {name!r}{nearest(name, raw.columns)}"
+            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
+    frame = typed(raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)).frame
+    for name in filter(None, (settings.clicked, settings.shown, settings.propensity)):
+        if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
+            raise InputError(
+                "column_type_wrong", f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}"
+            )
+    names = filter(None, (settings.creative, settings.placement, settings.customer, *settings.test, *settings.audience))
+    floats = [name for name in dict.fromkeys(names) if frame[name].dtype.is_float()]
+    whole = [name for name in floats if (frame[name].drop_nulls() % 1 == 0).all()]
+    frame = frame.with_columns(pl.col(whole).cast(pl.Int64))  # the place 1 is asked for as "1", not as "1.0"
+
+    def column(name: str | None, other: pl.Expr, kind: type[pl.DataType] = pl.String) -> pl.Expr:
+        return pl.col(name).cast(kind) if name else other
+
+    found = frame.select(
+        column(settings.creative, pl.lit("")).fill_null("").alias("creative"),
+        column(settings.text, column(settings.creative, pl.lit(""))).fill_null("").alias("text"),
+        column(settings.picture, pl.lit(None)).alias("picture"),
+        column(settings.shown, pl.lit(1.0), pl.Float64).fill_null(0.0).alias("shown"),
+        column(settings.clicked, pl.lit(0.0), pl.Float64).fill_null(0.0).alias("clicks"),
+        pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in settings.test] or [pl.lit("all")],
+                      separator="|").alias("test"),
+        column(settings.propensity, pl.lit(None), pl.Float64).alias("prob"),
+        column(settings.placement, pl.lit("1")).fill_null("?").alias("placement"),
+        pl.concat_str([pl.col(name).cast(pl.String).fill_null("?") for name in settings.audience] or [pl.lit("all")],
+                      separator="|").alias("audience"),
+        column(settings.customer, pl.lit(None)).alias("customer"),
+        (pl.col(settings.period).rank("dense") if settings.period else pl.int_range(pl.len())).alias("at"),
+    ).filter((pl.col("creative") != "") & (pl.col("shown") > 0))  # fmt: skip
+    if (wrong := found.filter((pl.col("clicks") < 0) | (pl.col("clicks") > pl.col("shown")))).height:
+        raise InputError(
+            "value_invalid", f"{path}: {plural(wrong.height, 'row')} with fewer than 0 clicks or more than impressions"
+        )
+    if settings.propensity and not found["prob"].is_between(0, 1, closed="right").fill_null(False).all():
+        raise InputError(
+            "propensity_invalid",
+            f"{path}: {settings.propensity!r} needs a probability above 0 and up to 1 in every row",
+        )
+    if found.is_empty():
+        raise InputError("too_few_rows", f"{path}: no row with a creative and an impression")
+    return found.sort("at", maintain_order=True)
+
+
+class Halves(NamedTuple):
+    """What is learned from, and what judges it."""
+
+    earlier: pl.DataFrame
+    later: pl.DataFrame
+
+
+def split(rows: pl.DataFrame) -> Halves:
+    """By time; a test stands where its last row does, and a viewer is no matter of the split."""
+    last = rows.with_columns(pl.col("at").max().over("test")) if rows["test"].n_unique() > 1 else rows
+    cut = last["at"].unique().sort()
+    border = cut[int((1 - LATER) * len(cut))]
+    return Halves(rows.filter(last["at"] < border), rows.filter(last["at"] >= border))
+
+
+def _from_tests(
+    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Tell
+) -> CreativeResults:
+    tell("learn", 0.3, "pairs of creatives")
+    ranker = fit_ranker(_arms(earlier))
+    values = judge_ranker(ranker, _arms(later))
+    whole = fit_ranker(_arms(pl.concat([earlier, later])))
+    better = values["better of two, share right"]
+    verdict = (
+        f"the ranker picks the better of two creatives that differ in {better.value:.1%} ({better.low:.1%} to "
+        f"{better.high:.1%}) of {better.n} pairs of later tests"
+    )
+    if better.low <= 0.5:
+        verdict += ": no better than chance is excluded, so test new creatives evenly"
+    new = later if settings.new is None else _new(folder / settings.new, settings)
+    plan = ranked_plan(whole, new, settings, better.low > 0.5)
+    known = _catalogue(settings, pl.concat([earlier, later]), plan["text"])
+    notes = (f"learned from {ranker.pairs:,} pairs of earlier tests",)
+    return CreativeResults(
+        settings, "tests", COUNTS.clear(), known, earlier.height, later.height, plan, values, pl.DataFrame(), verdict,
+        notes,
+    )  # fmt: skip
+
+
+def _arms(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.group_by("test", "text", maintain_order=True).agg(
+        pl.col("shown").sum().cast(pl.Int64), pl.col("clicks").sum().cast(pl.Int64).alias("clicked")
+    ).rename({"test": "test_id"})  # fmt: skip
+
+
+def _new(path: Path, settings: CreativeSettings) -> pl.DataFrame:
+    name = settings.text or settings.creative
+    raw = pl.DataFrame({name: lines_of(path)}) if path.suffix == ".txt" else raw_trial(path)
+    if name not in raw.columns:
+        raise InputError(
+            "column_missing",
+            f"{path}: no column {name!r}{nearest(name, raw.columns)}, which holds the creatives' words",
+        )
+    tests = [pl.col(each).cast(pl.String) for each in settings.test if each in raw.columns] or [pl.lit("all")]
+    return raw.select(pl.concat_str(tests, separator="|").alias("test"), pl.col(name).fill_null("").alias("text"))
+
+
+def lines_of(path: Path) -> list[str]:
+    """A text file's lines that are not empty; InputError where there are none, or it is no text."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line"
+        ) from None
+    if not any(lines):
+        raise InputError("file_empty", f"{path}: no creatives; write one a line")
+    return [line for line in lines if line]
+
+
+def judge_ranker(ranker: Ranker, arms: pl.DataFrame) -> dict[str, Measured]:
+    """On tests the ranker did not see: how often it picks the better of two that differ at the 5 % level, and clicks
+    per impression of its pick beside the mean of all and the longest; errors by test."""
+    scored = arms.with_columns(pl.Series("score", ranker.scores(arms["text"].to_list())))
+    pairs = scored.join(scored, on="test_id", suffix="_b").filter(pl.col("text") < pl.col("text_b"))
+    z = click_z(*(pairs[c].to_numpy() for c in ("shown", "clicked", "shown_b", "clicked_b")))
+    sure = np.abs(z) > Z95
+    if not sure.any():
+        raise SupportError(
+            "no_significant_difference",
+            "later tests: no two creatives of one differ beyond chance, so nothing can be judged",
+        )
+    right = ((pairs["score"] - pairs["score_b"]).to_numpy()[sure] > 0) == (z[sure] > 0)
+    found = {
+        "better of two, share right": _by_test(right * 1.0, np.ones(len(right)), pairs["test_id"].to_numpy()[sure])
+    }
+    rate = pl.col("clicked") / pl.col("shown")
+    tests = scored.group_by("test_id").agg(
+        rate.sort_by("score").last().alias("pick"), rate.mean().alias("mean"),
+        rate.sort_by(pl.col("text").str.len_chars()).last().alias("longest"), pl.col("shown").sum(), pl.len(),
+    ).filter(pl.col("len") > 1).sort("test_id")  # fmt: skip
+    weight, by = tests["shown"].to_numpy().astype(np.float64), tests["test_id"].to_numpy()
+    pick, mean, longest = (tests[name].to_numpy() for name in ("pick", "mean", "longest"))
+    named = {"ranker's pick": pick, "shown evenly": mean, "longest": longest, "pick over evenly": pick - mean,
+             "pick over longest": pick - longest}  # fmt: skip
+    return found | {name: _by_test(value, weight, by) for name, value in named.items()}
+
+
+def _by_test(value_N: Floats, weight_N: Floats, test_N: np.ndarray) -> Measured:
+    """A weighted mean; its interval by tests drawn with replacement."""
+    of_N = np.unique(test_N, return_inverse=True)[1]
+    above, below = np.bincount(of_N, value_N * weight_N), np.bincount(of_N, weight_N)
+    drawn = np.random.default_rng(0).integers(0, len(above), (DRAWS, len(above)))
+    low, high = np.quantile(above[drawn].sum(axis=1) / below[drawn].sum(axis=1), [0.025, 0.975])
+    return Measured(float(above.sum() / below.sum()), float(low), float(high), len(value_N))
+
+
+def ranked_plan(ranker: Ranker, new: pl.DataFrame, settings: CreativeSettings, sure: bool) -> pl.DataFrame:
+    """Each creative of each test with its score, share and impressions: the pick gets what is not drawn evenly."""
+    texts = new.select("test", "text").unique(maintain_order=True)
+    scored = texts.with_columns(pl.Series("score", ranker.scores(texts["text"].to_list())))
+    first = pl.col("score").rank("ordinal", descending=True).over("test") == 1
+    kept = settings.explore if sure else 1.0
+    each = pl.lit(kept) / pl.len().over("test") + pl.when(first).then(1 - kept).otherwise(0.0)
+    tests = scored["test"].n_unique()
+    return _paced(scored.with_columns(share=each / tests), settings).sort("test", "score", descending=[False, True])
+
+
+def _paced(plan: pl.DataFrame, settings: CreativeSettings) -> pl.DataFrame:
+    """With impressions in all and a day (rounded down, so that the budget holds), and the cap."""
+    return plan.with_columns(
+        impressions=(settings.budget * pl.col("share")).floor().cast(pl.Int64),
+        daily=(settings.budget * pl.col("share") / settings.days).floor().cast(pl.Int64),
+        cap_a_day=pl.lit(settings.cap),
+    )
+
+
+def _from_impressions(
+    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Tell
+) -> CreativeResults:
+    if settings.propensity is None:
+        raise InputError(
+            "propensity_missing",
+            f"{settings.path}: each row is an impression and no column says with which probability its creative was "
+            "drawn: name it (propensity), or a test within which creatives were randomised, with `shown`",
+        )
+    tell("learn", 0.3, "clicks by placement and audience")
+    best = learned_policy(earlier)
+    bandit, clicked = settings.policy == "bandit", earlier["clicks"].sum() > 0
+    shares = {"next shares": bandit_policy(earlier, settings.explore)} if bandit and clicked else {}
+    policies = {"best fixed creative": fixed_policy(earlier), **shares, "learned policy": best}
+    tell("learn", 0.6, "what later impressions say")
+    found = policy_values(later, policies)
+    lead = found.values.get("learned policy over what ran")
+    claims = lead is not None and found.clicks >= CLICKS and lead.low > 0
+    why = f"{later['clicks'].sum():.0f} clicks in {later.height:,} later impressions"
+    span = "" if lead is None else f"{lead.value:+.5f} clicks per impression, {lead.low:+.5f} to {lead.high:+.5f}; "
+    if claims:
+        verdict = f"the learned policy beats what ran ({span}{why})"
+    else:
+        verdict = (
+            f"nothing is claimed: {why} cannot tell the learned policy from what ran ({span}worth {found.clicks:.0f} "
+            f"clicks, {CLICKS} are needed); keep what runs, and draw a share evenly"
+        )
+    whole = pl.concat([earlier, later])
+    if bandit:
+        new = () if settings.new is None else _new(folder / settings.new, settings)["text"]
+        best, claims = bandit_policy(whole, settings.explore, new), True
+        verdict = next_words(found.values, why)
+    plan = impression_plan(whole, best if claims else None, settings)
+    known = _catalogue(settings, whole, plan["creative"])
+    return CreativeResults(
+        settings, "impressions", counted(whole), known, earlier.height, later.height, plan, found.values,
+        fatigue_of(whole), verdict, tuple(found.notes),
+    )  # fmt: skip
+
+
+COUNTS = pl.DataFrame(schema={
+    "placement": pl.String, "audience": pl.String, "creative": pl.String, "shown": pl.Float64, "clicks": pl.Float64,
+})  # fmt: skip
+
+
+def counted(rows: pl.DataFrame) -> pl.DataFrame:
+    """COUNTS: impressions and clicks by placement, audience and creative."""
+    return rows.group_by("placement", "audience", "creative").agg(pl.col("shown", "clicks").sum())
+
+
+def _catalogue(settings: CreativeSettings, rows: pl.DataFrame, planned: pl.Series) -> CreativeCatalogue:
+    """Each planned creative as it was last; a new one is its words. Of tests the text names the creative."""
+    name = "creative" if settings.shown is None else "text"
+    last = rows.group_by(pl.col(name).alias("name")).agg(pl.col("text", "picture").last()).rows()
+    known = {each: Creative(text=text, picture=picture) for each, text, picture in last}
+    every = planned.unique().sort()
+    return CreativeCatalogue(
+        settings=settings, creatives={each: known.get(each) or Creative(text=each) for each in every}
+    )
+
+
+def planned_creatives(plan: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+    """placement, audience, creative, share, shown, clicks: what is served and what the next shares go on from. A test
+    is a placement of its own."""
+    if "test" in plan.columns:
+        plan = plan.select(placement="test", audience=pl.lit("all"), creative="text", share="share")
+    by = ["placement", "audience", "creative"]
+    both = plan.select(*by, "share").join(counts, on=by, how="full", coalesce=True)
+    return both.with_columns(pl.col("share", "shown", "clicks").fill_null(0.0)).sort(by)
+
+
+def next_words(values: dict[str, Measured], why: str) -> str:
+    """What the next shares would have earned beside what ran, where that can be said."""
+    if (worth := values.get("next shares")) is None:
+        return f"the next shares follow what clicks say so far; what they earn cannot be said yet ({why})"
+    lead = values["next shares over what ran"]
+    return (
+        f"shares learned from the earlier rows earn {worth.value:.5f} clicks per impression on the later ones "
+        f"({worth.low:.5f} to {worth.high:.5f}), {lead.low:+.5f} to {lead.high:+.5f} beside what ran ({why})"
+    )
+
+
+def learned_policy(rows: pl.DataFrame) -> pl.DataFrame:
+    """placement, audience, creative: the creative of the largest rate (weighted by propensity and shrunk to the
+    placement's, so that few clicks do not choose) of each placement and audience."""
+    return _largest(rows.filter(pl.col("audience").is_in(_many(rows))), ["placement", "audience"])
+
+
+def _many(rows: pl.DataFrame) -> list[str]:
+    """The audiences that are told apart: those seen most."""
+    counts = rows.group_by("audience").agg(pl.col("shown").sum()).sort("shown", "audience", descending=[True, False])
+    return counts["audience"].head(MOST_AUDIENCES).to_list()
+
+
+def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -> pl.DataFrame:
+    """placement, audience, creative, share: of each placement and audience, `explore` evenly over all creatives, those
+    of `new` too, the rest by the probability that a creative is the best there. Counts of a placement and audience are
+    taken as they are: within it, nothing but the period may have moved who got what."""
+    by = ["placement", "audience"]
+    known = rows.filter(pl.col("audience").is_in(_many(rows)))
+    if not known["clicks"].sum():
+        raise SupportError(
+            "too_few_outcomes", "no click at the audiences that are seen most; nothing can be learned of them"
+        )
+    names = sorted({*known["creative"], *new})
+    cells = known.select(by).unique().sort(by)
+    seen = known.group_by(*by, "creative").agg(pl.col("shown").sum().alias("n"), pl.col("clicks").sum())
+    every = cells.join(pl.DataFrame({"creative": names}), how="cross").sort(*by, "creative")
+    counts_CA = every.join(seen, on=[*by, "creative"], how="left", maintain_order="left").fill_null(0.0)
+    shape = (cells.height, len(names))
+    shares_CA = best_shares(counts_CA["n"].to_numpy().reshape(shape), counts_CA["clicks"].to_numpy().reshape(shape))
+    share = pl.Series("share", (1 - explore) * shares_CA.ravel() + explore / len(names))
+    return counts_CA.select(*by, "creative", share)
+
+
+def fixed_policy(rows: pl.DataFrame) -> pl.DataFrame:
+    """creative: the one of the largest rate over all placements and audiences."""
+    return _largest(rows, [])
+
+
+def _largest(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    weight = 1 / pl.col("prob")
+    mean = rows.select((pl.col("clicks") * weight).sum() / weight.sum()).item()
+    sums = rows.group_by(*by, "creative").agg(
+        rate=(pl.col("clicks") * weight).sum() / weight.sum(), worth=weight.sum() ** 2 / (weight**2).sum()
+    )
+    worth = pl.col("worth")
+    rates = sums.with_columns(rate=(pl.col("rate") * worth + SHRINK * mean) / (worth + SHRINK))
+    ordered = rates.sort([*by, "rate", "creative"], descending=[False] * len(by) + [True, False])
+    best = ordered.group_by(by, maintain_order=True).first() if by else ordered.head(1)
+    return best.select(*by, "creative")
+
+
+class Valued(NamedTuple):
+    """Values by name; how many clicks, in effect, the learned policy's rests on; what could not be valued, and why."""
+
+    values: dict[str, Measured]
+    clicks: float
+    notes: list[str]
+
+
+def policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]) -> Valued:
+    """Clicks per impression of what ran and of each policy, together and at each placement, with its difference to what
+    ran: by the estimators of `learn.off_policy`, each row with its own propensity, the placement among its features.
+    What a policy says nothing of goes on as it ran. Errors by viewer where all are named."""
+    ran = _measured(rows["clicks"].to_numpy())
+    found, notes, clicks = {"what ran": ran}, list[str](), 0.0
+    places = rows["placement"].unique().sort().to_list()
+    for name, policy in policies.items():
+        for place in [None, *(places if len(places) > 1 else [])]:
+            some = rows if place is None else rows.filter(pl.col("placement") == place)
+            named = name if place is None else f"{name}, placement {place}"
+            try:
+                value = _value(some, policy)
+            except SupportError as error:
+                notes.append(f"{named}: not valued: {error}")
+                continue
+            low, high, less, more = value.low, value.high, value.gain_low, value.gain_high
+            if value.rewarded < 1:  # no click at all: as many rows as it is worth cannot exclude a rate of some
+                low, high = wilson(0.0, value.support.effective)
+                less, more = low - ran.high, high - ran.low
+            found[named] = Measured(value.value, low, high, some.height)
+            if place is None:
+                found[f"{name} over what ran"] = Measured(value.value - value.logged, less, more, some.height)
+                clicks = value.rewarded
+    return Valued(found, clicks, notes)
+
+
+def _value(rows: pl.DataFrame, policy: pl.DataFrame) -> OffPolicyValue:
+    names = rows["creative"].unique().sort().to_list()
+    place = {name: at for at, name in enumerate(names)}
+    by: list[str] = [each for each in ("placement", "audience") if each in policy.columns]
+    shares = policy if "share" in policy.columns else policy.with_columns(share=1.0)
+    if not by:
+        rows, shares, by = rows.with_columns(all=0), shares.with_columns(all=0), ["all"]
+    action_N = rows["creative"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
+    cells = rows.select(by).unique(maintain_order=True).with_row_index("cell")
+    cell_N = rows.join(cells, on=by, how="left", maintain_order="left")["cell"].to_numpy()
+    given = cells.join(shares, on=by).filter(pl.col("creative").is_in(names))
+    given_CA = np.zeros((cells.height, len(names)))
+    given_CA[given["cell"], given["creative"].replace_strict(place, return_dtype=pl.Int64)] = given["share"]
+    ran_A = np.bincount(action_N, minlength=len(names)) / len(action_N)
+    policy_NA = (given_CA + (1 - given_CA.sum(axis=1, keepdims=True)) * ran_A)[cell_N]
+    unit = None if rows["customer"].null_count() else rows["customer"].to_numpy()
+    context_NF = rows.select("placement").to_dummies().to_numpy().astype(np.float64)
+    log = read_log(action_N, rows["clicks"].to_numpy(), rows["prob"].to_numpy(), context_NF, unit)
+    return value_of(log, policy_NA, OffPolicySettings())
+
+
+def _measured(clicks_N: Floats) -> Measured:
+    low, high = wilson(float(clicks_N.sum()), len(clicks_N))
+    return Measured(float(clicks_N.mean()), low, high, len(clicks_N))
+
+
+def impression_plan(rows: pl.DataFrame, best: pl.DataFrame | None, settings: CreativeSettings) -> pl.DataFrame:
+    """Shares of creatives at each placement for each audience: what ran where nothing is claimed, else the learned
+    creative; `explore` of it all drawn evenly. Impressions within the budget, a day, and the cap a viewer."""
+    by = ["placement", "audience"]
+    ran = rows.group_by(*by, "creative").agg(pl.col("shown").sum().alias("n")).with_columns(
+        given=pl.col("n") / pl.col("n").sum().over(by), part=pl.col("n").sum().over(by) / rows["shown"].sum(),
+        many=pl.len().over(by),
+    )  # fmt: skip
+    given = (1 - settings.explore) * pl.col("given") + settings.explore / pl.col("many")
+    if best is not None and "share" in best.columns:
+        parts = ran.select(*by, "part").unique()
+        ran = pl.concat([
+            best.select(*by, "creative", given="share").join(parts, on=by),
+            ran.join(best, on=by, how="anti").select(*by, "creative", given.alias("given"), "part"),
+        ])  # fmt: skip
+        given = pl.col("given")
+    elif best is not None:
+        picked = ran.join(best.rename({"creative": "pick"}), on=by, how="left")
+        is_pick = (pl.col("creative") == pl.col("pick")).cast(pl.Float64)
+        ran = picked.with_columns(given=pl.coalesce(is_pick, "given"))
+    plan = ran.select(*by, "creative", share=pl.col("part") * given)
+    plan = plan.sort([*by, "share", "creative"], descending=[False, False, True, False])
+    return _paced(plan, settings)
+
+
+def fatigue_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """exposure, impressions, clicks, rate, low, high: clicks by how often a viewer had seen the creative before, where
+    viewers are named. Who sees it often is no random viewer: read it as a description."""
+    if rows["customer"].null_count():
+        return pl.DataFrame()
+    seen = rows.with_columns(exposure=pl.int_range(pl.len()).over("customer", "creative").clip(0, EXPOSURES - 1) + 1)
+    counts = seen.group_by("exposure").agg(pl.len().alias("impressions"), pl.col("clicks").sum()).sort("exposure")
+    spans = [(hits / n, *wilson(hits, n)) for _, n, hits in counts.iter_rows()]
+    return counts.with_columns(pl.DataFrame(spans, schema=["rate", "low", "high"], orient="row"))

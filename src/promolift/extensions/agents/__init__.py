@@ -1,0 +1,1 @@
+"""The Model Context Protocol server, through which a language model reads a plan."""

@@ -1,0 +1,1 @@
+"""Work on many machines: a Ray executor and work folders in an object store."""

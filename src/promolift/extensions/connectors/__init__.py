@@ -1,0 +1,1 @@
+"""Other companies' systems: warehouses, WooCommerce, Shopify, message services, feature flags."""

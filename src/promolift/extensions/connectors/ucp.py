@@ -1,0 +1,206 @@
+"""A cart of the Universal Commerce Protocol (UCP) in; the same with its discounts, as `serve.cart` prices it, out.
+
+Codes come in under `discounts.codes`, each request the whole set; what applies comes out with allocations that add up,
+what does not as a message with one of the protocol's six codes. What else the customer holds stands under
+`discounts.available`, an extension of ours that others may ignore.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from promolift.core.offers.cart_pricing import Applied, PricedCart
+from promolift.core.offers.terms import Language
+from promolift.server.api.problems import REFUSALS, wrong_field
+from promolift.server.api.request_models import Cents, Id, Typed
+from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, brings
+from promolift.server.settings import whole
+
+VERSION = "2026-01-11"  # of the extension, and of a cart that names none
+DISCOUNT, AVAILABLE = "dev.ucp.shopping.discount", "dev.promolift.shopping.available_discounts"
+INVALID, EXPIRED, TWICE = "discount_code_invalid", "discount_code_expired", "discount_code_already_applied"
+BESIDE, UNKNOWN_BUYER = "discount_code_combination_disallowed", "discount_code_user_not_logged_in"
+INELIGIBLE = "discount_code_user_ineligible"
+NOT_BELOW_0 = ("subtotal", "fulfillment", "tax", "fee", "total")
+REASONS = {
+    **dict.fromkeys(("code_unknown", "code_not_issued", "code_blocked", "terms_gone", "not_started"), INVALID),
+    **dict.fromkeys(("code_expired", "expired"), EXPIRED), **dict.fromkeys(("not_stackable", "cap"), BESIDE),
+}  # what is none of these says that this buyer, or this cart, may not have it  # fmt: skip
+
+
+class _Open(BaseModel):
+    """What a cart has beyond what is read here comes back as it came."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class UcpItem(_Open):
+    """A product, with the shop's price of one unit."""
+
+    id: Id
+    title: Annotated[str, Field(max_length=1000)] = ""
+    price: Cents
+
+
+class UcpLine(_Open):
+    """A line of the cart."""
+
+    id: Id
+    item: UcpItem
+    quantity: Quantity
+
+
+class UcpTotal(_Open):
+    """A line of the receipt; of those that come in, all but what discounts change are kept."""
+
+    type: Annotated[str, Field(max_length=100)]
+    amount: Annotated[int, Field(ge=-(10**10), le=10**10, strict=True), BeforeValidator(whole)]
+
+    @model_validator(mode="after")
+    def _as_the_protocol_signs_it(self) -> Self:
+        if self.type in NOT_BELOW_0 and self.amount < 0:
+            raise ValueError(f"{self.type} is {self.amount}; {', '.join(NOT_BELOW_0)} are 0 or more")
+        return self
+
+
+class UcpDiscounts(_Open):
+    """The codes that the buyer submits, in place of those before."""
+
+    codes: Annotated[list[Typed], Field(max_length=20)] = []
+
+
+class UcpCart(_Open):
+    """A cart, or a checkout, as the shop would answer it, before discounts."""
+
+    id: Id
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    line_items: Annotated[list[UcpLine], Field(min_length=1, max_length=200)]
+    discounts: UcpDiscounts = UcpDiscounts()
+    totals: Annotated[list[UcpTotal], Field(max_length=50)] = []
+    context: Mapping[str, Any] = {}
+    messages: Annotated[list[Mapping[str, Any]], Field(max_length=100)] = []
+    ucp: Mapping[str, Any] = {}
+
+
+class UcpCartIn(BaseModel):
+    """Whose cart it is, where the shop knows: who is not signed in has everybody's promotions and codes of nobody."""
+
+    model_config = ConfigDict(extra="forbid")
+    customer_id: Id | None = None
+    cart: UcpCart
+
+    @property
+    def first(self) -> dict[str, str]:
+        """Codes as they were first written, by what is the same in any case."""
+        codes = self.cart.discounts.codes
+        return dict.fromkeys(map(str.casefold, codes), "") | {code.casefold(): code for code in reversed(codes)}
+
+    def asked(self) -> CartIn:
+        """The cart as the till has it. ApiError for a line that is sold by another unit than each."""
+        for at, line in enumerate(self.cart.line_items):
+            unit = (line.item.model_extra or {}).get("quantity_unit")
+            if isinstance(unit, dict) and (unit.get("unit", "C62") != "C62" or unit.get("scale")):
+                raise wrong_field("price this line elsewhere", f"/cart/line_items/{at}/item", "is not sold by each")
+        lines = [
+            CartLineIn(line_id=str(at), product_id=line.item.id, quantity=line.quantity, price_cents=line.item.price)
+            for at, line in enumerate(self.cart.line_items)
+        ]
+        shipping = sum(total.amount for total in self.cart.totals if total.type == "fulfillment")
+        return CartIn(
+            customer_id=self.customer_id or f"not signed in: {self.cart.id}"[:256], lines=tuple(lines),
+            shipping_cents=max(0, shipping), codes=tuple(self.first.values()),
+            decision_ids=None if self.customer_id else (),
+        )  # fmt: skip
+
+
+def discounted(body: UcpCartIn, mine: Wallet, price: PricedCart) -> dict[str, Any]:
+    """The cart as UCP has it, with discounts, totals and messages."""
+    cart = body.cart
+    language: Language = "zh" if str(cart.context.get("language", "en")).startswith("zh") else "en"
+
+    def named(promotion_id: str) -> dict[str, Any]:
+        held = mine.held[promotion_id]
+        text = brings(held.promotion.benefit, cart.currency, language)
+        return {"title": text, "automatic": held.code is None} | ({"code": held.code} if held.code else {})
+
+    applied = [
+        named(each.promotion_id)
+        | {
+            "amount": each.discount_cents + each.shipping_off_cents, "priority": rank,
+            "method": "across" if mine.held[each.promotion_id].promotion.benefit.amount_cents else "each",
+            "allocations": _allocations(each),
+        }
+        for rank, each in enumerate(price.applied, 1)
+    ]  # fmt: skip
+    available = [
+        named(no.promotion_id)
+        | {"reason": no.reason, "content": REFUSALS[no.reason].words.in_(language)}
+        | {"missing_amount": no.missing_cents, "missing_quantity": no.missing_units}
+        for no in price.refused
+    ]
+    discounts = cart.discounts.model_dump() | {"applied": applied, "available": available}
+    known = cart.ucp.get("capabilities")
+    version = cart.ucp.get("version", VERSION)
+    mine_too = {DISCOUNT: [{"version": version}], AVAILABLE: [{"version": VERSION, "extends": [DISCOUNT]}]}
+    ucp = (
+        {"status": "success"}
+        | dict(cart.ucp)
+        | {"version": version, "capabilities": known | mine_too if isinstance(known, dict) else mine_too}
+    )
+    lines = [_line(line, price.line_cents[str(at)]) for at, line in enumerate(cart.line_items)]
+    found = {"ucp": ucp, "line_items": lines, "discounts": discounts, "totals": _totals(cart, price)}
+    return (
+        cart.model_dump(mode="json") | found | {"messages": [*cart.messages, *_messages(body, mine, price, language)]}
+    )
+
+
+def _allocations(each: Applied) -> list[dict[str, Any]]:
+    parts = [{"path": f"$.line_items[{at}]", "amount": cents} for at, cents in each.allocation.items()]
+    shipping = {"path": '$.totals[?@.type == "fulfillment"]', "amount": each.shipping_off_cents}
+    return [*parts, *([shipping] if each.shipping_off_cents else [])]
+
+
+def _line(line: UcpLine, cents: int) -> dict[str, Any]:
+    full = line.quantity * line.item.price
+    return line.model_dump(mode="json") | {"totals": _receipt(full, {"items_discount": cents - full}, cents)}
+
+
+def _totals(cart: UcpCart, price: PricedCart) -> list[dict[str, Any]]:
+    """Subtotal, what comes off goods and off delivery, all else as it came, and what is left; ApiError below 0."""
+    ours = ("subtotal", "items_discount", "discount", "total")
+    kept = [total.model_dump(mode="json") for total in cart.totals if total.type not in ours]
+    total = price.subtotal_cents - price.discount_cents - price.shipping_off_cents + sum(one["amount"] for one in kept)
+    if total < 0:
+        wrong = f"{total} would be left to pay: what the shop takes off itself, such as a credit, is more than the rest"
+        raise wrong_field("take off less beside these discounts", "/cart/totals", wrong)
+    off = {"items_discount": -price.discount_cents, "discount": -price.shipping_off_cents}
+    *first, last = _receipt(price.subtotal_cents, off, total)
+    return [*first, *kept, last]
+
+
+def _receipt(subtotal: int, off: Mapping[str, int], total: int) -> list[dict[str, Any]]:
+    parts = {"subtotal": subtotal} | {name: cents for name, cents in off.items() if cents} | {"total": total}
+    return [{"type": name, "amount": cents} for name, cents in parts.items()]
+
+
+def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Language) -> list[dict[str, Any]]:
+    """A warning for each code that did nothing, in the order that they came in."""
+    applied = {each.promotion_id for each in price.applied}
+    late: dict[str, str] = {no.promotion_id: no.reason for no in price.refused}
+    first, found, used = body.first, [], set[str]()
+    for at, code in enumerate(body.cart.discounts.codes):
+        typed = first[code.casefold()]
+        opened = mine.opened.get(typed, "")
+        why: str = mine.refused.get(typed) or mine.refused.get(opened) or late.get(opened, "code_unknown")
+        if opened in applied and opened not in used:
+            used.add(opened)
+            continue
+        meant = TWICE if opened in applied else REASONS.get(why, INELIGIBLE)
+        if why == "code_of_another" and body.customer_id is None:
+            meant = UNKNOWN_BUYER
+        words = REFUSALS["code_used" if meant == TWICE else why].words.in_(language)
+        found.append(
+            {"type": "warning", "code": meant, "path": f"$.discounts.codes[{at}]", "content": f"{code}: {words}"}
+        )
+    return found

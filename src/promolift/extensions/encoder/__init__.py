@@ -1,0 +1,1 @@
+"""A transformer that learns customers from their purchase histories."""

@@ -1,0 +1,88 @@
+"""One customer's id in; all that is known and expected of them, from which visits, and who is like them, out."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from promolift.extensions.encoder.results import MODEL, SHARED, Ordered
+from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.formatting import money
+from promolift.foundation.sql import DAY_MS
+from promolift.shop.reports.attribute_text import describe
+from promolift.shop.results.work_folder.run_context import Job, StepSummary, local_day, moments
+
+REASONS, ALIKE = 5, 5
+
+
+def customer_page(job: Job, customer_id: str) -> StepSummary:
+    """Attributes, sentences, reasons and customers alike. InputError if nobody has that id."""
+    rows = job.profiled.profile(moments(job).asof, customer_id).to_dicts()
+    ahead = job.profiled.outlook_of(customer_id).to_dicts()
+    if not rows and not ahead:
+        raise InputError(
+            "customer_unknown", f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`"
+        )
+    currency = job.config.shop.currency
+    said = describe(rows[0], lambda cents: money(cents, currency)) if rows else []
+    known = {"customer_id": customer_id, "attributes": rows[0] if rows else None}
+    lines = [f"Customer {customer_id}", *said]
+    if not ahead:
+        return StepSummary("\n".join(lines), known | {"outlook": None})
+    outlook = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
+    found = why(job, customer_id)
+    lines += ["", *ahead[0]["sentences"].splitlines(), *found.lines()]
+    return StepSummary("\n".join(lines), known | {"outlook": outlook} | asdict(found))
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visit that moves the odds of an item: its day, what may be told of its basket, and the factor."""
+
+    day: str
+    items: list[str]
+    odds_factor: float
+
+
+@dataclass(frozen=True)
+class CustomerForecast:
+    """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike."""
+
+    item: str | None
+    reasons: list[Visit]
+    alike: list[str]
+
+    def lines(self) -> Iterator[str]:
+        if self.reasons:
+            yield f"The visits that move the odds of {self.item} most (each left out in turn):"
+        for each in self.reasons:
+            basket = ", ".join(each.items[:4]) + (" ..." if len(each.items) > 4 else "")
+            yield f"  {each.day}  odds x {each.odds_factor:.2f}  {basket}"
+        yield f"Most like this customer: {', '.join(self.alike)}."
+
+
+def why(job: Job, customer_id: str) -> CustomerForecast:
+    """By the same order of next baskets that was forecast: with the trees, where they have any weight."""
+    from promolift.extensions.encoder.network.forecast import LearnedEncoder, drivers, nearest
+    from promolift.extensions.encoder.network.purchase_histories import Popularity
+    from promolift.extensions.encoder.training_data import drawn, of_customer, set_scene
+
+    kept, scene = job.store.load_files(MODEL), set_scene(job)
+    kept.pop("made_from", None)
+    model = LearnedEncoder.from_files(kept)
+    arrays, about = job.store.load_model(SHARED)
+    shared = Popularity(about["opened"], arrays["log_WI"])
+    everyone = job.profiled.kept_outlook.select("customer_id", "visits", "next_1", "embedding").sort("customer_id")
+    row = everyone["customer_id"].to_list().index(customer_id)
+    item, moved = everyone["next_1"][row], list[Visit]()
+    state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
+    if item and everyone["visits"][row]:
+        h, order = of_customer(job, scene, customer_id), Ordered.kept(job.store)
+        if order is not None and order.weight:
+            model = model.looking(order.trees, order.weight, drawn(job, scene), scene.day)
+        for visit in drivers(model, h, shared, 0, scene.day, item).head(REASONS).iter_rows(named=True):
+            names = sorted(filter(None, map(scene.voice.name, visit["items"])))
+            day = local_day(round(visit["day"] * DAY_MS), job.config.shop.zone)
+            moved.append(Visit(day.isoformat(), names, float(np.exp(visit["effect"]))))
+    alike = everyone["customer_id"].gather(nearest(state_ND, row, min(ALIKE, len(state_ND) - 1))).to_list()
+    return CustomerForecast(scene.voice.name(item) if item else None, moved, alike)

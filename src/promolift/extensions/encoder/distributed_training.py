@@ -1,0 +1,81 @@
+"""Parts of the encoder's training in; what each teaches out, by the engine's workers, to the bit as in one process.
+
+Histories and settings are laid down once, where every worker reads them; with a part travel the weights as they are,
+and back comes its gradient. So a worker that is lost costs a part of a batch, which another does again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.utils import parameters_to_vector
+
+from promolift.extensions.encoder.network.encoder import Encoder
+from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.purchase_histories import Catalogue, Floats, Histories, Popularity
+from promolift.extensions.encoder.network.training import BatchPart, Each, Training, repeatable, shaped_as
+from promolift.foundation.storage.local_store import Scratch
+
+Task = Callable[[Training, Encoder, BatchPart], Any]
+Map = Callable[[Callable[[int], Any], Sequence[int]], Iterator[Any]]
+UNUSED = ("customers", "catalogue")  # of which the parts ask only how many there are
+
+
+class Begun(NamedTuple):
+    """What a worker keeps from part to part."""
+
+    training: Training
+    model: Encoder
+
+
+def by_workers(over: Map, scratch: Scratch, training: Training, model: Encoder) -> Each:
+    """Go through the parts by an engine: see results.job.spread."""
+    scratch.put_arrays("training", laid(training, model))
+
+    def each(task: Task, now: Encoder, parts: Sequence[BatchPart]) -> Any:
+        weights = parameters_to_vector(now.parameters()).detach().numpy()
+        return over(partial(on_worker, scratch.folder, task, weights, parts), range(len(parts)))
+
+    return each
+
+
+def on_worker(folder: Path, task: Task, weights: Floats, parts: Sequence[BatchPart], place: int) -> Any:
+    """What a task finds in one of the parts with these weights."""
+    training, model = begun(folder)
+    own = [*model.parameters()]
+    with torch.no_grad():
+        for weight, part in zip(own, shaped_as(own, torch.tensor(weights)), strict=True):
+            weight.copy_(part)  # into its own memory: sums may go by where that begins
+    with repeatable():
+        return task(training, model, parts[place])
+
+
+def laid(training: Training, model: Encoder) -> dict[str, NDArray[Any]]:
+    """All that stays the same, as arrays."""
+    h = training.h
+    files = LearnedEncoder(model.settings, model.sizes, h.catalogue.items, (), model).to_files()
+    return {
+        **{each.name: getattr(h, each.name) for each in fields(Histories) if each.name not in UNUSED},
+        **{name: np.frombuffer(content, np.uint8) for name, content in files.items()},
+        "log_WI": training.shared.log_WI,
+        "days": np.array([training.shared.opened, training.until, training.end]),
+    }
+
+
+@lru_cache(maxsize=1)
+def begun(folder: Path) -> Begun:
+    """What was laid down."""
+    arrays = {name: array.copy() for name, array in Scratch(folder).arrays("training").items()}  # the folder may go
+    files = {name: arrays.pop(name).tobytes() for name in ("manifest.json", "weights.safetensors")}
+    learned = LearnedEncoder.from_files(files)
+    opened, until, end = arrays.pop("days").tolist()
+    shared, none_I = Popularity(opened, arrays.pop("log_WI")), np.zeros(len(learned.items), np.int64)
+    goods = Catalogue(learned.items, none_I, none_I, none_I.astype(np.float32))
+    h = Histories(customers=("",) * (len(arrays["start_C"]) - 1), catalogue=goods, **arrays)
+    training = Training(h, learned.settings, shared, until, end, torch.device("cpu"))
+    return Begun(training, learned.model.requires_grad_(True))

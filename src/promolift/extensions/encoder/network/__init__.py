@@ -1,0 +1,1 @@
+"""The encoder's network, its training, its data and its forecast."""

@@ -1,0 +1,121 @@
+"""The settings of a trade in; its plan and page in a folder, and a summary for a person, out."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import polars as pl
+
+from promolift.extensions.ads.creatives import planned_creatives, run_creatives
+from promolift.extensions.ads.page import creative_page
+from promolift.extensions.ads.results import CreativeSettings
+from promolift.extensions.finance.lending import run_lending
+from promolift.extensions.finance.page import fair_words, lending_page
+from promolift.extensions.finance.results import LendingResults, LendingSettings
+from promolift.foundation.i18n.formatting import Cash, count, ends, number, pick, speaking
+from promolift.foundation.pages.rendering import render_page
+from promolift.foundation.progress import Tell
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.reports.plan_rows import safe_cells
+from promolift.shop.results.work_folder.run_context import StepSummary
+
+
+def run_trade(
+    settings: LendingSettings | CreativeSettings, config: Path, work: Path, out: Path, tell: Tell
+) -> StepSummary:
+    """`promolift run` on the file of a trade."""
+    if isinstance(settings, CreativeSettings):
+        return run_ads(settings, config, work, out, tell)
+    return run_finance(settings, config, out, tell)
+
+
+def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tell: Tell) -> StepSummary:
+    """Creatives by placement and audience, or new ones in order: creatives.csv, creatives.parquet and report.html; in
+    the work folder what a release is made of."""
+    with speaking(settings.language):
+        found = run_creatives(settings, config.resolve().parent, tell)
+        with Store(work) as store:
+            found.catalogue.keep_plan(store, planned_creatives(found.plan, found.counts))
+        _write(out, "creatives", found.plan, render_page(creative_page(found)))
+        tell("plan", 1.0, "done")
+        lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"
+                                  for name, each in found.values.items())]  # fmt: skip
+        planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
+        days, cap = settings.days, settings.cap
+        said = f"planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day"
+        lines.append(pick(said, f"计划展示：{planned}，共{days}天，每位访客每天每个素材最多{cap}次"))
+        lines.append(pick(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
+        figures = {
+            "step": "run", "trade": "ads", "layout": found.layout, "learned": found.learned, "judged": found.judged,
+            "verdict": found.verdict, "values": {name: asdict(each) for name, each in found.values.items()},
+            "fatigue": found.fatigue.to_dicts(), "page": str(out / "report.html"),
+        }  # fmt: skip
+        return StepSummary("\n".join(lines), figures)
+
+
+def run_finance(settings: LendingSettings, config: Path, out: Path, tell: Tell) -> StepSummary:
+    """`promolift run` on a bank's file: plan.csv, plan.parquet and report.html into a folder."""
+    with speaking(settings.language):
+        found = run_lending(settings, config.resolve().parent, tell)
+        _write(out, "plan", found.plan, render_page(lending_page(found)))
+        tell("plan", 1.0, "done")
+        return StepSummary(lending_words(found, out), lending_figures(found, out))
+
+
+def _write(out: Path, name: str, plan: pl.DataFrame, page: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    plan.write_parquet(out / f"{name}.parquet")
+    safe_cells(plan).write_csv(out / f"{name}.csv", include_bom=True)
+    (out / "report.html").write_text(page, encoding="utf-8")
+
+
+def lending_words(found: LendingResults, out: Path) -> str:
+    """The run in words."""
+    cash, plan = Cash(found.settings.currency), found.plan
+    offered, refused = plan["terms"].drop_nulls().len(), plan["refused"].drop_nulls()
+    given, everybody, gain = count(offered), count(found.decided), cash(found.gain_cents)
+    bound, budget = cash(found.cost_cents), cash(found.budget_cents)
+    lines = [
+        pick(
+            f"{given} of {everybody} customers are offered terms; expected profit {gain}, {bound} of {budget} bound "
+            f"({found.evidence})",
+            f"{everybody}位客户中有{given}位得到推介；预期利润{gain}，占用{budget}中的{bound}（{found.evidence}）",
+        )
+    ]
+    if found.worth:
+        lines.append(
+            "  "
+            + pick(
+                f"what it would have earned of the {everybody} customers, by what they did afterwards:",
+                f"按这{everybody}位客户后来的实际情况，本可赚得：",
+            )
+        )
+    lines += [
+        f"    {name}: {cash(each.value)} ({ends(each.low, each.high, cash)})" for name, each in found.worth.items()
+    ]
+    lines += [f"  {name}: {number(each.value)} ({ends(each.low, each.high, number)}), n = {count(each.n)}"
+              for name, each in found.checks.items()]  # fmt: skip
+    lines.append(f"  {fair_words(found, cash)}")
+    counts = refused.value_counts().sort(["count", "refused"], descending=[True, False])
+    lines.append(
+        "  " + pick("refused: ", "未推介：") + ", ".join(f"{code} {count(n)}" for code, n in counts.iter_rows())
+    )
+    lines += [f"  {name}: {why}" for name, why in found.left_out.items() if why.startswith(("leaks", "stands"))]
+    lines += ["  " + pick("not known: ", "未知：") + each for each in found.unknown]
+    lines.append(pick(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
+    return "\n".join(lines)
+
+
+def lending_figures(found: LendingResults, out: Path) -> dict[str, object]:
+    """The run as JSON values."""
+    names = ("learned", "decided", "held_out", "gain_cents", "cost_cents", "budget_cents", "gap", "free_gap",
+             "price_cents", "evidence")  # fmt: skip
+    plan = found.plan
+    return {
+        "step": "run", "trade": "finance", **{name: getattr(found, name) for name in names},
+        "offered": plan["terms"].drop_nulls().len(),
+        "refused": dict(plan["refused"].drop_nulls().value_counts().sort("refused").iter_rows()),
+        "left_out": dict(found.left_out), "worth": {name: asdict(each) for name, each in found.worth.items()},
+        "checks": {name: asdict(each) for name, each in found.checks.items()},
+        "groups": [asdict(each) for each in found.groups], "unknown": list(found.unknown),
+        "page": str(out / "report.html"),
+    }  # fmt: skip

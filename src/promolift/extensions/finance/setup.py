@@ -1,0 +1,270 @@
+"""A file of a trade in; a commented settings file with the guessed meaning of its columns out, and whose run it is."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from promolift.extensions.ads.results import CreativeFile, CreativeSettings
+from promolift.extensions.finance.results import FinanceFile, LendingSettings
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.files.column_types import nearest, typed
+from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.settings import rows_of, to_toml, toml_value
+from promolift.shop.results.work_folder.run_context import StepSummary
+from promolift.trials.analysis.results import word
+
+# trades with a file of their own, and what a row of it is
+STARTS = {"finance": "customer or application", "ads": "impression, or creative of a test"}
+# Regular expressions by role: what columns of a bank's file are called, what means yes, what is protected.
+PATTERNS = {
+    role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/finance/column_names.tsv")
+}
+OUTCOMES = ("taken", "defaulted")
+OF_ADS = {role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/ads/column_names.tsv")}
+NAMES = tuple(role for role in PATTERNS if role not in ("yes", "protected", "age"))
+HEAD = """\
+# promolift's settings for {what}. docs/configuration.md explains every key; docs/trades.md is the walk.
+# Please check what is guessed below{check}.
+"""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A role, its column, and whether its name alone says so."""
+
+    role: str
+    column: str
+    sure: bool
+
+
+def trade_of(config: Path) -> LendingSettings | CreativeSettings | None:
+    """The settings of a trade with a file of its own, or None where it is a shop's promolift.toml, or there is none.
+
+    ConfigError for a part that is wrong, naming the key.
+    """
+    try:
+        values = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+    if "ads" in values:
+        return CreativeFile.parse(values, str(config)).ads
+    return FinanceFile.parse(values, str(config)).finance if "finance" in values else None
+
+
+@dataclass(frozen=True)
+class TradeAnswers:
+    """What a person has settled: columns by role (several with commas), currency and language."""
+
+    columns: Mapping[str, str]
+    currency: str | None = None
+    language: str | None = None
+
+    @classmethod
+    def of(cls, pairs: Sequence[str], currency: str | None, language: str | None) -> "TradeAnswers":
+        """From the command line: `role=column` each. ConfigError for what is none."""
+        for pair in pairs:
+            if not all(pair.partition("=")):
+                raise ConfigError("option_invalid", f"--map {pair}: give role=column, such as taken=y")
+        return cls({pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}, currency, language)
+
+    def named(self, path: Path, frame: pl.DataFrame, roles: Sequence[str]) -> Mapping[str, str]:
+        """The columns, which are there, for roles that are some. ConfigError where one is not."""
+        for role, column in self.columns.items():
+            if role not in roles:
+                raise ConfigError(
+                    "column_role_unknown", f"--map {role}={column}: no role here; there are {', '.join(roles)}"
+                )
+            if missing := [name for name in column.split(",") if name not in frame.columns]:
+                text = f"{path} has no column {missing[0]!r}{nearest(missing[0], frame.columns)}"
+                raise ConfigError("column_unknown", f"--map {role}={column}: {text}")
+        return self.columns
+
+
+def start(trade: str, files: Sequence[Path], config: Path, force: bool, said: TradeAnswers) -> StepSummary:
+    """Write the settings of a trade for its file; what was guessed, as lines a person can check.
+
+    ConfigError where settings are there already, or a trade, role or column is none; InputError for a file that cannot
+    be read, or that says nothing of what came of an offer.
+    """
+    if trade not in STARTS:
+        raise ConfigError(
+            "trade_unknown", f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *STARTS))}"
+        )
+    if len(files) > 1:
+        raise ConfigError(
+            "too_many_files", f"--trade {trade}: one file, a row per {STARTS[trade]}; join {len(files)} files first"
+        )
+    if config.exists() and not force:
+        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
+    return {"finance": start_finance, "ads": start_ads}[trade](files[0], config, said)
+
+
+def start_finance(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
+    """`promolift init --trade finance`."""
+    frame = typed(raw_trial(path)).frame
+    said = given.named(path, frame, (*NAMES, "protected", "ignore"))
+    guesses = guess_roles(frame, said)
+    found = {guess.role: guess.column for guess in guesses}
+    if "taken" not in found and "defaulted" not in found:
+        raise InputError(
+            "column_missing",
+            f"{path}: no column of two values says who took an offer or who defaulted; name one: --map taken=COLUMN or "
+            "--map defaulted=COLUMN",
+        )
+    where = os.path.relpath(path.resolve(), config.resolve().parent)
+    language = given.language or _tongue(frame)
+    currency = given.currency or ("CNY" if language == "zh" else "USD")
+    settings = composed(where, frame, found, said, currency.upper(), language)
+    LendingSettings.parse(settings, str(config))
+    _written(
+        config, "finance", settings, "a bank's offers", ", above all what is protected, and set your rates and losses"
+    )
+    return StepSummary(_shown(path, frame, guesses, settings, config), {"step": "init", "trade": "finance", **settings})
+
+
+def _written(config: Path, trade: str, settings: Mapping[str, Any], what: str, check: str) -> None:
+    config.parent.mkdir(parents=True, exist_ok=True)
+    draft = config.with_name(f".{config.name}.draft")
+    draft.write_text(HEAD.format(what=what, check=check) + to_toml({trade: settings}), encoding="utf-8")
+    draft.replace(config)
+
+
+def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
+    """`promolift init --trade ads`."""
+    frame = typed(raw_trial(path)).frame
+    said = given.named(path, frame, (*OF_ADS, "audience", "picture"))
+    settings: dict[str, Any] = {"path": os.path.relpath(path.resolve(), config.resolve().parent)}
+    several = ("test", "audience")
+    for role, pattern in OF_ADS.items():
+        fits = [name for name in frame.columns if pattern.search(name.strip())]
+        numbers = [name for name in fits if frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean]
+        fits = numbers if role in ("clicked", "shown", "propensity") else fits
+        if role in several:
+            settings |= {role: fits} if fits else {}
+        elif fits:
+            settings[role] = fits[0]
+    settings |= {role: name.split(",") if role in several else name for role, name in said.items()}
+    if "text" in settings and "creative" not in settings:
+        settings["creative"] = settings["text"]
+    for role in ("creative", "clicked"):
+        if role not in settings:
+            raise InputError("column_missing", f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
+    settings["language"] = given.language or _tongue(frame)
+    CreativeSettings.parse(settings, str(config))
+    _written(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")
+    lines = [f"{path.name}: {pick(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+    lines += [f"  {role:<10} <- {name if isinstance(name, str) else ', '.join(name)}" for role, name in settings.items()
+              if role in OF_ADS or role == "audience"]  # fmt: skip
+    done = pick(
+        f"written: {config}. Check it, then: promolift run", f"已写入：{config}。请检查，然后运行：promolift run"
+    )
+    return StepSummary("\n".join([*lines, "", done]), {"step": "init", "trade": "ads", **settings})
+
+
+def guess_roles(frame: pl.DataFrame, said: Mapping[str, str]) -> list[Guess]:
+    """Which column is what: as a person says, by its name, and for the outcome, by its two values and its place."""
+    found = [Guess(role, column, True) for role, column in said.items() if role in NAMES]
+    taken = {guess.column for guess in found}
+    two = [column.name for column in frame if column.drop_nulls().n_unique() == 2]
+    outcomes = {*OUTCOMES} & {guess.role for guess in found}
+    for role in NAMES:
+        if any(guess.role == role for guess in found):
+            continue
+        named = [name for name in frame.columns if name not in taken and PATTERNS[role].search(name.strip())]
+        fits = [name for name in named if _may(frame[name], role)]
+        if role in OUTCOMES:
+            fits = [name for name in fits if name in two]
+            fits.sort(key=lambda name: name != frame.columns[-1])  # outcomes stand last, features before them
+            last = fits and (fits[0] == frame.columns[-1] or frame.columns[-1] not in two)
+            if role == "defaulted" and fits and not last and not frame[fits[0]].null_count():
+                continue  # who defaulted before is a feature where what came of the offer stands last
+        if fits:
+            found.append(Guess(role, fits[0], True))
+            taken.add(fits[0])
+            outcomes |= {role} & {*OUTCOMES}
+    if not outcomes and two:
+        found.append(Guess("taken", frame.columns[-1] if frame.columns[-1] in two else two[-1], False))
+    if not any(guess.role == "defaulted" for guess in found):  # without it no loan can be judged
+        found = [guess for guess in found if guess.role not in ("amount", "months", "rate")]
+    return found
+
+
+def _may(column: pl.Series, role: str) -> bool:
+    if role == "customer":
+        return column.n_unique() == len(column)
+    if role == "period":
+        return column.dtype.is_temporal() or int(column.rle_id().max() or 0) < len(column) / 5  # type: ignore[arg-type]
+    if role == "months" and column.dtype == pl.String:
+        return bool(column.drop_nulls().str.contains(r"^\D*\d+\D*$").all())
+    return role in OUTCOMES or column.dtype.is_numeric()
+
+
+def composed(
+    where: str, frame: pl.DataFrame, found: Mapping[str, str], said: Mapping[str, str], currency: str, language: str
+) -> dict[str, Any]:
+    """The settings that fit: a menu in round numbers, what is protected, packs of the language."""
+    settings: dict[str, Any] = {"path": where, "currency": currency, "language": language, **found}
+    for role in OUTCOMES:
+        if role in found:
+            settings[f"{role}_yes"] = _yes_of(frame[found[role]])
+    named = said["protected"].split(",") if "protected" in said else [
+        name for name in frame.columns if PATTERNS["protected"].search(name) and name not in found.values()
+    ]  # fmt: skip
+    settings["protected"] = named
+    if "ignore" in said:
+        settings["ignore"] = said["ignore"].split(",")
+    settings["packs"] = ["credit_cn" if language == "zh" else "credit_eu"] if "amount" in found else []
+    ages = [name for name in named if frame[name].dtype.is_numeric() and float(frame[name].min() or 0) < 18]  # type: ignore[arg-type]
+    settings["exclude"] = [
+        {"name": f"{name}-under-18", "where": f'"{name}" < 18', "why": "vulnerable"}
+        for name in ages if PATTERNS["age"].search(name)
+    ]  # fmt: skip
+    if "amount" in found:
+        settings["band"] = 0.1
+        rates = [0.08, 0.12] if "rate" not in found else [None]
+        settings["terms"] = [
+            {"id": "own-rate" if rate is None else f"rate-{rate * 100:.0f}"} | ({} if rate is None else {"rate": rate})
+            for rate in rates
+        ]
+    else:
+        settings["contact_cents"] = 500
+        settings["terms"] = [{"id": "offer", "margin_cents": 5000}]
+    return settings
+
+
+def _yes_of(column: pl.Series) -> str:
+    """The value that means yes: by its word, else the rarer one."""
+    counts = column.drop_nulls().value_counts().sort(["count", column.name])
+    values = [str(word(value)) for value in counts[column.name]]
+    return next((value for value in values if PATTERNS["yes"].match(value)), values[0])
+
+
+def _tongue(frame: pl.DataFrame) -> str:
+    return "zh" if re.search(r"[一-鿿]", "".join(frame.columns)) else "en"
+
+
+def _shown(path: Path, frame: pl.DataFrame, guesses: list[Guess], settings: Mapping[str, Any], config: Path) -> str:
+    lines = [f"{path.name}: {pick(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+    for guess in guesses:
+        values = ", ".join(map(str, frame[guess.column].drop_nulls().unique(maintain_order=True)[:3].to_list()))
+        doubt = "" if guess.sure else pick("  NOT SURE", "  不确定")
+        yes = settings.get(f"{guess.role}_yes")
+        lines.append(f"  {guess.role:<10} <- {guess.column}  ({values}){f'; yes = {yes!r}' if yes else ''}{doubt}")
+    named = ", ".join(settings["protected"]) or pick("none found", "未发现")
+    lines.append(f"  {'protected':<10} <- {named}  {pick('no model sees these', '模型不使用这些列')}")
+    terms = "; ".join(toml_value(each) for each in settings["terms"])
+    lines.append(f"  {'terms':<10} =  {terms}  {pick('PLEASE SET YOURS', '请改成您自己的')}")
+    lines.append(
+        pick(
+            f"\nwritten: {config}. Check it, then: promolift run",
+            f"\n已写入：{config}。请检查，然后运行：promolift run",
+        )
+    )
+    return "\n".join(lines)

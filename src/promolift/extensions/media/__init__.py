@@ -1,0 +1,1 @@
+"""Product pictures, product texts and recorded speech."""

@@ -1,0 +1,124 @@
+"""The log before the plan and the catalogue's pictures in; pairs of products for a bundle, as lines of the menu, out.
+
+Two kinds: bought in one order more often than by coincidence, and alike to the eye, of one colour and two categories.
+A line is one price for both together, a tenth below theirs; whether it pays, the plan says.
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from promolift.core.offers.terms import AND
+from promolift.extensions.media import product_vectors
+from promolift.foundation import sql
+from promolift.foundation.hashing import hash_id
+from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.settings import toml_value
+from promolift.foundation.sql import bind
+from promolift.foundation.tables.schemas import Z95
+from promolift.shop.results.work_folder.run_context import Job, StepSummary, found_in, mapped, moments
+
+MOST, FEWEST, AT_LEAST, ALIKE = 300, 10, 1.5, 0.3  # products looked at; orders with both; lift; likeness of pictures
+SHARE = 0.1  # of both prices, taken off
+ORDERS = """
+with lines as (
+    select distinct order_id, product_id from events
+    where kind = 'purchase' and order_id is not null and product_id is not null and ts_ms < $asof
+)
+select product_id, count(*) as orders from lines group by all
+union all select null, count(distinct order_id) from lines
+"""
+PAIRS = """
+with lines as (
+    select distinct order_id, product_id from events semi join often using (product_id)
+    where kind = 'purchase' and order_id is not null and ts_ms < $asof
+)
+select a.product_id, b.product_id as other, count(*) as orders
+from lines a join lines b on a.order_id = b.order_id and a.product_id < b.product_id group by all
+"""
+
+
+def bundles(job: Job, most: int) -> StepSummary:
+    """At most so many pairs of each kind, as text and menu lines to paste into promolift.toml."""
+    goods = job.clean.catalogue.filter(pl.col("price_cents") > 0)
+    pairs = pl.concat([together(job), alike(job)], how="vertical")
+    named = pairs.join(goods.select("product_id", "name", "price_cents"), on="product_id")
+    named = named.join(goods.select(other="product_id", name_2="name", price_2="price_cents"), on="other")
+    named = named.sort("why", "score", "product_id", "other", descending=[True, True, False, False])
+    parts = named.partition_by("why", maintain_order=True)
+    rows = [row for part in parts for row in part.head(most).iter_rows(named=True)]
+    if not rows:
+        none = "no bundles: no two products with prices were bought together, or look alike, often enough to say so"
+        return StepSummary(
+            pick(none, "没有可搭配的商品：没有两件有价格的商品经常同购或足够相似"), {"step": "bundles", "bundles": []}
+        )
+    return StepSummary("\n\n".join(map(said, rows)), {"step": "bundles", "bundles": rows})
+
+
+def together(job: Job) -> pl.DataFrame:
+    """Pairs in one order: `score` is how many times as often as by coincidence, the lower end of the 95 % interval."""
+    asof = moments(job).asof
+    counts = pl.concat(mapped(job, found_in, job.clean.shards, bind(ORDERS, asof=asof)))
+    counts = counts.group_by("product_id").agg(pl.col("orders").sum())
+    whole = counts.filter(pl.col("product_id").is_null())["orders"].sum()
+    often = counts.drop_nulls().sort("orders", "product_id", descending=[True, False]).head(MOST)
+    both = pl.concat(mapped(job, found_with, job.clean.shards, bind(PAIRS, asof=asof), often))
+    both = both.group_by("product_id", "other").agg(pl.col("orders").sum()).filter(pl.col("orders") >= FEWEST)
+    both = both.join(often.rename({"orders": "n"}), on="product_id")
+    both = both.join(often.select(other="product_id", m="orders"), on="other")
+    least = pl.col("orders") - Z95 * pl.col("orders").sqrt()
+    lift = both.with_columns(score=least * whole / (pl.col("n") * pl.col("m"))).filter(pl.col("score") >= AT_LEAST)
+    return lift.select("product_id", "other", "score", "orders", why=pl.lit("together")).cast({"orders": pl.Int64})
+
+
+def found_with(job: Job, shard: int, query: str, often: pl.DataFrame) -> pl.DataFrame:
+    """What a SELECT finds in a shard's `events` and the products `often`."""
+    return sql.fetch(sql.run(query, events=job.clean.events(shard), often=often))
+
+
+def alike(job: Job) -> pl.DataFrame:
+    """Pairs of one colour and two categories, each the most alike to the other there; none without pictures."""
+    schema = {"product_id": pl.String, "other": pl.String, "score": pl.Float64, "orders": pl.Int64, "why": pl.String}
+    known, vectors = job.clean.senses, job.clean.vectors
+    if known is None or vectors is None or known.is_empty():
+        return pl.DataFrame(schema=schema)
+    seen = known.select("product_id", "colour").drop_nulls().join(vectors, on="product_id")
+    seen = seen.join(job.clean.catalogue.select("product_id", "category", "price_cents"), on="product_id")
+    seen = seen.filter(pl.col("category").is_not_null() & (pl.col("price_cents") > 0)).sort("product_id")
+    found = []
+    for (colour,), part in seen.group_by("colour", maintain_order=True):
+        x_ND = part["vector"].to_numpy()[:, -product_vectors.PICTURE :]
+        if x_ND.shape[1] < product_vectors.PICTURE or not colour:
+            continue
+        x_ND = x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-9)
+        category, names = part["category"].to_numpy(), part["product_id"].to_list()
+        best, size = np.zeros(len(names), int), np.zeros(len(names))
+        for start in range(0, len(names), product_vectors.SLICE):
+            rows = slice(start, start + product_vectors.SLICE)
+            alike_SN = x_ND[rows] @ x_ND.T
+            alike_SN[category[rows, None] == category] = -1.0
+            best[rows], size[rows] = alike_SN.argmax(axis=1), alike_SN.max(axis=1)
+        for n, m in enumerate(best):
+            if n < m and best[m] == n and size[n] >= ALIKE:
+                found.append((names[n], names[m], float(size[n]), None, "alike"))
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def said(row: dict[str, Any]) -> str:
+    """A pair and why, then its menu line."""
+    ids, whole = (row["product_id"], row["other"]), row["price_cents"] + row["price_2"]
+    names = " + ".join(" ".join((row[name] or one).split()) for name, one in zip(("name", "name_2"), ids, strict=True))
+    if row["why"] == "together":
+        times = f"{row['score']:.1f}"
+        why = pick(f"bought together in {row['orders']} orders, at least {times} times as often as by coincidence",
+                   f"同单{row['orders']}次，至少是偶然的{times}倍")  # fmt: skip
+    else:
+        why = pick("of one colour and alike to the eye", "同色，看着相近")
+    line = {
+        "id": hash_id("set", AND.join(ids)).replace("_", "-"),
+        "benefit": {"type": "fixed_price", "price_cents": round(whole * (1 - SHARE))},
+        "scope": "product", "covers": ids, "together": True,
+    }  # fmt: skip
+    keys = [f"{key} = {toml_value(value)}" for key, value in line.items()]
+    return "\n".join([f"# {names}: {why}", "[[menu]]", *keys])

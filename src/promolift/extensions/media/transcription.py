@@ -1,0 +1,76 @@
+"""Before step 1: the recordings that the file of words names in; what is said in them (TRANSCRIPTS) out.
+
+A recording that was heard once is not heard again while its bytes are the same; what cannot be heard says why.
+"""
+
+from collections import Counter
+from pathlib import Path
+from time import time
+from typing import Any
+
+import polars as pl
+
+from promolift.extensions.media.speech import Heard, hear, recogniser_of
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.files.table_files import beside
+from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.language_model import Writer
+from promolift.foundation.sql import ident
+from promolift.foundation.tables.schemas import TRANSCRIPTS
+from promolift.shop.ingest.cleaning.table_cleaning import permitted
+from promolift.shop.pipeline.steps.ingest import open_one
+from promolift.shop.results.work_folder.run_context import Job, StepSummary
+
+KEEP_EVERY = 20  # recordings: an interruption costs no more
+
+
+def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
+    """Hear every recording of the file of words whose customer lets their words be read.
+
+    Raises ConfigError where no file of words names recordings, or the recogniser is missing.
+    """
+    file, speech = job.config.data.words, job.config.speech
+    if file is None or not file.mapping.has("audio"):
+        raise ConfigError(
+            "setting_missing",
+            "data.words: no file of words whose mapping names recordings (columns.audio); add one first",
+        )
+    raw = open_one(job.store, "words", file)
+    reader = permitted(raw.table.rows, raw.mapping, job.config.words.unasked)
+    who, audio = (ident(raw.mapping.sources(role)[0]) for role in ("customer_id", "audio"))
+    asked = reader.project(f"{who}::varchar as customer_id, {audio}::varchar as audio").distinct().pl()
+    asked = asked.drop_nulls().sort("audio", "customer_id")
+    earlier = job.clean.transcripts
+    known = TRANSCRIPTS.empty() if earlier is None else earlier
+    folder = Path(file.path).parent
+    made: list[dict[str, Any]] = []
+    heard = {row["sha256"]: row for row in known.iter_rows(named=True)}
+    for done, (customer, name) in enumerate(asked.iter_rows(), 1):
+        mark, row = "", None
+        try:
+            path = beside(folder, name)
+            mark = sha256_of_file(path) if path.is_file() else ""
+            row = heard.get(mark) if mark else None
+            if row is None or row["fault"]:  # a fault may be gone: another recogniser, a longer limit
+                recogniser = recogniser or recogniser_of(speech, job.config.llm.remote, job.config.llm.records)
+                row = hear(path, recogniser, speech)._asdict() | {"model": speech.model or speech.recogniser}
+        except (InputError, OSError) as why:
+            row = Heard(fault=str(why))._asdict() | {"model": ""}
+        made.append(row | {"customer_id": customer, "audio": name, "sha256": mark, "made_ms": round(time() * 1000)})
+        heard[mark] = made[-1]
+        job.tell("transcribe", done / asked.height, name)
+        if done % KEEP_EVERY == 0 or done == asked.height:
+            fresh = TRANSCRIPTS.conform(pl.DataFrame(made, infer_schema_length=None))
+            rest = known.join(fresh, on=["customer_id", "audio"], how="anti")
+            job.store.save("transcripts", pl.concat([rest, fresh]))
+    job.store.undone(["ingest"])
+    return _summary(made)
+
+
+def _summary(made: list[dict[str, Any]]) -> StepSummary:
+    faults = Counter(str(row["fault"]) for row in made if row["fault"])
+    minutes = sum(row["seconds"] or 0 for row in made) / 60
+    lines = [f"{len(made) - faults.total():,} of {len(made):,} recordings are text now ({minutes:.1f} minutes)"]
+    lines += [f"{row['audio']}: {row['fault']}" for row in made if row["fault"]][:20]
+    figures = {"step": "transcribe", "recordings": len(made), "faults": dict(faults), "minutes": minutes}
+    return StepSummary("\n".join(lines), figures)

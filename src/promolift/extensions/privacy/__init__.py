@@ -1,0 +1,1 @@
+"""Differential privacy: noisy releases, a privacy budget, synthetic customers and audits by attack."""

@@ -1,0 +1,1 @@
+"""The mechanisms: noise, the privacy budget, reconstruction and membership inference."""

@@ -1,0 +1,157 @@
+"""A work folder in; what was released about its customers, the budget that is left, and one door to release more, out.
+
+Whatever is learned from all customers under `privacy.epsilon` passes `released`: it writes the ledger before it gives a
+number, so that what was seen is always counted, and gives the same numbers again where nothing changed.
+"""
+
+from contextlib import suppress
+from time import time_ns
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promolift.extensions.privacy.mechanisms.noise import noisy
+from promolift.extensions.privacy.mechanisms.privacy_budget import SHARES, PrivacyBudget, Purpose, Spend, epsilon_of
+from promolift.extensions.privacy.mechanisms.synthetic_customers import ShopSums
+from promolift.foundation.errors import ConfigError, StepError
+from promolift.foundation.hashing import sha256_of
+from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.stored_model import Note
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.work_folder.run_context import Job
+
+Real = NDArray[np.float64]
+PURPOSES: dict[Purpose, tuple[str, str]] = {
+    "profiles": ("profiles: what customers share", "画像：客户的共同之处"),
+    "encoder": ("the encoder's weights", "编码器权重"),
+    "price": ("the price of the plan's budget", "计划预算的价格"),
+    "effect": ("the effect of a plan", "计划的效果"),
+}
+# What a run under the setting leaves out or gives to the shop alone: in English and in Chinese.
+NOT_PRIVATE = (
+    ("a customer's own profile, forecast and offer: made from their own rows, and theirs alone",
+     "客户自己的画像、预测与优惠：由其本人数据得出，仅归其本人"),
+    ("tables of the work folder, the report and the console: exact, for the shop's own people; do not publish them",
+     "工作文件夹、报告与控制台中的表：为精确值，仅供店铺内部使用，请勿公开"),
+    ("the catalogue, the first and the last day of the log: taken for the shop's own knowledge",
+     "商品目录、日志的起止日期：视为店铺自身的信息"),
+    ("segments by rank, such as the best tenth: their border is exact",
+     "按排名划分的人群（如前十分之一）：其界限为精确值"),
+    ("the verdict of `promolift learn` beside the private effect: exact, for the shop alone",
+     "promolift learn中私密效果以外的结论：为精确值，仅供店铺内部使用"),
+)  # fmt: skip
+LEFT_OUT = (
+    ("the discount response (stated prior instead) and who redeems coupons",
+     "折扣反应（以设定的先验代替）与优惠券核销模型"),
+    ("views, carts and coupons of others (the made-up customers buy, and do nothing else)",
+     "他人的浏览、加购与用券（虚构客户只有购买行为）"),
+    ("trees of purchases and of next baskets (counts instead)", "购买与下一购物篮的提升树（以计数代替）"),
+    ("offers beyond the menu, tests, limits of the plan, and what draws taught",
+     "菜单以外的优惠、测试、计划限额，以及由随机分配学到的结果"),
+)  # fmt: skip
+
+
+class PrivacyLedger(Note):
+    """All that was released about the customers of this work folder."""
+
+    NAME: ClassVar[str] = "privacy_ledger"
+    spends: tuple[Spend, ...] = ()
+
+    @classmethod
+    def kept(cls, store: Store) -> "PrivacyLedger":
+        """The ledger; empty where nothing was released yet."""
+        return cls.load(store) if cls.has(store) else cls()
+
+
+class Release(NamedTuple):
+    """Noisy numbers, and the noise of each."""
+
+    values: Real
+    sd: float
+
+
+def budget_of(config: Config) -> PrivacyBudget | None:
+    """The budget that the settings state; None where they state none."""
+    privacy = config.privacy
+    if privacy.epsilon is None:
+        return None
+    return PrivacyBudget(
+        epsilon=privacy.epsilon, delta=privacy.delta, runs=privacy.runs, encoder=config.encoder.depth > 0
+    )
+
+
+def spend(job: Job, spends: list[Spend]) -> None:
+    """Write releases into the ledger before they are made. BudgetError, and nothing written, if the budget would be
+    passed.
+    """
+    budget, ledger = stated(job), PrivacyLedger.kept(job.store)
+    budget.check(ledger.spends, spends)
+    PrivacyLedger(spends=(*ledger.spends, *spends)).keep(job.store)
+
+
+def stated(job: Job) -> PrivacyBudget:
+    """The budget, where there must be one."""
+    budget = budget_of(job.config)
+    if budget is None:
+        raise ConfigError("setting_missing", "privacy.epsilon is not stated, so nothing is released with noise")
+    return budget
+
+
+def released(job: Job, purpose: Purpose, name: str, total_V: Real, clip: float, releases: int = 1) -> Release:
+    """A total over customers, no part of which is longer than `clip`, as it may be known: kept from an earlier run if
+    total and budget are the same, else with new noise, one of so many `releases` of the purpose in a run.
+    """
+    noise = stated(job).noise(purpose, releases)
+    mark = sha256_of(repr((noise, clip, total_V.shape)).encode() + np.ascontiguousarray(total_V).tobytes())
+    with suppress(StepError):  # none yet
+        arrays, manifest = job.store.load_model(f"private_{name}")
+        if manifest["mark"] == mark:
+            return Release(arrays["values"], noise * clip)
+    spend(job, [Spend(purpose=purpose, at_ms=time_ns() // 1_000_000, noise=noise)])
+    values = noisy(total_V, clip, noise)
+    job.store.save_model(f"private_{name}", {"values": values}, {"mark": mark, "sd": noise * clip})
+    return Release(values, noise * clip)
+
+
+def found(store: Store, name: str) -> Release:
+    """What an earlier step `released`."""
+    arrays, manifest = store.load_model(f"private_{name}")
+    return Release(arrays["values"], manifest["sd"])
+
+
+def known_sums(store: Store) -> ShopSums:
+    """What the profiles released of the shop as a whole."""
+    return ShopSums(*found(store, "shop"), *found(store, "targets"))
+
+
+class PrivacySpent(NamedTuple):
+    """What was spent of the budget: by purpose in the order of the story, together, and left; with a sentence."""
+
+    purposes: dict[Purpose, float]
+    spends: tuple[Spend, ...]
+    spent: float
+    left: float
+    text: str
+
+
+def privacy_spent(config: Config, store: Store) -> PrivacySpent | None:
+    """How much of the budget is spent; None where none is stated."""
+    budget = budget_of(config)
+    if budget is None:
+        return None
+    spends = PrivacyLedger.kept(store).spends
+    by = {
+        p: epsilon_of([each for each in spends if each.purpose == p], budget.delta)
+        for p in SHARES if any(each.purpose == p for each in spends)
+    }  # fmt: skip
+    spent = epsilon_of(spends, budget.delta)
+    left = max(budget.epsilon - spent, 0.0)
+    said = pick(
+        f"differential privacy: epsilon {spent:.2f} of {budget.epsilon:g} spent (delta {budget.delta:g}) on "
+        f"{len(spends)} releases, {left:.2f} left",
+        f"差分隐私：共{len(spends)}次发布，已用epsilon {spent:.2f}，上限{budget.epsilon:g}（delta {budget.delta:g}），"
+        f"剩余{left:.2f}",
+    )
+    return PrivacySpent(by, spends, spent, left, said)

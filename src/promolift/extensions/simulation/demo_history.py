@@ -1,0 +1,200 @@
+"""A demo's server whose plan decides in; weeks of simulated days played through it out, for every screen to show.
+
+Households come as they came in the last weeks of the log, are decided on by the release, and take an offer as its plan
+expects. Nothing of it happened: the ledger says so, every page does, and what is measured on it has the evidence
+`simulated`.
+"""
+
+import json
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, NamedTuple
+
+from promolift.core.experiments.experiment_design import Design
+from promolift.foundation.money import currency_digits
+from promolift.foundation.progress import Tell
+from promolift.foundation.sql import DAY_MS, HOUR_MS, bind, fetch
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.request_models import ConfirmIn, ExperimentIn, ReserveIn
+from promolift.server.api.routes import Call, admin, experiments
+from promolift.server.api.routes.campaign_summary import Played
+from promolift.server.api.server import Server
+from promolift.server.budgets.redemptions import STEPS, Wanted
+from promolift.server.decisions.decisions import Ask
+from promolift.server.decisions.experiment_results import judged_by
+from promolift.server.events import events
+from promolift.server.ledger.things import Campaign, LearnRun
+from promolift.server.tasks.learning_schedule import keep
+from promolift.server.tasks.learning_task import answer
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.results.ingest import Span
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.work_tables import Clean
+
+BEFORE_DAYS, DAYS, TEST_DAYS = 28, 63, 28  # known before the first decision; played; of them with a test running
+STEP_MS, WINDOW_MS = 6 * HOUR_MS, 28 * DAY_MS
+TAKES = 0.35  # of the customers with an offer use it in a window; what they add and cost is the plan's mean over all
+ORDERS = """
+select customer_id, order_id, min(ts_ms) + $ahead as ts_ms, sum(revenue_cents)::bigint as cents from events
+where kind = 'purchase' and ts_ms > $since group by customer_id, order_id having cents > 0 order by 3, 2
+"""
+
+
+class Order(NamedTuple):
+    """A basket of the log, at the moment at which it is played."""
+
+    customer_id: str
+    order_id: str
+    ts_ms: int
+    cents: int
+
+
+class ExpectedUse(NamedTuple):
+    """What the plan expects of a customer's offer in a window, in minor units."""
+
+    offer_id: str
+    gain_cents: float
+    cost_cents: float
+
+
+class Taken(NamedTuple):
+    """What an offer makes an order larger by, and what it takes off."""
+
+    more_cents: int
+    off_cents: int
+
+
+class Rehearsal:
+    """The play of one campaign."""
+
+    def __init__(self, server: Server, config: Config, release_id: str) -> None:
+        """Read the log's last orders and the plan."""
+        self.server, self.config, self.rng, self.end_ms = server, config, Random(1), server.clock.now_ms()
+        self.release_id, self.campaign_id = release_id, config.plan.campaign
+        with Store(server.settings.work) as store:
+            last_ms = Span.load(store).last_ms or 0
+            since = last_ms - (BEFORE_DAYS + DAYS) * DAY_MS
+            log = bind(ORDERS, ahead=self.end_ms - last_ms - 1, since=since)
+            rows = fetch(Clean(store).events().query("events", log))
+            self.orders = [Order(*row) for row in rows.iter_rows()]
+            chosen = Plan.load(store).chosen.select("customer_id", "offer_id", "gain_cents", "cost_cents")
+        self.expected = {who: ExpectedUse(*rest) for who, *rest in chosen.iter_rows()}
+        self.took_ms: dict[str, int] = {}
+
+    def play(self, tell: Tell) -> None:
+        """All days, a few hours at a time; then learn from them."""
+        clock, at, begin_ms = self.server.clock, 0, self.end_ms - DAYS * DAY_MS
+        moment = self.end_ms - (BEFORE_DAYS + DAYS) * DAY_MS
+        try:
+            while moment < self.end_ms:
+                until = min(self.end_ms, moment + (HOUR_MS if moment >= self.end_ms - DAY_MS else STEP_MS))
+                first = at
+                while at < len(self.orders) and self.orders[at].ts_ms < until:
+                    at += 1
+                some = self.orders[first:at]
+                self.server.clock.behind_ms += clock.now_ms() - moment
+                if moment == self.end_ms - TEST_DAYS * DAY_MS:
+                    self.start_test()
+                given = self.decide(some) if moment >= begin_ms else {}
+                clock.behind_ms += clock.now_ms() - until + 1
+                self.buy(some, given)
+                tell("simulated days", at / len(self.orders), f"{datetime.fromtimestamp(until / 1000, UTC):%d %B}")
+                moment = until
+        finally:
+            clock.behind_ms = 0
+        tell("simulated days", 1.0, "what was learned")
+        run = keep(self.server, self.campaign_id, answer(self.server.scheduler.task(self.campaign_id)))
+        times = {"started_ms": self.end_ms, "ended_ms": self.end_ms}
+
+        def note(db: Any, some: list[None]) -> list[None]:
+            LearnRun(**run.model_dump() | times).keep(db, self.campaign_id, self.end_ms)
+            Played(begun_ms=begin_ms, ended_ms=self.end_ms).keep(db, self.campaign_id, self.end_ms)
+            return some
+
+        self.server.ledger.write(note)
+
+    def start_test(self) -> None:
+        """The offers against nothing, with the customers held out who are held out anyway."""
+        terms = self.server.decider.ensure(self.release_id).terms
+        design = Design(
+            name="do_offers_pay", arms={"a": 1.0}, holdout_share=terms.holdout_share, holdout_salt=terms.holdout_salt,
+            planned_customers=max(2, len({each.customer_id for each in self.orders})), primary="value_cents",
+            evidence="simulated",
+        )  # fmt: skip
+        question = "Do the offers earn more than they cost?"
+        test = ExperimentIn(design=judged_by(design), releases={"a": self.release_id}, question=question)
+        experiments.put_experiment(Call(self.server, "demo"), self.campaign_id, test)
+
+    def decide(self, some: list[Order]) -> dict[str, dict[str, Any]]:
+        """The record of the decision for each customer who comes."""
+        ledger, work = self.server.ledger, self.server.decider.work
+        asked = {each.customer_id: ledger.submit(work, Ask(each.customer_id, self.campaign_id)) for each in some}
+        return {who: made.record for who, future in asked.items() if (made := future.result()).record}
+
+    def buy(self, some: list[Order], given: dict[str, dict[str, Any]]) -> None:
+        """Their orders; who takes an offer buys more by it, pays less, and it is redeemed."""
+        unit, heard = 10.0 ** currency_digits(self.config.shop.currency), list[dict[str, Any]]()
+        holds = dict[str, Future[Any]]()
+        for each in some:
+            more, off = self.taken(each, given.get(each.customer_id))
+            if off:
+                decision = given[each.customer_id]["decision_id"]
+                hold = ReserveIn(
+                    customer_id=each.customer_id, amount_cents=off, decision_id=decision, order_id=each.order_id
+                )
+                holds[each.order_id] = self.settle("reserve", hold)
+            said = {"order_id": each.order_id, "total": (each.cents + more) / unit, "discount": off / unit}
+            heard.append({
+                "type": "track", "event": "Order Completed", "userId": each.customer_id, "properties": said,
+                "timestamp": datetime.fromtimestamp(each.ts_ms / 1000, UTC).isoformat(),
+                "messageId": f"played_{each.order_id}",
+            })  # fmt: skip
+        kept = self.server.ledger.submit(events.keep, events.parse(heard, None, self.server.clock.now_ms()))
+        answered = [future.result().answer for future in holds.values()]
+        paid = [self.settle("confirm", ConfirmIn(redemption_id=each.body["redemption_id"]))
+                for each in answered if each.status == 200]  # fmt: skip
+        for future in (kept, *paid):
+            future.result()
+
+    def settle(self, step: str, body: Any) -> "Future[Any]":
+        """A step of a redemption."""
+        return self.server.ledger.submit(self.server.redeemer.work, Wanted(STEPS[step], body, "demo", None))
+
+    def taken(self, order: Order, made: dict[str, Any] | None) -> Taken:
+        """Nothing of both where no offer is taken."""
+        who, known = order.customer_id, self.expected.get(order.customer_id)
+        if made is None or known is None or made["offer_id"] != known.offer_id:
+            return Taken(0, 0)
+        if order.ts_ms - self.took_ms.get(who, -WINDOW_MS) < WINDOW_MS:
+            return Taken(0, 0)
+        self.took_ms[who] = order.ts_ms
+        if self.rng.random() >= TAKES:
+            return Taken(0, 0)
+        more = (known.gain_cents + known.cost_cents) / self.config.value.margin_rate / TAKES
+        return Taken(max(0, round(more)), max(0, round(known.cost_cents / TAKES)))
+
+
+def rehearse(server: Server, tell: Tell) -> None:
+    """Play the weeks before now through a server whose campaign has no release yet, from the demo's own log alone."""
+    config = server.config
+    if config is None or config.data.source == "files":
+        return
+    server.clock.behind_ms = DAYS * DAY_MS
+    try:
+        release_id = serve_the_plan(server)
+    finally:
+        server.clock.behind_ms = 0
+    if release_id is not None:
+        Rehearsal(server, config, release_id).play(tell)
+
+
+def serve_the_plan(server: Server) -> str | None:
+    """Decide from the work folder's plan; its release. None where some campaign has one already."""
+    call = Call(server, "setup")
+    with call.read() as db:
+        if any(campaign.release for campaign in Campaign.all(db).values()):
+            return None
+    made: str = json.loads(bytes(admin.make_release(call).body))["release_id"]
+    admin.activate(call, made)
+    return made

@@ -1,0 +1,315 @@
+"""Stated settings in; promolift's own path through the months of a made-up shop, and what it truly earned, out.
+
+Ingest, plan, the customers' answers, ingest, learn, approve: the functions that every shop runs. A hand rule lives in a
+copy of the same shop with the same budget and the same luck. Every number is simulated.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+
+from pydantic import Field
+
+from promolift.foundation.errors import ConfigError, SupportError
+from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from promolift.extensions.simulation.worlds.simulated_worlds import LivingWorld, TrueWorth
+    from promolift.shop.results.work_folder.run_context import StepSummary
+
+BUDGET_SHARE = 0.015  # of the revenue of the last four weeks
+AWAY, TEN_PERCENT = 56, 0.1  # the hand rule: so much off everything for whoever has been away so many days
+STATED = """
+[shop]
+name = "Made up"
+[data.events]
+path = "events.parquet"
+[data.events.mapping]
+money = "minor"
+time_format = "epoch"
+constants = {{ kind = "purchase" }}
+[data.events.mapping.columns]
+customer_id = "customer_id"
+time = "ts_ms"
+order_id = "order_id"
+product_id = "product_id"
+quantity = "quantity"
+amount = "paid_cents"
+list_amount = "list_cents"
+shelf_discount = "shelf_cents"
+coupon_discount = "coupon_cents"
+[data.products]
+path = "products.csv"
+[data.products.mapping.columns]
+product_id = "product_id"
+name = "name"
+category = "category"
+[value]
+margin_rate = {margin:.4f}
+[consent]
+default = true
+[offer]
+proposals = "none"
+[plan]
+campaign = "made-up"
+budget_cents = {budget}
+trial = "auto"
+[[menu]]
+id = "reminder"
+benefit = {{ type = "reminder" }}
+[[menu]]
+id = "everything-10"
+benefit = {{ type = "percent_off", percent = 10 }}
+[[menu]]
+id = "favourite-10"
+benefit = {{ type = "percent_off", percent = 10 }}
+scope = "category"
+[[menu]]
+id = "favourite-20"
+benefit = {{ type = "percent_off", percent = 20 }}
+scope = "category"
+"""
+THRESHOLD = """
+[[menu]]
+id = "spend-save"
+benefit = {{ type = "amount_off", amount_cents = {amount} }}
+min_spend_cents = {least}
+"""
+
+
+class LoopSettings(Settings):
+    """`market` shares nothing with promolift's models (its margin is `margin`), `goods` is a shop of many products.
+
+    `drift`: from the end of this month on customers
+    answer otherwise: prices move them half as much, and letters by themselves keep them away.
+    """
+
+    world: Literal["market", "goods"] = "market"
+    customers: int = Field(default=1500, ge=200, le=100_000)
+    months: int = Field(default=4, ge=1, le=24)
+    seed: int = 1
+    drift: int | None = Field(default=None, ge=1, le=24)
+    margin: float = Field(default=0.3, gt=0, lt=1)
+
+
+class ReadMessages(NamedTuple):
+    """A month's messages: how many were sent with a text of the pool, the share that is read by them, and the share
+    that their angles' texts would have if all were chosen alike."""
+
+    sent: int
+    read: float
+    alike: float
+
+
+@dataclass
+class RealPath:
+    """The product by its documented path, in a folder of its own; `said` is what plans and learning said."""
+
+    folder: Path
+    said: list[str] = field(default_factory=list)
+    seed: int = 1
+    messages: list[ReadMessages] = field(default_factory=list)
+    words, more = False, ""  # whether a plan gets its words; what the settings say besides
+
+    def __enter__(self) -> Self:
+        """The path itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left open."""
+
+    def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
+        """Who gets what this month: the plan's chosen candidates, learned from what came before. The budget is that
+        of the first month."""
+        import polars as pl
+
+        from promolift.shop.pipeline.shop import Shop
+
+        world.events.write_parquet(self.folder / "events.parquet")
+        world.products.write_csv(self.folder / "products.csv")
+        config = self.folder / "promolift.toml"
+        if config.is_file():
+            self._learn(config)
+        else:
+            config.write_text(stated(world, budget_cents) + self.more, encoding="utf-8")
+        with Shop.open(config, work=self.folder / "work") as shop:
+            plan = shop.plan()
+            self.said.append(str(plan))
+            if self.words:
+                shop.step("message")
+            nothing_off = pl.col("benefit") == "reminder"  # as the worlds take it: an offer of a share of nothing
+            return plan.chosen.with_columns(pl.when(nothing_off).then(0.0).otherwise("depth").alias("depth"))
+
+    def hear(self, world: "LivingWorld") -> None:
+        """A month is over. Nothing to do here: the next plan reads the shop's files."""
+
+    def _learn(self, config: Path) -> None:
+        from promolift.shop.configuration.configuration import load_config
+        from promolift.shop.feedback.decision_outcomes import LearnSettings
+        from promolift.shop.feedback.learning import Request, run_learn
+        from promolift.shop.feedback.proposal import Where, approve
+        from promolift.shop.pipeline.shop import Shop
+
+        work, learned = self.folder / "work", self.folder / "learned"
+        with Shop.open(config, work=work) as shop:
+            shop.step("ingest")
+        try:
+            run_learn(Request(None, None, work, learned, config, LearnSettings()), quiet)
+            approve(Where(load_config(config), work, learned))
+        except (SupportError, ConfigError) as error:  # nothing can be said yet, or the draws cannot be trusted
+            self.said.append(f"learn: {error}")
+
+
+def stated(world: "LivingWorld", budget_cents: float) -> str:
+    """promolift.toml of a made-up shop; an amount off at the scale of its baskets."""
+    import polars as pl
+
+    text = STATED.format(margin=world.margin, budget=round(budget_cents))
+    if not world.amounts:
+        return text
+    orders = world.events.group_by("customer_id", "order_id").agg(pl.col("list_cents").sum())["list_cents"]
+    least = round(float(orders.quantile(0.75) or 0.0) / 500) * 500
+    return text + THRESHOLD.format(amount=max(100, round(least / 1000) * 100), least=least)
+
+
+def budget_of(world: "LivingWorld") -> float:
+    """What a month's offers may cost."""
+    import polars as pl
+
+    from promolift.foundation.sql import DAY_MS
+
+    recent = world.events.filter(pl.col("ts_ms") >= world.now_ms - 28 * DAY_MS)
+    return BUDGET_SHARE * float(recent["paid_cents"].sum())
+
+
+def hand_rule(world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
+    """10 % off everything for whoever has been away 56 days, the nearest first, until the expected cost is spent."""
+    import polars as pl
+
+    from promolift.foundation.sql import DAY_MS
+
+    age = (world.now_ms - pl.col("ts_ms")) / DAY_MS
+    orders = world.events.group_by("customer_id", "order_id").agg(
+        age.first().alias("age"), pl.col("paid_cents", "list_cents").sum()
+    )
+    people = orders.group_by("customer_id").agg(
+        pl.col("age").min().alias("away"), pl.col("list_cents").mean().alias("basket"),
+        (pl.col("paid_cents").filter(pl.col("age") < 112).sum() / 4).alias("month"),
+    )  # fmt: skip
+    cost = TEN_PERCENT * pl.max_horizontal("month", 0.03 * pl.col("basket"))
+    away = people.filter(pl.col("away") >= AWAY).sort("away", "customer_id").filter(cost.cum_sum() <= budget_cents)
+    return away.select(
+        "customer_id", pl.lit(None, pl.String).alias("target"), pl.lit(TEN_PERCENT).alias("depth"),
+        pl.lit(None, pl.Int64).alias("amount_cents"), pl.lit(None, pl.Int64).alias("min_spend_cents"),
+    )  # fmt: skip
+
+
+class Month(NamedTuple):
+    """A policy's month: customers with an offer, and what that truly adds and costs."""
+
+    treated: int
+    worth: "TrueWorth"
+
+
+def run_simulation(
+    given: Mapping[str, object], folder: Path, tell: Tell = quiet, file: Path | None = None,
+    path_in: Callable[[Path], RealPath] = RealPath,
+) -> "StepSummary":  # fmt: skip
+    """Live through the months in `folder`; the table of what was earned. What is `given` (None: nothing) goes before
+    the [simulate] part of a TOML `file`. `path_in`: RealPath or ServedPath. Raises ConfigError for settings that cannot
+    be, or a folder in use."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    settings = LoopSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
+    if (folder / "promolift.toml").exists():
+        raise ConfigError(
+            "folder_not_empty", f"{folder}: a simulation was here already; name another folder with --out"
+        )
+    with path_in(folder) as path:
+        path.seed = settings.seed
+        return _summary(settings, live_both(settings, path, tell), path)
+
+
+class BothLived(NamedTuple):
+    """The months of promolift and of the hand rule."""
+
+    promolift: "list[Month]"
+    hand_rule: "list[Month]"
+
+
+def live_both(settings: LoopSettings, path: RealPath, tell: Tell) -> BothLived:
+    """Both policies, each in its own copy of the same shop."""
+    from promolift.extensions.simulation.worlds.simulated_worlds import GIVEN, LivingGoods, LivingMarket
+
+    path.folder.mkdir(parents=True, exist_ok=True)
+
+    def live(
+        decide: "Callable[[LivingWorld, float], pl.DataFrame]", note: str, hear: "Callable[[LivingWorld], None]"
+    ) -> list[Month]:
+        tell("simulate", 0.0, "a year of history")
+        market = settings.world == "market"
+        world: LivingWorld = (
+            LivingMarket(settings.seed, settings.customers, settings.margin) if market
+            else LivingGoods(settings.seed, settings.customers)
+        )  # fmt: skip
+        months = []
+        for month in range(settings.months):
+            tell("simulate", month / settings.months, f"{note}, month {month + 1}")
+            offers = decide(world, budget_of(world)).select(GIVEN)
+            months.append(Month(offers.height, world.answer(offers)))
+            hear(world)
+            if settings.drift == month + 1:
+                world.drift()
+        return months
+
+    return BothLived(live(path.decide, "promolift", path.hear), live(hand_rule, "hand rule", lambda _: None))
+
+
+def _part(file: Path | None) -> dict[str, object]:
+    if file is None:
+        return {}
+    try:
+        return dict(tomllib.loads(file.read_text(encoding="utf-8"))["simulate"])
+    except KeyError:
+        raise ConfigError("setting_missing", f"{file}: no [simulate] part") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("file_unreadable", f"{file}: not readable as TOML: {error}") from None
+
+
+def _summary(settings: LoopSettings, lived: BothLived, path: RealPath) -> "StepSummary":
+    from promolift.shop.results.work_folder.run_context import StepSummary
+
+    beside = "promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"
+    lines = [
+        f"Simulated, world {settings.world}, {settings.customers:,} customers: true expected profit over no offers, in "
+        "money; window: four weeks, horizon: with what follows them.", f"month  {beside}",
+    ]  # fmt: skip
+    names = [*map(str, range(1, settings.months + 1)), "all"]
+    for name, *pair in zip(names, *([*months, _sum(months)] for months in lived), strict=True):
+        cells = [
+            f"{each.treated:>8,} " + " ".join(f"{cents / 100:>10,.2f}" for cents in (each.worth.cost, *each.worth[:2]))
+            for each in pair
+        ]
+        lines.append(f"{name:>5} " + "   ".join(cells))
+    if settings.drift is not None:
+        lines.append(f"From month {settings.drift + 1} on customers answer otherwise than before.")
+    for number, read in enumerate(path.messages, 1):
+        lines.append(
+            f"Month {number}: {read.sent:,} messages, {read.read:.1%} of them are read; {read.alike:.1%} would be if "
+            "all texts were chosen alike."
+        )
+    texts = [each._asdict() for each in path.messages]
+    figures = {"simulated": True, "messages": texts, **settings.model_dump(), "said": path.said} | {
+        name: [{"treated": each.treated, **each.worth._asdict()} for each in months]
+        for name, months in lived._asdict().items()
+    }
+    return StepSummary("\n".join(lines), figures)
+
+
+def _sum(months: list[Month]) -> Month:
+    worth = [sum(each) for each in zip(*(month.worth for month in months), strict=True)]
+    return Month(sum(month.treated for month in months), type(months[0].worth)(*worth))

@@ -1,0 +1,1 @@
+"""Where shards are computed: an executor runs one function on many shards."""

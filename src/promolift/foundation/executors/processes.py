@@ -1,0 +1,93 @@
+"""Tasks in, their results out, by several processes of this machine; one that is killed is replaced, and its task done
+again.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from types import TracebackType
+from typing import Self, TypeVar
+from uuid import uuid4
+
+from promolift.foundation.errors import StepError
+from promolift.foundation.executors.worker import work
+
+Found = TypeVar("Found")
+AHEAD = 2  # tasks of a worker that are done or waiting before their results are asked for
+RETRIES = 3  # workers that may be lost in one round
+
+
+class Processes:
+    """An engine of this machine. They are started by spawning: a program of one's own needs the usual
+    `if __name__ == "__main__":`.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.node_disk: int | None = None
+        self.leaving: Callable[[], object] | None = None
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        """The engine itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
+        """See Engine. StepError where workers are killed again and again."""
+        token, lost = uuid4().hex, 0
+        waiting: dict[int, Future[Found]] = {}
+        for place, shard in enumerate(shards):
+            while True:
+                try:
+                    for ahead in range(place, min(place + AHEAD * self.workers, len(shards))):
+                        if ahead not in waiting:
+                            waiting[ahead] = self._started().submit(_work, token, task, shards[ahead])
+                    found = waiting[place].result()
+                    break
+                except BrokenProcessPool:
+                    lost, self._pool = lost + 1, None
+                    if lost > RETRIES:
+                        raise StepError(
+                            "worker_lost",
+                            f"engine: workers ended {lost} times before they answered, the last at shard {shard}; "
+                            "killed, as when memory runs out (set a smaller engine.workers or data.memory, or more "
+                            "data.shards), or begun by a program that lacks `if __name__ == '__main__':`; run the same "
+                            "command again to go on",
+                        ) from None
+                    waiting = {k: each for k, each in waiting.items() if each.done() and not each.exception()}
+            del waiting[place]
+            yield found
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), initializer=_begin)
+        return self._pool
+
+
+def _begin() -> None:
+    """A worker leaves an interruption to the process that started it, and ends with that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _work(token: str, task: Callable[[int], Found], shard: int) -> Found:
+    found: Found = work(token, lambda: task, shard)
+    return found

@@ -1,0 +1,61 @@
+"""A table as somebody holds it in memory or in a file in; a Polars frame out."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from promolift.foundation.errors import InputError
+
+
+def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
+    """A Polars frame of a Polars or pandas frame, an Arrow table, a DuckDB relation, columns by name, or of a CSV or
+    Parquet file.
+
+    Names of pandas rows (an index other than 0, 1, 2 ..) become columns before the others. `what` names the table in
+    errors. InputError for what is none of these.
+    """
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    if isinstance(table, str | Path):
+        if not Path(table).is_file():
+            raise InputError("file_not_found", f"{table}: no such file")
+        return pl.read_parquet(table) if str(table).endswith((".parquet", ".pq")) else pl.read_csv(table)
+    if is_pandas(table):
+        return _of_pandas(table, what)
+    try:
+        return pl.DataFrame(table)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "value_invalid", f"{what}: {type(table).__name__} is no table ({error}); give a data frame"
+        ) from None
+
+
+def is_pandas(table: Any) -> bool:
+    """Whether it is a pandas frame or series, without importing pandas."""
+    return type(table).__module__.split(".")[0] == "pandas"
+
+
+def _of_pandas(table: Any, what: str) -> pl.DataFrame:
+    if not hasattr(table, "columns"):  # a series
+        table = table.to_frame()
+    if type(table.index).__name__ != "RangeIndex":
+        names = [f"index_{n}" if name is None else str(name) for n, name in enumerate(table.index.names)]
+        table = table.reset_index(names=names) if not set(names) & set(map(str, table.columns)) else table
+    names = list(map(str, table.columns))
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError("column_duplicate", f"{what}: two columns are called {twice!r}; rename one")
+    return pl.DataFrame([_column(name, table.iloc[:, at]) for at, name in enumerate(names)])
+
+
+def _column(name: str, column: Any) -> pl.Series:
+    """Text, categories, dates and pandas' own missing values; what mixes kinds is kept as text."""
+    found: pl.Series
+    try:
+        found = pl.DataFrame({name: pl.from_pandas(column)}).to_series()
+    except (pl.exceptions.PolarsError, TypeError, ValueError):  # pyarrow's errors are of the last two kinds
+        known = column.notna()
+        found = pl.Series([str(value) if there else None for value, there in zip(column, known, strict=True)])
+    return (found.cast(pl.String) if found.dtype in (pl.Categorical, pl.Enum) else found).alias(name)

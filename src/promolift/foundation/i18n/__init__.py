@@ -1,0 +1,1 @@
+"""Numbers, money, dates and sentences in English and Chinese."""

@@ -1,0 +1,111 @@
+"""A `Page` in; one HTML file out that needs nothing else: no network, no other file."""
+
+import json
+import math
+import re
+from base64 import b64encode
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+from promolift.foundation.i18n.formatting import digits, pick, spoken, symbol
+from promolift.foundation.i18n.translation import kept
+from promolift.foundation.pages.blocks import Figure, Page, balanced
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render_page(page: Page) -> str:
+    """Any page as one HTML document, in the language that is spoken; the same page gives the same text.
+
+    Customers' texts are escaped, the charts' data are JSON in a block that runs nothing, and a Content-Security-Policy
+    allows only this document's scripts and styles, by hash.
+    """
+    chapters = [replace(chapter, blocks=balanced(chapter.blocks)) for chapter in page.chapters]
+    figures = {b.id: b.spec for chapter in chapters for b in chapter.blocks if isinstance(b, Figure)}
+    money = {"symbol": symbol(page.currency), "digits": digits(page.currency)}
+    style, scripts = _asset("vendor/fonts.css") + _asset("static/report.css"), _scripts()
+    text = (
+        _templates()
+        .get_template("report.html")
+        .render(
+            csp=_policy(style, scripts),
+            style=Markup(style),
+            scripts=[Markup(script) for script in scripts],
+            data=Markup(embed({"money": money, "language": spoken(), "figures": figures})),
+            page=page,
+            chapters=chapters,
+        )
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written to a file
+
+
+def embed(value: object) -> str:
+    """JSON that may stand inside <script>: nothing in it can close the element or open a comment; NaN becomes null."""
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):  # six figures are more than a screen can show
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+@lru_cache
+def _asset(name: str) -> str:
+    # browsers hash what they parsed, and they parse every line end as \n
+    return files("promolift.foundation.pages").joinpath(name).read_text("utf-8").replace("\r\n", "\n")
+
+
+def _scripts() -> list[str]:
+    return [_asset("vendor/echarts.report.min.js"), _asset("static/draw.js"), _asset("static/report.js")]
+
+
+def _policy(style: str, scripts: list[str]) -> str:
+    allowed = " ".join(_digest(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_digest(style)}; font-src data:; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def code(text: str) -> Markup:
+    """A text with what stands between backquotes marked as something to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def environment(*packages: str) -> "Environment":
+    """The templates of some packages, with what all of them may say; every text is escaped."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # a refusal need not wait for it
+
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {"pick": pick, "spoken": spoken}
+    made.filters |= {"code": code, "kept": kept}
+    return made
+
+
+@lru_cache
+def _templates() -> "Environment":
+    return environment("promolift.foundation.pages")

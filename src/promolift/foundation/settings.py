@@ -1,0 +1,134 @@
+"""The frozen base of every settings class: an unknown key is an error that names the nearest known one; and TOML."""
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from typing import Annotated, Any, ClassVar, Self, get_args
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.money import CURRENCY_DIGITS, unknown_currency
+
+# Units in which a column may count its times: seconds of one.
+COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+
+
+class SettingError(ValueError):
+    """A rule of settings that is broken and has a code of its own, by which `Settings.parse` passes it on."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """As in `PromoError`."""
+        super().__init__(message)
+        self.code = code
+
+
+class Settings(BaseModel):
+    """Immutable, strict about keys. Subclass it beside the function that takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions: their names of today
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest_key(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for key in values:
+            if key in cls.RENAMED:
+                raise SettingError(
+                    "setting_renamed",
+                    f"{key!r} is called {cls.RENAMED[key]!r} now; `promolift migrate` rewrites the file",
+                )
+            if key not in cls.model_fields:
+                near = get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
+                raise SettingError("setting_unknown", f"unknown key {key!r}; {hint}")
+        return values
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Validate `values`; on failure raise ConfigError with `where`, the dotted key, its value and the rule."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            given = f" = {first['input']!r}" if key and first["type"] != "missing" else ""
+            dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
+            usual = "setting_missing" if first["type"] == "missing" else "setting_invalid"
+            code = getattr(first.get("ctx", {}).get("error"), "code", usual)
+            raise ConfigError(code, f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def rows_of(file: str) -> list[list[str]]:
+    """The rows of a tab-separated file of this package; lines that begin with `#` are for people."""
+    lines = files("promolift").joinpath(file).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines if line and not line.startswith("#")]
+
+
+def to_toml(values: Mapping[str, Any], table: str = "") -> str:
+    """TOML that reads back as `values`: what is plain first, then the tables; a small table stands in one line."""
+    below = {key: value for key, value in values.items() if _is_table(value, bool(table)) or _is_tables(value)}
+    lines = [f"{toml_key(key)} = {toml_value(value)}" for key, value in values.items() if key not in below]
+    for key, value in below.items():
+        path = f"{table}.{toml_key(key)}" if table else toml_key(key)
+        for each in [value] if isinstance(value, Mapping) else value:
+            head = f"[{path}]" if isinstance(value, Mapping) else f"[[{path}]]"
+            lines += ["", head, to_toml(each, path).rstrip("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def _is_table(value: Any, small_in_line: bool) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return not small_in_line or any(isinstance(each, Mapping | list | tuple) for each in value.values())
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it, in one line unless it is a list of three or more."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        items = [toml_value(item) for item in value]
+        return "[" + ", ".join(items) + "]" if len(items) < 3 else "[\n    " + ",\n    ".join(items) + ",\n]"
+    # JSON text is TOML text, but for the one control character JSON leaves bare.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(key: str) -> str:
+    """A key, in quotes where it must be."""
+    return key if key.isascii() and key.replace("_", "").replace("-", "").isalnum() else toml_value(key)
+
+
+def settings_in(annotation: object) -> type[Settings] | None:
+    """The settings class inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := settings_in(part)) is not None), None)
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise SettingError(
+            "timezone_unknown", "not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai"
+        ) from None
+    return zone
+
+
+def _known_currency(code: str) -> str:
+    if code not in CURRENCY_DIGITS:
+        raise SettingError("currency_unknown", unknown_currency(code))
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_known_currency)]
+Zone = Annotated[str, AfterValidator(_known_zone)]

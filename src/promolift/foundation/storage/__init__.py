@@ -1,0 +1,12 @@
+"""Where tables are kept: Parquet on disk, read and written through one DuckDB connection."""
+
+from typing import TYPE_CHECKING
+
+from promolift.foundation.lazy_imports import lazy
+
+__all__ = ["Store", "StorePlace", "shards_for", "write_rows"]
+
+if TYPE_CHECKING:
+    from promolift.foundation.storage.local_store import Store, StorePlace, shards_for, write_rows
+else:
+    lazy(__name__)

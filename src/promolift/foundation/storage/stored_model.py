@@ -1,0 +1,48 @@
+"""A work folder in; a note that a step kept there out, typed and frozen.
+
+A note is a small result kept as JSON. Whoever wants one asks its class: nobody else reads or writes that JSON.
+"""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict, ValidationError
+
+from promolift.foundation.errors import StepError
+from promolift.foundation.settings import Settings
+from promolift.foundation.storage.artifacts import KEPT
+from promolift.foundation.storage.local_store import Store
+
+
+class Note(Settings):
+    """A result kept in notes/<NAME>.json. `load` says which verb makes it where it is missing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+    NAME: ClassVar[str]
+
+    @classmethod
+    def load(cls, store: Store) -> Self:
+        """The note of this work folder. StepError, naming the verb, if it is missing or of another version."""
+        return cls.of(store.load_json(cls.NAME))
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """From JSON values. StepError, naming the verb, if another version of promolift wrote them."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            said = first["msg"].removeprefix("Value error, ")
+            raise StepError(
+                "result_outdated",
+                f"the kept result {cls.NAME!r} was written by another version ({f'{key}: ' if key else ''}{said}); "
+                f"run `promolift {KEPT[cls.NAME]}` again",
+            ) from None
+
+    @classmethod
+    def has(cls, store: Store) -> bool:
+        return store.has_json(cls.NAME)
+
+    def keep(self, store: Store) -> Self:
+        store.save_json(self.NAME, self.model_dump(mode="json"))
+        return self

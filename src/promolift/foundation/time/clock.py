@@ -1,0 +1,68 @@
+"""The wall clock and a clock that only counts on in; moments in ms UTC that neither jump nor go back, out.
+
+A wall clock is set: by hand, by a virtual machine that wakes up, by a time server gone wrong. Moments follow it while
+it moves as the steady clock does, within `skew_ms`; beyond that they count on from where both agreed last, and `skewed`
+says so until the wall clock is back or the server is started anew.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+LOG = logging.getLogger("promolift.server")
+# It counts on while a machine sleeps, where there is one that does: a laptop that wakes up is no fault of its clock.
+STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else None
+
+
+def wall_ms() -> int:
+    """Milliseconds UTC by the machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """Milliseconds since some start, by a clock that nobody sets."""
+    return (time.monotonic_ns() if STEADY is None else time.clock_gettime_ns(STEADY)) // 1_000_000
+
+
+class Clock:
+    """One per server; from any thread."""
+
+    def __init__(
+        self, skew_ms: int, wall: Callable[[], int] = wall_ms, steady: Callable[[], int] = steady_ms, last_ms: int = 0
+    ) -> None:
+        """`last_ms`: the latest moment on record; moments go on from there if it is ahead by no more than `skew_ms`."""
+        self.skew_ms, self._wall, self._steady = skew_ms, wall, steady
+        self._lock = threading.Lock()
+        self._ahead_ms = wall() - steady()  # how far the wall clock was ahead of the steady one when they last agreed
+        self.skewed = False
+        self.behind_ms = 0  # moments are so much earlier: a demo plays days that are over
+        beyond = last_ms - wall()
+        self._last_ms = last_ms if beyond <= skew_ms else 0
+        if beyond > skew_ms:
+            LOG.error(
+                "the ledger knows later moments than the clock: it was wrong then or is now", extra={"ms": beyond}
+            )
+
+    def now_ms(self) -> int:
+        """This moment; two calls may get the same."""
+        with self._lock:
+            return self._now()
+
+    def next_ms(self) -> int:
+        """This moment, or one later than any that was given here before: ids are made from it."""
+        with self._lock:
+            self._last_ms = max(self._now(), self._last_ms + 1)
+            return self._last_ms
+
+    def _now(self) -> int:
+        wall, steady = self._wall(), self._steady()
+        skewed = abs(wall - steady - self._ahead_ms) > self.skew_ms
+        if skewed != self.skewed:
+            self.skewed = skewed
+            off = {"ms": wall - steady - self._ahead_ms}
+            LOG.error("the clock jumped" if skewed else "the clock is back", extra=off)
+        if not skewed:
+            self._ahead_ms = wall - steady
+        return steady + self._ahead_ms - self.behind_ms

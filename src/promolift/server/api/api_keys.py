@@ -1,0 +1,138 @@
+"""Who may do what, and how often; and secrets, kept so that nobody reads them.
+
+Keys are random, shown once, and kept only as a hash. A secret that must be read again is sealed with the work folder's
+own: a stream of SHAKE-256 over it and a nonce of its own, used once, covers the text. Whoever can write the ledger can
+spoil it, not read it.
+"""
+
+import base64
+import secrets
+from binascii import Error as BadBase64
+from hashlib import shake_256
+from time import monotonic
+from typing import Literal, NamedTuple
+
+from sqlalchemy import Connection
+
+from promolift.foundation.hashing import sha256_of
+from promolift.server.ledger.audit_log import Act, audit, every, put
+
+Scope = Literal["write", "decide", "admin"]
+# A write key may stand in a web page: it can only send events. A decide key stays on the shop's own servers.
+MAY: dict[Scope, tuple[Scope, ...]] = {
+    "write": ("write",), "decide": ("write", "decide"), "admin": ("write", "decide", "admin"),
+}  # fmt: skip
+EVENT_KINDS = ("track", "identify", "page", "screen")  # have paths of their own: ours, and those of Jitsu's clients
+JITSU = ("/api/s/", "/api/s/s2s/")
+EVENT_PATHS = frozenset({"/v1/batch", *(place + kind for place in ("/v1/", *JITSU) for kind in EVENT_KINDS)})
+SNIPPET = "/promolift.js"  # for web pages
+DECIDE_PATHS = frozenset(
+    {
+        "/v1/decisions",
+        "/v1/redemptions",
+        "/v1/feedback",
+        "/v1/messages",
+        "/v1/carts",
+        "/v1/prices",
+        "/v1/codes:validate",
+    }
+)
+FLAG_PATHS = "/ofrep/v1/evaluate/flags"  # and one flag below it
+SIGNED = "/v1/shopify/webhooks"  # by a signature in place of a key
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET, SIGNED})
+SEALED, NONCE_BYTES = "sealed:", 16
+
+
+class Key(NamedTuple):
+    """A known key: its id (which is no secret), what it may do, and its name."""
+
+    key_id: str
+    scope: Scope
+    name: str
+
+
+class NewKey(NamedTuple):
+    """A key as it is shown once: its id and its secret."""
+
+    key_id: str
+    secret: str
+
+
+def needed(method: str, path: str) -> Scope | None:
+    """The right a path needs; None for those open to all. What is not listed needs admin."""
+    if path in OPEN_PATHS:
+        return None
+    if path in EVENT_PATHS:
+        return "write"
+    decides = path in DECIDE_PATHS or path.partition(":")[0] in DECIDE_PATHS or path.startswith(FLAG_PATHS)
+    till = method == "POST" and decides
+    return "decide" if till else "admin"
+
+
+def make_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -> NewKey:
+    """A new key; only the hash of its secret is kept: a plain one, as the secret is 256 random bits."""
+    key_id, secret = f"key_{secrets.token_hex(6)}", f"pl_{scope}_{secrets.token_urlsafe(32)}"
+    put(db, "key", key_id, {"hash": sha256_of(secret), "scope": scope, "name": name, "revoked": False}, now_ms)
+    audit(db, now_ms, Act(actor, "key.create", key_id), None, {"scope": scope})
+    return NewKey(key_id, secret)
+
+
+def first_key(db: Connection, now_ms: int) -> str | None:
+    """The admin key of a new ledger, None if it has keys: it is shown once and cannot be found again."""
+    return None if every(db, "key") else make_key(db, "admin", "first admin key", now_ms, "setup").secret
+
+
+def load_keys(db: Connection) -> dict[str, Key]:
+    """Valid keys by the hash of their secret."""
+    valid = {id_: body for id_, body in every(db, "key").items() if not body["revoked"]}
+    return {body["hash"]: Key(key_id, body["scope"], body["name"]) for key_id, body in valid.items()}
+
+
+def find_key(header: str, keys: dict[str, Key]) -> Key | None:
+    """The key of an Authorization header: `Bearer <key>`, or basic with the key as user, as Segment clients do."""
+    kind, _, rest = header.partition(" ")
+    rest = rest.strip()
+    if kind.lower() == "basic":
+        try:
+            rest = base64.b64decode(rest, validate=True).decode().partition(":")[0]
+        except (BadBase64, ValueError):
+            return None
+    elif kind.lower() != "bearer":
+        return None
+    return keys.get(sha256_of(rest)) if rest else None
+
+
+class Rates:
+    """A bucket of tokens per key: `burst` at once, refilled at `per_second`."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        """Start full."""
+        self.per_second, self.burst = per_second, float(burst)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, name: str) -> float:
+        """Seconds to wait until the next request may come; 0 if this one may."""
+        now = monotonic()
+        tokens, then = self._buckets.get(name, (self.burst, now))
+        tokens = min(self.burst, tokens + (now - then) * self.per_second)
+        allowed = tokens >= 1
+        self._buckets[name] = (tokens - 1 if allowed else tokens, now)
+        return 0.0 if allowed else (1 - tokens) / self.per_second
+
+
+def seal(key: str, text: str) -> str:
+    """The text, sealed."""
+    return SEALED + base64.b64encode(_covered(key, secrets.token_bytes(NONCE_BYTES), text.encode())).decode()
+
+
+def unseal(key: str, sealed: str) -> str:
+    """What was sealed; a text that never was comes back as it is (a ledger of an earlier version holds such)."""
+    if not sealed.startswith(SEALED):
+        return sealed
+    whole = base64.b64decode(sealed.removeprefix(SEALED))
+    return _covered(key, whole[:NONCE_BYTES], whole[NONCE_BYTES:])[NONCE_BYTES:].decode()
+
+
+def _covered(key: str, nonce: bytes, text: bytes) -> bytes:
+    stream = shake_256(b"promolift seal\n" + key.encode() + b"\n" + nonce).digest(len(text))
+    return nonce + bytes(a ^ b for a, b in zip(text, stream, strict=True))

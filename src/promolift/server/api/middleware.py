@@ -1,0 +1,223 @@
+"""The door around the app: request id, key and rate, size of the body, errors as problems, a log line, counters."""
+
+import logging
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from math import ceil
+from secrets import token_hex
+from time import perf_counter, time
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from promolift.foundation.errors import PromoError
+from promolift.server.api.api_keys import EVENT_PATHS, MAY, Key, needed
+from promolift.server.api.problems import ApiError, FieldError, problem
+from promolift.server.api.routes.fast_routes import Endpoint
+from promolift.server.api.server import Server
+
+LOG = logging.getLogger("promolift.server")
+START, NUMBER = token_hex(4), count()  # ids of requests: of this start of the process, and counted
+MEMBERS = 16  # parts that a gzip body may have
+NOBODY = Key("key_none", "write", "nobody")
+SECURE = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+ALLOWED = b"access-control-allow-origin"
+ALLOWED_HEADERS = (
+    "authorization, content-type, content-encoding, idempotency-key, x-write-key, x-enable-debug, x-ip-policy"
+)
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What a route may know of the request: its id, its headers, whose key it came with, and its body in one piece."""
+
+    request_id: str
+    headers: Mapping[bytes, bytes]
+    key: Key = NOBODY
+    body: bytes = b""
+
+
+class Guard:
+    """ASGI middleware. Every path needs a key except the few that `security` names: a new route is closed at first."""
+
+    def __init__(self, app: ASGIApp, server: Server, hot: Mapping[str, Endpoint]) -> None:
+        """`app` is what the requests reach that may pass; `hot` are endpoints called without the app around them."""
+        self.app, self.server, self.hot = app, server, dict(hot)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = perf_counter(), 500
+        headers = dict(scope["headers"])
+        context = RequestContext(f"req_{START}{next(NUMBER):08x}", headers)
+        extra = {b"x-request-id": context.request_id.encode(), **SECURE}
+        origin = headers.get(b"origin") if scope["path"] in EVENT_PATHS else None
+        if origin is not None:
+            extra |= self._shared_with(origin)
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                given = message.get("headers", [])
+                own = dict(given)
+                message["headers"] = [*given, *(pair for pair in extra.items() if pair[0] not in own)]
+            await send(message)
+
+        scope["promolift"] = context
+        try:
+            if scope["method"] == "OPTIONS" and origin is not None:
+                await _preflight(extra)(scope, receive, sending)
+                return
+            context.key = self._admit(scope, headers)
+            context.body = await self._body(headers, receive)
+            if b"content-encoding" in headers:
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
+            endpoint = self.hot.get(scope["path"]) if scope["method"] == "POST" else None
+            if endpoint is None:
+                await self.app(scope, _replay(context.body, receive), sending)
+            else:
+                answer = await endpoint(Request(scope))
+                status, begun = answer.status, True
+                await answer.send(send, extra)
+        except Exception as error:
+            if not isinstance(error, PromoError | ValidationError):
+                LOG.error("request failed", exc_info=error, extra={"request_id": context.request_id})
+            if not begun:
+                reply = problem(error, context.request_id)
+                if isinstance(error, ApiError) and error.status == 429:
+                    reply.headers["retry-after"] = str(ceil(float(error.errors[0].message)))
+                if isinstance(error, ApiError) and error.code == "encoding_unknown":
+                    reply.headers["accept-encoding"] = "gzip, identity"
+                if isinstance(error, ApiError) and error.status == 401:
+                    reply.headers["www-authenticate"] = 'Bearer realm="promolift"'
+                await reply(scope, receive, sending)
+        finally:
+            self._note(scope, context, status, perf_counter() - started)
+
+    def _shared_with(self, origin: bytes) -> dict[bytes, bytes]:
+        allowed = origin.decode("latin-1") in self.server.settings.origins
+        return {b"vary": b"origin"} | ({ALLOWED: origin} if allowed else {})
+
+    def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
+        right = needed(scope["method"], scope["path"])
+        if right is None:
+            return NOBODY
+        header = headers.get(b"authorization", b"")
+        if not header and scope["path"] in EVENT_PATHS:
+            header = _key_beside(scope, headers)
+        key = self.server.key_of(header)
+        if key is None or (key.scope != "write" and b"authorization" not in headers):
+            raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
+        if right not in MAY[key.scope]:
+            raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
+        self.server.used[key.key_id] = round(time() * 1000)
+        wait_s = self.server.rates.take(key.key_id)
+        if wait_s:
+            raise ApiError(
+                429, "too_many_requests", "too many requests with this key", FieldError("retry-after", f"{wait_s}")
+            )
+        return key
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body, unpacked if it is gzip; ApiError 413 as soon as it is too large."""
+        most = self.server.settings.body_bytes
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > most:
+            raise _too_large(most)
+        message = await receive()
+        first = message.get("body", b"")
+        parts, size, more = [first], len(first), message.get("more_body", False)
+        if size > most:
+            raise _too_large(most)
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ApiError(400, "body_cut", "the connection ended before the body did")
+            parts.append(message.get("body", b""))
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > most:
+                raise _too_large(most)
+        body = first if len(parts) == 1 else b"".join(parts)
+        packing = headers.get(b"content-encoding", b"identity").strip().lower()
+        if packing == b"identity":
+            return body
+        if packing != b"gzip":
+            raise ApiError(415, "encoding_unknown", "send the body as it is or with content-encoding: gzip")
+        return _unpacked(body, most)
+
+    def _note(self, scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
+        """Count, and log by the route's template (a path may hold a customer's id); decisions and events that go
+        well are counted alone."""
+        path = scope["path"]
+        route = getattr(scope.get("route"), "path", None) or (path if path in self.hot else "other")
+        self.server.metrics.answered(route, status, seconds)
+        if LOG.isEnabledFor(logging.INFO) and route not in QUIET and (status >= 400 or path not in self.hot):
+            line: dict[str, object] = {"route": route, "method": scope["method"], "status": status}
+            line |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
+            LOG.info("request", extra={"clean": line})
+
+
+def _key_beside(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
+    """A write key where Authorization cannot be: of Jitsu's clients, which want a name and a colon before it, or in the
+    address that a leaving page sends to.
+    """
+    in_url = re.search(rb"(?:^|&)key=([\w-]+)", scope["query_string"])
+    found = headers.get(b"x-write-key", b"").rpartition(b":")[2] or (in_url[1] if in_url else b"")
+    return b"Bearer " + found if found else b""
+
+
+def _preflight(extra: Mapping[bytes, bytes]) -> Response:
+    """The answer to a browser that asks before it sends; ApiError for an origin that the settings do not name."""
+    if ALLOWED not in extra:
+        raise ApiError(403, "origin_unknown", "pages of this origin may not send events; name it in origins")
+    allowed = {"methods": "POST", "headers": ALLOWED_HEADERS}
+    headers = {f"access-control-allow-{name}": value for name, value in allowed.items()}
+    return Response(status_code=204, headers=headers | {"access-control-max-age": "600"})
+
+
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+def _unpacked(body: bytes, most: int) -> bytes:
+    """A gzip body of one or more members, up to its end; ApiError if it is cut, damaged or unpacks to too much."""
+    plain, rest = bytearray(), body
+    try:
+        for _ in range(MEMBERS):
+            unpacker = zlib.decompressobj(31)
+            plain += unpacker.decompress(rest, most - len(plain) + 1)
+            if len(plain) > most:
+                raise _too_large(most)
+            rest = unpacker.unused_data
+            if not unpacker.eof:
+                break
+            if not rest:
+                return bytes(plain)
+    except zlib.error:
+        pass
+    raise ApiError(400, "gzip_invalid", f"the body is not valid gzip, is cut, or has more than {MEMBERS} members")
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, "body_too_large", f"a body may have {most} bytes")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,239 @@
+"""The bodies of requests, strict: an unknown or wrong field is an error that names it."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from promolift.core.experiments.experiment_design import Design
+from promolift.foundation.settings import Zone
+from promolift.server.api.api_keys import Scope
+from promolift.server.delivery.sender import By
+from promolift.server.settings import Channel, Policy, whole
+
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"  # no control characters, no line ends
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
+ZoneName = Annotated[Zone, WithJsonSchema({"type": "string", "enum": sorted(available_timezones())})]
+Yes = Annotated[bool, Field(strict=True)]
+# what a person typed, such as a code: tabs, wide spaces and line ends come along when it is copied
+Typed = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
+]
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Campaigns = Annotated[
+    Slug | Annotated[tuple[Slug, ...], Field(min_length=1, max_length=20)] | None,
+    Field(description="One campaign, or several of which one decides for the customer. Left out: all that are live."),
+]
+Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whole)]
+Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
+
+
+Reached = Annotated[
+    tuple[Channel, ...], Field(max_length=5, description="Channels on which the customer can be reached.")
+]
+HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
+               "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
+
+
+class Body(BaseModel):
+    """Base of all requests."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DecisionIn(Body):
+    """Which offer for this customer now? `explain` adds the candidates and the closed offers with their reasons.
+
+    With `channels`, those on which the customer can be reached, the answer says on which to send it and when. With a
+    `placement` it is which creative to show there, by campaigns of creatives alone.
+    """
+
+    customer_id: Id
+    campaign_id: Campaigns = None
+    channel: Channel = "site"
+    channels: Reached = ()
+    placement: Annotated[Id | None, Field(description="Where a creative is to be shown, as the plan calls it.")] = None
+    audience: Annotated[
+        Id | None, Field(description="What is known of who looks, as in the plan: values joined by |.")
+    ] = None
+    language: Literal["zh", "en"] | None = None
+    timezone: ZoneName | None = None
+    explain: Yes = False
+
+
+class ReserveIn(Body):
+    """Hold money for an order. With a decision_id the offer and campaign are those of the decision."""
+
+    customer_id: Id
+    amount_cents: Cents
+    campaign_id: Slug | None = None
+    offer_id: Id | None = None
+    decision_id: Id | None = None
+    code: Typed | None = None
+    order_id: Id | None = None
+    redemption_id: Slug | None = None
+
+
+class ConfirmIn(Body):
+    """Spend what was reserved, or less."""
+
+    redemption_id: Slug
+    amount_cents: Cents | None = None
+
+
+class RollbackIn(Body):
+    """Give back what was reserved or spent; with an amount that part alone, as where a line comes back."""
+
+    redemption_id: Slug
+    amount_cents: Cents | None = None
+
+
+class FeedbackIn(Body):
+    """What came of a decision. `value_cents` is what the shop earned by it, in minor units; it may be negative."""
+
+    decision_id: Id
+    name: Id = "Conversion"
+    value_cents: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True), BeforeValidator(whole)] = 0
+    message_id: Id | None = None
+    ts_ms: Moment | None = None
+
+
+class LimitIn(Body):
+    """At most `amount` of `metric` per `per` and `period`; without `offer_id` over all offers of the campaign."""
+
+    limit_id: Slug
+    metric: Literal["redemptions", "discount_amount"]
+    amount: Cents
+    period: Literal["total", "day", "week", "month"] = "total"
+    per: Literal["campaign", "customer", "natural_person"] = "campaign"
+    offer_id: Id | None = None
+    timezone: ZoneName = Field(
+        default="UTC", validation_alias=AliasChoices("timezone", "zone")
+    )  # as answers once had it
+
+
+class SharedLimitsIn(Body):
+    """Limits over all campaigns together, `per` customer or in all; an offer is of one campaign, so none is named."""
+
+    limits: Annotated[tuple[LimitIn, ...], Field(max_length=100)]
+
+    @model_validator(mode="after")
+    def _of_no_offer(self) -> Self:
+        if any(limit.offer_id for limit in self.limits):
+            raise ValueError("a limit over all campaigns has no offer_id; put it in the campaign of the offer")
+        return self
+
+
+class CampaignIn(Body):
+    """A campaign: paused or live, its policy and its limits. The release is set by activating one."""
+
+    paused: Yes = False
+    policy: Policy = Policy()
+    limits: Annotated[tuple[LimitIn, ...], Field(max_length=100)] = ()
+
+
+class CodesIn(Body):
+    """The shop's own codes for an offer; from then on the offer is given with these alone."""
+
+    offer_id: Id
+    codes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
+
+
+class ExperimentIn(Body):
+    """A test of releases against each other: the design, and which release each arm is served from. `question` is what
+    it is to answer; while it is `paused` everybody is served from the campaign's release.
+    """
+
+    design: Design
+    releases: dict[str, Slug]
+    question: Annotated[str, StringConstraints(max_length=300)] = ""
+    paused: Yes = False
+
+    @model_validator(mode="after")
+    def _names_can_be_kept(self) -> Self:
+        if any(len(name) > 256 or not re.fullmatch(PLAIN, name) for name in (self.design.name, *self.design.arms)):
+            raise ValueError("a test and its arms have names of 1 to 256 characters, without control characters")
+        return self
+
+
+class KeyIn(Body):
+    """A new key."""
+
+    scope: Scope
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)]
+
+
+class WebhookIn(Body):
+    """Where to tell what happened."""
+
+    url: Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=PLAIN)]
+    events: Annotated[tuple[HookEvent, ...], Field(min_length=1, max_length=20)]
+
+
+LOOKED_AT = Field(validate_default=True)
+
+
+class MailIn(Body):
+    """Send a decided offer: by e-mail, or `by` a service that knows the customer; WeChat needs their openid as `to`.
+
+    `channel` is that whose quiet hours hold; left out: `email` for an e-mail, else `push`.
+    """
+
+    decision_id: Id
+    by: By = "email"
+    to: Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\s<>,;]*$"), LOOKED_AT] = ""
+    language: Literal["zh", "en"] | None = None
+    channel: Channel | None = None
+    unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^(https://[^\s<>]{1,500})?$"), LOOKED_AT] = ""
+    postal_address: Annotated[str, StringConstraints(max_length=300, pattern=rf"^$|{PLAIN}"), LOOKED_AT] = ""
+
+    @field_validator("to", "unsubscribe_url", "postal_address")
+    @classmethod
+    def _there(cls, value: str, info: ValidationInfo) -> str:
+        by = info.data.get("by")
+        if by == "email" and info.field_name == "to" and not re.match(r"^[^@]{1,64}@[A-Za-z0-9.-]{1,190}$", value):
+            raise ValueError("an e-mail needs an address")
+        if by == "email" and info.field_name != "to" and len(value) < 5:
+            raise ValueError("an e-mail needs it by law")
+        if by == "wechat" and info.field_name == "to" and not value:
+            raise ValueError("WeChat needs the customer's openid")
+        return value
+
+
+class EventIn(BaseModel):
+    """A Segment event; only what is read is described here, everything else is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Any = None  # what is wrong with an event is told in the answer, and the others are taken
+    messageId: Any = None
+    userId: Any = None
+    anonymousId: Any = None
+    event: Any = None
+    properties: Any = None
+    traits: Any = None
+    timestamp: Any = None
+    sentAt: Any = None
+
+
+class BatchIn(BaseModel):
+    """Segment events, as the Segment clients send them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    batch: list[EventIn | Any]
+    sentAt: Any = None

@@ -1,0 +1,495 @@
+"""Campaigns, limits, codes, releases, learning, keys, webhooks, audit log: admin keys only, audited."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import Any, Literal, NamedTuple
+
+from fastapi import APIRouter, Response
+from sqlalchemy import Connection, func, select, update
+
+from promolift.extensions.ads import serving
+from promolift.foundation.hashing import sha256_of
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.api_keys import make_key, seal
+from promolift.server.api.problems import ApiError, FieldError
+from promolift.server.api.request_models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, Slug, WebhookIn
+from promolift.server.api.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
+from promolift.server.api.server import KEY_USE
+from promolift.server.decisions import live_release
+from promolift.server.delivery import outbox
+from promolift.server.ledger.audit_log import Act, HttpAnswer, canonical, drop, every, first_break, get, put
+from promolift.server.ledger.limits import (
+    ALL_CAMPAIGNS,
+    add_stock,
+    all_limits,
+    set_limits,
+    stock_left,
+    stocks,
+    used_now,
+)
+from promolift.server.ledger.schema import AUDIT, MAILS, OUTBOX, Refused
+from promolift.server.ledger.things import Campaign, LearnRun, MadeRelease
+from promolift.server.settings import Policy
+from promolift.server.tasks import learning_schedule
+
+router = APIRouter(tags=["admin"])
+MessageStatus = Literal["waiting", "sent", "failed", "expired"]
+
+
+def _listed(asked: Call, kind: str, name: str, hidden: str = "") -> dict[str, Any]:
+    """All things of a kind with their ids."""
+    with asked.read() as db:
+        found = every(db, kind).items()
+    return {"data": [{name: id_} | {k: v for k, v in body.items() if k != hidden} for id_, body in found]}
+
+
+@router.get("/v1/campaigns")
+def campaigns(asked: Asked) -> dict[str, Any]:
+    """All campaigns: release, policy, experiment, and whether they are paused."""
+    return _listed(asked, Campaign.KIND, "campaign_id")
+
+
+@router.get("/v1/releases")
+def releases(asked: Asked) -> dict[str, Any]:
+    """All releases made here."""
+    return _listed(asked, MadeRelease.KIND, "release_id")
+
+
+@router.get("/v1/keys")
+def keys(asked: Asked) -> dict[str, Any]:
+    """All keys, without their secrets; `last_used_ms` to the minute, null for one that never came."""
+    listed = _listed(asked, "key", "key_id", hidden="hash")
+    with asked.read() as db:
+        used = every(db, KEY_USE) | asked.server.used
+    return {"data": [each | {"last_used_ms": used.get(each["key_id"])} for each in listed["data"]]}
+
+
+@router.get("/v1/campaigns/{campaign_id:name}")
+def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
+    """A campaign, its limits as used in their present periods, its pace, the shop's own codes left of each offer.
+
+    `ETag` is the version of what can be changed.
+    """
+    with asked.read() as db:
+        Campaign.known(db, campaign_id)
+        limits = _used_limits(db, campaign_id, asked.server.clock.now_ms())
+        response.headers["etag"] = _version(db, campaign_id)
+        stock = [each._asdict() for each in stocks(db, campaign_id)]
+        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id), "stock": stock}
+
+
+def _used_limits(db: Connection, campaign_id: str, now_ms: int) -> list[dict[str, Any]]:
+    """The limits of a campaign or of all together, with what each holds and has spent in its present period."""
+    return [_shown(each.limit) | {"held": each.held, "spent": each.spent} for each in used_now(db, campaign_id, now_ms)]
+
+
+def _shown(limit: Mapping[str, Any]) -> dict[str, Any]:
+    """A limit as it is answered: by the names that it is stated with."""
+    return {"timezone" if name == "zone" else name: value for name, value in limit.items()}
+
+
+def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    return [_shown(limit) for limit in all_limits(db, campaign_id)]
+
+
+@router.get("/v1/limits")
+def shared_limits(asked: Asked) -> dict[str, Any]:
+    """The limits that count over all campaigns together, and how far each is used."""
+    with asked.read() as db:
+        return {"data": _used_limits(db, ALL_CAMPAIGNS, asked.server.clock.now_ms())}
+
+
+@router.put("/v1/limits")
+def put_shared_limits(asked: Asked, body: SharedLimitsIn) -> Response:
+    """Let these limits alone count over all campaigns together, beside those that each campaign has of its own."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        old = _limits(db, ALL_CAMPAIGNS)
+        set_limits(db, ALL_CAMPAIGNS, [_limit_row(limit) for limit in body.limits], now_ms)
+        asked.note(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, _limits(db, ALL_CAMPAIGNS))
+        return HttpAnswer(200, {"data": _used_limits(db, ALL_CAMPAIGNS, now_ms)})
+
+    return asked.changed(do)
+
+
+def _limit_row(limit: LimitIn) -> dict[str, Any]:
+    return limit.model_dump(exclude={"timezone"}) | {"zone": limit.timezone, "offer_id": limit.offer_id or ""}
+
+
+@router.put("/v1/campaigns/{campaign_id:name}")
+def put_campaign(asked: Asked, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
+    """Make a campaign or replace it whole; what its limits have counted so far stays.
+
+    Where that would drop a limit or reset the policy, the version that was read must come along (`If-Match`), else 428.
+    """
+    return _govern(asked, campaign_id, lambda _: body, if_match)
+
+
+@router.patch("/v1/campaigns/{campaign_id:name}")
+def patch_campaign(asked: Asked, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
+    """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list."""
+    return _govern(asked, campaign_id, lambda now: CampaignIn(**_merged(now, body)), if_match, patch=True)
+
+
+def _govern(
+    asked: Call, campaign_id: str, new_of: Callable[[dict[str, Any]], CampaignIn], if_match: str | None,
+    patch: bool = False,
+) -> Response:  # fmt: skip
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        found = Campaign.known(db, campaign_id) if patch else Campaign.find(db, campaign_id)
+        old, old_limits = found or Campaign(), _limits(db, campaign_id)
+        stated = [
+            {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per", "timezone")}
+            | {"offer_id": limit["offer_id"] or None}
+            for limit in old_limits
+        ]
+        body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
+        if if_match is not None and if_match not in ("*", _version(db, campaign_id)):
+            raise Refused("version_changed", f"campaign {campaign_id} was changed; GET it again and repeat your change")
+        dropped = {limit["limit_id"] for limit in old_limits} - {limit.limit_id for limit in body.limits}
+        reset = "policy" not in body.model_fields_set and old.policy != Policy()
+        if found and not patch and if_match is None and (dropped or reset):
+            lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
+            raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
+        new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
+        set_limits(db, campaign_id, [_limit_row(limit) for limit in body.limits], now_ms)
+        before = old.to_json() | {"limits": old_limits}
+        after = new.to_json() | {"limits": _limits(db, campaign_id)}
+        asked.note(db, now_ms, "campaign.put", campaign_id, before, after)
+        return HttpAnswer(200, after)
+
+    reply = asked.changed(do)
+    with asked.read() as db:
+        reply.headers["etag"] = _version(db, campaign_id)
+    return reply
+
+
+def _version(db: Connection, campaign_id: str) -> str:
+    """The ETag: of all that a PUT or PATCH changes, release and experiment included."""
+    whole = {"campaign": get(db, Campaign.KIND, campaign_id), "limits": all_limits(db, campaign_id)}
+    return f'"{sha256_of(canonical(whole))[:32]}"'
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(old) if isinstance(old, dict) else {}
+    merged |= {name: _merged(merged.get(name), value) for name, value in patch.items()}
+    return {name: value for name, value in merged.items() if name not in patch or patch[name] is not None}
+
+
+@router.post("/v1/campaigns/{campaign_id}/codes")
+def codes(asked: Keyed, campaign_id: Slug, body: CodesIn) -> Response:
+    """Add the shop's own codes to an offer's stock; codes that are there already are left alone."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        Campaign.known(db, campaign_id)
+        new = {"added": add_stock(db, campaign_id, body.offer_id, body.codes)}
+        new["left"] = stock_left(db, campaign_id, body.offer_id) or 0
+        asked.note(db, now_ms, "codes.add", f"{campaign_id}/{body.offer_id}", new=new)
+        return HttpAnswer(200, new)
+
+    return asked.changed(do, body)
+
+
+@router.get("/v1/campaigns/{campaign_id}/offers")
+def offers(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+    """The offers of the campaign's release, with their menu line and what they cover."""
+    with asked.read() as db:
+        release_id = Campaign.known(db, campaign_id).release
+    if release_id is None:
+        raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
+    live = asked.server.decider.ensure(release_id)
+    listed = [
+        {"offer_id": offer, "menu": live.menu[menu].model_dump(mode="json"), "scope": scope, "covers": target or ""}
+        for offer, (scope, target, menu, _) in sorted(live.labels.items())
+    ]
+    return {"release_id": live.release_id, "data": listed}
+
+
+@router.post("/v1/releases", status_code=201)
+def make_release(asked: Keyed) -> Response:
+    """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
+    with Store(asked.server.settings.work) as store:
+        release_id = serving.build(store) or live_release.build(store)
+    terms = asked.server.decider.ensure_everywhere(release_id).terms
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        made = MadeRelease.find(db, release_id)  # frozen before, perhaps as somebody's draft
+        made = made or MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+        new = made.keep(db, release_id, now_ms).to_json()
+        asked.note(db, now_ms, "release.make", release_id, new=new)
+        return HttpAnswer(201, new)
+
+    return asked.changed(do)
+
+
+@router.post("/v1/releases/{release_id}:activate")
+def activate(asked: Keyed, release_id: Slug) -> Response:
+    """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
+    return switch_to(asked, release_id)
+
+
+def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = lambda _: None) -> Response:
+    """The same, if `may` does not object in the change itself."""
+    loaded = asked.server.decider.ensure_everywhere(release_id)
+    campaign_id = loaded.terms.campaign_id
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        may(db)
+        old = Campaign.find(db, campaign_id)
+        served = asked.server.decider.releases.get(old.release or "") if old else None
+        if loaded.creatives and not (served and served.creatives):  # its first: later what is left empty stays so
+            mine = old or Campaign()
+            policy = serving.first_policy(loaded.creatives, now_ms, mine.policy)
+            new = mine.governed(mine.paused, policy).keep(db, campaign_id, now_ms)
+            asked.note(db, now_ms, "campaign.put", campaign_id, old and old.to_json(), new.to_json())
+        learning_schedule.switch(db, now_ms, Act(asked.who, "release.activate", campaign_id), release_id)
+        return HttpAnswer(200, _kept(db, campaign_id))
+
+    reply = asked.changed(do)
+    learning_schedule.remember(asked.server, release_id)
+    return reply
+
+
+@router.post("/v1/campaigns/{campaign_id}:rollback")
+def roll_back(asked: Keyed, campaign_id: Slug) -> Response:
+    """Go back to the release before the present one; calling it twice goes forth again."""
+    with asked.read() as db:
+        before = Campaign.known(db, campaign_id).previous
+    if before:
+        asked.server.decider.ensure_everywhere(before)
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        learning_schedule.roll_back(db, now_ms, asked.who, campaign_id)
+        return HttpAnswer(200, _kept(db, campaign_id))
+
+    reply = asked.changed(do)
+    with asked.read() as db:
+        release_id = Campaign.known(db, campaign_id).release
+    learning_schedule.remember(asked.server, release_id or "")
+    return reply
+
+
+@router.post("/v1/keys", status_code=201)
+def post_key(asked: Keyed, body: KeyIn) -> Response:
+    """A new key. The answer shows it once; only its hash is kept."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        made = make_key(db, body.scope, body.name, now_ms, asked.who)
+        secret = seal(asked.server.secret, made.secret)
+        return HttpAnswer(201, {"key_id": made.key_id, "key": secret, "scope": body.scope})
+
+    reply = asked.changed(do, body)
+    asked.server.reload_keys()
+    return reply
+
+
+@router.delete("/v1/keys/{key_id}")
+def revoke(asked: Asked, key_id: Slug) -> Response:
+    """Revoke a key at once."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        old = get(db, "key", key_id)
+        if old is None:
+            raise Refused("key_unknown", f"no key {key_id}")
+        put(db, "key", key_id, old | {"revoked": True}, now_ms)
+        asked.note(db, now_ms, "key.revoke", key_id, {"revoked": old["revoked"]}, {"revoked": True})
+        return HttpAnswer(200, {"key_id": key_id, "revoked": True})
+
+    reply = asked.changed(do)
+    asked.server.reload_keys()
+    return reply
+
+
+@router.post("/v1/webhooks", status_code=201)
+def post_webhook(asked: Keyed, body: WebhookIn) -> Response:
+    """Tell a URL what happens; the signing secret is shown once."""
+    try:
+        outbox.safe_address(body.url, asked.server.settings.private_webhooks)
+    except outbox.UnsafeTargetError as error:
+        raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        secret, webhook_id = seal(asked.server.secret, outbox.new_secret()), f"whk_{now_ms:x}{token_hex(6)}"
+        outbox.Hook(url=body.url, events=body.events, secret=secret).keep(db, webhook_id, now_ms)
+        said = {"events": list(body.events)}
+        asked.note(db, now_ms, "webhook.create", webhook_id, new=said)
+        return HttpAnswer(201, {"webhook_id": webhook_id, "secret": secret, "url": body.url} | said)
+
+    return asked.changed(do, body)
+
+
+@router.get("/v1/webhooks")
+def webhooks(asked: Asked) -> dict[str, Any]:
+    """All webhooks, with how many messages wait, arrived and failed."""
+    with asked.read() as db:
+        counts = select(OUTBOX.c.target, OUTBOX.c.status, func.count()).group_by(OUTBOX.c.target, OUTBOX.c.status)
+        states: dict[str, dict[str, int]] = {}
+        for target, status, number in db.execute(counts):
+            states.setdefault(target, {})[status] = number
+        hooks = outbox.Hook.all(db).items()
+    shown = [{"webhook_id": i, "url": b.url, "events": b.events, "messages": states.get(i, {})} for i, b in hooks]
+    return {"data": shown}
+
+
+@router.delete("/v1/webhooks/{webhook_id:name}")
+def delete_webhook(asked: Asked, webhook_id: Slug) -> Response:
+    """Tell this URL nothing more."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        outbox.Hook.known(db, webhook_id)
+        drop(db, outbox.Hook.KIND, webhook_id)
+        asked.note(db, now_ms, "webhook.delete", webhook_id)
+        return HttpAnswer(200, {"webhook_id": webhook_id, "deleted": True})
+
+    return asked.changed(do)
+
+
+@router.get("/v1/webhooks/{webhook_id}/messages")
+def webhook_messages(
+    asked: Asked, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+) -> dict[str, Any]:
+    """Messages of a webhook, those given up at first; `next` is the cursor of the next page, null at the end."""
+    names = ("status", "attempts", "error", "ts_ms", "body")
+    columns = OUTBOX.c.delivery_id.label("message_id"), *(OUTBOX.c[name] for name in names)
+    mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.status == status
+    page = select(*columns).where(*mine).order_by(OUTBOX.c.delivery_id).limit(limit).offset(cursor)
+    with asked.read() as db:
+        outbox.Hook.known(db, webhook_id)
+        data = [dict(row) for row in db.execute(page).mappings()]
+    return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
+@router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
+def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
+    """Send a message of the type `test`, signed as all others."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        outbox.Hook.known(db, webhook_id)
+        moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        said = {"type": "test", "timestamp": moment, "data": {"webhook_id": webhook_id}}
+        return HttpAnswer(202, {"message_id": outbox.post(db, "webhook", webhook_id, said, now_ms)})
+
+    return asked.changed(do)
+
+
+@router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
+def replay_webhook(
+    asked: Keyed, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
+) -> Response:
+    """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone.
+
+    They wait again within a second or so, some at a time: `messages` is how many there are.
+    """
+    until_ms = asked.server.clock.now_ms()
+    replay = outbox.Resend(webhook_id=webhook_id, since_ms=since_ms, until_ms=until_ms, status=status)
+    with asked.read() as db:
+        count = db.execute(select(func.count()).select_from(OUTBOX).where(*replay.meant)).scalar_one()
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        outbox.Hook.known(db, webhook_id)
+        replay.keep(db, f"rsd_{token_hex(8)}", now_ms)
+        return HttpAnswer(202, {"messages": count})
+
+    return asked.changed(do, {"since_ms": since_ms, "status": status})
+
+
+@router.get("/v1/messages")
+def offer_messages(
+    asked: Asked, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+) -> dict[str, Any]:
+    """Messages to customers, those given up at first, without address and words: `again` says whether one can be sent
+    again, which is so until its offer ends. `next` is the cursor of the next page, null at the end.
+    """
+    again = (OUTBOX.c.status == "failed") & (OUTBOX.c.body != "{}")
+    columns = [OUTBOX.c[name] for name in ("status", "attempts", "error", "ts_ms")]
+    names = OUTBOX.c.delivery_id.label("message_id"), OUTBOX.c.target.label("decision_id")
+    page = select(*names, *columns, again.label("again")).where(MAILS, OUTBOX.c.status == status)
+    with asked.read() as db:
+        rows = db.execute(
+            page.order_by(OUTBOX.c.ts_ms.desc(), OUTBOX.c.delivery_id).limit(limit).offset(cursor)
+        ).mappings()
+        data = [dict(row) | {"again": bool(row["again"])} for row in rows]
+    return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
+@router.post("/v1/messages/{message_id}:resend", status_code=202)
+def resend_message(asked: Keyed, message_id: Slug) -> Response:
+    """Send a message that was given up again; consent, quiet hours and its offer's last moment count as before."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        mine = MAILS, OUTBOX.c.delivery_id == message_id
+        row = db.execute(select(OUTBOX.c.status, OUTBOX.c.body).where(*mine)).first()
+        if row is None:
+            raise Refused("message_unknown", f"no message {message_id}")
+        if row.status != "failed" or row.body == "{}":
+            raise Refused("message_over", f"{message_id} is {row.status}; its words are kept no longer: decide anew")
+        db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
+        asked.note(db, now_ms, "message.resend", message_id)
+        return HttpAnswer(202, {"message_id": message_id, "status": "waiting"})
+
+    return asked.changed(do)
+
+
+@router.get("/v1/audit")
+def audit_log(asked: Asked, cursor: Cursor = 0, limit: Page = 100) -> dict[str, Any]:
+    """The audit log in order, a page at a time; `next` is the cursor of the next page, null at the end."""
+    with asked.read() as db:
+        rows = db.execute(select(AUDIT).where(AUDIT.c.seq > cursor).order_by(AUDIT.c.seq).limit(limit)).mappings().all()
+    return {"data": [dict(row) for row in rows], "next": rows[-1]["seq"] if len(rows) == limit else None}
+
+
+@router.get("/v1/audit:verify")
+def verify(asked: Asked) -> dict[str, Any]:
+    """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
+    with asked.read() as db:
+        broken = first_break(db)
+        rows, head = last_link(db)
+    return {"holds": broken is None, "first_break": broken, "rows": rows, "head": head}
+
+
+class AuditLink(NamedTuple):
+    """The last row of the audit log: its number and hash."""
+
+    rows: int
+    head: str
+
+
+def last_link(db: Connection) -> AuditLink:
+    """The end of the chain; 0 rows where nothing was ever changed."""
+    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return AuditLink(*last) if last else AuditLink(0, "")
+
+
+def _kept(db: Connection, campaign_id: str) -> dict[str, object]:
+    """A campaign as the ledger has it, which is how answers show it."""
+    return {"campaign_id": campaign_id, **get(db, Campaign.KIND, campaign_id)}
+
+
+@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
+async def learn_now(asked: Keyed, campaign_id: Slug) -> Response:
+    """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
+    asked_first = []
+
+    def do(db: Connection, _: int) -> HttpAnswer:
+        Campaign.known(db, campaign_id)
+        asked_first.append(True)
+        return HttpAnswer(202, {"campaign_id": campaign_id, "status": "running"})
+
+    reply = await asyncio.to_thread(asked.changed, do)
+    if asked_first:
+        await asked.server.scheduler.start(campaign_id)
+    return reply
+
+
+@router.get("/v1/campaigns/{campaign_id}/learning")
+def learning(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+    """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
+    with asked.read() as db:
+        Campaign.known(db, campaign_id)
+        run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
+    return {"campaign_id": campaign_id} | run.to_json()

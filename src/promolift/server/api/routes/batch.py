@@ -1,0 +1,64 @@
+"""Decisions for many customers in one request."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Response
+from pydantic import Field, model_validator
+from pydantic_core import to_json
+
+from promolift.core.offers.terms import Language
+from promolift.server.api.request_models import Body, Campaigns, DecisionIn, Id, Reached, Yes
+from promolift.server.api.routes import Keyed, fast_routes
+from promolift.server.decisions import decisions
+from promolift.server.settings import Channel
+
+router = APIRouter()
+TOGETHER = 200  # decided in one change of the ledger: others' requests wait for no more than that
+
+
+class BatchDecisionIn(Body):
+    """Which offer for each of these customers now? `words` adds the offer in full and its message."""
+
+    customer_ids: Annotated[
+        tuple[Id, ...], Field(min_length=1, max_length=10_000, json_schema_extra={"uniqueItems": True})
+    ]
+    campaign_id: Campaigns = None
+    channel: Channel = "site"
+    channels: Reached = ()
+    language: Language | None = None
+    words: Yes = False
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        if len(set(self.customer_ids)) < len(self.customer_ids):
+            raise ValueError("a customer is named twice")
+        return self
+
+
+@router.post("/v1/decisions:batch", tags=["decisions"])
+async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
+    """Decisions for up to 10,000 customers: the same as one by one, in the order of `customer_ids`.
+
+    With an Idempotency-Key each customer is decided on once; a retry after a failure half way goes on where it ended.
+    """
+    server, key, common = call.server, call.key, body.model_dump(exclude={"customer_ids", "words"})
+
+    async def one(who: str) -> Mapping[str, Any]:
+        asked = DecisionIn(customer_id=who, **common)
+        ask = fast_routes.ask_of(asked)
+
+        def answered(decided: decisions.Answer) -> Mapping[str, Any]:
+            return fast_routes.shown(server, decided, asked) if body.words else fast_routes.recorded(decided, asked)
+
+        if key is None:
+            return answered(await server.decide(ask))
+        payload = asked.model_dump(mode="json") | {"words": body.words}
+        told: Mapping[str, Any] = (await server.decide_once(ask, f"{key}\n{who}", payload, answered)).body
+        return told
+
+    found: list[Mapping[str, Any]] = []
+    for first in range(0, len(body.customer_ids), TOGETHER):
+        found += await asyncio.gather(*map(one, body.customer_ids[first : first + TOGETHER]))
+    return Response(to_json({"data": found}), media_type="application/json")

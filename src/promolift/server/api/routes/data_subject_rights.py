@@ -1,0 +1,94 @@
+"""A customer's id in; what they may know of their data and of the decisions about them, in plain sentences, out."""
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from sqlalchemy import Connection, func, select
+
+from promolift.core.decisions.decision_rule import NONE
+from promolift.foundation.i18n.formatting import speaking, spoken
+from promolift.server.api.request_models import Id
+from promolift.server.api.routes import Asked, Call
+from promolift.server.decisions import message_rendering
+from promolift.server.delivery.outbox import Hook
+from promolift.server.ledger.erasure import WITH_CUSTOMER
+from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REJECTS
+from promolift.server.translations import worded
+from promolift.shop.configuration.configuration import ShopSettings
+from promolift.shop.configuration.settings import PrivacySettings
+from promolift.shop.reports.data_subject_rights import KeptDays, LastDecision, SubjectFacts, explain_subject
+
+router = APIRouter(tags=["privacy"])
+TOLD = (*WITH_CUSTOMER, REJECTS, OUTBOX)
+
+
+class SubjectPart(BaseModel):
+    """One thing that a customer may know: what it is about, a title, and the sentences."""
+
+    about: str
+    title: str
+    text: str
+
+
+class SubjectExplained(BaseModel):
+    """All of it, and the same as one text to send."""
+
+    subject: str
+    language: Literal["zh", "en"]
+    parts: list[SubjectPart]
+    text: str
+
+
+@router.get("/v1/privacy/{subject}:explain")
+def explain(asked: Asked, subject: Id, language: Literal["zh", "en"] | None = Query(default=None)) -> SubjectExplained:
+    """What a customer may know, in plain words: which data, what for, how decisions come about, how to refuse.
+
+    `promolift.toml` says who answers for the data and what allows their use, in its part `[privacy]`.
+    """
+    server = asked.server
+    shop = server.config.shop if server.config else ShopSettings()
+    settings = server.config.privacy if server.config else PrivacySettings()
+    kept = KeptDays(server.settings.keep.events_days, server.settings.keep.decisions_days)
+    with speaking(language or shop.language):
+        with asked.read() as db:
+            facts = _facts(asked, db, subject)
+        said = explain_subject(facts, settings, shop.name, shop.zone, kept)
+        parts = [SubjectPart(about=each.about, title=each.title, text=each.text) for each in said]
+        text = "\n\n".join(f"{each.title}\n{each.text}" for each in said)
+        return SubjectExplained(subject=subject, language=spoken(), parts=parts, text=text)
+
+
+def _facts(asked: Call, db: Connection, subject: str) -> SubjectFacts:
+    releases = asked.server.decider.releases.values()
+    known = [each for each in releases if subject in each.place or subject in each.people]
+    counts = {table.name: select(func.count()).where(table.c.customer_id == subject) for table in TOLD}
+    span = select(func.min(EVENTS.c.ts_ms), func.max(EVENTS.c.ts_ms)).where(EVENTS.c.customer_id == subject)
+    first_ms, last_ms = db.execute(span).one()
+    said = select(CUSTOMERS.c.consent, CUSTOMERS.c.personal).where(CUSTOMERS.c.customer_id == subject)
+    consent, personal = db.execute(said).first() or (None, None)
+    stated = [each.people[subject] for each in known if subject in each.people]
+    return SubjectFacts(
+        rows={name: db.execute(count).scalar_one() for name, count in counts.items()},
+        first_ms=first_ms,
+        last_ms=last_ms,
+        planned=bool(known),
+        consent=next((each.consent for each in stated), None) if consent is None else bool(consent),
+        refused=any(each.personal is False for each in stated) if personal is None else not personal,
+        last=_latest(asked, db, subject),
+        receivers=sorted({urlsplit(hook.url).hostname or "" for hook in Hook.all(db).values()}),
+    )
+
+
+def _latest(asked: Call, db: Connection, subject: str) -> LastDecision | None:
+    mine = select(DECISIONS).where(DECISIONS.c.customer_id == subject).order_by(DECISIONS.c.ts_ms.desc()).limit(1)
+    row = db.execute(mine).mappings().first()
+    if row is None:
+        return None
+    if row["offer_id"] == NONE:
+        return LastDecision(row["ts_ms"], None, bool(row["holdout"]))
+    release = asked.server.decider.ensure(row["release_id"])
+    said = message_rendering.words(release, subject, row["offer_id"], row["ts_ms"], spoken())
+    kind = worded("benefit", said["offer"]["benefit"]["type"])
+    return LastDecision(row["ts_ms"], said["message"] or kind, held=False)

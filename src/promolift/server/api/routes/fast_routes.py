@@ -1,0 +1,279 @@
+"""The paths with the most traffic, as plain Starlette endpoints: decisions, events and money."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from promolift.core.decisions.decision_rule import NONE
+from promolift.foundation.errors import PromoError
+from promolift.server.api.api_keys import EVENT_KINDS, JITSU
+from promolift.server.api.connection_limits import send_whole
+from promolift.server.api.problems import ApiError, FieldError, wrong_field
+from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn, ReserveIn
+from promolift.server.api.server import Server
+from promolift.server.budgets import redemptions
+from promolift.server.carts import carts as cart
+from promolift.server.decisions import decisions as live
+from promolift.server.decisions import message_rendering
+from promolift.server.decisions.decision_record import lists
+from promolift.server.events import events
+from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.schema import Refused, nothing
+from promolift.server.response_models import CartAnswer, DecisionAnswer, EventsTaken, Redeemed
+
+KEY, KEY_LENGTH = b"idempotency-key", 255
+TYPES = frozenset({b"application/json", b"text/plain", b""})
+EVENT_TYPES = TYPES | {b"application/x-www-form-urlencoded", b"application/octet-stream"}  # what libraries say of gzip
+SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
+         "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
+SAID = itemgetter(*SHOWN)
+EMPTY: Mapping[str, Any] = dict.fromkeys((*SHOWN, "code", "send_ms", "considered"))
+FLAG = TypeAdapter(bool)
+
+
+class HotAnswer(NamedTuple):
+    """An answer in JSON: an ASGI application, and shorter ways to send it."""
+
+    status: int
+    text: bytes
+
+    async def send(self, send: Send, more: Mapping[bytes, bytes]) -> None:
+        """Send it with more headers."""
+        headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(self.text), **more}
+        head = b"".join(b"%b: %b\r\n" % pair for pair in headers.items())
+        if send_whole(send, self.status, head, self.text):
+            return
+        await send({"type": "http.response.start", "status": self.status, "headers": [*headers.items()]})
+        await send({"type": "http.response.body", "body": self.text})
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        """Send it."""
+        await self.send(send, {})
+
+
+Endpoint = Callable[[Request], Awaitable[HotAnswer]]
+
+
+class HotRoute(NamedTuple):
+    """A route outside FastAPI, with what the OpenAPI document has to say of it."""
+
+    path: str
+    tag: str
+    endpoint: Endpoint
+    body: type[BaseModel]
+    answer: Any
+    status: int
+    text: str
+
+
+def add(app: FastAPI, server: Server) -> list[HotRoute]:
+    """Add the routes; what was added."""
+    text = "Which offer for this customer now, or none"
+    routes = [HotRoute("/v1/decisions", "decisions", _decisions(server), DecisionIn, DecisionAnswer, 200, text)]
+    text = "What a cart costs under all that its customer may use; with `hold`, money and codes are reserved for it"
+    routes.append(HotRoute("/v1/carts:price", "carts", _carts(server), cart.CartIn, CartAnswer, 200, text))
+    text, batch = "Events, as the Segment clients send them", _events(server, None)
+    routes.append(HotRoute("/v1/batch", "events", batch, BatchIn, EventsTaken, 202, text))
+    for kind in EVENT_KINDS:
+        endpoint, text = _events(server, kind), f"One {kind} event of the Segment spec"
+        paths = {"/v1/": text} | dict.fromkeys(JITSU, f"{text}, where Jitsu's clients send it")
+        for place, said in paths.items():
+            routes.append(HotRoute(place + kind, "events", endpoint, EventIn, EventsTaken, 202, said))
+    for name, step in redemptions.STEPS.items():
+        path, endpoint = f"/v1/redemptions:{name}", _money(server, name, step)
+        routes.append(HotRoute(path, "redemptions", endpoint, step.body, Redeemed, 200, step.text))
+    app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
+    return routes
+
+
+def _money(server: Server, name: str, step: redemptions.Step) -> Endpoint:
+    async def money(request: Request) -> HotAnswer:
+        body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
+        if isinstance(body, ReserveIn) and not (body.decision_id or body.code):
+            raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
+        server.check_clock()
+        try:
+            answer = await server.settle(redemptions.Wanted(step, body, who, _key(request)))
+        except Refused as refusal:
+            server.metrics.redeemed(name, refusal.code)
+            raise
+        server.metrics.redeemed(name, "ok")
+        return _reply(answer.body, answer.status)
+
+    return money
+
+
+def _key(request: Request) -> str | None:
+    """What its Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
+    key = request.scope["promolift"].headers.get(KEY)
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LENGTH:
+        raise wrong_field("wrong header", "idempotency-key", f"1 to {KEY_LENGTH} characters")
+    return f"{request.scope['path']}\n{key.decode('latin-1')}"
+
+
+def ask_of(body: DecisionIn) -> live.Ask:
+    """What a decision is asked with."""
+    return live.Ask(
+        body.customer_id, body.campaign_id, body.channel, body.timezone, body.channels, body.placement, body.audience
+    )
+
+
+def _decisions(server: Server) -> Endpoint:
+    async def decisions(request: Request) -> HotAnswer:
+        body = DecisionIn.model_validate(_read(_body(request)))
+        ask = ask_of(body)
+        named = _key(request)
+        if named is None:
+            return _reply(shown(server, await server.decide(ask), body), 200)
+        payload = body.model_dump(mode="json")
+        answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, body))
+        return _reply(answer.body, answer.status)
+
+    return decisions
+
+
+def _carts(server: Server) -> Endpoint:
+    def whole(body: cart.CartIn, who: str, key: str | None) -> HttpAnswer:
+        """In a thread of its own: it may load a release, and holds what is asked for."""
+        ensure, now_ms = server.decider.ensure, server.clock.now_ms()
+        with server.ledger.read() as db:
+            mine = cart.wallet(db, ensure, body, now_ms)
+        if not body.hold:
+            return HttpAnswer(200, cart.unheld(body, mine, now_ms))
+        return server.change(
+            lambda db, now_ms: HttpAnswer(200, cart.shown(body, mine, cart.hold(db, body, mine, now_ms, who))),
+            key, body.model_dump(mode="json"), partial(cart.locks, body, mine),
+        )  # fmt: skip
+
+    async def carts(request: Request) -> HotAnswer:
+        body, key = cart.CartIn.model_validate(_read(_body(request))), _key(request)
+        if not body.hold:
+            found = await server.ledger.call(server.carts.work, body, brief=True, locks=nothing)
+            if found is not None:
+                return _reply(found, 200)
+        if body.hold:
+            server.check_clock()
+        answer = await asyncio.to_thread(whole, body, request.scope["promolift"].key.key_id, key)
+        return _reply(answer.body, answer.status)
+
+    return carts
+
+
+def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
+    """A decision without its words; without a record it says "no offer" and why."""
+    given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
+    record: Mapping[str, Any] = answer.record or {**EMPTY, **given}
+    shown = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    return shown | met(record) | general(answer)
+
+
+def general(answer: live.Answer) -> dict[str, object]:
+    """What everybody has, for who refused personal decisions."""
+    return {} if answer.general is None else {"general": answer.general}
+
+
+def met(record: Mapping[str, Any]) -> dict[str, object]:
+    """What a record says of the moment of sending, and of the campaigns that met, where it says anything."""
+    found: dict[str, object] = {}
+    if (send_ms := record["send_ms"]) is not None:
+        send_at = datetime.fromtimestamp(send_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        found["send"] = {"channel": record["channel"], "send_at": send_at, "propensity": record["send_prob"]}
+    if record["considered"] is not None:
+        found["considered"] = from_json(record["considered"])
+    return found
+
+
+def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
+    """A decision as it is answered (`answers.DecisionAnswer`)."""
+    row, body = answer.record, recorded(answer, asked)
+    if row is None:
+        return body
+    release = server.decider.releases[row["release_id"]]
+    if answer.offer_id != NONE:
+        try:
+            choice, ts_ms = server.texts.choice(release), row["ts_ms"]
+            body |= message_rendering.words(
+                release, asked.customer_id, answer.offer_id, ts_ms, asked.language, answer.lately, choice
+            )
+            if (said := message_rendering.logged(row, body)) is not None:
+                server.ledger.submit(events.keep, said, events.locks)
+        except (PromoError, LookupError, ValueError) as error:
+            body["why_no_message"] = type(error).__name__
+    if asked.explain and answer.terms:
+        body |= lists(row, answer.terms, release)._asdict()
+    return body
+
+
+def _events(server: Server, kind: str | None) -> Endpoint:
+    async def receive(request: Request) -> HotAnswer:
+        body = _read(_body(request, EVENT_TYPES))
+        if not isinstance(body, dict):
+            raise wrong_field("send a JSON object", "", "an event, or a batch of them, is a JSON object")
+        whole: Mapping[str, object] = {"batch": [body]} if kind else body
+        listed, most = whole.get("batch"), server.settings.batch_events
+        if not isinstance(listed, list):
+            raise wrong_field('send {"batch": [events]}', "/batch", "a list of events is needed")
+        if len(listed) > most:
+            detail, wrong = f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
+            raise ApiError(413, "batch_too_large", detail, wrong)
+        page = request.scope["promolift"].key.scope == "write"
+        received_ms = server.clock.now_ms()
+        parsed = await events.parse_in_turns(
+            listed,
+            whole.get("sentAt"),
+            received_ms,
+            kind,
+            server.crowd if page else None,
+            server.settings.words,
+        )
+        try:
+            dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))
+        except ValidationError:
+            raise wrong_field("wrong parameter", "dry_run", "true or false") from None
+        new = len(parsed.events) if dry else await server.keep(parsed)
+        # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
+        agent = request.scope["promolift"].headers.get(b"user-agent", b"")
+        return _reply(parsed.answer(new, dry), 200 if agent.startswith(b"analytics-python/") else 202)
+
+    return receive
+
+
+def _reply(body: Mapping[str, object], status: int) -> HotAnswer:
+    return HotAnswer(status, to_json(body))
+
+
+def _body(request: Request, types: frozenset[bytes] = TYPES) -> bytes:
+    """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
+    context = request.scope["promolift"]
+    if context.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in types:
+        raise ApiError(415, "content_type_unsupported", "send application/json")
+    body: bytes = context.body
+    return body
+
+
+def _read(body: bytes) -> Any:
+    """The body as JSON: no NaN, no endless nesting, UTF-8 alone; what a fast reader refuses is read again."""
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        try:
+            return json.loads(body, parse_constant=no_constant)
+        except (ValueError, RecursionError):
+            raise ApiError(400, "json_invalid", "the body is not valid JSON") from None

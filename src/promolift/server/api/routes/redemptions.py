@@ -1,0 +1,179 @@
+"""Feedback, messages, redemptions as they stand, and what a decision was made of."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from secrets import token_hex
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sqlalchemy import Connection, select
+
+from promolift.core.decisions.decision_rule import NONE
+from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
+from promolift.server.api.problems import ApiError
+from promolift.server.api.request_models import DecisionIn, FeedbackIn, Id, MailIn
+from promolift.server.api.routes import Asked, Call, Keyed, fast_routes
+from promolift.server.budgets.redemptions import decision
+from promolift.server.decisions import decision_record, message_rendering
+from promolift.server.decisions.eligibility import Now, recent
+from promolift.server.decisions.live_release import CREATIVES
+from promolift.server.delivery import outbox
+from promolift.server.delivery.sender import OfferMessage, missing
+from promolift.server.events import events
+from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.limits import REDEMPTION as REDEMPTION_ROW
+from promolift.server.ledger.schema import CUSTOMERS, Refused
+from promolift.server.ledger.things import Campaign
+from promolift.server.response_models import REDEMPTION, FeedbackTaken, Redeemed
+
+router = APIRouter()
+NO_WORDS: dict[str, Any] = {"offer": None, "message": None, "title": None}
+CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
+
+
+@router.post("/v1/feedback", status_code=202, tags=["decisions"], response_model=FeedbackTaken)
+def feedback(asked: Keyed, body: FeedbackIn) -> Response:
+    """What came of a decision: joins it by its id, and counts once per message_id."""
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        who, message_id = decision(db, body.decision_id)["customer_id"], body.message_id or f"fb_{token_hex(12)}"
+        said = {"value_cents": body.value_cents}
+        row = events.event_row(
+            message_id, who, body.ts_ms or now_ms, now_ms, body.name, json.dumps(said),
+            decision_id=body.decision_id, **said,
+        )  # fmt: skip
+        (new,) = events.keep(db, [events.Parsed(events=[row], places=[0])])
+        return HttpAnswer(202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id})
+
+    return asked.changed(do, body)
+
+
+@router.post("/v1/messages", status_code=202, tags=["decisions"])
+def message(asked: Keyed, body: MailIn) -> Response:
+    """Send a decided offer in words, by e-mail or a service. Consent is looked at now and again when it goes, which is
+    after the quiet hours of its channel; address and words are forgotten once it is out.
+    """
+    server = asked.server
+    if body.by == "email" and server.settings.mail is None:
+        raise ApiError(422, "mail_off", "no SMTP server is configured; set mail in the server's settings")
+    if lacks := missing(body.by):
+        raise ApiError(422, "sender_off", f"{body.by}: {', '.join(lacks)}: not in the server's environment")
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        made = decision(db, body.decision_id)
+        said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
+        if said and (said["erased"] or said["consent"] == 0 or said["personal"] == 0):
+            raise Refused("consent_missing", "the customer does not want messages, or no personal ones")
+        if made["offer_id"] == "none":
+            raise Refused("decision_of_another", "this decision gave no offer")
+        if made["policy_id"] == CREATIVES:
+            raise Refused("decision_of_another", "this decision gave a creative, which is shown in its place, not sent")
+        release = server.decider.ensure(made["release_id"])
+        text = message_rendering.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
+        if not text["message"]:
+            raise Refused("message_untrue", "no true message can be written for this offer")
+        if datetime.fromisoformat(text["offer"]["expires"]).timestamp() * 1000 < now_ms:
+            raise Refused("expired", "this offer has ended; decide anew")
+        zone = (said["zone"] if said else None) or release.shop.zone
+        sent = message_of(release.shop.name, text, made, body)._replace(zone=zone)
+        return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], sent._asdict(), now_ms)})
+
+    return asked.changed(do, body)
+
+
+def message_of(shop: str, text: dict[str, Any], made: Mapping[str, Any], body: MailIn) -> OfferMessage:
+    """The gated words and the code; in an e-mail also what the law asks for: who sends it, whence, how to stop it."""
+    zh, code = text["language"] == "zh", made["code"]
+    needed = code if code and text["offer"]["activation"] == "code" else ""
+    title = text.get("title") or ("您的优惠" if zh else "an offer for you")
+    whole = OfferMessage(
+        body.to, title, text["message"], body.unsubscribe_url, body.by,
+        body.channel or ("email" if body.by == "email" else "push"), "UTC", made["campaign_id"], made["customer_id"],
+        made["decision_id"], made["offer_id"], needed, str(text["offer"]["expires"]), text["language"],
+    )  # fmt: skip
+    if body.by != "email":
+        return whole
+    lines = [text["message"], f"{'优惠码' if zh else 'Your code'}: {needed}" if needed else "", ""]
+    lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
+    return whole._replace(subject=f"{shop}: {title}", text="\n".join(lines))
+
+
+@router.post("/v1/decisions:dry", tags=["decisions"])
+def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
+    """What would be decided for this customer now, with what is open and closed and why; nothing is kept or counted."""
+    server = asked.server
+    with asked.read() as db:
+        ask = fast_routes.ask_of(body)
+        answer = server.decider.dry(db, ask)
+    told = {"customer_id": body.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
+    row = answer.record
+    if row is None or answer.terms is None:
+        return (
+            told | {"release_id": None, "holdout": None, "variant": None, "candidates": [], "ineligible": []} | NO_WORDS
+        )
+    release = server.decider.ensure(row["release_id"])
+    listed = decision_record.lists(row, answer.terms, release)
+    opened = [_at_price(each, row["price"]) for each in listed.candidates]
+    said = NO_WORDS
+    if answer.offer_id != NONE:
+        said = message_rendering.words(
+            release, body.customer_id, answer.offer_id, row["ts_ms"], body.language, answer.lately,
+            server.texts.choice(release),
+        )  # fmt: skip
+    named = {name: row[name] for name in ("release_id", "holdout", "variant", "propensity", "price")}
+    met = fast_routes.met(row) | fast_routes.general(answer)
+    return told | named | {"candidates": opened, "ineligible": listed.ineligible} | met | said
+
+
+def _at_price(option: Mapping[str, Any], price: float) -> Mapping[str, Any]:
+    """An open offer with what it is worth at the price; a creative is drawn by its share and has no worth."""
+    if "share" in option:
+        return option
+    worth = option["gain_cents"] - option["charge_cents"] - price * option["cost_cents"]
+    return {**option, "worth_at_price_cents": worth}
+
+
+@router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
+def explain(asked: Asked, decision_id: Id) -> dict[str, Any]:
+    """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
+    with asked.read() as db:
+        made = _whole(asked, db, decision_id)
+        row = made.row
+        policy = (Campaign.find(db, row["campaign_id"]) or Campaign()).policy
+        lately = recent(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(row["customer_id"], Now())
+    price = made.terms.price if made.terms else 0.0
+    opened = [_at_price(each, price) for each in made.lists.candidates]
+    closed = made.lists.ineligible
+    text = (
+        f"{len(opened) - 1} offers were open, {len(closed)} closed. A cent of budget was worth {price:.4f} cents of "
+        f"gain. Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}. What the "
+        "customer did since the release closes offers; it changes no score."
+    )
+    own = {
+        name: row[name] for name in row if name not in (*decision_record.LISTS, "terms", *decision_record.OWN)
+    } | fast_routes.met(row)
+    parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_shown, "live": lately.to_json()}
+    return own | parts | {"text": text}
+
+
+@router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])
+def replay(asked: Asked, decision_id: Id) -> dict[str, Any]:
+    """The decision made again from its record; `same` is true unless the record was changed."""
+    with asked.read() as db:
+        return decision_record.replay(_whole(asked, db, decision_id), CHECKED)._asdict()
+
+
+def _whole(asked: Call, db: Connection, decision_id: str) -> decision_record.DecisionRecord:
+    (found,) = decision_record.whole([decision(db, decision_id)], asked.server.decider.ensure)
+    return found
+
+
+@router.get("/v1/redemptions/{redemption_id}", tags=["redemptions"], response_model=Redeemed)
+def redemption(asked: Asked, redemption_id: Id) -> dict[str, Any]:
+    """A redemption as it stands."""
+    with asked.read() as db:
+        row = REDEMPTION_ROW.first(db, named=redemption_id)
+    if row is None:
+        raise Refused("redemption_unknown", "no such redemption")
+    return {name: row[name] for name in REDEMPTION}

@@ -1,0 +1,1 @@
+"""Reserve, confirm and roll back the money of an offer."""

@@ -1,0 +1,1 @@
+"""Price a cart with the offers of its customer."""

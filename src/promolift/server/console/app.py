@@ -1,0 +1,263 @@
+"""The server's app in; the same with pages for people under `/console` beside it, out.
+
+Handlers are plain functions in a few threads of their own, so no decision waits for a page. Every one is closed to who
+is not signed in; whoever changes something brings the form's token from the same site, and the role that it needs.
+"""
+
+import asyncio
+import contextvars
+import gzip
+import json
+import logging
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
+
+from promolift.extensions.simulation.demo_history import rehearse, serve_the_plan
+from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.formatting import Tongue, pick, speaking
+from promolift.foundation.progress import Tell
+from promolift.server.api.app import Dressed
+from promolift.server.api.problems import REFUSALS, ApiError
+from promolift.server.api.server import Server
+from promolift.server.console import login
+from promolift.server.console.pages.context import (
+    Click,
+    Denied,
+    Download,
+    PageVisit,
+    Redirect,
+    Reply,
+    SaidNote,
+    Screen,
+    as_json,
+    missing,
+    say,
+)
+from promolift.server.console.pages.view import HEADERS, TYPES, Frame, assets, html
+from promolift.server.console.screens import SCREENS
+from promolift.server.console.state.console_state import Console
+from promolift.server.console.state.users import Visitor
+from promolift.server.ledger.schema import Refused
+from promolift.server.translations import all_worded
+
+LOG = logging.getLogger("promolift.server.console")
+ROOT = "/console"
+COOKIE, BEFORE = "promolift_console", "promolift_before"
+THREADS = 4
+FORM_BYTES, PIECE_BYTES = 100_000, 5_000_000  # of a form, and of a piece of a file that somebody signed in sends
+PIECE = "application/octet-stream"
+HTML = "text/html; charset=utf-8"
+
+
+def dressed(app: Any, demo: bool = False, file: Path | None = None, play: Tell | None = None) -> Dressed:
+    """The app of `serve.app.create` with the console beside it, and the path by which the first person enters.
+
+    `file`: promolift.toml, which the console may change. `demo`: the plan of the work folder is frozen and decides,
+    where no release does yet, and the link asks for nothing. With `play`, which hears how far that is, weeks are
+    simulated that end now.
+    """
+    pages = Pages(app.server, file)
+    pages.console.openapi = app.openapi
+    if demo and play:
+        rehearse(app.server, play)
+    if demo:
+        serve_the_plan(app.server)
+
+    async def beside(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path == ROOT or path.startswith(f"{ROOT}/")):
+            await pages(scope, receive, send)
+        else:
+            if scope["type"] == "lifespan":
+                pages.console.loop = asyncio.get_running_loop()
+            await app(scope, receive, send)
+
+    whole: Any = beside
+    whole.server, whole.openapi, whole.console = app.server, app.openapi, pages.console
+    return Dressed(whole, login.first_path(app.server, demo))
+
+
+class Pages:
+    """ASGI: all that lies under `/console`."""
+
+    def __init__(self, server: Server, file: Path | None = None) -> None:
+        """Nothing is read yet."""
+        self.server, self.console = server, Console(server, file)
+        self._threads = ThreadPoolExecutor(THREADS, "console")
+        server.closing += [self._threads.shutdown, self.console.close]
+        self._doors = [(compile_path(door.path)[0], door) for door in SCREENS]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        request = Request(scope, receive)
+        try:
+            reply = await self._answer(request)
+        except Exception as error:
+            LOG.error("console failed", exc_info=error)
+            reply = Response(b"Something failed inside; the server's log has more.", 500, media_type="text/plain")
+        for name, value in HEADERS.items():
+            reply.headers.setdefault(name, value)
+        reply.headers.setdefault("cache-control", "no-store")
+        self.server.metrics.answered("/console", reply.status_code, perf_counter() - started)
+        await reply(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        path, method = request.url.path, request.method
+        if path.startswith(f"{ROOT}/static/") and method in ("GET", "HEAD"):
+            return static(path.rpartition("/")[2], request.headers.get("accept-encoding", ""))
+        body, loop = b"", asyncio.get_running_loop()
+        if method == "POST":
+            known: Visitor | None = None
+            if request.headers.get("content-type") == PIECE:
+                known = await loop.run_in_executor(self._threads, self._visitor, request)
+            async for part in request.stream():
+                body += part
+                if len(body) > (PIECE_BYTES if known else FORM_BYTES):
+                    return Response(b"", 413)
+        elif method not in ("GET", "HEAD", "POST"):
+            return Response(b"", 405, {"allow": "GET, HEAD, POST"})
+        context = contextvars.copy_context()
+        return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, body)
+
+    def _visitor(self, request: Request) -> Visitor | None:
+        cookie = request.cookies.get(COOKIE, "")
+        return self.console.visitor(cookie) if cookie else None
+
+    def _in_thread(self, request: Request, body: bytes) -> Response:
+        visitor, click = self._visitor(request), clicked(request, body)
+        accepted = request.headers.get("accept-language", "").strip().lower()
+        language: Tongue = visitor.language if visitor else "zh" if accepted.startswith("zh") else "en"
+        with speaking(language):
+            if visitor is not None:
+                return self._said(self._visit(visitor, click), visitor, click)
+            before = request.cookies.get(BEFORE) or secrets.token_urlsafe(18)
+            return self._entering(login.Newcomer(self.server, self.console, click, before))
+
+    def _visit(self, visitor: Visitor, click: Click) -> Reply:
+        """What the door of this method and path answers."""
+        method, path = "GET" if click.method == "HEAD" else click.method, click.path.rstrip("/") or "/"
+        try:
+            for pattern, door in self._doors:
+                if door.method == method and (found := pattern.match(path)):
+                    visit = PageVisit(self.server, visitor, click, found.groupdict(), self.console)
+                    if method == "POST" and not click.trusted(visitor.token):
+                        raise ApiError(403, "form_outdated", say("form_old"))
+                    visit.need(door.role)
+                    return door.handler(visit)
+            if path.startswith(("/sign-in", login.ENTER)):
+                return Redirect("/")
+            raise missing("page")
+        except Exception as error:
+            return refusal(error)
+
+    def _said(self, reply: Reply, visitor: Visitor, click: Click) -> Response:
+        if isinstance(reply, Redirect):
+            if reply.said:
+                self.console.tell(visitor.session, SaidNote(reply.said, reply.tone))
+            if click.plain and click.path.endswith("/upload"):  # a script sends files
+                return Response(json.dumps({"go": ROOT + reply.path}), media_type="application/json")
+            return Response(b"", 303, {"location": ROOT + reply.path})
+        if isinstance(reply, Download):
+            named = f"attachment; filename*=UTF-8''{quote(reply.name)}"
+            return Response(reply.content, headers={"content-disposition": named}, media_type=reply.type)
+        if click.plain:
+            return Response(as_json(reply), reply.status, media_type="application/json")
+        nav = {at: name for at, name in all_worded("nav").items() if at != "/people" or visitor.may("admin")}
+        frame = Frame(visitor, click.path, self.console.shop, nav)
+        if reply.whole:
+            frame = frame._replace(
+                said=self.console.notes(visitor.session), left_out=self.console.left_out(), played=self.console.played()
+            )
+        return Response(html(reply, frame), reply.status, media_type=HTML)
+
+    def _entering(self, arrived: login.Newcomer) -> Response:
+        """What somebody sees who is not signed in; and the cookie, once they are."""
+        reply, begun = login.enter(arrived)
+        keep: Any = {
+            "path": ROOT,
+            "secure": self.server.settings.console.secure,
+            "httponly": True,
+            "samesite": "strict",
+        }
+        if arrived.click.plain and begun is None:
+            title = {"title": reply.title if isinstance(reply, Screen) else "sign in"}
+            return Response(json.dumps(title), 401, media_type="application/json")
+        if isinstance(reply, Redirect):
+            answer = Response(b"", 303, {"location": ROOT + reply.path})
+        else:
+            assert isinstance(reply, Screen)
+            answer = Response(html(reply, Frame(None, "", self.console.shop)), reply.status, media_type=HTML)
+        if begun is not None:
+            answer.set_cookie(COOKIE, begun.cookie, **keep)
+            answer.delete_cookie(BEFORE, path=ROOT)
+        else:
+            answer.set_cookie(BEFORE, arrived.before, **keep)
+        return answer
+
+
+def clicked(request: Request, body: bytes) -> Click:
+    """What a request asks; a form comes from a page of this server if the browser says so."""
+    piece = request.headers.get("content-type") == PIECE
+    text = "" if piece else body.decode("utf-8", "replace")
+    form = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=2000))
+    if piece:
+        form["token"] = request.headers.get("x-token", "")
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin") or ""
+    ours = site == "same-origin" if site is not None else origin.partition("://")[2] == request.headers.get("host")
+    return Click(
+        request.method, request.url.path.removeprefix(ROOT) or "/", dict(request.query_params), form,
+        body if piece else b"", request.client.host if request.client else "?", ours,
+    )  # fmt: skip
+
+
+def refusal(error: Exception) -> Screen:
+    """The page of an error: what happened, and what to do."""
+    title, status, role, code = "did_not_work", 422, "", getattr(error, "code", "internal")
+    match error:
+        case Denied():
+            title, status, role, text = "not_your_role", 403, error.role, ""
+        case Refused():
+            known = REFUSALS.get(code)
+            status, text = known.status if known else 422, pick(str(error), known.zh if known else str(error))
+        case ApiError():
+            status, text = error.status, str(error)
+        case ValidationError():
+            first = error.errors()[0]
+            code, text = "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        case PromoError():
+            text = str(error)
+        case _:
+            LOG.error("console failed", exc_info=error)
+            status, code, text = 500, "internal", say("failed_inside")
+    data = {"text": text, "code": code, "status": HTTPStatus(status).phrase, "role": role}
+    return Screen("error.html", say("nothing_here" if status == 404 else title), data, status=status)
+
+
+@cache
+def _zipped(name: str) -> bytes:
+    return gzip.compress(assets()[name])
+
+
+def static(name: str, accepts: str) -> Response:
+    """A file, kept by the browser for a year: a changed one has another name."""
+    content = assets().get(name)
+    if content is None:
+        return Response(b"", 404)
+    headers = {"cache-control": "public, max-age=31536000, immutable"}
+    if "gzip" in accepts and not name.endswith("woff2"):
+        headers |= {"content-encoding": "gzip", "vary": "accept-encoding"}
+        content = _zipped(name)
+    return Response(content, headers=headers, media_type=TYPES[name.rpartition(".")[2]])

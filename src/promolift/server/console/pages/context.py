@@ -1,0 +1,326 @@
+"""One click in: who clicks, what they ask; what a screen may answer with out."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from secrets import compare_digest
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, Select
+
+from promolift.foundation.errors import PromoError
+from promolift.foundation.pages.blocks import Figure
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.problems import ApiError
+from promolift.server.api.routes import Call
+from promolift.server.api.server import Server
+from promolift.server.console.state.users import Role, Visitor
+from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.schema import Refused
+from promolift.server.ledger.things import Campaign
+from promolift.server.translations import refused, worded
+from promolift.shop.results.work_folder.run_context import Job
+
+T = TypeVar("T")
+FILE_BYTES = 2 << 30
+KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
+
+
+class SaidNote(NamedTuple):
+    """What is told once, on the next page: a sentence, and whether it is good or bad news."""
+
+    text: str
+    tone: str = "good"
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page of `template`, or a part of one (`whole` false); `data` is what the template prints and `?format=json` is.
+
+    `figures` are charts by their id, for the script; left out, those of the `blocks` in `data`.
+    """
+
+    template: str
+    title: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Go on to another page of the console, which tells `said`."""
+
+    path: str
+    said: str = ""
+    tone: str = "good"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file."""
+
+    content: bytes
+    name: str
+    type: str = "application/json"
+
+
+Reply = Screen | Redirect | Download
+
+
+def missing(what: str) -> ApiError:
+    """The error of what is not there: a group `missing` of server/translations.tsv."""
+    return ApiError(404, f"{what}_unknown", worded("missing", what))
+
+
+def charts(blocks: Iterable[Any]) -> dict[str, Any]:
+    """What the script draws of some blocks, by id."""
+    return {each.id: each.spec for each in blocks if isinstance(each, Figure)}
+
+
+class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
+    """This person may not do that; `role` is the least that may."""
+
+    def __init__(self, role: Role) -> None:
+        """Nothing was changed."""
+        super().__init__("role_missing", f"needs the role {role}")
+        self.role = role
+
+
+class Click(NamedTuple):
+    """A request below /console: its path there, what it asks and sends, from where, and whether by a page of ours."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+    piece: bytes  # of a file that is sent
+    address: str
+    same_site: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether a program asks, not a person."""
+        return self.query.get("format") == "json"
+
+    def trusted(self, token: str) -> bool:
+        """Whether the form is one of ours and brings this token."""
+        return self.same_site and compare_digest(self.form.get("token", "").encode(), token.encode())
+
+
+@dataclass
+class PageVisit:
+    """A click of somebody who is signed in, what its path holds, and the server behind."""
+
+    server: Server
+    visitor: Visitor
+    click: Click
+    params: Mapping[str, str]
+    shared: Any  # the Console, which keeps what outlives a click
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What the address asks."""
+        return self.click.query
+
+    @property
+    def form(self) -> Mapping[str, str]:
+        """What a form says."""
+        return self.click.form
+
+    @property
+    def piece(self) -> bytes:
+        """Of a file that is sent."""
+        return self.click.piece
+
+    @property
+    def call(self) -> Call:
+        """For the functions of the API, in this person's name."""
+        return Call(self.server, self.visitor.actor)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """What is committed, for reading alone."""
+        return self.server.ledger.read()
+
+    def rows(self, wanted: Select[Any]) -> list[dict[str, Any]]:
+        """What the ledger says to a query."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(wanted).mappings()]
+
+    def need(self, role: Role) -> None:
+        """Denied unless the visitor may do what this role may."""
+        if not self.visitor.may(role):
+            raise Denied(role)
+
+    @property
+    def two_eyes(self) -> bool:
+        """Whether nobody approves a draft of their own."""
+        return self.server.settings.console.two_eyes
+
+    def need_other_eyes(self, by: str | None) -> None:
+        """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
+        if self.two_eyes and by == self.visitor.name:
+            raise refused("own_work")
+
+    def change(self, do: Callable[[Connection, int], object]) -> None:
+        """Run a change in the ledger."""
+
+        def doing(db: Connection, now_ms: int) -> HttpAnswer:
+            do(db, now_ms)
+            return HttpAnswer(200, None)
+
+        self.server.change(doing)
+
+    def note(self, db: Connection, now_ms: int, action: str, subject: str, old: Any = None, new: Any = None) -> None:
+        """A row of the audit log in this person's name."""
+        self.call.note(db, now_ms, action, subject, old, new)
+
+    @property
+    def now_ms(self) -> int:
+        """The server's clock."""
+        return self.server.clock.now_ms()
+
+    @property
+    def campaign_id(self) -> str:
+        """The campaign that is looked at: the one asked for, the shop's own, or the first."""
+        asked = self.query.get("campaign") or self.form.get("campaign")
+        if asked:
+            return asked
+        if self.server.config is not None:
+            return self.server.config.plan.campaign
+        with self.read() as db:
+            return next(iter(Campaign.all(db)), "cmp_1")
+
+    def campaign(self) -> Campaign:
+        """It as it stands; one without anything where it was never made."""
+        with self.read() as db:
+            return Campaign.find(db, self.campaign_id) or Campaign()
+
+    def job(self) -> Job:
+        """The work folder's results. Refused where the server was started without promolift.toml."""
+        return self.shared.job()  # type: ignore[no-any-return]
+
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading."""
+        return self.shared.store  # type: ignore[no-any-return]
+
+    def received(self, folder: Path) -> Path | None:
+        """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.
+
+        A file of the same name is replaced when the new one is there. Refused for what is too large or out of order.
+        """
+        name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
+        at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
+        if not name.lower().endswith(KINDS):
+            raise Refused("file_type_unsupported", say("send_kinds", kinds=", ".join(KINDS)))
+        if size > FILE_BYTES or at + len(self.piece) > size:
+            raise Refused("file_too_large", say("file_too_large", most=FILE_BYTES >> 30))
+        part = folder / f".{self.visitor.session[:16]}.part"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
+            raise refused("file_broken")
+        with part.open("ab" if at else "wb") as out:
+            out.write(self.piece)
+        return part.replace(folder / name) if at + len(self.piece) == size else None
+
+    def text(self, name: str, most: int = 400) -> str:
+        """A field of the form on one line. Refused where it is longer than `most` characters."""
+        value = " ".join(self.form.get(name, "").split())
+        if len(value) > most:
+            raise Refused("too_long", say("too_long", most=most))
+        return value
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """A number of the query, within bounds; what is none is the default."""
+        try:
+            value = float(self.query.get(name, default))
+        except ValueError:
+            return default
+        return min(max(value, low), high) if math.isfinite(value) else default
+
+
+class PageRoute(NamedTuple):
+    """A path, what answers it, and the least role that may open it; GET changes nothing."""
+
+    method: str
+    path: str
+    handler: Callable[[PageVisit], Reply]
+    role: Role = "viewer"
+
+
+ROUTES: list[PageRoute] = []  # of all screens, as they are imported
+Doing = TypeVar("Doing", bound=Callable[..., Reply | str | None])
+
+
+def page(path: str, role: Role = "viewer") -> Callable[[Doing], Doing]:
+    """The handler of a page or of a part of one."""
+    return _keeping("GET", path, role, "")
+
+
+def form(path: str, role: Role = "viewer", then: str = "") -> Callable[[Doing], Doing]:
+    """The handler of a form; where it answers nothing else, the visitor goes on to `then` and reads there what was
+    done: the text it gives, or the words of `done` by its own name.
+    """
+    return _keeping("POST", path, role, then)
+
+
+def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing], Doing]:
+    def keep(do: Doing) -> Doing:
+        name = f"{do.__module__.rpartition('.')[2]}.{do.__name__}"
+
+        def answer(visit: PageVisit) -> Reply:
+            if (said := do(visit)) is None or isinstance(said, str):
+                return Redirect(then, said or worded("done", name))
+            return said
+
+        ROUTES.append(PageRoute(method, path, answer, role))
+        return do
+
+    return keep
+
+
+def once(*files: str) -> Callable[[Callable[[Job], T]], Callable[[PageVisit], T]]:
+    """What is read of the work folder; from memory until one of `files`, tables or notes, changes."""
+
+    def keep(make: Callable[[Job], T]) -> Callable[[PageVisit], T]:
+        def read(visit: PageVisit) -> T:
+            found: T = visit.shared.once(f"{make.__module__}.{make.__name__}", make, *files)
+            return found
+
+        return read
+
+    return keep
+
+
+def say(key: str, **values: object) -> str:
+    """A sentence of server/translations.tsv in the language that is spoken, with what stands in it."""
+    return worded("say", key).format(**values)
+
+
+def to_plain(value: Any) -> Any:
+    """As JSON takes it; what JSON has no number for is null."""
+    if isinstance(value, BaseModel):
+        return to_plain(value.model_dump(mode="json"))
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain({each.name: getattr(value, each.name) for each in fields(value)})
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return to_plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(name): to_plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def as_json(screen: Screen) -> bytes:
+    """What the screen shows, for a program."""
+    return json.dumps(to_plain({"title": screen.title, **screen.data}), ensure_ascii=False).encode()

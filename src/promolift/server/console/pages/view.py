@@ -1,0 +1,160 @@
+"""A screen in; its HTML out, by the report's own blocks. And the files that pages load: one style, one script, charts.
+
+All of it comes from this server under a policy that runs no inline script and takes no inline style. Files are named
+by their hash, so browsers keep them until they change.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime
+from functools import lru_cache, partial
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from promolift.foundation.i18n.formatting import (
+    DASH,
+    Cash,
+    count,
+    date,
+    known,
+    number,
+    share,
+    spoken,
+    symbol,
+    upper_first,
+)
+from promolift.foundation.i18n.translation import kept
+from promolift.foundation.money import currency_digits
+from promolift.foundation.pages.rendering import embed, environment
+from promolift.server.console.pages.context import SaidNote, Screen, charts
+from promolift.server.console.state.users import ROLES, Visitor
+from promolift.server.translations import worded
+from promolift.shop.configuration.configuration import ShopSettings
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+FONT = re.compile(r"url\(data:font/woff2;base64,([A-Za-z0-9+/=]+)\)")
+TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "woff2": "font/woff2",
+    "svg": "image/svg+xml",
+}
+
+
+PAGES, CONSOLE = "promolift.foundation.pages", "promolift.server.console"
+FILES = (
+    (PAGES, "report.css", "static/report.css"), (CONSOLE, "console.css", "static/console.css"),
+    (PAGES, "echarts.js", "vendor/echarts.report.min.js"), (PAGES, "draw.js", "static/draw.js"),
+    (CONSOLE, "htmx.js", "vendor/htmx.min.js"), (CONSOLE, "icon.svg", "static/icon.svg"),
+    (CONSOLE, "console.js", "static/console.js"),
+)  # fmt: skip
+_ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
+
+
+@lru_cache
+def assets() -> dict[str, bytes]:
+    """Every file that pages load, by its name, which holds a part of its hash."""
+    found: dict[str, bytes] = {}
+
+    def put(name: str, content: bytes) -> str:
+        stem, _, end = name.rpartition(".")
+        found[named := f"{stem}.{sha256(content).hexdigest()[:12]}.{end}"] = content
+        return named
+
+    def text(package: str, name: str) -> str:
+        return files(package).joinpath(name).read_text("utf-8")
+
+    def fontfile(match: re.Match[str]) -> str:
+        return f"url({put('font.woff2', b64decode(match[1]))})"
+
+    put("fonts.css", FONT.sub(fontfile, text("promolift.foundation.pages", "vendor/fonts.css")).encode())
+    for package, name, file in FILES:
+        put(name, text(package, file).encode())
+    return found
+
+
+def asset(name: str) -> str:
+    """The path of a file by its plain name."""
+    stem, _, end = name.rpartition(".")
+    (one,) = [each for each in assets() if each.startswith(f"{stem}.") and each.endswith(f".{end}")]
+    return f"/console/static/{one}"
+
+
+@lru_cache
+def _templates() -> Environment:
+    made = environment("promolift.server.console", "promolift.foundation.pages")
+    made.filters["upper_first"] = upper_first
+    made.globals |= {
+        "asset": asset, "date": date, "count": count, "number": number, "share": share, "roles": ROLES, "kept": kept,
+        "moment": moment, "act": partial(worded, "act"), "status_name": partial(worded, "state"),
+        "step_name": partial(worded, "step"),
+    }  # fmt: skip
+    return made
+
+
+class Frame(NamedTuple):
+    """What stands around every screen: who is signed in, where they are, whose shop it is, what they are told once,
+    which days count in no result, and since when days were simulated.
+    """
+
+    visitor: Visitor | None
+    here: str
+    settings: ShopSettings
+    nav: Mapping[str, str] = {}
+    said: Sequence[SaidNote] = ()
+    left_out: Sequence[str] = ()
+    played: str = ""
+
+    @property
+    def shop(self) -> str:
+        """Its name."""
+        return self.settings.name
+
+    @property
+    def zone(self) -> str:
+        """Its time zone."""
+        return self.settings.zone
+
+
+def html(screen: Screen, frame: Frame) -> bytes:
+    """The page, or a part of it."""
+    cash = Cash(frame.settings.currency)
+    _ZONE.set(frame.zone)
+    money = {"symbol": symbol(frame.settings.currency), "digits": currency_digits(frame.settings.currency)}
+    figures = screen.figures or charts(screen.data.get("blocks", ()))
+    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": figures}))
+    visitor = frame.visitor
+    given: dict[str, Any] = {
+        "screen": screen, "frame": frame, "cash": cash, "token": visitor.token if visitor else "", "paths": frame.nav,
+        "figure_data": chart_data if figures else "", "may": visitor.may if visitor else lambda _: False,
+    }  # fmt: skip
+    text = _templates().get_template(screen.template).render(**given, **screen.data)
+    return text.encode("utf-8", "replace")
+
+
+def moment(ms: object) -> str:
+    """A day and a time, in the shop's zone."""
+    value = known(ms)
+    if value is None:
+        return DASH
+    local = datetime.fromtimestamp(value / 1000, ZoneInfo(_ZONE.get()))
+    return f"{date(ms, _ZONE.get())} {local:%H:%M}"

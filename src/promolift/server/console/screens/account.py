@@ -1,0 +1,104 @@
+"""Who is signed in, and the admin's list of people: roles, invitations, sessions. What was done is in the audit log."""
+
+from dataclasses import replace
+
+from sqlalchemy import Connection, func, select
+
+from promolift.server.console.login import ENTER, onward
+from promolift.server.console.pages.context import PageVisit, Redirect, Reply, Screen, form, page, say
+from promolift.server.console.state.users import ROLES, change_person, check_new, end, hashed, matches, new_link
+from promolift.server.ledger.schema import PEOPLE, SESSIONS
+from promolift.server.translations import all_worded, refused, worded
+
+
+@form("/sign-out")
+def sign_out(visit: PageVisit) -> Reply:
+    """End this session."""
+    mine = visit.visitor
+    visit.change(lambda db, now_ms: end(db, now_ms, mine.actor, mine.name, mine.session))
+    return Redirect("/sign-in")
+
+
+@form("/language")
+def change_language(visit: PageVisit) -> Reply:
+    """Speak the other language to this person from now on."""
+    mine, language = visit.visitor, "zh" if visit.form.get("language") == "zh" else "en"
+    visit.change(lambda db, now_ms: change_person(db, now_ms, mine.actor, mine.name, language=language))
+    return Redirect(onward(visit.form.get("back", "/")))
+
+
+@page("/account")
+def account(visit: PageVisit) -> Reply:
+    """The visitor's own page: role, password, where they are signed in."""
+    mine = visit.visitor
+    seen = select(SESSIONS.c.begun_ms, SESSIONS.c.seen_ms, SESSIONS.c.session).where(SESSIONS.c.name == mine.name)
+    with visit.read() as db:
+        row = db.execute(select(PEOPLE).where(PEOPLE.c.name == mine.name)).mappings().one()
+        sessions = db.execute(seen.order_by(SESSIONS.c.seen_ms.desc())).all()
+    listed = [{"begun_ms": s.begun_ms, "seen_ms": s.seen_ms, "here": s.session == mine.session} for s in sessions]
+    data = {"name": row["name"], "role": row["role"], "meanings": all_worded("role"), "sessions": listed,
+            "has_password": bool(row["password"])}  # fmt: skip
+    return Screen("account.html", say("your_account"), data)
+
+
+@form("/account/password")
+def change_password(visit: PageVisit) -> Reply:
+    """A new password; all sessions end, this one too."""
+    name, patience = visit.visitor.name, visit.shared.patience
+    with visit.read() as db:
+        kept = db.execute(select(PEOPLE.c.password).where(PEOPLE.c.name == name)).scalar_one()
+    if patience.wait_s(f"name {name.lower()}"):
+        raise refused("wait")
+    if kept and not matches(visit.form.get("old", "")[:1000], kept):
+        patience.wrong(f"name {name.lower()}")
+        raise refused("password_wrong")
+    check_new(name, visit.form.get("new", ""))
+    new = hashed(visit.form["new"])
+    visit.change(lambda db, now_ms: change_person(db, now_ms, visit.visitor.actor, name, password=new))
+    return Redirect("/sign-in")
+
+
+@page("/people", "admin")
+def people(visit: PageVisit) -> Screen:
+    """Everybody who may sign in, with role and sessions."""
+    last = select(SESSIONS.c.name, func.count().label("sessions"), func.max(SESSIONS.c.seen_ms).label("seen_ms"))
+    seen = last.group_by(SESSIONS.c.name).subquery()
+    columns = PEOPLE.c.name, PEOPLE.c.role, PEOPLE.c.gone, PEOPLE.c.made_ms, seen.c.sessions, seen.c.seen_ms
+    listed = select(*columns).outerjoin(seen, seen.c.name == PEOPLE.c.name).order_by(PEOPLE.c.made_ms, PEOPLE.c.name)
+    with visit.read() as db:
+        rows = db.execute(listed).mappings().all()
+    known = [{**row, "gone": bool(row["gone"]), "sessions": row["sessions"] or 0} for row in rows]
+    data = {"people": known, "meanings": all_worded("role"), "two_eyes": visit.two_eyes, "link": ""}
+    return Screen("users.html", worded("nav", "/people"), data)
+
+
+@form("/people/invite", "admin")
+def invite(visit: PageVisit) -> Reply:
+    """A link by which one person may enter, shown once."""
+    role = next((each for each in ROLES if each == visit.form.get("role")), None)
+    if role is None:
+        raise refused("role_unknown")
+    made: list[str] = []
+    visit.change(lambda db, now_ms: made.append(new_link(db, now_ms, visit.visitor.actor, "invite", role)))
+    shown = people(visit)
+    return replace(shown, data={**shown.data, "link": f"/console{ENTER}{made[-1]}", "role": role})
+
+
+@form("/people/{name}", "admin", "/people")
+def change(visit: PageVisit) -> str:
+    """Another role for a person, or out, or back in."""
+    name, what = visit.params["name"], visit.form.get("what", "")
+    new: dict[str, object] = {}
+    if what == "role" and visit.form.get("role") in ROLES:
+        new = {"role": visit.form["role"]}
+    elif what in ("out", "in"):
+        new = {"gone": int(what == "out")}
+
+    def do(db: Connection, now_ms: int) -> None:
+        if what == "sessions":
+            end(db, now_ms, visit.visitor.actor, name)
+        elif new:
+            change_person(db, now_ms, visit.visitor.actor, name, **new)
+
+    visit.change(do)
+    return say("changed", name=name)

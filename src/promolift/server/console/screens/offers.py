@@ -1,0 +1,300 @@
+"""The menu: what the shop is willing to give, in words and at its worst; drafts, approval, versions, proposals."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+from sqlalchemy import Connection
+
+from promolift.core import messages
+from promolift.core.messages.angles import Known
+from promolift.core.offers.menu import MenuItem, make_offer
+from promolift.core.offers.product_names import label
+from promolift.core.offers.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
+from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.formatting import Cash, spoken
+from promolift.foundation.money import currency_digits
+from promolift.server.console.pages.context import PageVisit, Reply, Screen, form, once, page, say
+from promolift.server.console.screens.texts import pool_of
+from promolift.server.ledger.records import MenuDraft, MenuVersion, as_stated, versions
+from promolift.server.ledger.schema import Refused
+from promolift.server.translations import all_worded, refused, worded
+from promolift.shop.results.plan import Plan, PlanNote
+from promolift.shop.results.work_folder.run_context import Job
+
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+ONE = {"category": Words(en="one category", zh="一个品类"), "product": Words(en="one product", zh="一件商品"),
+       "pair": Words(en="two categories", zh="两个品类")}  # fmt: skip
+OPEN = ("draft", "asked")
+TRIED = 40  # texts of the pool that are tried for a preview
+OF_LINE = ("id", "scope", "activation", "covers", "segments", "members", "online_only", "min_spend_cents",
+           "send_cost_cents", "benefit_cost_cents", "valid_days", "supplier_share")  # fmt: skip
+FIELDS = {name: kind for kind, names in (  # how a field is written in the form; a number where it is not here
+    ("text", "id scope activation base product_id"), ("list", "covers segments"), ("flag", "members online_only"),
+    ("money", "amount_cents price_cents max_discount_cents worth_cents min_spend_cents send_cost_cents"),
+    ("money", "benefit_cost_cents"), ("share", "supplier_share"),
+) for name in names.split()}  # fmt: skip
+
+
+class Planned(NamedTuple):
+    """What the plan gives of each menu line, the lines it knows, and those of the release that decides."""
+
+    given: dict[str, dict[str, Any]]
+    menu: Sequence[MenuItem]
+    live: frozenset[str]
+
+
+NO_PLAN = Planned({}, (), frozenset())
+
+
+@page("/offers")
+def offers(visit: PageVisit) -> Reply:
+    """The screen."""
+    config, plan = visit.shared.config, plan_of(visit)
+    with visit.read() as db:
+        drafts = {name: each for name, each in MenuDraft.all(db).items() if each.status in OPEN}
+        old = versions(db)
+    known = {line.id for line in config.menu}
+    return Screen("offers/page.html", worded("nav", "/offers"), {
+        "cards": [card(visit, line, plan) for line in config.menu],
+        "proposed": [card(visit, line, plan) for line in plan.menu if line.id not in known],
+        "drafts": [
+            {"id": name, "card": card(visit, each.line, plan)} | each.to_json() for name, each in drafts.items()
+        ],
+        "versions": [{"number": number, **each.to_json()} for number, each in old.items()],
+        "floor": config.rules.margin_floor, "least": config.offer.least_share, "release": visit.campaign().release,
+        "types": all_worded("benefit"), "two_eyes": visit.two_eyes, "me": visit.visitor.name,
+    })  # fmt: skip
+
+
+@once("tables/policies.parquet")
+def of_folder(job: Job) -> Planned:
+    """Of the work folder's plan; nothing where there is none."""
+    if not PlanNote.has(job.store):
+        return NO_PLAN
+    plan = Plan.load(job.store)
+    return Planned({row["menu_id"]: row for row in plan.lines.to_dicts()}, plan.note.menu, frozenset())
+
+
+def plan_of(visit: PageVisit) -> Planned:
+    """The plan, and what decides now."""
+    found, release = of_folder(visit), visit.campaign().release
+    return found._replace(live=frozenset(visit.server.decider.ensure(release).menu)) if release else found
+
+
+def card(visit: PageVisit, line: MenuItem, plan: Planned = NO_PLAN) -> dict[str, Any]:
+    """A line of the menu in words: what one use costs at most, what the plan does with it."""
+    currency, worst = visit.shared.shop.currency, line.worst_cents
+    said = Cash(currency)(worst) if worst is not None else say("no_bound")
+    if line.benefit.type == "free_shipping" and worst is None:
+        said = say("its_delivery")
+    words = messages.line_words(line.benefit, line.min_spend_cents, currency, spoken(), on_what(line))
+    return {"line": line, "words": words, "worst": said, "given": plan.given.get(line.id), "live": line.id in plan.live,
+            "pair": is_pair(line)}  # fmt: skip
+
+
+def is_pair(line: MenuItem) -> bool:
+    """Whether it is a proposed percentage on two categories at once, which no menu can state."""
+    return line.id.startswith("pr-pair-")
+
+
+def on_what(line: MenuItem) -> Words | None:
+    """What it is on, for print."""
+    if line.covers:
+        return label(AND.join(line.covers), "product" if line.scope == "product" else "category")
+    return ONE.get("pair" if is_pair(line) else line.scope)
+
+
+def printed(visit: PageVisit, line: MenuItem) -> list[dict[str, str]]:
+    """As customers read it, in both languages: in a few words, and a message of it."""
+    shop, covers = visit.shared.shop, AND.join(line.covers) or ("" if line.scope == "all" else line.scope)
+    now = datetime.fromtimestamp(visit.now_ms / 1000, ZoneInfo(shop.zone))
+    offer = make_offer(line, covers, line.scope, on_what(line), now, shop.currency)
+    texts = pool_of(visit).usable("judged").texts  # how it may read; what is sent needs the approval that is asked for
+    found = []
+    for language in LANGUAGES:
+        written = ""
+        for text in [each for each in texts if each.language == language and each.angle == "generic"][:TRIED]:
+            with suppress(PromoError):
+                written = messages.write(offer, Known(), language, text.draft).text
+                break
+        found.append({"language": language, "words": messages.offer_words(offer, language), "message": written})
+    return found
+
+
+@page("/offers/edit")
+def edit(visit: PageVisit) -> Reply:
+    """The form of a line: a new one, one that is there, or one that the plan proposed."""
+    wanted, lines = visit.query.get("line", ""), {}
+    if wanted:
+        lines = {line.id: line for line in (*plan_of(visit).menu, *visit.shared.config.menu)}
+        if wanted not in lines:
+            raise refused("line_unknown")
+    line = lines.get(wanted)
+    kind: Any = visit.query.get("type") or (line.benefit.type if line else "percent_off")
+    if kind not in all_worded("benefit"):
+        raise refused("type_unknown")
+    fresh = {"valid_days": "28", "scope": "category" if kind == "percent_off" else "all"}
+    values = flat(visit, line) if line and line.benefit.type == kind else fresh
+    values |= {name: each for name, each in visit.query.items() if name not in ("line", "type", "format")}
+    data = {"kind": kind, "types": all_worded("benefit"), "line": wanted,
+            "fields": (*BENEFIT_NEEDS.get(kind, ()), *BENEFIT_MAY.get(kind, ())), "needs": BENEFIT_NEEDS.get(kind, ()),
+            "values": values, "segments": [each.name for each in visit.shared.config.segment]}  # fmt: skip
+    if line and values.get("id") == line.id:
+        data |= {"printed": printed(visit, line), "card": card(visit, line), "why": ""}
+    return Screen("offers/edit.html", say("an_offer"), data)
+
+
+def flat(visit: PageVisit, line: MenuItem) -> dict[str, str]:
+    """A line as its form has it: money in whole units of the currency, shares in percent, lists with commas."""
+    digits, stated = currency_digits(visit.shared.shop.currency), as_stated(line)
+    found = {"valid_days": str(line.valid_days)}
+    for name, value in ({**stated, **stated["benefit"]}).items():
+        match FIELDS.get(name):
+            case "money" if value is not None:
+                found[name] = f"{value / 10**digits:.{digits}f}"
+            case "share":
+                found[name] = f"{100 * value:g}"
+            case "list":
+                found[name] = ", ".join(value)
+            case _ if name == "item":
+                found |= {"item_en": value["en"], "item_zh": value["zh"]}
+            case _ if name not in ("benefit", "type"):
+                found[name] = str(value)
+    return found
+
+
+def line_of(visit: PageVisit, said: Any) -> MenuItem:
+    """The line that a form states. Refused with the first thing that cannot be."""
+    kind: Any = said.get("type", "")
+    unit = 10.0 ** currency_digits(visit.shared.shop.currency)
+    given = {name: " ".join(str(value).split()) for name, value in said.items() if str(value).strip()}
+
+    def read(name: str) -> Any:
+        text, as_what = given[name], FIELDS.get(name, "number")
+        match as_what:
+            case "text":
+                return text
+            case "list":
+                return [each.strip() for each in text.split(",")]
+            case "flag":
+                return text == "True"
+        try:
+            return float(text.replace(",", ".")) * {"money": unit, "share": 0.01}.get(as_what, 1.0)
+        except ValueError:
+            return text  # the settings say what is wrong with it
+
+    needs = BENEFIT_NEEDS.get(kind, ())
+    benefit = {"type": kind} | {name: read(name) for name in (*needs, *BENEFIT_MAY.get(kind, ())) if name in given}
+    if {"item_en", "item_zh"} & given.keys():
+        benefit["item"] = {"en": given.get("item_en", ""), "zh": given.get("item_zh", "")}
+    terms = [given[name] for name in (*needs, "item_en", "covers", "min_spend_cents") if name in given]
+    made = re.sub(r"[^a-z0-9]+", "-", " ".join([str(kind), *terms]).lower()).strip("-")[:60]
+    line = {"benefit": benefit, "id": made} | {name: read(name) for name in OF_LINE if name in given}
+    try:
+        return MenuItem.model_validate(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        text: str = first["msg"].removeprefix("Value error, ")
+        raise Refused("line_wrong", f"{where}: {text}" if where else text) from None
+
+
+@page("/offers/preview", "editor")
+def preview(visit: PageVisit) -> Reply:
+    """While somebody types: the printed words, and what it costs at worst. Nothing is kept."""
+    try:
+        line = line_of(visit, visit.query)
+        data: dict[str, Any] = {"printed": printed(visit, line), "card": card(visit, line), "why": ""}
+    except PromoError as error:
+        data = {"printed": [], "card": None, "why": str(error)}
+    return Screen("offers/preview.html", "", data, whole=False)
+
+
+@form("/offers/save", "editor", "/offers")
+def save(visit: PageVisit) -> None:
+    """Keep a line as a draft; the menu stays as it is until somebody says yes."""
+    line, name = line_of(visit, visit.form), f"mdr_{token_hex(6)}"
+    printed(visit, line)
+
+    def do(db: Connection, now_ms: int) -> None:
+        MenuDraft(line=line, status="draft", by=visit.visitor.name, note=visit.text("note", 200)).keep(db, name, now_ms)
+        visit.note(db, now_ms, "menu.draft", line.id, None, as_stated(line))
+
+    visit.change(do)
+
+
+@form("/offers/drafts/{draft}", "editor", "/offers")
+def judge(visit: PageVisit) -> str:
+    """Ask about a draft, say yes or no to it, or drop it."""
+    name, said = visit.params["draft"], visit.form.get("said", "")
+    status = {"ask": "asked", "yes": "approved", "no": "rejected", "drop": "rejected"}.get(said)
+    if status is None:
+        raise refused("say_yes_or_no")
+    if said in ("yes", "no"):
+        visit.need("approver")
+    why = visit.text("why", 200)
+    if said == "no" and not why:
+        raise refused("why_missing")
+
+    def do(db: Connection, now_ms: int) -> None:
+        draft = MenuDraft.find(db, name)
+        if draft is None or draft.status not in OPEN:
+            raise refused("not_a_draft")
+        if said == "drop" and draft.by != visit.visitor.name:
+            visit.need("approver")
+        if said == "yes":
+            visit.need_other_eyes(draft.by)
+            lines = {line.id: line for line in visit.shared.config.menu} | {draft.line.id: draft.line}
+            serve(visit, db, now_ms, tuple(lines.values()), draft.line.id)
+        more = {"status": status, "said_by": visit.visitor.name, "note": why or draft.note}
+        draft.model_copy(update=more).keep(db, name, now_ms)
+        visit.note(db, now_ms, f"menu.{status}", draft.line.id, {"by": draft.by}, {"why": why} if why else None)
+
+    visit.change(do)
+    return say(f"draft_{said}" if said in ("ask", "yes") else "draft_left")
+
+
+def serve(visit: PageVisit, db: Connection, now_ms: int, menu: tuple[MenuItem, ...], changed: str) -> None:
+    """Another menu: into the settings, and as a version. The first keeps what was there before, too."""
+    before, old = visit.shared.config.menu, versions(db)
+    if not old:
+        MenuVersion(menu=before, by="promolift.toml", changed="", ts_ms=now_ms).keep(db, "1", now_ms)
+    visit.shared.change(lambda _: {"menu": [as_stated(line) for line in menu]})
+    number = max(old, default=1) + 1
+    MenuVersion(menu=menu, by=visit.visitor.name, changed=changed, ts_ms=now_ms).keep(db, str(number), now_ms)
+
+
+@form("/offers/lines/{line}/retire", "approver", "/offers")
+def retire(visit: PageVisit) -> None:
+    """Take a line off the menu; releases that have it go on with it."""
+    name = visit.params["line"]
+
+    def do(db: Connection, now_ms: int) -> None:
+        menu = visit.shared.config.menu
+        left = tuple(line for line in menu if line.id != name)
+        if len(left) == len(menu):
+            raise refused("line_unknown")
+        serve(visit, db, now_ms, left, f"- {name}")
+        visit.note(db, now_ms, "menu.retire", name, None, None)
+
+    visit.change(do)
+
+
+@form("/offers/versions/{number}", "approver", "/offers")
+def restore(visit: PageVisit) -> None:
+    """The menu as it was in an earlier version, as a new one."""
+
+    def do(db: Connection, now_ms: int) -> None:
+        old = versions(db).get(int(visit.params["number"]) if visit.params["number"].isdecimal() else -1)
+        if old is None:
+            raise refused("version_unknown")
+        serve(visit, db, now_ms, old.menu, f"= {visit.params['number']}")
+        visit.note(db, now_ms, "menu.restore", visit.params["number"], None, None)
+
+    visit.change(do)

@@ -1,0 +1,1 @@
+"""What the console stores: users, background jobs and messages between clicks."""

@@ -1,0 +1,144 @@
+"""A server in; what the console keeps between clicks out: sessions as they are asked for, notes, results in memory."""
+
+import asyncio
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from promolift.foundation.i18n.formatting import date, spoken
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.routes.campaign_summary import Played
+from promolift.server.api.server import Server
+from promolift.server.console.pages.context import SaidNote
+from promolift.server.console.state.background_jobs import Jobs
+from promolift.server.console.state.users import Patience, Visitor, touch, visitor_of
+from promolift.server.ledger.things import Annotation
+from promolift.server.translations import refused
+from promolift.shop.configuration.configuration import Config, ShopSettings, load_config
+from promolift.shop.configuration.fragment import change_settings
+from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.work_folder.run_context import Job
+
+
+class _Kept(NamedTuple):
+    """A result in memory, and the mark of what it was made from."""
+
+    mark: Any
+    value: Any
+
+
+class Console:
+    """One per server."""
+
+    def __init__(self, server: Server, file: Path | None = None) -> None:
+        """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
+        self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
+        self.loop: asyncio.AbstractEventLoop | None = None  # the server's
+        self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
+        if file is None and self.file.exists():
+            server.config = load_config(self.file)
+        self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
+        self._notes: dict[str, list[SaidNote]] = defaultdict(list)
+        self._kept: dict[Any, _Kept] = {}
+        self._mine, self._stores = threading.local(), list[Store]()
+        self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
+
+    @property
+    def shop(self) -> ShopSettings:
+        """Whose shop it is."""
+        return self.server.config.shop if self.server.config else ShopSettings()
+
+    def visitor(self, cookie: str) -> Visitor | None:
+        """Who is signed in with this cookie."""
+        hours, now_ms = self.server.settings.console.idle_hours, self.server.clock.now_ms()
+        with self.server.ledger.read() as db:
+            found = visitor_of(db, cookie, now_ms, hours)
+        if found and found.stale:
+            session = found.visitor.session
+
+            def seen(db: Connection, some: list[None]) -> list[None]:
+                touch(db, session, now_ms, hours)
+                return some
+
+            self.server.ledger.submit(seen)
+        return found.visitor if found else None
+
+    def left_out(self) -> list[str]:
+        """The days that count in no result, in words: every page says them."""
+        with self.server.ledger.read() as db:
+            noted = [each for each in Annotation.all(db).values() if each.excluded]
+        return [f"{each.first}{'' if each.first == each.last else f' – {each.last}'}: {each.text}" for each in noted]
+
+    def played(self) -> str:
+        """Since when days of a demo were simulated; empty where none were. Every page says so."""
+        with self.server.ledger.read() as db:
+            first = min((each.begun_ms for each in Played.all(db).values()), default=None)
+        return "" if first is None else date(first, self.shop.zone)
+
+    def tell(self, session: str, note: SaidNote) -> None:
+        """Say something on the next page of a session."""
+        self._notes[session].append(note)
+
+    def notes(self, session: str) -> list[SaidNote]:
+        """What is to be said now, once."""
+        return self._notes.pop(session, [])
+
+    @property
+    def store(self) -> Store:
+        """The work folder, for reading: one for each thread, kept open, since opening one takes longer than a page."""
+        if (found := getattr(self._mine, "store", None)) is None:
+            found = self._mine.store = Store(self.server.settings.work)
+            self._stores.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close what is open, once no page is made any more."""
+        for store in self._stores:
+            store.close()
+
+    def job(self) -> Job:
+        """The work folder's results, for reading. Refused where the server was started without promolift.toml."""
+        return Job(self.config, self.store, lambda *_: None)
+
+    @property
+    def config(self) -> Config:
+        """promolift.toml. Refused where there is none yet."""
+        if self.server.config is None:
+            raise refused("no_config")
+        return self.server.config
+
+    def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:
+        """Other values for parts of the settings, by what stands there now; from the next click on they hold."""
+        with self._changing:
+            self.server.config = change_settings(self.file, self.config, parts(self.config))
+            return self.server.config
+
+    def lately(self, name: Any, make: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What `make` gave in the last so many seconds; one makes it while others wait."""
+        with self._making[name]:
+            kept, now_s = self._kept.get(name), monotonic()
+            if kept is None or now_s - kept.mark > seconds:
+                kept = self._kept[name] = _Kept(now_s, make())
+            return kept.value
+
+    def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
+        """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.
+
+        Kept per language, since it may hold words; one makes it while others wait.
+        """
+        key = name, spoken()
+        with self._making[key]:
+            mark = [self._stamp(each) for each in (*files, f"notes/{PlanNote.NAME}.json")]
+            kept = self._kept.get(key)
+            if kept is None or kept.mark != mark:
+                kept = self._kept[key] = _Kept(mark, make(self.job()))
+            return kept.value
+
+    def _stamp(self, file: str) -> int:
+        path = self.server.settings.work / file
+        return path.stat().st_mtime_ns if path.exists() else 0

@@ -1,0 +1,1 @@
+"""Decide a request from the live release, record the decision, render its message."""

@@ -1,0 +1,143 @@
+"""A decision as the ledger keeps it in; its whole record out: open offers with their numbers, closed ones with why.
+
+What all decisions of a release share is kept once. The numbers of its candidates are rows of the release, whose id is a
+hash of its files, and the terms are the release's but for what the campaign changed. A row holds what is its own: who,
+when, at which price, what was closed by then, and what was decided. So it takes a tenth of the room, and its lists are
+made, by the code that decides, when somebody asks for them.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+from sqlalchemy import Connection, bindparam, select, update
+
+from promolift.core import decisions
+from promolift.foundation.errors import PromoError
+from promolift.server.decisions.live_release import LiveRelease
+from promolift.server.ledger.schema import DECISIONS, Query, Refused
+
+LISTS = ("candidates", "ineligible")
+UNSPELT = Query(
+    select(DECISIONS)
+    .where(DECISIONS.c.customer_id == bindparam("subject"), DECISIONS.c.candidates.is_(None))
+    .limit(bindparam("most"))
+)
+OWN = frozenset({"price", "closed"})  # columns that the whole record has in other words
+NAMED = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
+Load = Callable[[str], LiveRelease]
+Row = dict[str, Any]  # of `decisions`
+Listed = Sequence[Mapping[str, Any]]  # what a record says of each offer
+
+
+class Lists(NamedTuple):
+    """The open offers with gain, cost and probability, and the closed ones with the reason."""
+
+    candidates: Listed
+    ineligible: Listed
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """A whole record: its row, its lists, and the terms it was made by, None where they went with its release."""
+
+    row: Mapping[str, Any]
+    lists: Lists
+    terms: decisions.ReleaseTerms | None
+
+    @property
+    def terms_text(self) -> str:
+        """Its terms, with what was learned before them, as JSON."""
+        return "{}" if self.terms is None else self.terms.model_dump_json()
+
+    @property
+    def terms_shown(self) -> dict[str, object]:
+        """Its terms as an answer shows them: without what was learned of each line, which its release holds."""
+        return {} if self.terms is None else self.terms.model_dump(mode="json", exclude={"effects"})
+
+    def columns(self, terms: object) -> dict[str, object]:
+        """Column by column, with `terms` as they are to be shown."""
+        own = {name: value for name, value in self.row.items() if name not in OWN}
+        return own | self.lists._asdict() | {"terms": terms}
+
+
+class Replayed(NamedTuple):
+    """A decision made `again`: whether it is the `same`, and which columns differ."""
+
+    same: bool
+    again: Mapping[str, Any]
+    differs: list[str]
+
+
+def changed_terms(terms: decisions.ReleaseTerms, release: decisions.ReleaseTerms) -> str:
+    """JSON of what is not as in the release's own terms, but for what has a column."""
+    new, own = terms.model_dump(), release.model_dump()
+    return json.dumps({name: value for name, value in new.items() if name not in NAMED and value != own[name]})
+
+
+def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRecord]:
+    """Rows of `decisions` as whole records.
+
+    Where the release they refer to is gone, was changed or is of another form, lists and terms are gone with it: the
+    lists are empty and `terms` is None, so that an export, a customer's own data and learning go on with the rest.
+    """
+    for row in rows:
+        if row["candidates"] is None:
+            try:
+                release = load(row["release_id"])
+            except PromoError:
+                yield DecisionRecord(row, Lists([], []), None)
+                continue
+            terms = _terms(row, release.terms)
+            yield DecisionRecord(row, lists(row, terms, release), terms)
+        else:
+            yield DecisionRecord(row, Lists(*(json.loads(row[name]) for name in LISTS)), _kept_terms(row))
+
+
+def _kept_terms(row: Mapping[str, Any]) -> decisions.ReleaseTerms | None:
+    """The terms of a record that holds its own; None where its release was gone before they could be written out."""
+    kept = json.loads(row["terms"])
+    return decisions.ReleaseTerms(**kept) if isinstance(kept, dict) and "campaign_id" in kept else None
+
+
+def _terms(row: Mapping[str, Any], base: decisions.ReleaseTerms) -> decisions.ReleaseTerms:
+    return base.model_copy(update={name: row[name] for name in NAMED} | json.loads(row["terms"]))
+
+
+def lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRelease) -> Lists:
+    """From the release's rows and what was closed by then."""
+    who, reason = row["customer_id"], row["reason"]
+    cell = release.cell(terms.placement, terms.audience)
+    options = release.rows.options(release.span(who if cell is None else cell.key))
+    for why, places in json.loads(row["closed"] or "{}").items():
+        for at in places:
+            options[at] = decisions.Option(options[at].offer_id, 0.0, 0.0, why)
+    refusal = reason.removeprefix("consent: ") if row["holdout"] is None else None
+    (made,) = decisions.decide_options([who], [options], [refusal], terms, row["ts_ms"])
+    return Lists(made.candidates, made.ineligible)
+
+
+def spell_out(db: Connection, customer_id: str, load: Load, most: int | None = None) -> int:
+    """Write what a customer's rows refer to into them, before the id goes: without it nothing leads there any more.
+
+    Of `most` rows at a time; how many.
+    """
+    rows = UNSPELT.dicts(db, subject=customer_id, most=2**31 - 1 if most is None else most)
+    for made in whole(rows, load):
+        texts = {name: to_json(listed).decode() for name, listed in made.lists._asdict().items()}
+        change = update(DECISIONS).where(DECISIONS.c.decision_id == made.row["decision_id"])
+        db.execute(change.values(**texts, terms=made.terms_text, closed=None))
+    return len(rows)
+
+
+def replay(record: DecisionRecord, columns: Iterable[str]) -> Replayed:
+    """The decision made again from its whole record, compared by these columns. Refused if its terms are gone."""
+    if record.terms is None:
+        raise Refused("terms_gone", "its release was gone before its terms could be written out")
+    whole = record.columns(None)
+    plain = {name: whole[name] for name in columns}
+    plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])
+    again = decisions.replay(plain, record.terms)
+    return Replayed(again == plain, again, sorted(n for n in plain if plain[n] != again[n]))

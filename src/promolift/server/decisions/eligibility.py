@@ -1,0 +1,346 @@
+"""What happened since the release in; which offers are closed to which of a few customers now, with the reason, out.
+
+A customer's last minutes are read from the events themselves at every decision, so that what came a moment ago counts.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import product
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic_core import to_json
+from sqlalchemy import BindParameter, Connection, bindparam, select, text, union_all
+
+from promolift.core.decisions.response_hours import SendHours
+from promolift.core.decisions.send_slots import SendSlot, next_at
+from promolift.core.offers.terms import covered
+from promolift.foundation.sql import DAY_MS, MINUTE_MS
+from promolift.server.decisions.live_release import CREATIVES, LiveRelease
+from promolift.server.events.events import complains, lines
+from promolift.server.ledger.limits import used_up
+from promolift.server.ledger.schema import (
+    BOUGHT,
+    CODES,
+    CUSTOMERS,
+    DECISIONS,
+    EVENTS,
+    OF_WORDS,
+    READ,
+    Members,
+    Query,
+    memo,
+)
+from promolift.server.settings import FrequencyCap, Live, Policy, Sending
+
+PAIR = "\x1f"
+VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"
+WHOLE = frozenset({"Cart Viewed", "Checkout Started"})  # these list all that lies in the cart
+NAMES = json.dumps([VIEWED, ADDED, REMOVED, ORDERED, *sorted(WHOLE)])
+PEOPLE = Members("people")
+CAMPAIGN: BindParameter[str] = bindparam("campaign")
+SINCE: BindParameter[int] = bindparam("since_ms")
+UNTIL: BindParameter[int] = bindparam("until_ms")
+SAID = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
+ISSUED = Query(select(CODES).where(CODES.c.campaign_id == CAMPAIGN, CODES.c.customer_id.op("in")(PEOPLE)))
+# From one offer to the next by the index: an offer may have a million codes, and each decision asks. Conditions as the
+# partial index says them.
+STOCK = Query(text("""
+    with recursive offers (offer_id) as (
+      select min(offer_id) from codes where campaign_id = :campaign and stocked = 1
+      union all
+      select (select min(c.offer_id) from codes c
+              where c.campaign_id = :campaign and c.stocked = 1 and c.offer_id > offers.offer_id)
+      from offers where offers.offer_id is not null)
+    select offer_id, exists (select 1 from codes c where c.campaign_id = :campaign and c.stocked = 1
+                             and c.offer_id = offers.offer_id and c.status = 'stock')
+    from offers where offer_id is not null
+"""))  # fmt: skip
+LATELY = Query(
+    select(BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category)
+    .where(BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE)
+)  # fmt: skip
+GIVEN = Query(
+    select(DECISIONS.c.customer_id, DECISIONS.c.policy_id, DECISIONS.c.ts_ms, DECISIONS.c.channel, DECISIONS.c.offer_id)
+    .where(DECISIONS.c.customer_id.op("in")(PEOPLE), DECISIONS.c.ts_ms > SINCE)
+    .where(DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
+)
+HAPPENED = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body, EVENTS.c.seq).where(
+    EVENTS.c.customer_id.op("in")(PEOPLE), EVENTS.c.received_ms <= UNTIL
+)
+# In two parts: their own words, of days, are few and have an index; of all else only the last minutes are read.
+RECENT = Query(
+    union_all(
+        HAPPENED.where(EVENTS.c.ts_ms > SINCE, EVENTS.c.name.op("in")(Members("names"))),
+        HAPPENED.where(EVENTS.c.ts_ms > bindparam("words_ms"), OF_WORDS),
+    ).order_by("ts_ms", "seq")
+)
+
+
+class CartItem(NamedTuple):
+    """What an event is about."""
+
+    product: str | None
+    category: str | None
+
+
+@dataclass
+class Now:
+    """What one customer did lately. Products stand as they were named, with their category where it was given."""
+
+    ordered_ms: int | None = None
+    cart: dict[CartItem, int] = field(default_factory=dict)  # and when it was put there, or seen there
+    viewed: dict[CartItem, int] = field(default_factory=dict)
+    bought: dict[CartItem, int] = field(default_factory=dict)
+    complained: bool = False  # in their own words, in the days that the policy counts
+
+    def to_json(self) -> dict[str, object]:
+        """For people and for JSON."""
+        kinds = {"cart": self.cart, "viewed": self.viewed, "bought": self.bought}
+        named = {kind: sorted({one.product or one.category or "" for one in items}) for kind, items in kinds.items()}
+        return {"ordered_ms": self.ordered_ms, **named}
+
+
+def recent(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, Now]:
+    """What each of `people` did in the last minutes before a moment, and whether they complained in the last days; who
+    did nothing is missing.
+    """
+    since_ms = until_ms - round(max(rule.minutes, rule.after_order_minutes) * MINUTE_MS)
+    since = {"since_ms": since_ms, "words_ms": until_ms - round(rule.complaint_days * DAY_MS), "until_ms": until_ms}
+    return read(RECENT.rows(db, people=to_json(people).decode(), names=NAMES, **since))
+
+
+def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
+    """From customer_id, ts_ms, name and body, in order of time."""
+    found: dict[str, Now] = {}
+    for who, ts_ms, name, body, *_ in rows:
+        mine = found.setdefault(who, Now())
+        if name == READ:
+            mine.complained |= complains(body)
+            continue
+        listed = lines(json.loads(body).get("properties"))
+        items = [CartItem(line.product, line.category) for line in listed if line.product or line.category]
+        if name == VIEWED:
+            mine.viewed |= dict.fromkeys(items, ts_ms)
+        elif name == ADDED:
+            mine.cart |= dict.fromkeys(items, ts_ms)
+        elif name == REMOVED:
+            gone = {item.product for item in items}
+            mine.cart = {item: at for item, at in mine.cart.items() if item.product not in gone}
+        elif name in WHOLE:
+            mine.cart = dict.fromkeys(items, ts_ms)
+        else:
+            mine.ordered_ms, mine.cart = ts_ms, {}
+            mine.bought = {at: ms for at, ms in mine.bought.items() if at not in items} | dict.fromkeys(items, ts_ms)
+    return found
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the ledger knows of some customers: their own words and codes; and which offers' own codes are left."""
+
+    said: dict[str, Mapping[str, Any]]
+    codes: dict[tuple[str, str], Mapping[str, Any]]
+    stock: dict[str, bool]
+
+
+def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
+    """Three queries for all of `people`. That a campaign has no stock of codes is remembered: few have."""
+    named, kept = to_json(people).decode(), memo(db)
+    empty = ("stock", campaign_id)
+    stock = {} if empty in kept else {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)}
+    if not stock:
+        kept[empty] = True
+    return Facts(
+        {row["customer_id"]: row for row in SAID.dicts(db, people=named)},
+        {(row["customer_id"], row["offer_id"]): row for row in ISSUED.dicts(db, people=named, campaign=campaign_id)},
+        stock,
+    )
+
+
+@dataclass
+class Closed:
+    """Reasons by whom or what they close; the first found for a row counts."""
+
+    customers: dict[str, str] = field(default_factory=dict)
+    offers: dict[str, str] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)  # customer, PAIR, target
+    pairs: dict[str, str] = field(default_factory=dict)  # customer, PAIR, offer
+    all: str | None = None
+    slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # where an offer may be sent, of those who asked
+    own_slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # customer, PAIR, offer: capped elsewhere
+
+    def touched(self) -> set[str] | None:
+        """The customers to whom something is closed; None for everybody."""
+        if self.all or self.offers:
+            return None
+        return {key.partition(PAIR)[0] for part in (self.customers, self.targets, self.pairs) for key in part}
+
+    def why(self, who: str, offer: str, target: str | None) -> str | None:
+        """The reason why an offer is closed to a customer now, None if it is open."""
+        return (
+            self.customers.get(who)
+            or self.offers.get(offer)
+            or next(filter(None, (self.targets.get(who + PAIR + one) for one in covered(target))), None)
+            or self.pairs.get(who + PAIR + offer)
+            or self.all
+        )
+
+
+def closed_now(
+    db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, Now],
+    now_ms: int, hours: SendHours | None = None,
+) -> Closed:  # fmt: skip
+    """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
+
+    `lately` is what each of them did in the last minutes; `hours` say when they answer, where that was learned.
+    """
+    people = [ask.customer_id for ask in asks]
+    closed = Closed()
+    for offer in used_up(db, release.terms.campaign_id, now_ms):
+        if offer:
+            closed.offers[offer] = "the budget of this offer is used up"
+        else:
+            closed.all = "the budget of the campaign is used up"
+    empty = [offer for offer, left in known.stock.items() if not left]
+    for who, offer in product(people, empty):
+        if (who, offer) not in known.codes:
+            closed.pairs[who + PAIR + offer] = "no codes are left in stock"
+    for (who, offer), code in known.codes.items():
+        if code["status"] != "issued":
+            closed.pairs[who + PAIR + offer] = f"its code is {code['status']} already"
+    since_ms = now_ms - round(policy.rest_days * DAY_MS)
+    for who, *bought in LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms):
+        closed.targets |= {who + PAIR + target: "bought it lately" for target in _targets(release, bought)}
+    for who in (each for each, mine in lately.items() if mine.complained):
+        closed.customers[who] = f"complained less than {policy.live.complaint_days:g} days ago, in their own words"
+    if policy.live.looks:
+        _close_lately(closed, release, policy.live, lately, people, now_ms)
+    given = _given(db, policy, people, now_ms, release.creatives is not None) if policy.caps else {}
+    for ask in asks:
+        who, moments = ask.customer_id, given.get(ask.customer_id, ())
+        said = known.said.get(who)
+        zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
+        if ask.channels and policy.sending:
+            slots = _slots(policy, policy.sending, ask, moments, zone, now_ms)
+            closed.slots[who] = hours.ranked(who, slots, zone) if hours and policy.sending.learned else slots
+            no_slot = "no channel is open: quiet hours, caps, or none of those that are sent on"
+            why = _capped(policy, None, moments, now_ms) or (None if closed.slots[who] else no_slot)
+        else:
+            why = _capped(policy, ask.channel, moments, now_ms) or _quiet(policy, ask.channel, now_ms, zone)
+        if why:
+            closed.customers[who] = why
+        ways = closed.slots.get(who, ())
+        each = {
+            channel: _capped_each(policy, channel, moments, now_ms)
+            for channel in (dict.fromkeys(slot.channel for slot in ways) if who in closed.slots else (ask.channel,))
+        }
+        for offer, why in (pair for some in each.values() for pair in some.items()):
+            if left := [slot for slot in ways if offer not in each[slot.channel]]:
+                closed.own_slots[who + PAIR + offer] = left
+            else:
+                closed.pairs[who + PAIR + offer] = why
+    return closed
+
+
+def _targets(release: LiveRelease, named: Iterable[str | None]) -> Iterator[str]:
+    """What an offer may stand on: product and category as they were named, and what the plan counts the product as."""
+    product_, category = named
+    return (name for name in (product_, category, release.products.get(product_ or "")) if name)
+
+
+def _close_lately(
+    closed: Closed, release: LiveRelease, rule: Live, lately: dict[str, Now], people: Sequence[str], now_ms: int
+) -> None:
+    """What the policy closes after what customers did in the last minutes; what is closed already keeps its reason."""
+    offered = {label.target for label in release.labels.values() if label.target} if rule.viewed == "only" else set()
+    for who in people:
+        mine = lately.get(who) or Now()
+        if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
+            closed.customers[who] = f"ordered less than {rule.after_order_minutes:g} minutes ago"
+        if rule.cart == "close":
+            for target in (name for item in mine.cart for name in _targets(release, item)):
+                closed.targets.setdefault(who + PAIR + target, "it lies in their cart already")
+        seen = {name for item in mine.viewed for name in _targets(release, item)}
+        for target in sorted(offered - seen):
+            closed.targets.setdefault(who + PAIR + target, f"not looked at in the last {rule.minutes:g} minutes")
+
+
+class OfferGiven(NamedTuple):
+    """When an offer of any campaign was given, and on which channel."""
+
+    ts_ms: int
+    channel: str | None
+    offer_id: str
+
+
+def _given(
+    db: Connection, policy: Policy, people: Sequence[str], now_ms: int, creatives: bool
+) -> dict[str, list[OfferGiven]]:
+    """What customers were given, over all campaigns, as long ago as a cap counts: creatives, or else offers."""
+    longest = now_ms - round(max(cap.days for cap in policy.caps) * DAY_MS)
+    given = defaultdict[str, list[OfferGiven]](list)
+    for who, policy_id, *one in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
+        if (policy_id == CREATIVES) == creatives:
+            given[who].append(OfferGiven(*one))
+    return given
+
+
+class CountedCap(NamedTuple):
+    """A cap, and how often a customer had which offer in its days."""
+
+    cap: FrequencyCap
+    had: Counter[str]
+
+
+def _caps(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> Iterator[CountedCap]:
+    """Each cap that counts on a channel (None: on any)."""
+    for cap in policy.caps:
+        if cap.channel in (None, channel):
+            since_ms = now_ms - round(cap.days * DAY_MS)
+            which = (one for one in given if one.ts_ms > since_ms and cap.channel in (None, one.channel))
+            yield CountedCap(cap, Counter(one.offer_id for one in which))
+
+
+def _capped_each(policy: Policy, channel: str, given: Sequence[OfferGiven], now_ms: int) -> dict[str, str]:
+    """By offer that a customer had as often as a cap on each lets them, which cap that is."""
+    return {
+        offer: f"frequency cap: {cap.offers} times in {cap.days:g} days"
+        for cap, had in _caps(policy, channel, given, now_ms)
+        for offer, times in had.items()
+        if cap.each and times >= cap.offers
+    }
+
+
+def _capped(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> str | None:
+    """Why a customer who was `given` so many offers gets no more on a channel; None: on any."""
+    for cap, had in _caps(policy, channel, given, now_ms):
+        if not cap.each and had.total() >= cap.offers:
+            where = f" on {cap.channel}" if cap.channel else ""
+            return f"frequency cap: {cap.offers} offers in {cap.days:g} days{where}"
+    return None
+
+
+def _quiet(policy: Policy, channel: str, ts_ms: int, zone: str) -> str | None:
+    """Why nothing is sent on a channel at a moment: it is night where the customer is."""
+    rule = policy.quiet
+    if rule and channel in rule.channels and rule.quiet(datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(zone)).hour):
+        return f"quiet hours: {rule.start}:00 to {rule.end}:00 on {channel}"
+    return None
+
+
+def _slots(
+    policy: Policy, sending: Sending, ask: Any, given: Sequence[OfferGiven], zone: str, now_ms: int
+) -> list[SendSlot]:
+    """When an offer may be sent on which of the channels that reach the customer, the usual one first."""
+    slots = [
+        SendSlot(one.channel, next_at(hour, now_ms, zone))
+        for one in sending.channels
+        if one.channel in ask.channels and not _capped(policy, one.channel, given, now_ms)
+        for hour in one.hours
+    ]
+    # one that is named twice is as likely as any other
+    return [slot for slot in dict.fromkeys(slots) if not _quiet(policy, slot.channel, slot.send_ms, zone)]

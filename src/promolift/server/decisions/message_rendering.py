@@ -1,0 +1,153 @@
+"""A decision and what the customer did in the last minutes in; the offer as it is printed and its message out.
+
+An event of the last minutes gives the reason; else the plan's own message stands while it is the plan's day; else the
+offer is said for its own sake. Words come from the release's approved texts, chosen by a hash with a propensity that is
+logged as an event; what was taken up comes back as feedback or a redemption and moves the shares. No model is asked.
+"""
+
+import json
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from promolift.core.messages.angles import Angle, Known, SeenItem, live_angle, may_say
+from promolift.core.messages.composition import write
+from promolift.core.messages.text_pool import WordChoice
+from promolift.core.offers.menu import make_offer
+from promolift.core.offers.product_names import label
+from promolift.core.offers.terms import Language, Offer, covered
+from promolift.foundation.errors import PromoError
+from promolift.server.decisions.eligibility import CartItem, Now
+from promolift.server.decisions.live_release import NOBODY, CatalogueEntry, LiveRelease, MessageKey, SaidWords
+from promolift.server.events import events
+
+CACHED = 20_000  # printed offers kept in memory, by day
+
+
+def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
+    """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says."""
+    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone))
+    return _printed(release, offer_id, day.date().isoformat())
+
+
+@lru_cache(maxsize=CACHED)
+def _printed(release: LiveRelease, offer_id: str, day: str) -> Offer:
+    scope, target, menu_id, name = release.labels[offer_id]
+    starts = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(release.shop.zone))
+    kind: Any = scope
+    words = None if scope == "all" else label(name or target or "", kind)
+    return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
+
+
+@lru_cache(maxsize=CACHED)
+def _as_json(release: LiveRelease, offer_id: str, day: str) -> dict[str, object]:
+    return _printed(release, offer_id, day).model_dump(mode="json")
+
+
+def words(
+    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None,
+    lately: Now | None = None, choice: WordChoice | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """`offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
+
+    A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` says why.
+    """
+    if release.creatives is not None:
+        return release.creatives.shown(offer_id)
+    known = release.people.get(customer_id, NOBODY)
+    spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
+    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
+    reason = _reason(release, customer_id, offer_id, ts_ms, lately)
+    planned = release.messages.get(MessageKey(customer_id, offer_id, spoken)) if reason is None else None
+    if (
+        planned
+        and planned.message
+        and offer_id in release.offers
+        and release.offers[offer_id].starts.date().isoformat() == day
+    ):
+        return _answer(release.offers[offer_id].model_dump(mode="json"), planned, spoken)
+    offer = _as_json(release, offer_id, day)
+    try:
+        said = _filled(release, customer_id, _printed(release, offer_id, day), reason, ts_ms, spoken, choice)
+    except PromoError as error:
+        return {"offer": offer, "message": None, "language": spoken, "why_no_message": str(error)}
+    return _answer(offer, said, spoken)
+
+
+def _answer(offer: dict[str, object], said: SaidWords, language: Language) -> dict[str, Any]:
+    return {
+        "offer": offer, "message": said.message, "language": language, "title": said.title, "angle": said.angle,
+        "text_id": said.text, "text_propensity": said.text_prob,
+    }  # fmt: skip
+
+
+class _Reason(NamedTuple):
+    angle: Angle
+    known: Known
+
+
+def _reason(
+    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lately: Now | None
+) -> _Reason | None:  # fmt: skip
+    """What the last minutes say; None where they say nothing, or nothing may be said."""
+    if lately is None:
+        return None
+    scope, target, *_ = release.labels[offer_id]
+    known = release.people.get(customer_id, NOBODY)
+    within = _entry(release, target).category if scope == "product" else None
+    if not may_say(target, scope or "all", within, known.personal):
+        return None
+    seen = (_seen(release, lately.bought), _seen(release, lately.viewed), _seen(release, lately.cart))
+    found = live_angle(covered(target), *seen, ts_ms)
+    if found is None:
+        return None
+    bought = (
+        (label(_entry(release, found.bought.key).name or found.bought.key or "", "product"),) if found.bought else ()
+    )
+    return _Reason(found.angle, Known(name=known.name, bought=bought, angle=found.angle))
+
+
+def _entry(release: LiveRelease, product: str | None) -> CatalogueEntry:
+    return release.catalogue.get(product or "", CatalogueEntry(None, None))
+
+
+def _seen(release: LiveRelease, lines: dict[CartItem, int]) -> list[SeenItem]:
+    """In order of time; a product counts as what the plan's offers stand on."""
+    found = [
+        SeenItem(
+            line.product,
+            release.products.get(line.product or "") or line.category or _entry(release, line.product).category,
+            at,
+        )
+        for line, at in lines.items()
+    ]
+    return sorted(found, key=lambda each: each.ts_ms)
+
+
+def _filled(
+    release: LiveRelease, customer_id: str, offer: Offer, reason: _Reason | None, ts_ms: int, language: Language,
+    choice: WordChoice | None,
+) -> SaidWords:  # fmt: skip
+    known = reason.known if reason else Known(name=release.people.get(customer_id, NOBODY).name)
+    texts = choice or release.wording.choice()
+    picked = texts.pick(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
+    message = write(offer, known, language, picked.text.draft if picked.text else None, release.wording.way)
+    used = message.text_id is not None
+    prob = picked.propensity if used else None
+    return SaidWords(message.text, message.title, message.text_id, prob, known.angle)
+
+
+def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
+    """The event that says which text a decision was answered with; None where no text of the pool was."""
+    if not said.get("text_id"):
+        return None
+    body = {
+        "text_id": said["text_id"], "angle": said["angle"], "benefit": said["offer"]["benefit"]["type"],
+        "language": said["language"], "propensity": said["text_propensity"],
+    }  # fmt: skip
+    ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
+    event = events.event_row(
+        message_id, row["customer_id"], ts_ms, ts_ms, events.FILLED, json.dumps(body), decision_id=row["decision_id"]
+    )
+    return events.Parsed(events=[event], places=[0])

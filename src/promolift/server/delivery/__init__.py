@@ -1,0 +1,1 @@
+"""Send webhooks and messages, and retry what failed."""

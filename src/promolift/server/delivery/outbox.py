@@ -1,0 +1,551 @@
+"""What others shall hear of in; signed webhooks and messages to customers out, tried again until they arrive or a day
+has passed. A message waits out its channel's quiet hours, and goes to nobody who took back their consent meanwhile, nor
+after its offer's last moment: then it ends as expired. One that is given up (its lane goes on) is kept until then, so
+that it can be sent again.
+
+A message is written in the same transaction as what it tells of, so none is lost and none is sent for what did not
+happen. A receiver may get one twice: `webhook-id` is the same then.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import json
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+import httpcore
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, null, select, text, update
+from standardwebhooks import Webhook
+
+from promolift.core.decisions.send_slots import next_at
+from promolift.extensions.connectors import braze, klaviyo, wechat
+from promolift.foundation.sql import MINUTE_MS
+from promolift.foundation.time.clock import Clock
+from promolift.server.api.api_keys import unseal
+from promolift.server.delivery.mail import send_mail
+from promolift.server.delivery.sender import OfferMessage, Post, post_json
+from promolift.server.ledger.audit_log import drop
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, MAILS, OUTBOX, REDEMPTIONS, Members, Query, members
+from promolift.server.ledger.things import Campaign, Thing
+from promolift.server.settings import ServeSettings
+
+LOG = logging.getLogger("promolift.server")
+SENDERS = {"braze": braze.send, "klaviyo": klaviyo.send, "wechat": wechat.send}
+WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
+TIMEOUT_S = 10.0
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given to anybody; IPv4 behind NAT64 comes beside it
+SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))  # of the network itself
+BATCH = 200  # messages to one receiver between two changes of the ledger
+PART, PARTS = 500, 20  # messages that one change lets wait again, and such changes in a look
+AT_ONCE = 16  # requests under way to one receiver
+ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
+SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
+EXPIRED = "expired"
+NEVER_MS = 2**53  # of what was given up and has no last moment
+DUE = (
+    select(*(OUTBOX.c[name] for name in ("delivery_id", "channel", "target", "body", "attempts", "next_ms")))
+    .where(OUTBOX.c.next_ms <= bindparam("now_ms"))
+    .order_by(OUTBOX.c.next_ms)
+    .limit(BATCH)
+)
+WAITS = OUTBOX.c.status == "waiting"
+OPEN = WAITS | (OUTBOX.c.status == "failed")
+TAKE = {
+    "webhook": Query(DUE.where(WAITS, OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))),
+    "email": Query(DUE.where(MAILS, OPEN)),  # what was given up expires, too
+}
+# From one receiver to the next by the index: however many messages wait, or were sent. A receiver's first one is
+# asked for by `min`, as PostgreSQL reads all that wait to see whether one `exists`.
+RECEIVERS = """
+    with recursive receivers (target) as (
+      select min(target) from outbox where channel = 'webhook'
+      union all
+      select (select min(o.target) from outbox o where o.channel = 'webhook' and o.target > receivers.target)
+      from receivers where receivers.target is not null)
+"""
+OF_ONE = "from outbox o where o.channel = 'webhook' and o.target = receivers.target and o.status = 'waiting'"
+OF_MAILS = "from outbox where channel = 'email' and status ="
+LANES = Query(text(f"""{RECEIVERS}
+    select 'webhook', target from receivers where (select min(o.next_ms) {OF_ONE}) <= :now_ms
+    union all select 'email', '' where (select min(next_ms) {OF_MAILS} 'waiting') <= :now_ms
+                                    or (select min(next_ms) {OF_MAILS} 'failed') <= :now_ms
+"""))  # fmt: skip
+WAITING = Query(text(f"""{RECEIVERS}
+    select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS} 'waiting') from receivers
+"""))  # fmt: skip
+POST = Query(insert(OUTBOX).inline())
+NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
+TAKEN = Query(NAMED.values(next_ms=bindparam("again_ms")))
+SENT = Query(NAMED.where(OPEN).values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
+UNWANTED = Query(
+    select(DECISIONS.c.decision_id)
+    .join(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
+    .where(
+        DECISIONS.c.decision_id.op("in")(Members("ids")),
+        (CUSTOMERS.c.consent == literal_column("0"))
+        | (CUSTOMERS.c.personal == literal_column("0"))
+        | (CUSTOMERS.c.erased != literal_column("0")),
+    )
+)  # fmt: skip
+UNSAID = Query(NAMED.where((OUTBOX.c.status == "sent") | (OUTBOX.c.status == EXPIRED)).values(body="{}"))
+CHANGED = Query(  # only as it was read or taken: whoever took it since, or sent it, knows better
+    update(OUTBOX)
+    .where(OUTBOX.c.delivery_id == bindparam("id"), OPEN, OUTBOX.c.next_ms == bindparam("taken_ms"))
+    .values(**{name: bindparam(name) for name in ("status", "attempts", "next_ms", "error")})
+)
+UNREADABLE = Query(
+    update(OUTBOX)
+    .where(OUTBOX.c.delivery_id == bindparam("id"))
+    .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
+)  # one that was given up by an earlier version has no body either, and keeps its error
+AT_TILL = REDEMPTIONS.c.decision_id.is_(None) & (REDEMPTIONS.c.code == DECISIONS.c.code)  # which knows the code alone
+# A decision whose offer went out some other way, or may yet: another message of it, or the till.
+STILL_OUT = Query(
+    select(OUTBOX.c.delivery_id)
+    .where(MAILS, OUTBOX.c.target == bindparam("decision"), OUTBOX.c.status != EXPIRED)
+    .union_all(
+        select(REDEMPTIONS.c.redemption_id)
+        .join(DECISIONS, DECISIONS.c.customer_id == REDEMPTIONS.c.customer_id)  # which has an index
+        .where(
+            DECISIONS.c.decision_id == bindparam("decision"),
+            (REDEMPTIONS.c.decision_id == DECISIONS.c.decision_id) | AT_TILL,
+            (REDEMPTIONS.c.status == "reserved") | (REDEMPTIONS.c.status == "confirmed"),
+        )
+    )
+)
+
+
+class Hook(Thing):
+    """A URL that hears what happens, of these kinds; `secret`, which is kept sealed, signs what is sent there."""
+
+    KIND = "webhook"
+    url: str
+    events: tuple[str, ...]
+    secret: str
+
+
+class Resend(Thing):
+    """Messages of a webhook that are to be sent again: those made from `since_ms` to `until_ms`, of one `status` if it
+    is named. `after` is the last message of the outbox that was looked at.
+    """
+
+    KIND = "resend"
+    webhook_id: str
+    since_ms: int
+    until_ms: int
+    status: str | None
+    after: str = ""
+
+    @property
+    def meant(self) -> list[ColumnElement[bool]]:
+        """Which messages it is about."""
+        mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == self.webhook_id
+        made = OUTBOX.c.ts_ms.between(self.since_ms, self.until_ms)
+        return [*mine, made, *([OUTBOX.c.status == self.status] if self.status else [])]
+
+
+class Delivery(NamedTuple):
+    """A message of the outbox, as it is sent: `target` is the webhook's id, or the decision that a mail tells of;
+    `next_ms` is when it is free to be taken again.
+    """
+
+    delivery_id: str
+    channel: str
+    target: str
+    body: str
+    attempts: int
+    next_ms: int
+
+
+class WebhookTarget(NamedTuple):
+    """Where a URL leads: scheme and host, the one address to connect to, the port, and path with query."""
+
+    scheme: str
+    host: str
+    address: str
+    port: int
+    path: str
+
+
+class Lane(NamedTuple):
+    """Whose messages go one after the other: those of a webhook, or all e-mails."""
+
+    channel: str
+    target: str
+
+
+class OfferCosts(Protocol):
+    """What knows the money of decided offers."""
+
+    def cost_of(self, db: Connection, decision_id: str) -> float:
+        """What the offer is reckoned to cost, in cents."""
+
+    def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
+        """Give the budget it was counted in the cost back."""
+
+
+class _Tried(NamedTuple):
+    """A message that was sent, and what went wrong, if anything did; what its offer was to cost, if it expired."""
+
+    delivery: Delivery
+    error: str | None
+    cost: float = 0.0
+
+
+class _Turn(NamedTuple):
+    """What was tried on a lane since its last turn."""
+
+    lane: Lane
+    results: list[_Tried]
+
+
+class UnsafeTargetError(Exception):
+    """The URL leads into the own network or is no plain web address."""
+
+
+def new_secret() -> str:
+    """A signing secret, in the form Standard Webhooks asks for."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+class News(NamedTuple):
+    """What webhooks may hear of: its kind, and what happened."""
+
+    kind: str
+    data: Any
+
+
+def announce(db: Connection, kind: str, data: Any, now_ms: int) -> None:
+    """Put a message for every webhook that listens to `kind` into the outbox."""
+    announce_all(db, [News(kind, data)], now_ms)
+
+
+def announce_all(db: Connection, news: Sequence[News], now_ms: int) -> None:
+    """Put a message for every webhook that listens to it into the outbox, for each of the news."""
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    rows = []
+    for webhook_id, hook in Hook.all(db).items():
+        for kind, data in news:
+            if kind in hook.events:
+                rows.append(_waiting("webhook", webhook_id, {"type": kind, "timestamp": moment, "data": data}, now_ms))
+    POST.many(db, rows)
+
+
+def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
+    """Put one message into the outbox; its id."""
+    row = _waiting(channel, target, body, now_ms)
+    POST.many(db, [row])
+    return str(row["delivery_id"])
+
+
+def _waiting(channel: str, target: str, body: Any, now_ms: int) -> dict[str, Any]:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0, next_ms=now_ms)
+    data = body.get("data") if isinstance(body, dict) else None
+    who = data.get("customer_id") if isinstance(data, dict) else None
+    waiting = {"status": "waiting", "ts_ms": now_ms, "error": None, "customer_id": who}
+    return made._asdict() | waiting
+
+
+def waiting(db: Connection) -> int:
+    """How many messages are still to be sent."""
+    ((hooks, mails),) = WAITING.rows(db)
+    return int(hooks or 0) + int(mails)
+
+
+def safe_address(url: str, private: bool) -> WebhookTarget:
+    """Where a webhook may be sent. Raises UnsafeTargetError.
+
+    All addresses of the name must be public, and the connection goes to the one that was looked at: a name that
+    answers differently the second time cannot lead elsewhere.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise UnsafeTargetError("not a URL") from None
+    plain = parts.username is None and parts.password is None
+    if parts.scheme not in (("https", "http") if private else ("https",)) or not host or not plain:
+        raise UnsafeTargetError("use https://host/path, without user and password")
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        raise UnsafeTargetError("this host has no address") from None
+    if not private and not all(_public(ipaddress.ip_address(address.split("%")[0])) for address in found):
+        raise UnsafeTargetError("this host lies in a private network")
+    path = quote(parts.path or "/", SAFE) + (f"?{quote(parts.query, SAFE)}" if parts.query else "")
+    return WebhookTarget(parts.scheme, host, min(found), port, path)
+
+
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it, and each IPv4 address it may lead to (mapped, NAT64, 6to4, Teredo), belongs to the open network."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast and not any(address in each for each in SPECIAL)
+    if address.ipv4_mapped:
+        return _public(address.ipv4_mapped)
+    if address in NAT64:
+        return _public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    inner = [each for each in (address.sixtofour, *(address.teredo or ())) if each is not None]
+    return address in UNICAST and address.is_global and all(map(_public, inner))
+
+
+class Outbox:
+    """Sends what is due, to each receiver on its own. On a shared ledger each message is taken by one process only."""
+
+    def __init__(
+        self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S,
+        post: Post = post_json, costs: OfferCosts | None = None,
+        ended: Callable[[str, str], object] = lambda channel, how: None,
+    ) -> None:  # fmt: skip
+        """`secret` opens those of the webhooks; `waits_s`: seconds between tries; `post` reaches services that send;
+        `costs` knows what offers cost; `ended` hears on which channel a message ended how.
+        """
+        self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
+        self.post, self.costs, self.ended = post, costs, ended
+        self._secret = secret
+        self._lanes: dict[Lane, asyncio.Task[int]] = {}
+
+    async def look(self) -> None:
+        """Begin to send to every receiver something is due for, unless that goes on already."""
+        for replay in await asyncio.to_thread(self._replays):
+            parts = iter(range(PARTS))  # the rest at the next look: others wait for this one
+            while await self.ledger.call(self._again, replay) and next(parts, None) is not None:
+                pass
+        for lane in await asyncio.to_thread(self._due):
+            if lane not in self._lanes:
+                self._lanes[lane] = task = asyncio.create_task(self._empty(lane))
+                task.add_done_callback(partial(self._over, lane))
+
+    async def send_due(self) -> int:
+        """Send all that is due now; how many were tried."""
+        await self.look()
+        return sum(await asyncio.gather(*self._lanes.values()))
+
+    async def stop(self) -> None:
+        """Leave off; what was taken is tried again later."""
+        for task in list(self._lanes.values()):
+            task.cancel()
+        await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+
+    def _over(self, lane: Lane, done: "asyncio.Task[int]") -> None:
+        self._lanes.pop(lane, None)
+        if not done.cancelled() and (error := done.exception()):
+            LOG.error("sending failed", exc_info=error, extra={"channel": lane.channel})
+
+    def _replays(self) -> list[str]:
+        with self.ledger.read() as db:
+            return list(Resend.all(db))
+
+    def _again(self, db: Connection, replays: Sequence[str]) -> list[bool]:
+        """Let a part of what is to be sent again wait; whether more is left."""
+        return [self._some_again(db, name) for name in replays]
+
+    def _some_again(self, db: Connection, name: str) -> bool:
+        replay, now_ms, id_ = Resend.find(db, name), self.clock.now_ms(), OUTBOX.c.delivery_id
+        if replay is None:
+            return False
+        part = select(id_).where(id_ > replay.after).order_by(id_).limit(PART)
+        if ids := db.execute(part).scalars().all():
+            again = update(OUTBOX).where(id_.between(ids[0], ids[-1]), *replay.meant)
+            db.execute(again.values(status="waiting", attempts=0, next_ms=now_ms))
+        if len(ids) < PART:
+            drop(db, Resend.KIND, name)
+        else:
+            replay.model_copy(update={"after": ids[-1]}).keep(db, name, now_ms)
+        return len(ids) == PART
+
+    def _due(self) -> list[Lane]:
+        with self.ledger.read() as db:
+            return [Lane(*row) for row in LANES.rows(db, now_ms=self.clock.now_ms())]
+
+    async def _empty(self, lane: Lane) -> int:
+        """Send what is due on a lane until no more is; how many were tried."""
+        tried, results = 0, list[_Tried]()
+        while due := await self.ledger.call(self._turn, _Turn(lane, results)):
+            send = self._mails if lane.channel == "email" else self._webhooks
+            results = await send(due)
+            tried += len(due)
+        return tried
+
+    async def _mails(self, due: Sequence[Delivery]) -> list[_Tried]:
+        def send(each: Delivery) -> _Tried:
+            try:
+                message = _message(each.body)
+                if _last_ms(message) < self.clock.now_ms():
+                    return _Tried(each, EXPIRED, self._cost(each.target))
+                if message.by == "email":
+                    return _Tried(each, send_mail(self.settings.mail, message))
+                return _Tried(each, SENDERS[message.by](message, self.post))
+            except Exception as error:  # its text may hold an address or a key
+                return _Tried(each, type(error).__name__)
+
+        return [await asyncio.to_thread(send, each) for each in due]
+
+    def _cost(self, decision_id: str) -> float:
+        """What its offer was reckoned to cost; 0 where nobody can tell: the message ends as expired all the same, or it
+        would be tried again at once, for ever.
+        """
+        try:
+            with self.ledger.read() as db:
+                return self.costs.cost_of(db, decision_id) if self.costs else 0.0
+        except Exception as error:
+            LOG.error("no cost of an expired offer", exc_info=error, extra={"decision_id": decision_id})
+            return 0.0
+
+    async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
+        """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
+        hook, why = await asyncio.to_thread(self._hook, due[0].target), "the webhook was removed"
+        if hook is not None:
+            try:
+                target = await asyncio.to_thread(safe_address, hook.url, self.settings.private_webhooks)
+                waiting, now_ms = iter(due), self.clock.now_ms()
+
+                async def one_by_one() -> list[_Tried]:
+                    # a connection each: a pool of many looks through all of them for every request
+                    async with httpcore.AsyncConnectionPool(max_connections=1) as pool:
+                        return [await _sent(pool, target, hook, each, now_ms) for each in waiting]
+
+                parts = await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)))
+                return [tried for part in parts for tried in part]
+            except UnsafeTargetError as error:
+                why = str(error)
+        return [_Tried(each, why) for each in due]
+
+    def _hook(self, webhook_id: str) -> Hook | None:
+        with self.ledger.read() as db:
+            hook = Hook.find(db, webhook_id)
+        return hook and hook.model_copy(update={"secret": unseal(self._secret, hook.secret)})
+
+    def _turn(self, db: Connection, turns: Sequence[_Turn]) -> list[list[Delivery]]:
+        """Note what was tried on each lane, and take what is due there now: one change, as each waits for the disk."""
+        for turn in turns:
+            self._note(db, turn)
+        return [self._take(db, turn.lane) for turn in turns]
+
+    def _take(self, db: Connection, lane: Lane) -> list[Delivery]:
+        now_ms, target = self.clock.now_ms(), {"target": lane.target} if lane.target else {}
+        due = [Delivery(*row) for row in TAKE[lane.channel].rows(db, now_ms=now_ms, **target)]
+        again_ms = now_ms + 10 * MINUTE_MS
+        if lane.channel == "email":
+            due = self._now(db, due, now_ms)
+            mail = self.settings.mail  # one goes after the other, and each may hang
+            again_ms += round(len(due) * max(TIMEOUT_S, mail.timeout_s if mail else 0.0) * 1000)
+        if due:
+            TAKEN.run(db, ids=members(each.delivery_id for each in due), again_ms=again_ms)
+        return [each._replace(next_ms=again_ms) for each in due]
+
+    def _now(self, db: Connection, due: Sequence[Delivery], now_ms: int) -> list[Delivery]:
+        """Messages that may go now: the rest waits for the end of the quiet hours, or ends without consent."""
+        policies = {name: each.policy.quiet for name, each in Campaign.all(db).items()}
+        unwanted = {row[0] for row in UNWANTED.rows(db, ids=members(each.target for each in due))}
+        found = []
+        for each in due:
+            try:
+                message = _message(each.body)
+                hour = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(message.zone)).hour
+                last_ms = _last_ms(message)
+            except (TypeError, ValueError, KeyError, OSError):  # whatever wrote it: the others go on
+                UNREADABLE.run(db, id=each.delivery_id, error="the body cannot be read", next_ms=NEVER_MS)
+                self.ended(each.channel, "failed")
+                continue
+            quiet = policies.get(message.campaign_id)
+            if each.target in unwanted:
+                self._end(db, each, each.attempts, "consent_missing", NEVER_MS)
+                db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == each.delivery_id).values(body="{}"))
+            elif last_ms >= now_ms and quiet and message.channel in quiet.channels and quiet.quiet(hour):
+                end_ms = next_at(quiet.end, now_ms, message.zone)
+                values = {"status": "waiting", "attempts": each.attempts, "error": None}
+                _change(db, each, next_ms=min(end_ms, last_ms + 1), **values)
+            else:
+                found.append(each)
+        return found
+
+    def _end(self, db: Connection, each: Delivery, tries: int, error: str, next_ms: int) -> None:
+        """Give a message up: its lane goes on, and it can be sent again."""
+        if _change(db, each, status="failed", attempts=tries, error=error, next_ms=next_ms):
+            self.ended(each.channel, "failed")
+
+    def _note(self, db: Connection, turn: _Turn) -> None:
+        channel, now_ms = turn.lane.channel, self.clock.now_ms()
+        arrived = [each.delivery.delivery_id for each in turn.results if each.error is None]
+        if arrived:
+            SENT.run(db, ids=members(arrived))
+            for _ in arrived:
+                self.ended(channel, "sent")
+        for tried, error, cost in turn.results:
+            if error is None:
+                continue
+            last_ms, tries = _last_ms(_message(tried.body)) if channel == "email" else NEVER_MS, tried.attempts + 1
+            if error == EXPIRED:
+                values = {"attempts": tried.attempts, "error": None, "next_ms": now_ms}
+                if not _change(db, tried, status=EXPIRED, **values):
+                    continue
+                self.ended(channel, EXPIRED)
+                if cost and self.costs and not STILL_OUT.rows(db, decision=tried.target):
+                    self.costs.give_back(db, tried.target, cost, now_ms)
+            elif tries > len(self.waits_s):
+                self._end(db, tried, tries, error, min(last_ms + 1, NEVER_MS))
+            else:
+                again_ms = min(now_ms + round(self.waits_s[tries - 1] * 1000), last_ms + 1)
+                _change(db, tried, status="waiting", attempts=tries, error=error, next_ms=again_ms)
+        if turn.results and channel == "email":
+            UNSAID.run(db, ids=members(each.delivery.delivery_id for each in turn.results))
+
+
+def _change(db: Connection, each: Delivery, **values: Any) -> bool:
+    """Note what became of a message; False where somebody else has it meanwhile, or it is out."""
+    return CHANGED.run(db, id=each.delivery_id, taken_ms=each.next_ms, **values) == 1
+
+
+def _message(body: str) -> OfferMessage:
+    """What stands in the outbox. TypeError or ValueError where that is no message."""
+    return OfferMessage(**json.loads(body))
+
+
+def _last_ms(message: OfferMessage) -> int:
+    """The last moment of its offer."""
+    return round(datetime.fromisoformat(message.expires).timestamp() * 1000) if message.expires else NEVER_MS
+
+
+async def _sent(
+    pool: httpcore.AsyncConnectionPool,
+    to: WebhookTarget,
+    hook: Hook,
+    due: Delivery,
+    now_ms: int,
+) -> _Tried:
+    """Send one message; whatever a receiver answers or a hook holds, it becomes the error of this message alone."""
+    try:
+        now, content = datetime.fromtimestamp(now_ms // 1000, UTC), due.body.encode()
+        headers = {
+            "host": to.host if to.port in (80, 443) else f"{to.host}:{to.port}",
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+            "webhook-id": due.delivery_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(hook.secret).sign(due.delivery_id, now, due.body),
+        }
+        url = httpcore.URL(scheme=to.scheme, host=to.address, port=to.port, target=to.path)
+        extra = {"sni_hostname": to.host}
+        async with asyncio.timeout(TIMEOUT_S):
+            sending = pool.stream("POST", url, headers=list(headers.items()), content=content, extensions=extra)
+            async with sending as reply:
+                read = 0
+                async for part in reply.aiter_stream():  # to its end, so that the connection serves the next one
+                    read += len(part)
+                    if read > ANSWER_BYTES:
+                        break
+                return _Tried(due, None if 200 <= reply.status < 300 else f"status {reply.status}")
+    except Exception as error:
+        return _Tried(due, type(error).__name__)

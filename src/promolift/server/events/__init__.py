@@ -1,0 +1,1 @@
+"""Accept events from the shop and from web pages."""

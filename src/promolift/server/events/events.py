@@ -1,0 +1,537 @@
+"""Segment-shaped events in; rows of the ledger, and each event that cannot be taken with its place and reason, out.
+
+Dedupe key is `messageId`. Event time is corrected for a wrong clock on the device: received - (sentAt - timestamp).
+"""
+
+import asyncio
+import json
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+from sqlalchemy import Connection, func, insert, literal_column, select, update
+
+from promolift.core.customers.text_intents import read_intents
+from promolift.foundation.hashing import hash_id
+from promolift.foundation.settings import Zone
+from promolift.foundation.sql import HOUR_MS, MINUTE_MS
+from promolift.server.ledger.audit_log import drop, get, put
+from promolift.server.ledger.migrations import HEARS, PART, UNHEARD, alive, named_in
+from promolift.server.ledger.schema import (
+    ALIASES,
+    BOUGHT,
+    CUSTOMERS,
+    EVENTS,
+    READ,
+    REJECTS,
+    Members,
+    Query,
+    of_customer,
+)
+from promolift.server.response_models import EventsTaken
+
+KINDS = ("track", "identify", "page", "screen", "alias", "group")
+NAMES = {
+    "view_item": "Product Viewed", "add_to_cart": "Product Added", "view_cart": "Cart Viewed",
+    "begin_checkout": "Checkout Started", "purchase": "Order Completed", "refund": "Order Refunded",
+    "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
+}  # of GA4  # fmt: skip
+FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
+BY_SHOP = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
+SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
+TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
+ID_LENGTH = 256
+EVENT_BYTES = 32_768  # as the Segment API allows
+BY_PAGE = 2  # a consent that a web page told of
+SAID_BY_PAGE = "?"  # ends an age that a web page told of: it counts where the shop knows none
+MOST_CENTS = 10**12
+SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 10 * MINUTE_MS
+AT_ONCE = 20  # events that are read before others have their turn: half a millisecond or so
+MOVED = 1000  # events of a visitor that become a customer's at most
+LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
+ZONE = TypeAdapter(Zone)
+COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
+KEEP = Query(insert(EVENTS).inline(), COLUMNS, " on conflict (message_id) do nothing")
+JOIN = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
+PEOPLE = Members("people")
+ALIAS = Query(select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(PEOPLE)))
+ERASED = Query(
+    select(CUSTOMERS.c.customer_id)
+    .where(CUSTOMERS.c.customer_id.op("in")(PEOPLE), CUSTOMERS.c.erased != literal_column("0"))
+)  # fmt: skip
+Json = Mapping[str, object]  # an object of the request: anything may stand in it
+
+
+class EventLine(NamedTuple):
+    """What a line of an event is about, and all that it says."""
+
+    product: str | None
+    category: str | None
+    said: Json
+
+
+def lines(properties: object) -> list[EventLine]:
+    """What an event is about, line by line: its `products`, or the event itself."""
+    whole = properties if isinstance(properties, dict) else {}
+    products = whole.get("products")
+    return [
+        EventLine(text(line.get("product_id") or line.get("sku")), text(line.get("category")), line)
+        for line in (products if isinstance(products, list) else [whole])
+        if isinstance(line, dict)
+    ]
+
+
+def text(value: object) -> str | None:
+    """An id or a name, also one given as a number; None for what is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and _fit(value) else None
+
+
+def event_row(message_id: str, who: str, ts_ms: int, now_ms: int, name: str, body: str, **more: Any) -> dict[str, Any]:
+    """A row of `events`; `more` is its decision_id and value_cents, where it has them."""
+    row = {"message_id": message_id, "customer_id": who, "ts_ms": ts_ms, "received_ms": now_ms, "name": name}
+    return row | {"body": body, "decision_id": None, "value_cents": None} | more
+
+
+@dataclass
+class Parsed:
+    """One request's events as rows of `events`, `bought`, `customers` and `rejects`, ready to be kept."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    bought: list[dict[str, Any]] = field(default_factory=list)
+    traits: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)  # which one, where in it, why
+    repaired: int = 0
+    places: list[int] = field(default_factory=list)  # of each of `events` in the request
+    visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
+    joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
+    said: list["OwnWords"] = field(default_factory=list)  # which may be read, and are not yet
+    read: list[dict[str, Any]] = field(default_factory=list)  # further rows of `events`: what words were about
+
+    def refuse(self, index: int, pointer: str, code: str, detail: str) -> None:
+        """Note an event that is not taken."""
+        self.rejected.append({"index": index, "pointer": pointer, "code": code, "detail": detail})
+
+    def answer(self, accepted: int, dry: bool = False) -> EventsTaken:
+        """The body of the 202; `dry`: nothing was kept."""
+        taken: EventsTaken = {
+            "accepted": accepted, "duplicates": len(self.events) - accepted, "repaired": self.repaired,
+            "rejected_count": len(self.rejected), "rejected": self.rejected[:100],
+        }  # fmt: skip
+        if dry:
+            taken["dry_run"] = True
+        return taken
+
+
+class OwnWords(NamedTuple):
+    """A customer's own words, the event that brought them, and whether a web page sent it."""
+
+    words: str
+    row: dict[str, Any]
+    decision_id: str | None
+    by_page: bool
+
+
+def read_said(parsed: Parsed) -> None:
+    """Read the words that came with events: what they are about becomes an event of its own, and who asks for no more
+    messages withdraws their consent. Fits a model at its first use, which takes a second or two.
+    """
+    found = read_intents([each.words for each in parsed.said]).iter_rows(named=True) if parsed.said else ()
+    for (_, row, decision, by_page), about in zip(parsed.said, found, strict=False):
+        body = json.dumps({"properties": about})
+        who, ts_ms = row["customer_id"], row["ts_ms"]
+        mark = hash_id("words", row["message_id"])
+        parsed.read.append(event_row(mark, who, ts_ms, row["received_ms"], READ, body, decision_id=decision))
+        if (about["stop_prob"] or 0.0) >= SURE:
+            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": by_page, "consent": 0})
+    parsed.said = []
+
+
+def complains(body: str) -> bool:
+    """Whether the body of an event READ says that it is a complaint."""
+    return (json.loads(body)["properties"]["complaint_prob"] or 0.0) >= SURE
+
+
+class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
+    def __init__(self, pointer: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.place = (pointer, code, detail)
+
+
+class Throttle:
+    """How many of the present events each customer was sent by web pages lately: a decision reads them all.
+
+    Counted in SLOTS by hash, so that it takes no more room whoever sends what: two customers may share one.
+    """
+
+    def __init__(self) -> None:
+        """Nobody was heard of yet."""
+        self._began_ms, self._counted = 0, array("H")
+
+    def room(self, customer_id: str, size: int, now_ms: int) -> bool:
+        """Whether `size` more may come now; they are counted if so."""
+        if not 0 <= now_ms - self._began_ms < WINDOW_MS:
+            self._began_ms, self._counted = now_ms, array("H", bytes(2 * SLOTS))
+        slot = hash(customer_id) % SLOTS
+        room = self._counted[slot] + size <= CROWDED
+        if room:
+            self._counted[slot] += size
+        return room
+
+
+def parse(
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None,
+    words: str = "agreed",
+) -> Parsed:  # fmt: skip
+    """Read the events of one request. `kind` is that of the path, where each event has one path of its own; `words`:
+    see ServeSettings.
+
+    With a `crowd` the sender is a web page, which anybody can read the key of: it may not say what anything is worth,
+    nor give a consent back, and the events of one customer are counted.
+    """
+    parsed = Parsed()
+    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd, words):
+        pass
+    read_said(parsed)
+    return parsed
+
+
+async def parse_in_turns(
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None,
+    words: str = "agreed",
+) -> Parsed:  # fmt: skip
+    """`parse`, a few events at a time: decisions go on between them."""
+    parsed = Parsed()
+    for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd, words):
+        await asyncio.sleep(0)
+    if parsed.said:
+        await asyncio.to_thread(read_said, parsed)
+    return parsed
+
+
+def _reading(
+    parsed: Parsed, events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None, crowd: Throttle | None,
+    words: str,
+) -> Iterator[None]:  # fmt: skip
+    """Fill `parsed`; a pause after every AT_ONCE events."""
+    sent_ms = _moment(sent_at)
+    for index, event in enumerate(events):
+        if index and not index % AT_ONCE:
+            yield
+        try:
+            _take(parsed, event, sent_ms, received_ms, kind, crowd, words)
+            parsed.places.append(index)
+        except _BadEvent as bad:
+            pointer, code, detail = bad.place
+            parsed.refuse(index, pointer, code, detail)
+            body = json.dumps(_wordless(event))[:EVENT_BYTES]
+            reject = {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
+            parsed.rejects.append(reject | {"customer_id": named_in(body)})
+
+
+def locks(_: Connection, requests: Sequence[Parsed]) -> set[str]:
+    """The customers whom events are of or tell of, visitors who become one of them included."""
+    named = {row["customer_id"] for parsed in requests for rows in (parsed.events, parsed.traits) for row in rows}
+    joined = (who for parsed in requests for pair in parsed.joins.items() for who in pair)
+    return {of_customer(who) for who in (*named, *joined)}
+
+
+def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
+    """Keep the events of several requests; how many of each were new."""
+    counts = []
+    for parsed in requests:
+        _join(db, parsed)
+    for parsed in requests:
+        _rename(db, parsed)
+    names = {row["customer_id"] for parsed in requests for row in parsed.events}
+    gone = {who for (who,) in ERASED.rows(db, people=to_json(sorted(names)).decode())} if names else set()
+    for parsed in requests:
+        if gone:
+            _leave_out(parsed, gone)
+        counts.append(KEEP.many(db, parsed.events))
+        KEEP.many(db, parsed.read)
+        for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
+            if rows:
+                db.execute(insert(table), rows)
+        for row in sorted(parsed.traits, key=lambda row: row["updated_ms"]):
+            _keep_traits(db, row)
+    return counts
+
+
+def _join(db: Connection, parsed: Parsed) -> None:
+    """Let the events of a visitor who has said who they are be that customer's, those from before, too, and what the
+    visitor refused be refused by the customer: nothing else that a visitor said says anything of them.
+
+    The first word counts, and what came with a userId of its own moves nowhere: with a write key nobody takes the
+    events of another.
+    """
+    for visitor, customer in parsed.joins.items():
+        joined = {"anonymous_id": visitor, "customer_id": customer, "ts_ms": parsed.events[0]["ts_ms"]}
+        if not JOIN.many(db, [joined]):
+            continue
+        mine = select(EVENTS.c.seq, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.customer_id == visitor)
+        rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MOVED)).all()
+        alone = [row for row in rows if not json.loads(row.body).get("userId")]
+        moved = EVENTS.c.seq.in_([row.seq for row in alone])
+        times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
+        for table, which in ((EVENTS, moved), (BOUGHT, times & (BOUGHT.c.customer_id == visitor))):
+            db.execute(update(table).where(which).values(customer_id=customer))
+        for row in db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == visitor)).mappings():
+            if no := {name: 0 for name in ("consent", "personal") if row[name] == 0}:
+                said = {"customer_id": customer, "updated_ms": row["updated_ms"], "by_page": True}
+                parsed.traits.append(said | no)
+
+
+def _rename(db: Connection, parsed: Parsed) -> None:
+    """What comes of a visitor is the customer's whom they are known to be by now."""
+    if parsed.visitors:
+        owner = dict(map(tuple, ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
+        for row in [*parsed.events, *parsed.bought, *parsed.read, *parsed.traits]:
+            row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
+
+
+def _leave_out(parsed: Parsed, gone: set[str]) -> None:
+    both = list(zip(parsed.places, parsed.events, strict=True))
+    for place, row in both:
+        if row["customer_id"] in gone:
+            parsed.refuse(place, "/userId", "customer_erased", "this customer was erased")
+    parsed.places = [place for place, row in both if row["customer_id"] not in gone]
+    for rows in (parsed.events, parsed.bought, parsed.traits, parsed.read):
+        rows[:] = [row for row in rows if row["customer_id"] not in gone]
+
+
+def _take(
+    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Throttle | None,
+    words: str,
+) -> None:  # fmt: skip
+    if not isinstance(event, dict):
+        raise _BadEvent("", "not_an_object", "an event is a JSON object")
+    kind = kind or event.get("type")
+    if kind not in KINDS:
+        raise _BadEvent("/type", "type_unknown", f"use one of {', '.join(KINDS)}")
+    body = _compact(event)
+    who = _id(event, "userId", "anonymousId")
+    named = "traits" if kind == "identify" else "properties"
+    properties = event.get(named) or {}
+    if not isinstance(properties, dict):
+        raise _BadEvent(f"/{named}", "not_an_object", f"{named} is a JSON object")
+    name = _name(event, kind)
+    said = properties.get("words")
+    said = said if isinstance(said, str) and said.strip() else None
+    ts_ms = _corrected(event, sent_ms if sent_ms is not None else _moment(event.get("sentAt")), received_ms)
+    if ts_ms > received_ms:
+        parsed.repaired += 1  # nothing has happened yet that will happen later
+        ts_ms = received_ms
+    if event.get("userId") in (None, ""):
+        parsed.visitors.add(who)
+    elif kind in ("identify", "alias") and event.get("anonymousId") not in (None, "", event["userId"]):
+        parsed.joins[_id(event, "anonymousId")] = who
+    bought = [
+        {"customer_id": who, "ts_ms": ts_ms, "product_id": line.product, "category": line.category}
+        for line in (lines(properties) if name == "Order Completed" else ())
+        if line.product or line.category
+    ]
+    lately = received_ms - ts_ms < HOUR_MS  # older events are read by no decision
+    if crowd is not None and (lately or bought) and not crowd.room(who, max(1, len(bought)), received_ms):
+        most = f"{CROWDED} a customer in {WINDOW_MS // MINUTE_MS} minutes"
+        raise _BadEvent("/userId", "too_many_events", f"a write key may send {most}")
+    decision = properties.get("decision_id")
+    decision = decision if isinstance(decision, str) and _fit(decision) else None
+    message_id = _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body)
+    if crowd is not None and message_id.startswith(BY_SHOP):
+        raise _BadEvent("/messageId", "id_reserved", f"{BY_SHOP} begins ids that the shop system gives")
+    if "words" in properties:
+        body = _compact(_wordless(event))
+    parsed.events.append(event_row(
+        message_id, who, ts_ms, received_ms, name, body,
+        decision_id=None if said else decision,  # words take no offer up
+        value_cents=_worth(event, properties) if crowd is None else None,
+    ))  # fmt: skip
+    if said and (words == "all" or (words == "agreed" and properties.get("may_read") is True)):
+        parsed.said.append(OwnWords(said, parsed.events[-1], decision, crowd is not None))
+    parsed.bought += bought
+    if kind == "identify" or name == "Consent Updated":
+        columns = _traits(properties)
+        if crowd is not None:
+            columns = _by_page(columns)
+        if columns:
+            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": crowd is not None} | columns)
+
+
+def _wordless(event: Any) -> Any:
+    """The event without what a customer said: the words themselves are kept nowhere."""
+    if not isinstance(event, dict):
+        return event
+    parts = {name: event[name] for name in ("properties", "traits") if isinstance(event.get(name), dict)}
+    return {**event, **{name: {k: v for k, v in part.items() if k != "words"} for name, part in parts.items()}}
+
+
+def _compact(event: Json) -> str:
+    """The event as JSON. Refused if it holds what an export cannot: halves of characters, numbers beyond 64 bits."""
+    try:
+        packed = to_json(event)
+    except ValueError:
+        raise _BadEvent("", "text_invalid", "it holds halves of characters (lone surrogates) or is too deep") from None
+    if LONG_NUMBER.search(packed) and (pointer := _unfit(event)) is not None:
+        raise _BadEvent(pointer, "number_invalid", "a number must fit into 64 bits")
+    if len(packed) > EVENT_BYTES:
+        raise _BadEvent("", "event_too_large", f"{len(packed)} bytes; at most {EVENT_BYTES}")
+    return packed.decode()
+
+
+def _unfit(value: object, pointer: str = "") -> str | None:
+    """Where the first number stands that no column could hold."""
+    if isinstance(value, int | float):
+        return None if abs(value) < 2**63 else pointer
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    return next((at for name, one in parts if (at := _unfit(one, f"{pointer}/{name}")) is not None), None)
+
+
+def _worth(event: Json, properties: Json) -> int | None:
+    for value in (event.get("value_cents"), properties.get("value_cents")):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_CENTS:
+            return value
+    return None
+
+
+def _name(event: Json, kind: str) -> str:
+    if kind != "track":
+        return {"page": "Page Viewed", "screen": "Screen Viewed"}.get(kind, kind)
+    name = event.get("event")
+    if not isinstance(name, str) or not _fit(name):
+        raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
+    if name in (FILLED, READ):
+        raise _BadEvent("/event", "event_reserved", f"{name} is written by the server alone; use another name")
+    return NAMES.get(name, name)
+
+
+def _id(event: Json, *names: str) -> str:
+    for name in names:
+        value = event.get(name)
+        if value is not None and value != "":
+            if (found := text(value)) and not isinstance(value, float):
+                return found
+            raise _BadEvent(f"/{name}", "id_invalid", f"text of 1 to {ID_LENGTH} printable characters")
+    raise _BadEvent(f"/{names[0]}", "id_missing", f"give {' or '.join(names)}")
+
+
+def _fit(said: str) -> bool:
+    """No control characters and no halves of characters: they can stand in no index and in no log line."""
+    return 0 < len(said) <= ID_LENGTH and said.isprintable()
+
+
+def _moment(value: Any) -> int | None:
+    """ISO 8601 to ms UTC; a time without zone is UTC; None if there is none or it cannot be read."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
+    stated = event.get("originalTimestamp") or event.get("timestamp")
+    if stated is None:
+        return received_ms
+    ts_ms = _moment(stated)
+    if ts_ms is None:
+        raise _BadEvent("/timestamp", "timestamp_invalid", "use ISO 8601, such as 2026-11-25T08:30:00Z")
+    ts_ms = ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)
+    if ts_ms < 0:
+        raise _BadEvent("/timestamp", "timestamp_invalid", "it lies before 1970, as sentAt corrects it")
+    return ts_ms
+
+
+def _traits(said: Json) -> dict[str, Any]:
+    answers = {name: said.get(name) for name in ("consent", "personal")}
+    columns: dict[str, Any] = {name: int(value) for name, value in answers.items() if isinstance(value, bool)}
+    columns |= {column: value for name, column in TRAITS.items() if (value := text(said.get(name))) is not None}
+    try:
+        ZONE.validate_python(columns.get("zone", "UTC"))
+    except ValidationError:
+        del columns["zone"]
+    return columns
+
+
+def _by_page(columns: dict[str, Any]) -> dict[str, Any]:
+    """What a page may say of a customer: not who they are besides, or limits per natural person would hold nobody, nor
+    that a refusal of personal decisions is taken back.
+    """
+    said = {name: value for name, value in columns.items() if name != "person_id" and (name, value) != ("personal", 1)}
+    if said.get("consent"):
+        said["consent"] = BY_PAGE
+    if "age" in said:
+        said["age"] += SAID_BY_PAGE
+    return said
+
+
+def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
+    """The latest word of a customer counts, in whatever order the events arrive.
+
+    What a page says of one who is known moves nothing but a withdrawal ahead of what the shop says later of an earlier
+    moment; nor does a page that named them first keep a withdrawal out.
+    """
+    mine = CUSTOMERS.c.customer_id == row["customer_id"]
+    said = {name: value for name, value in row.items() if name != "by_page"}
+    columns = (CUSTOMERS.c[name] for name in ("updated_ms", "consent", "personal", "age"))
+    known = db.execute(select(*columns).where(mine)).first()
+    if known is None:
+        db.execute(insert(CUSTOMERS).values(**said, erased=0))
+        return
+    no = {name: 0 for name in ("consent", "personal") if row.get(name) == 0}
+    if known.updated_ms > row["updated_ms"]:
+        unsaid = {"consent": known.consent in (None, BY_PAGE), "personal": known.personal is None}
+        if late := {name: 0 for name in no if unsaid[name]}:
+            db.execute(update(CUSTOMERS).where(mine).values(**late))
+        return
+    aged = known.age is not None and not known.age.endswith(SAID_BY_PAGE)
+    kept = {  # what the shop has said, and a page may not change
+        "consent": known.consent is not None and row.get("consent") == BY_PAGE,
+        "age": aged and row.get("age", "").endswith(SAID_BY_PAGE),
+        "updated_ms": row["by_page"] and not no,
+    }
+    told = {name: value for name, value in said.items() if not kept.get(name)}
+    db.execute(update(CUSTOMERS).where(mine).values(**told))
+
+
+def hear_refusals(db: Connection, some: list[Any]) -> list[int]:
+    """Let refusals of personal decisions count that a server of an earlier form kept as events alone: those of the next
+    PART events; how many events are left. It is over once all are read and no such server is alive.
+
+    As if they arrived now. What takes a refusal back does not count: it may have come from a page, which the event does
+    not tell.
+    """
+    return [_hear_part(db) for _ in some]
+
+
+def _hear_part(db: Connection) -> int:
+    if (mark := get(db, "ledger", UNHEARD)) is None:
+        return 0
+    last = db.execute(select(func.max(EVENTS.c.seq))).scalar_one() or 0
+    after, upto = mark["after"], min(last, mark["after"] + PART)
+    said_in = EVENTS.c.name.in_(("identify", "Consent Updated")) & EVENTS.c.body.contains('"personal"')
+    columns = (EVENTS.c[name] for name in ("customer_id", "ts_ms", "name", "body"))
+    found = select(*columns).where(EVENTS.c.seq > after, EVENTS.c.seq <= upto, said_in)
+    for who, ts_ms, name, body in db.execute(found.order_by(EVENTS.c.ts_ms)).all():
+        said = json.loads(body).get("traits" if name == "identify" else "properties")
+        if isinstance(said, dict) and said.get("personal") is False:
+            _keep_traits(db, {"customer_id": who, "updated_ms": ts_ms, "by_page": True, "personal": 0})
+    if upto == last and all(form >= HEARS for form in alive(db).values()):
+        drop(db, "ledger", UNHEARD)
+    elif upto > after:
+        put(db, "ledger", UNHEARD, {"after": upto}, 0)
+    return int(last - upto)

@@ -1,0 +1,1 @@
+"""The ledger: an append-only database of events, decisions, money and records."""

@@ -1,0 +1,1 @@
+"""Background work of the server: learning, maintenance, response counts, audit archives."""

@@ -1,0 +1,541 @@
+"""A work folder, and a server's ledger where there is one, in; one archive an auditor can replay, and its check, out.
+
+The archive is a ZIP of plain files (JSON, Parquet) in sorted order with one fixed time, so that the same state gives
+the same bytes. What it claims is computed from what lies in it, by the functions that made it: `check` does so again.
+Customers are pseudonyms by a key that stays in the work folder; erased ones are left out.
+"""
+
+import io
+import json
+import math
+import os
+import secrets
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from promolift import __version__
+from promolift.core import allocation
+from promolift.core.allocation import strategic_rules
+from promolift.core.allocation.settings import Limit
+from promolift.core.decisions.decision_rule import EXPLORED, NONE, ReleaseTerms, explored, verdicts
+from promolift.core.experiments.arm_sums import Cap, sums_by
+from promolift.core.experiments.experiment_design import HOLDOUT, Design, analyse
+from promolift.core.experiments.lift import Metric
+from promolift.foundation.errors import InputError, PromoError
+from promolift.foundation.hash_chain import chain_break
+from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.redaction import pseudonym
+from promolift.foundation.settings import Settings
+from promolift.foundation.storage.local_store import Store
+from promolift.server.settings import ServeSettings
+from promolift.shop.feedback.decision_outcomes import LearnSettings
+from promolift.shop.feedback.learning import Request, evidence_of
+from promolift.shop.feedback.policy_verdict import design_of, metric_of
+from promolift.shop.pipeline.steps.plan import limits_of
+from promolift.shop.results.fairness import FairnessNote
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.messages import PoolWords
+from promolift.shop.results.plan import FairPlan, Plan
+from promolift.shop.results.work_folder.run_context import Job, StepSummary
+
+FORM = 1
+VERDICT = "verdict.json"  # of the plan over its holdout, in the form of a test
+MANIFEST, KEY = "manifest.json", "evidence.key"
+WHEN = (1980, 1, 1, 0, 0, 0)
+NEAR = 1e-9  # of a figure that another machine computes again
+TOLD = (
+    "customer_id", "offer_id", "menu_id", "scope", "target", "kind", "benefit", "depth", "eligible", "why_not",
+    "gain_cents", "gain_se_cents", "cost_cents", "subsidy_cents", "evidence", "caution_cents", "boost_cents",
+    "charge_cents", "open", "prob", "segments", "groups", "units",
+)  # fmt: skip
+
+
+class ArchiveNote(Settings):
+    """What the archive says of itself: the code that wrote it, the hash of every file in it and of every table, note
+    and model of the work folder it was made from; the last hash of the audit log, to be kept elsewhere, too.
+
+    `left_out`: customers whom the plan decided on and who were erased since.
+    """
+
+    form: int
+    version: str
+    code: str
+    campaign: str
+    left_out: int
+    audit_rows: int
+    audit_head: str | None
+    files: dict[str, str]
+    work: dict[str, str]
+
+
+class Certificate(Settings):
+    """What was decided for and the most that any plan for these customers can gain within budget and limits, by the
+    gains that the choice was made by; `why` there is none.
+    """
+
+    budget_cents: float
+    seed: int
+    limits: tuple[Limit, ...] = ()
+    fairness: FairPlan | None = None
+    gain_cents: float | None = None
+    cost_cents: float | None = None
+    bound_cents: float | None = None
+    why: str | None = None
+
+
+class Protocol(Settings):
+    """A test as it was registered, when that was, and what it showed by the rows of its customers beside it. Of a plan
+    over its holdout too, which is registered with it: outcomes are those of `window_days` after the decision.
+    """
+
+    name: str
+    registered_ms: int
+    begun_ms: int | None
+    first_ms: int | None
+    design: Design
+    metrics: tuple[Metric, ...]
+    caps: dict[str, dict[str, Any]]
+    window_days: float | None = None
+    verdicts: tuple[dict[str, Any], ...] = ()
+
+
+class LedgerPart(NamedTuple):
+    """The ids of erased customers, and the rows of the audit log."""
+
+    erased: set[str]
+    chain: list[dict[str, Any]]
+
+
+class Archive(NamedTuple):
+    """What is said of the archive, and its files by name."""
+
+    manifest: ArchiveNote
+    files: dict[str, bytes]
+
+    @property
+    def mark(self) -> str:
+        """A hash of all of it: whoever knows it from elsewhere knows that nothing was changed."""
+        return f"ev_{sha256_of(self.manifest.model_dump_json())[:32]}"
+
+
+def write(
+    job: Job, campaign: str, server: ServeSettings | None, to: Path, learned: Path = Path("learn-report")
+) -> StepSummary:
+    """Write the archive of a campaign; `learned` is where `promolift learn` wrote its verdict, if it did."""
+    found = gather(job, campaign, server, learned)
+    draft = to.with_name(f".{to.name}.draft")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_bytes(packed(found))
+    draft.replace(to)
+    faults = list(check(found))
+    if faults:
+        raise InputError(
+            "results_inconsistent", f"{to}: what the work folder holds does not agree with itself: {'; '.join(faults)}"
+        )
+    said = f"{to}: {len(found.files)} files, {found.mark}. Keep this mark elsewhere; promolift evidence --verify {to}"
+    if VERDICT not in found.files and (learned / "learn.json").is_file():
+        said += f". {learned / 'learn.json'} is not in it: it is not of this plan and the work folder's own events"
+    return StepSummary(said, {"step": "evidence", "file": str(to), "mark": found.mark, "files": [*found.files]})
+
+
+def verify(path: Path) -> StepSummary:
+    """Replay an archive. InputError says in which file what does not hold."""
+    found = read(path)
+    if faults := list(check(found)):
+        raise InputError("evidence_invalid", f"{path}: {'; '.join(faults)}")
+    made, tests = found.manifest, protocols(found)
+    text = (
+        f"{path}: {len(found.files)} files are as they were written, and everything recomputed agrees "
+        f"({len(tests)} verdicts, {made.audit_rows:,} audit rows up to {made.audit_head or 'none'}). Mark: {found.mark}"
+    )
+    return StepSummary(text, {"step": "evidence verify", "mark": found.mark, "sound": True, "tests": len(tests)})
+
+
+def gather(job: Job, campaign: str, server: ServeSettings | None, learned: Path) -> Archive:
+    """All that speaks of a campaign, under pseudonyms."""
+    store, plan = job.store, Plan.load(job.store)
+    if campaign != plan.note.terms.campaign_id:
+        raise InputError(
+            "campaign_differs",
+            f"evidence: the work folder plans campaign {plan.note.terms.campaign_id!r}, not {campaign!r}",
+        )
+    named = partial(pseudonym, key=key_of(store))
+    kept: dict[str, bytes] = {}
+    erased, chain = LedgerPart(set(), [])
+    if server is not None and ledger_of(server):
+        erased, chain = from_ledger(server, campaign, plan.note.shop.currency, named, kept)
+    from_learned(job, plan, learned, partial(hidden, named=named, erased=erased), kept)
+    left = [name for name in TOLD if name in plan.candidates.columns]
+    rows = hidden(plan.candidates.select(left), named, erased)
+    decided = hidden(plan.decisions, named, erased)
+    decided = decided.with_columns(decision_id=hidden_ids(decided["decision_id"], named))
+    kept |= {
+        "candidates.parquet": parquet(rows), "decisions.parquet": parquet(decided),
+        "plan.json": as_json(plan.note.model_dump(mode="json")),
+        "certificate.json": as_json(certified(job, plan, rows, decided).model_dump(mode="json")),
+        "audit.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False, sort_keys=True)}\n" for row in chain).encode(),
+    }  # fmt: skip
+    for note in (Health, PoolWords, FairnessNote):
+        if note.has(store):
+            kept[f"{note.NAME}.json"] = as_json(note.load(store).model_dump(mode="json"))
+    return Archive(
+        ArchiveNote(
+            form=FORM, version=__version__, code=code_hash(), campaign=campaign,
+            left_out=plan.note.customers - decided.height,
+            audit_rows=len(chain), audit_head=chain[-1]["hash"] if chain else None,
+            files={name: sha256_of(kept[name]) for name in sorted(kept)}, work=work_hashes(store),
+        ),
+        kept,
+    )  # fmt: skip
+
+
+def from_ledger(
+    server: ServeSettings, campaign: str, currency: str, named: Callable[[str], str], kept: dict[str, bytes]
+) -> LedgerPart:
+    """Who was erased, and the audit log; into `kept` go decisions that were served and every test with its verdict."""
+    from sqlalchemy import select
+
+    from promolift.server.decisions.experiment_results import BOUGHT, VALUE, heard, judged_by
+    from promolift.server.ledger.audit_log import audit_rows
+    from promolift.server.ledger.ledger import Ledger
+    from promolift.server.ledger.schema import CUSTOMERS, DECISIONS
+    from promolift.server.ledger.things import KeptTest
+
+    with Ledger(server.ledger_url) as ledger, ledger.read() as db:
+        chain = [*audit_rows(db)]
+        erased = set(db.execute(select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.erased == 1)).scalars())
+        erased |= {
+            row["subject"] for row in chain if row["action"] == "privacy.erase"
+        }  # what stays of them is under it
+        mine = select(DECISIONS).where(DECISIONS.c.campaign_id == campaign).order_by(DECISIONS.c.decision_id)
+        served = [dict(row) for row in db.execute(mine).mappings()]
+        for name, test in KeptTest.all(db).items():
+            if test.campaign_id != campaign:
+                continue
+            design = judged_by(test.experiment.design)
+            found = heard(db, design.name, currency)
+            last = max([test.ended_ms or 0, *found.people["since_ms"], *found.money["ts_ms"]])
+            rows = hidden(found.rows(test.ended_ms or last), named, erased)
+            put = [
+                row["ts_ms"] for row in chain
+                if row["action"] == "experiment.put" and row["subject"] == campaign and design.name in row["new"]
+            ]  # fmt: skip
+            begun = test.begun_ms or (put[0] if put else 0)
+            protocol = Protocol(
+                name=name, registered_ms=min(put, default=begun), begun_ms=test.begun_ms, design=design,
+                first_ms=found.people["since_ms"].min(), metrics=(VALUE, BOUGHT),
+                caps={column: asdict(cap) for column, cap in found.caps.items()},
+            )  # fmt: skip
+            protocol = protocol.model_copy(update={"verdicts": verdicts_of(protocol, rows)})
+            slug = name.replace("/", "_")
+            kept[f"tests/{slug}.json"] = as_json(protocol.model_dump(mode="json"))
+            kept[f"tests/{slug}.parquet"] = parquet(rows)
+    if served:
+        rows = hidden(pl.DataFrame(served, infer_schema_length=None).drop("code"), named, erased)
+        rows = rows.with_columns(decision_id=hidden_ids(rows["decision_id"], named))
+        kept["served.parquet"] = parquet(rows.sort("decision_id"))
+    return LedgerPart(erased, chain)
+
+
+def from_learned(
+    job: Job, plan: Plan, learned: Path, hide: Callable[[pl.DataFrame], pl.DataFrame], kept: dict[str, bytes]
+) -> None:
+    """Into `kept` goes what `promolift learn` said of this plan, with a row per customer; nothing where it was another
+    plan, or other decisions and events than those of the work folder.
+    """
+    try:
+        said: dict[str, Any] = json.loads((learned / "learn.json").read_text(encoding="utf-8"))
+        settings = LearnSettings(window_days=said["window_days"])
+        asked = Request(None, None, Path(), learned, job.config, settings)
+        evidence = evidence_of(asked, job.store, job.config)
+    except (OSError, ValueError, KeyError, PromoError):
+        return
+    metric, release = metric_of(evidence), evidence.release
+    design = design_of(evidence, evidence.customers, metric)
+    if (said["campaign"], said["policy_version"]) != (release.campaign_id, release.policy_version):
+        return
+    rows = hide(evidence.customers.select("customer_id", "arm", "value", "value_before", "orders"))
+    first = int(evidence.slots.start_N.min())
+    protocol = Protocol(
+        name=design.name, registered_ms=int(plan.decided("ts_ms")["ts_ms"].min()), begun_ms=first, first_ms=first,  # type: ignore[arg-type]
+        design=design, metrics=(metric,), caps={}, window_days=settings.window_days,
+    )  # fmt: skip
+    verdicts = verdicts_of(protocol, rows)
+    mine = next((each for each in verdicts if each.get("arm") == release.policy_id), {})
+    if rows.height == evidence.customers.height and list(unlike(said["gain_per_customer"], mine.get("lift"))):
+        return
+    kept[VERDICT] = as_json(protocol.model_copy(update={"verdicts": verdicts}).model_dump(mode="json"))
+    kept[VERDICT.replace("json", "parquet")] = parquet(rows)
+
+
+def protocols(found: Archive) -> list[str]:
+    """The files that hold a test, or the plan over its holdout."""
+    tests = [name for name in found.files if name.startswith("tests/") and name.endswith(".json")]
+    return sorted(tests) + [VERDICT] * (VERDICT in found.files)
+
+
+def wrong_arms(rows: pl.DataFrame, decided: pl.DataFrame) -> Iterator[str]:
+    """Customers of a verdict who are in another arm than was decided, and whether any was held out by it."""
+    both = rows.join(decided.select("customer_id", "holdout").unique("customer_id"), on="customer_id", how="left")
+    wrong = both.filter((pl.col("arm") == HOLDOUT) != pl.col("holdout").fill_null(False))
+    yield from (f"{who} was not decided on so" for who in wrong["customer_id"][:1])
+
+
+def certified(job: Job, plan: Plan, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
+    """The certificate of the plan, worked out on what lies in the archive."""
+    note, seed = plan.note, job.config.plan.seed
+    if note.drawn or note.terms.explore or note.terms.effects:
+        why = "offers were drawn at random to learn from, so that no plan of them is the best"
+        return Certificate(budget_cents=note.budget_cents, seed=seed, fairness=note.fairness, why=why)
+    fair = note.fairness.limits if note.fairness else ()
+    free = open_to_all(rows, decided)
+    limits = tuple(limits_of(job, fair=fair).at(free, note.budget_cents))
+    bare = Certificate(budget_cents=note.budget_cents, seed=seed, limits=limits, fairness=note.fairness)
+    return worked_out(bare, rows, decided)
+
+
+def worked_out(asked: Certificate, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
+    """The certificate with its figures."""
+    given = chosen_of(rows, decided)
+    best = allocation.plan(
+        strategic_rules.preferred(open_to_all(rows, decided)), asked.budget_cents, asked.limits, seed=asked.seed
+    )
+    gain = float(strategic_rules.preferred(given)["gain_cents"].sum())
+    return asked.model_copy(
+        update={"gain_cents": gain, "cost_cents": float(given["cost_cents"].sum()),
+                "bound_cents": max(float(best.allocation.bound), gain)}
+    )  # fmt: skip
+
+
+def open_to_all(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
+    """What was open to those who may be written to and are not held out."""
+    able = decided.filter(pl.col("holdout").eq(False)).select("customer_id")
+    free = rows.filter("eligible", pl.col("offer_id") != NONE)
+    return free.join(able, on="customer_id", how="semi").sort("customer_id", "offer_id")
+
+
+def chosen_of(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
+    """The candidates that were decided for."""
+    given = decided.filter(pl.col("offer_id") != NONE).select("customer_id", "offer_id")
+    return rows.join(given, on=["customer_id", "offer_id"], how="semi").sort("customer_id")
+
+
+def verdicts_of(protocol: Protocol, rows: pl.DataFrame) -> tuple[dict[str, Any], ...]:
+    """What a test shows, by its protocol."""
+    columns = [*dict.fromkeys(name for each in protocol.metrics for name in (each.value, *each.covariates))]
+    caps = {column: Cap(**cap) for column, cap in protocol.caps.items()}
+    try:
+        found = analyse(sums_by(rows, columns, caps=caps), list(protocol.metrics), protocol.design)
+    except PromoError as error:
+        return ({"why": str(error)},)
+    return tuple({name: value for name, value in row.items() if value is not None} for row in found.frame().to_dicts())
+
+
+def check(found: Archive) -> Iterator[str]:
+    """What does not hold of an archive, by file: hashes, the audit log, decisions, certificate, limits, verdicts."""
+    stated = found.manifest.files
+    for name in sorted({*stated, *found.files}):
+        if name not in found.files:
+            yield f"{name} is missing"
+        elif name not in stated:
+            yield f"{name} is not in the manifest"
+        elif sha256_of(found.files[name]) != stated[name]:
+            yield f"{name} was changed after it was written"
+    if any(name not in found.files or sha256_of(found.files[name]) != digest for name, digest in stated.items()):
+        return  # what was changed is not worth computing with
+    try:
+        yield from replayed(found)
+    except (PromoError, ValidationError, pl.exceptions.PolarsError, KeyError, ValueError) as error:
+        yield f"cannot be replayed: {type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def replayed(found: Archive) -> Iterator[str]:
+    """What comes out otherwise when it is computed again."""
+    chain = [json.loads(line) for line in found.files["audit.jsonl"].decode().splitlines()]
+    if broken := chain_break(chain):
+        yield f"audit.jsonl: row {broken} does not follow from the one before"
+    if (chain[-1]["hash"] if chain else None) != found.manifest.audit_head:
+        yield "audit.jsonl: its last hash is not the one in the manifest"
+    rows, decided = (frame(found, f"{name}.parquet") for name in ("candidates", "decisions"))
+    plan = json.loads(found.files["plan.json"])
+    yield from (f"decisions.parquet: {each}" for each in wrong_decisions(decided, ReleaseTerms(**plan["terms"])))
+    stated = Certificate.model_validate_json(found.files["certificate.json"])
+    given = chosen_of(rows, decided)
+    if stated.why is None:
+        again = worked_out(stated, rows, decided)
+        yield from (f"certificate.json: {each}" for each in unlike(stated.model_dump(), again.model_dump()))
+        if given["cost_cents"].sum() > stated.budget_cents * (1 + NEAR):
+            yield "certificate.json: what was decided for costs more than the budget"
+        yield from (
+            f"certificate.json: limit {each.limit.name!r} is broken" for each in allocation.breaks(given, stated.limits)
+        )
+    if stated.fairness and not found.manifest.left_out:
+        yield from (f"plan.json: {each}" for each in stated.fairness.broken(given))
+    if VERDICT in found.files:
+        each = frame(found, VERDICT.replace("json", "parquet"))
+        yield from (f"{VERDICT}: {fault}" for fault in wrong_arms(each, decided))
+    for name in protocols(found):
+        protocol = Protocol.model_validate_json(found.files[name])
+        again_of = json.loads(json.dumps(verdicts_of(protocol, frame(found, name.replace(".json", ".parquet")))))
+        yield from (f"{name}: verdicts: {each}" for each in unlike(list(protocol.verdicts), again_of))
+        if protocol.first_ms is not None and protocol.registered_ms > protocol.first_ms:
+            yield f"{name}: it was registered after its first decision"
+    for name in (each for each in sorted(found.files) if each.endswith(".parquet")):
+        if not frame(found, name)["customer_id"].str.starts_with("cus_").all():
+            yield f"{name}: names a customer without a pseudonym"
+
+
+def wrong_decisions(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]:
+    """Decisions that do not follow from their options, price and terms, or whose probability is another.
+
+    Who is held out and who draws is a hash of the customer's own id, which a pseudonym hides: that they did is taken
+    from the record.
+    """
+    plain = terms.model_copy(update={"holdout_share": 0.0, "explore": 0.0})
+    for row in decided.iter_rows(named=True):
+        options = [each for each in row["candidates"] or [] if each["offer"] != NONE]
+        worth = [each["gain_cents"] - each["charge_cents"] for each in options]
+        (best,) = verdicts([""], [worth], [[each["cost_cents"] for each in options]], [None], plain, 0)
+        names, refused = [*(each["offer"] for each in options), NONE], row["holdout"] is None
+        pays = names[best.slot]
+        if row["offer_id"] not in names:
+            yield f"{row['decision_id']}: {row['offer_id']!r} was not open"
+            continue
+        right = NONE if refused or row["holdout"] else row["offer_id"] if row["reason"] == EXPLORED else pays
+        if row["offer_id"] != right:
+            yield f"{row['decision_id']}: {row['offer_id']!r} was decided, its options give {right!r}"
+            continue
+        explore, share = (0.0, 0.0) if refused else (terms.explored(best.slot >= 0), terms.holdout_share)
+        at, size, top = names.index(row["offer_id"]), len(options), names.index(pays)
+        prob = explored(np.array([at]), np.array([size]), np.array([top]), np.array([explore]), np.array([share]))
+        if not math.isclose(prob[0], row["propensity"], rel_tol=NEAR):
+            yield f"{row['decision_id']}: propensity {row['propensity']}, by its terms {prob[0]}"
+
+
+def unlike(stated: Any, again: Any, at: str = "") -> Iterator[str]:
+    """Where two values of JSON differ, numbers by more than NEAR."""
+    if isinstance(stated, Mapping) and isinstance(again, Mapping):
+        for name in sorted({*stated, *again}):
+            yield from unlike(stated.get(name), again.get(name), f"{at}.{name}" if at else str(name))
+    elif isinstance(stated, list | tuple) and isinstance(again, list | tuple) and len(stated) == len(again):
+        for place, (one, other) in enumerate(zip(stated, again, strict=True)):
+            yield from unlike(one, other, f"{at}[{place}]")
+    elif isinstance(stated, int | float) and isinstance(again, int | float):
+        if not math.isclose(stated, again, rel_tol=NEAR, abs_tol=NEAR):
+            yield f"{at} is {stated}, computed again {again}"
+    elif stated != again:
+        yield f"{at} is {stated!r}, computed again {again!r}"
+
+
+def packed(found: Archive) -> bytes:
+    """The archive's bytes: the same for the same content."""
+    out = io.BytesIO()
+    every = {**found.files, MANIFEST: found.manifest.model_dump_json(indent=1).encode()}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(every):
+            entry = zipfile.ZipInfo(name, WHEN)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, every[name])
+    return out.getvalue()
+
+
+def read(path: Path) -> Archive:
+    """An archive as it lies there. InputError where it is none, or not exactly what its content would be written as."""
+    try:
+        raw = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):
+                raise zipfile.BadZipFile("a file in it is compressed")  # so that none unpacks to more than came
+            names = archive.namelist()
+            every = {name: archive.read(name) for name in names}
+        manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST))
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
+        raise InputError(
+            "file_unreadable", f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})"
+        ) from None
+    if manifest.form != FORM:
+        raise InputError(
+            "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {FORM}"
+        )
+    found = Archive(manifest, every)
+    if not list(check_names(found)) and packed(found) != raw:
+        raise InputError(
+            "file_changed", f"{path}: its bytes are not those that its content is written as; it was packed anew"
+        )
+    return found
+
+
+def check_names(found: Archive) -> Iterator[str]:
+    """Files whose hash is not the manifest's: `check` tells of them."""
+    return (name for name, digest in found.manifest.files.items() if sha256_of(found.files.get(name, b"")) != digest)
+
+
+def hidden(rows: pl.DataFrame, named: Callable[[str], str], erased: set[str]) -> pl.DataFrame:
+    """Rows under pseudonyms, sorted by them, without those of erased customers."""
+    rows = rows.filter(~pl.col("customer_id").is_in(sorted(erased)))
+    people = rows["customer_id"].unique().to_list()
+    names = {who: named(who) for who in people}
+    rows = rows.with_columns(pl.col("customer_id").replace_strict(names, return_dtype=pl.String))
+    return rows.sort([name for name in ("customer_id", "offer_id", "decision_id") if name in rows.columns])
+
+
+def hidden_ids(ids: pl.Series, named: Callable[[str], str]) -> pl.Series:
+    """Ids of decisions, which are hashes of the customer's, by the same key."""
+    return pl.Series("decision_id", [f"dec_{named(each)[4:]}" for each in ids], dtype=pl.String)
+
+
+def key_of(store: Store) -> str:
+    """The work folder's own key of pseudonyms; made when it is first asked for."""
+    path = store.root / KEY
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text(encoding="ascii")
+
+
+def ledger_of(server: ServeSettings) -> bool:
+    """Whether there is a ledger to read."""
+    url = server.ledger_url
+    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).is_file()
+
+
+def code_hash() -> str:
+    """A hash of the package's own files."""
+    root = Path(str(files("promolift")))
+    kinds = (".py", ".tsv", ".toml", ".csv", ".html", ".jsonl")
+    every = sorted(path for path in root.rglob("*") if path.suffix in kinds)
+    return sha256_of("".join(f"{path.relative_to(root).as_posix()} {sha256_of_file(path)}\n" for path in every))
+
+
+def work_hashes(store: Store) -> dict[str, str]:
+    """The hash of every table, note and model in the work folder."""
+    every = (path for folder in ("tables", "notes", "models") for path in (store.root / folder).rglob("*"))
+    return {path.relative_to(store.root).as_posix(): sha256_of_file(path) for path in sorted(every) if path.is_file()}
+
+
+def parquet(rows: pl.DataFrame) -> bytes:
+    """A table as a file."""
+    out = io.BytesIO()
+    rows.write_parquet(out, compression="zstd")
+    return out.getvalue()
+
+
+def as_json(value: Any) -> bytes:
+    """A value as a file."""
+    return f"{json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1)}\n".encode()
+
+
+def frame(found: Archive, name: str) -> pl.DataFrame:
+    """A table of the archive."""
+    return pl.read_parquet(io.BytesIO(found.files[name]))

@@ -1,0 +1,227 @@
+"""A server's ledger and releases in; a backup, that put back, a check of all, or what is kept too long deleted, out.
+
+A backup is a folder with a manifest of hashes: `ledger.db`, `releases/` and `secret.key`, which codes are made from. It
+is written under another name and renamed when all is on disk, so that one with its name is whole. PostgreSQL has its
+own tools.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import time
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from promolift import __version__
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.settings import Settings
+from promolift.foundation.sql import DAY_MS
+from promolift.foundation.storage.local_store import Store
+from promolift.server.decisions.release_storage import load_from, shared
+from promolift.server.ledger.audit_log import first_break
+from promolift.server.ledger.ledger import Ledger, is_file
+from promolift.server.ledger.limits import wrong_cells
+from promolift.server.ledger.schema import BOUGHT, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS, TAKEN
+from promolift.server.ledger.things import Campaign
+from promolift.server.settings import ServeSettings
+from promolift.shop.results.line_tests import purge_draws
+from promolift.shop.results.work_folder.run_context import StepSummary
+
+PART = 2000  # rows that go in one change, so that a server goes on meanwhile
+KEY, LEDGER, RELEASES, MANIFEST = "secret.key", "ledger.db", "releases", "manifest.json"
+
+
+class BackupNote(Settings):
+    """What a backup says of itself: the hash of every file."""
+
+    form: int = 1
+    code: str
+    made_ms: int
+    files: dict[str, str]
+
+
+def backup(settings: ServeSettings, to: Path) -> StepSummary:
+    """Copy the ledger as of one moment, while a server may run, and all that belongs to it."""
+    source = _file_of(settings)
+    if to.exists():
+        raise InputError("file_exists", f"{to}: is there already; name a folder that is not")
+    draft = to.with_name(f"{to.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)  # of a backup that did not come to its end
+    draft.mkdir(parents=True, mode=0o700)
+    with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as here, sqlite3.connect(draft / LEDGER) as there:
+        here.backup(there, pages=4096)
+        there.execute("pragma journal_mode = delete")
+    here.close()
+    there.close()
+    home = settings.work / "serve" / RELEASES
+    if home.is_dir():
+        shutil.copytree(home, draft / RELEASES, ignore=shutil.ignore_patterns("draft.*"))
+    shutil.copy(settings.work / KEY, draft / KEY)
+    files = {str(path.relative_to(draft)): sha256_of_file(path) for path in sorted(_files(draft))}
+    note = BackupNote(code=__version__, made_ms=round(time() * 1000), files=files)
+    (draft / MANIFEST).write_text(note.model_dump_json(indent=1), encoding="utf-8")
+    _sync(draft)
+    draft.rename(to)
+    size = sum(path.stat().st_size for path in _files(to))
+    figures = {"step": "ledger backup", "backup": str(to), "files": len(files), "bytes": size}
+    return StepSummary(f"{to}: {len(files)} files, {size:,} bytes", figures)
+
+
+def restore(settings: ServeSettings, source: Path) -> StepSummary:
+    """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
+    place = settings.work / "serve"
+    if _file_of(settings, there=False).exists():
+        raise InputError("file_exists", f"{place / LEDGER}: is there already; move {place} away first")
+    try:
+        note = BackupNote.model_validate_json((source / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "backup_invalid", f"{source}: is no whole backup ({type(error).__name__}); name the folder of one"
+        ) from None
+    for name, digest in note.files.items():
+        if not (source / name).is_file() or sha256_of_file(source / name) != digest:
+            raise InputError("file_changed", f"{source / name}: is missing or was changed; use another backup")
+    key = settings.work / KEY
+    if key.exists() and key.read_bytes() != (source / KEY).read_bytes():
+        raise InputError(
+            "secret_differs",
+            f"{key}: differs from the backup's, which its codes and secrets are made with; move it away",
+        )
+    draft = settings.work / "serve.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True, mode=0o700)
+    for name in note.files:
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, draft / name)
+    _sync(draft)
+    (draft / KEY).replace(key)
+    if place.exists():
+        place.rmdir()  # only where it is empty
+    draft.rename(place)
+    figures = {"step": "ledger restore", "restored": str(place), "files": len(note.files), "made_ms": note.made_ms}
+    return StepSummary(f"{place}: {len(note.files)} files put back", figures)
+
+
+def verify(settings: ServeSettings) -> StepSummary:
+    """Whether all is sound; `faults` names what is not.
+
+    The database itself, the audit chain, every limit as the sum of its redemptions, and each release that a campaign or
+    a decision refers to.
+    """
+    faults = []
+    if is_file(settings.ledger_url):
+        with sqlite3.connect(f"file:{_file_of(settings)}?mode=ro", uri=True) as db:
+            faults += [f"database: {line}" for (line,) in db.execute("pragma integrity_check") if line != "ok"]
+        db.close()
+    with Ledger(settings.ledger_url) as ledger, ledger.read() as found:
+        broken = first_break(found)
+        faults += [f"audit: row {broken} does not follow from the one before"] if broken else []
+        faults += [f"limits: {cell}" for cell in wrong_cells(found)]
+        referred = _referred(found)
+    for release_id in sorted(referred):
+        try:
+            load_from(settings.releases, settings.work, release_id)
+        except Exception as error:
+            faults.append(f"release {release_id}: {error}")
+    figures = {"step": "ledger verify", "sound": not faults, "faults": faults, "releases": len(referred)}
+    return StepSummary("\n".join(faults) or f"all is sound; {len(referred)} releases are referred to", figures)
+
+
+def purge(settings: ServeSettings) -> StepSummary:
+    """Delete what is older than the settings keep it, a part at a time, and old releases that nobody refers to; draws
+    of tests, in the work folder, are kept as long as decisions."""
+    keep, gone = settings.keep, dict[str, int]()
+    now_ms = round(time() * 1000)
+    with Ledger(settings.ledger_url) as ledger:
+        for name, table, old in _outdated(settings, now_ms):
+            gone[name] = sum(iter(lambda t=table, o=old: ledger.write(_delete_part(t, o)), 0))  # type: ignore[misc]
+        with ledger.read() as db:
+            referred = _referred(db)
+    home = settings.work / "serve" / RELEASES
+    old_ms = now_ms - round((keep.releases_days or 0) * DAY_MS)
+    unused = [
+        path
+        for path in (sorted(home.iterdir()) if keep.releases_days is not None and home.is_dir() else [])
+        if path.name not in referred and path.stat().st_mtime * 1000 < old_ms
+    ]
+    for path in unused:
+        shutil.rmtree(path)
+    gone["releases"] = len(unused)
+    if keep.releases_days is not None and settings.releases is not None:
+        gone["shared releases"] = shared(settings.releases).remove(referred, old_ms / 1000)
+    if keep.decisions_days is not None and settings.work.is_dir():
+        with Store(settings.work) as store:
+            gone["draws"] = purge_draws(store, now_ms - round(keep.decisions_days * DAY_MS))
+    said = ", ".join(f"{number:,} {name}" for name, number in gone.items())
+    return StepSummary(f"deleted: {said}", {"step": "ledger purge", "deleted": gone})
+
+
+class Outdated(NamedTuple):
+    """Which rows of a table are older than they are kept."""
+
+    name: str
+    table: Table
+    old: ColumnElement[bool]
+
+
+def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[Outdated]:
+    keep = settings.keep
+    used = select(REDEMPTIONS.c.decision_id).where(REDEMPTIONS.c.decision_id.is_not(None))
+    over = OUTBOX.c.status != "waiting"
+    for name, table, days, when, more in (
+        ("events", EVENTS, keep.events_days, EVENTS.c.received_ms, None),
+        ("bought", BOUGHT, keep.events_days, BOUGHT.c.ts_ms, None),
+        ("messages", OUTBOX, keep.events_days, OUTBOX.c.ts_ms, over),
+        ("rejects", REJECTS, keep.rejects_days, REJECTS.c.received_ms, None),
+        ("taken", TAKEN, keep.decisions_days, TAKEN.c.ts_ms, None),
+        ("decisions", DECISIONS, keep.decisions_days, DECISIONS.c.ts_ms, DECISIONS.c.decision_id.not_in(used)),
+    ):
+        if days is not None:
+            old = when < now_ms - round(days * DAY_MS)
+            yield Outdated(name, table, old if more is None else old & more)
+
+
+def _delete_part(table: Table, old: ColumnElement[bool]) -> Callable[[Connection, list[Any]], list[int]]:
+    (key,) = table.primary_key
+    part = select(key).where(old).limit(PART)
+
+    def work(db: Connection, some: list[Any]) -> list[int]:
+        return [db.execute(delete(table).where(key.in_(part))).rowcount for _ in some]
+
+    return work
+
+
+def _referred(db: Connection) -> set[str]:
+    """The releases that campaigns and decisions need; those with lists of their own need none."""
+    needed = select(DECISIONS.c.release_id).where(DECISIONS.c.candidates.is_(None)).distinct()
+    campaigns = Campaign.all(db).values()
+    live = {name for each in campaigns for name in (*each.releases, each.previous) if name}
+    return live | set(db.execute(needed).scalars())
+
+
+def _file_of(settings: ServeSettings, there: bool = True) -> Path:
+    if not is_file(settings.ledger_url):
+        raise ConfigError(
+            "ledger_not_file",
+            "ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it",
+        )
+    path = Path(settings.ledger_url.removeprefix("sqlite:///"))
+    if there and not path.exists():
+        raise InputError("ledger_missing", f"{path}: there is no ledger; run `promolift serve` first")
+    return path
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+
+
+def _sync(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

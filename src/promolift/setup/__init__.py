@@ -1,1 +1,0 @@
-"""What strange files mean: raw files in; a commented promolift.toml out."""

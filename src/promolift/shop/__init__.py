@@ -1,0 +1,1 @@
+"""From raw logs to a plan, its report, its release and what was learned from it."""

@@ -1,0 +1,1 @@
+"""promolift.toml as one frozen tree of settings."""

@@ -1,0 +1,133 @@
+"""Who may be written to where nothing else is known, and what customers and authorities are told: settings."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from promolift.core.customers.disclosure_control import LEAST
+from promolift.core.customers.sensitive_topics import Matter
+from promolift.foundation.settings import Settings
+
+OLDEST = 120  # a larger number is a year or a code, not an age
+
+
+class ConsentSettings(Settings):
+    """Who may be written to."""
+
+    default: bool = Field(
+        default=False, description="Whether a customer of whom no yes or no is known may be sent an offer."
+    )
+    minimum_age: int = Field(
+        default=18,
+        ge=0,
+        le=OLDEST,
+        description="Years below which nobody is sent one; an age band counts by its youngest. An unknown age bars "
+        "nobody.",
+    )
+
+
+class WordsSettings(Settings):
+    """What customers write and say: whether it may be read, and who says what it is about."""
+
+    unasked: bool = Field(
+        default=False,
+        description="Whether the words of customers may be read of whom neither a yes nor a no is known: the role "
+        "`consent` of the file of words says it, apart from the consent to be sent offers.",
+    )
+    reader: Literal["own", "remote", "local", "replay"] = Field(
+        default="own",
+        description="`own` reads in this process; the others ask the [model](#llm) of that name, with names of mail "
+        "boxes, phones and cards taken out, and `own` where it fails. `remote` sends the words to its endpoint.",
+    )
+    sure: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="A text counts as a complaint, or as a request for no more messages, from this probability on. "
+        "Who asked for no more messages counts as having refused offers.",
+    )
+
+
+class Processing(Settings):
+    """Why a source of personal data is used, what allows it, and how long its rows are kept."""
+
+    purpose: str = Field(
+        default="",
+        description="What the data are used for, in the customers' language. Left out: to choose offers that fit.",
+        examples=["to choose offers that fit"],
+    )
+    basis: Literal["consent", "contract", "obligation", "interest"] = Field(
+        default="consent",
+        description="What allows it: the customer's consent, a contract with them, a legal obligation, or a legitimate "
+        "interest that was weighed against theirs.",
+    )
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days that the work folder keeps its rows: `promolift ingest` takes no older ones, and `promolift "
+        "erase --old` deletes those that grew older. Of customers: days since the last event of theirs. Left out: no "
+        "end.",
+        examples=[730],
+    )
+
+
+class PrivacySettings(Settings):
+    """What customers are told of their data, and what the record of processing says."""
+
+    controller: str = Field(
+        default="",
+        description="Who answers for the data, as the law names them. Left out: the shop's name.",
+        examples=["Tea House Ltd, 1 Quay Street, London"],
+    )
+    contact: str = Field(
+        default="",
+        description="Where customers write about their data. Without it `promolift privacy` says that it is missing.",
+        examples=["privacy@example.com"],
+    )
+    sensitive_allowed: tuple[Matter, ...] = Field(
+        default=(),
+        description="Matters that profiles may know of: `health`, `religion`, `sex_life`, `union`, `politics`, "
+        "`children` (columns alone). Of all others `promolift ingest` keeps no customer column, and purchases and "
+        "views without their product; messages and offers name none of them in any case.",
+        examples=[["health"]],
+    )
+    least_cell: int = Field(
+        default=LEAST,
+        ge=1,
+        description="Groups of fewer customers are not printed in reports, exports and the console, nor what would "
+        "give them away. 1 prints all.",
+    )
+    rejected_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days after an ingest that rows which were set aside are kept, whole as they came; `promolift "
+        "erase --old` deletes them then. Left out: until the next ingest.",
+        examples=[30],
+    )
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="The most that all runs on one work folder together may tell anybody else of a customer "
+        "(differential privacy, the unit is a customer): what is learned from all customers comes from noisy sums, and "
+        "what cannot is left out ([how](privacy.md)). Left out: no such promise.",
+        examples=[3.0],
+    )
+    delta: float = Field(
+        default=1e-6,
+        gt=0,
+        lt=1e-2,
+        description="Probability with which more may be told; well below 1 / number of customers.",
+        examples=[1e-6],
+    )
+    runs: int = Field(
+        default=1,
+        ge=1,
+        description="For how many runs on new data `epsilon` is to last: each may spend an equal part. State it before "
+        "the first one.",
+        examples=[12],
+    )
+    events: Processing = Processing()
+    customers: Processing = Processing()
+    promotions: Processing = Processing()
+    words: Processing = Processing()

@@ -1,0 +1,286 @@
+"""A proposal that `promolift learn` wrote in; shown, approved for the plans that follow, or rejected, by a person."""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict
+
+from promolift.core.decisions.decision_rule import ReleaseTerms
+from promolift.extensions.cluster.object_store import exists
+from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.i18n.formatting import money
+from promolift.foundation.settings import Settings
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import Interval
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.reports.next_step import Standing, standing
+from promolift.shop.results.learned_policy import KINDS, NextRelease
+from promolift.shop.results.plan import Plan, PlanNote
+from promolift.shop.results.work_folder.active_release import approve as keep_release
+from promolift.shop.results.work_folder.active_release import approved
+from promolift.shop.results.work_folder.run_context import StepSummary
+
+FILE = "proposal.json"
+Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]
+
+
+class Proposed(Settings):
+    """What stands in proposal.json. Values are per customer, in minor units, with their 95 % interval.
+
+    `kind` is what following it would be: a `release` only where it is expected to gain by its own figures, a `test`
+    that may be expected to lose for what it teaches, or a `stop`. `plan` is the mark of the plan in the work folder
+    when it was learned, None if there was none. `decided_at`, `note`
+    and `replaced` (the release that was approved before) are written when a person decides.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+    release: ReleaseTerms
+    kind: Literal["release", "test", "stop"]
+    changes: tuple[str, ...]
+    within_guardrails: bool
+    why: str
+    expected_per_customer: float
+    expected_interval: Interval
+    plan: str | None = None
+    status: Status
+    decided_at: str | None = None
+    note: str | None = None
+    replaced: ReleaseTerms | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The proposal of a folder. StepError if there is none, InputError or ConfigError if it is damaged."""
+        path = folder / FILE
+        if not path.is_file():
+            raise StepError(
+                "proposal_missing",
+                f"{path}: no proposal yet; run `promolift learn` first, or name its folder with --out",
+            )
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError("file_unreadable", f"{path}: not readable as JSON; run `promolift learn` again") from None
+        return cls.parse(values, str(path))
+
+    def write(self, folder: Path) -> Self:
+        """Put it in the place of the folder's proposal."""
+        write_whole(folder / FILE, _json(self.to_json()))
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; what was never said is left out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def decided(self) -> bool:
+        """Whether a person said yes or no."""
+        return self.status in ("approved by a person", "rejected by a person")
+
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against approving it, in its own figures."""
+        found = [] if self.within_guardrails else [f"the draws cannot be trusted: {self.why}"]
+        if self.kind == "release" and self.expected_per_customer < 0:
+            found.append("by its own figures it earns less than no offers")
+        return tuple(found)
+
+
+def proposed(found: NextRelease, plan: str | None, status: Status) -> Proposed:
+    """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
+    value, low, high = found.expected.value, found.expected.low, found.expected.high
+    values = {
+        "release": found.release.model_dump(mode="json"),  # every field said, so that the file says it
+        "kind": found.kind, "changes": found.changes, "within_guardrails": found.accepted, "why": found.why,
+        "expected_per_customer": value, "expected_interval": (low, high), "plan": plan, "status": status,
+    }  # fmt: skip
+    return Proposed.parse(values, "proposal")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a proposal lies, and the work folder and settings of the shop that it is for."""
+
+    config: Config
+    work: Path
+    out: Path
+
+    @property
+    def campaign(self) -> str:
+        """The campaign that the shop plans."""
+        return self.config.plan.campaign
+
+
+def plan_mark(store: Store) -> str | None:
+    """A text that changes with the plan of a work folder: its terms and who gets what; None if there is no plan."""
+    if not PlanNote.has(store):
+        return None
+    terms = PlanNote.load(store).terms.model_dump_json()
+    rows = Plan.load(store).decisions.select("decision_id", "offer_id", "propensity").sort("decision_id")
+    return sha256(terms.encode() + rows.write_csv().encode()).hexdigest()[:16]
+
+
+def show(at: Where) -> StepSummary:
+    """The proposal and the approved release, in figures and in words."""
+    with _opened(at.work) as store:
+        now = approved(store, at.campaign)
+    found = Proposed.read(at.out) if (at.out / FILE).is_file() else None
+    lines = [f"There is no proposal in {at.out}; `promolift learn` makes one."] if found is None else _lines(at, found)
+    if now is None:
+        lines.append(f"Approved now: nothing for campaign {at.campaign}; its plans start from their own terms.")
+    else:
+        lines.append(f"Approved now: version {now.policy_version} of campaign {at.campaign}{_learned(now)}.")
+    if found is not None and not found.decided:
+        lines.append("To decide: `promolift learn approve` or `promolift learn reject`.")
+    figures = {
+        "step": "learn show",
+        "proposal": None if found is None else found.to_json(),
+        "approved": None if now is None else now.model_dump(mode="json"),
+    }
+    return StepSummary("\n".join(lines), figures)
+
+
+def stands(config: Config, work: Path, out: Path) -> StepSummary:
+    """Where the shop stands, a proposal in `out` that waits for a person among it; nothing is written."""
+    if not exists(work):
+        found = Standing("data", "No log has been read yet.", "promolift run")
+    else:
+        proposal = Proposed.read(out) if (out / FILE).is_file() else None
+        with Store(work) as store:
+            waiting = proposal is not None and not proposal.decided and proposal.plan == plan_mark(store)
+            found = standing(config, store, waiting)
+    figures = {"step": "next", "stage": found.stage, "what": found.what, "next": found.command}
+    return StepSummary(found.text, figures)
+
+
+def approve(at: Where, sure: bool = False) -> StepSummary:
+    """Let the next plans start from the proposal. What speaks against it is refused unless the person is `sure`.
+
+    What it replaces is written first, the proposal is marked last: an interruption in between leaves a proposal that
+    waits and can be approved again. StepError or ConfigError, with the remedy, where it may not be.
+    """
+    found = _waiting(at)
+    with _opened(at.work) as store:
+        doubts = (*found.doubts(), *_other_plan(found, store, at))
+        if doubts and not sure:
+            why = "; ".join(doubts)
+            raise StepError(
+                "confirmation_required",
+                f"not approved: {why}; `promolift learn approve --yes` approves it all the same",
+            )
+        before = approved(store, at.campaign)
+        if before != found.release:
+            found = found.model_copy(update={"replaced": before}).write(at.out)
+        keep_release(store, found.release)
+    found.model_copy(update={"status": "approved by a person", "decided_at": _now()}).write(at.out)
+    release = found.release
+    warnings = [f"WARNING: {each}" for each in doubts]
+    text = [
+        *warnings,
+        f"approved: version {release.policy_version} of campaign {release.campaign_id}{_learned(release)}",
+        "next: `promolift run` (or `promolift plan`) plans from it; until then the plan in force stays as it is",
+    ]
+    figures = {
+        "step": "learn approve",
+        "status": "approved by a person",
+        "release": release.model_dump(mode="json"),
+        "warnings": list(doubts),
+        "next": "promolift run",
+    }
+    return StepSummary("\n".join(text), figures)
+
+
+def reject(at: Where, why: str = "") -> StepSummary:
+    """Mark the proposal as rejected; the release in force stays."""
+    found = _waiting(at)
+    said = {"status": "rejected by a person", "decided_at": _now()} | ({"note": why} if why else {})
+    found.model_copy(update=said).write(at.out)
+    with _opened(at.work) as store:
+        now = approved(store, at.campaign)
+    stays = "nothing was approved before" if now is None else f"version {now.policy_version} stays approved"
+    text = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
+    return StepSummary(text, {"step": "learn reject", "status": "rejected by a person", "why": why})
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and put it there in one move: an interruption leaves the old one or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _opened(work: Path) -> Store:
+    if not exists(work):
+        raise StepError(
+            "folder_not_found", f"{work}: no such work folder; run `promolift run` first, or name it with --work"
+        )
+    return Store(work)
+
+
+def _waiting(at: Where) -> Proposed:
+    """The proposal, if a person may still decide on it and it is for this campaign."""
+    found, path = Proposed.read(at.out), at.out / FILE
+    if found.release.campaign_id != at.campaign:
+        raise ConfigError(
+            "campaign_differs",
+            f"{path}: it is for campaign {found.release.campaign_id!r}, plan.campaign is {at.campaign!r}; name the "
+            "settings of that campaign with --config, or run `promolift learn` on the decisions of this one",
+        )
+    if found.decided:
+        when = f" on {found.decided_at}" if found.decided_at else ""
+        raise StepError(
+            "proposal_already_decided",
+            f"{path}: {found.status}{when} already; run `promolift learn` for a new proposal",
+        )
+    return found
+
+
+def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
+    """Refuses a proposal for another plan than the work folder's; a doubt where nobody can know."""
+    now = plan_mark(store)
+    if found.plan == now:
+        return ()
+    if found.plan is None:
+        return ("it was learned without the plan of this work folder, so it may be for another one",)
+    there = "another plan is in the work folder now" if now else "the work folder has no plan"
+    raise StepError(
+        "result_outdated",
+        f"{at.out / FILE}: it was made for another plan: {there} ({at.work}); run `promolift learn` again on what "
+        "that plan decided, or name its work folder with --work",
+    )
+
+
+def _lines(at: Where, found: Proposed) -> list[str]:
+    say = partial(money, currency=at.config.shop.currency, sign=True)
+    release = found.release
+    when = f", {found.decided_at}" if found.decided_at else ""
+    lines = [f"{KINDS[found.kind]} in {at.out / FILE}: {found.status}{when}."]
+    lines.append(f"For campaign {release.campaign_id}, as version {release.policy_version}. What changes:")
+    lines += [f"- {change}" for change in found.changes]
+    low, high = (say(end) for end in found.expected_interval)
+    lines.append(f"Expected over no offers: {say(found.expected_per_customer)} per customer ({low} to {high}, 95 %).")
+    trust = "nothing speaks against the draws" if found.within_guardrails else "the draws CANNOT be trusted"
+    return [*lines, f"Why: {found.why}; {trust}."]
+
+
+def _learned(release: ReleaseTerms) -> str:
+    states = [each.state for each in release.effects]
+    return f" ({states.count('give')} lines given by group, {states.count('test')} tested)" if states else ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,1 @@
+"""Clean tables from raw rows, with the reason for every rejected row."""

@@ -1,0 +1,318 @@
+"""Column names, sample values and the names a role is known by in; which column takes which role out."""
+
+import re
+from collections.abc import Collection, Sequence
+from collections.abc import Mapping as Dict
+from typing import NamedTuple
+
+import polars as pl
+
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.column_names import (
+    DATE_PARTS,
+    ELSEWHERE,
+    ENDINGS,
+    GONE_STATUS,
+    JOINING,
+    KEPT_STATUS,
+    KIND_OF_WORD,
+    NAMES_OF,
+    PREFIXES,
+    SHORT,
+    UNCLEAR_INSIDE,
+    compact,
+    currency_code,
+    kind_word,
+)
+from promolift.foundation.files.time_formats import MONTH_DAY, TimeGuess, guess_time
+from promolift.foundation.money import CURRENCY_DIGITS
+from promolift.foundation.settings import COUNTED
+from promolift.shop.configuration.column_mapping import GAPS, NEEDED, RawTable
+from promolift.shop.ingest.cleaning.basket_cells import basket_column, split_sample
+from promolift.shop.ingest.cleaning.sql_casts import NOTHING
+from promolift.shop.ingest.schema_matching import column_patterns
+
+TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start", "words": "time"}
+MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
+STRONG_KIND = ("event", "behavio", "action", "interaction", "行为", "事件")
+SINCE_LAST = re.compile(r"days?(since|from)(the)?(prior|previous|prev|last)|距上[次单]")
+LINE_NAME = re.compile(r"^(line|item|product|article)", re.IGNORECASE)
+NOT_THE_TIME = re.compile(
+    r"birth|dob|ship|deliver|estimat|updat|modif|expir|regist|signup|join|receiv|end|geburt|liefer|fulfil|cancel|refund"
+    r"|payment ?due|生日|注册|发货"
+)
+
+
+SURE, LIKELY, BY_VALUES = 0.95, 0.8, 0.5  # of a name of the trade, of a part of one, of what the values look like
+ASKED = 0.6  # below that a person is asked
+RECORDED = re.compile(r"\.(wav|flac|ogg|opus|mp3|m4a|amr|aac)$", re.IGNORECASE)
+CLOCK = re.compile(r"^\d{1,2}([:.h]?\d\d([:.]?\d\d(\.\d+)?)?)?\s*([ap]\.?m\.?)?(Z|[+-]\d\d:?\d\d)?$", re.IGNORECASE)
+ID_ROLES = ("customer_id", "product_id", "order_id")
+
+
+class RoleGuess(NamedTuple):
+    """The column that takes a role, how sure that is from 0 to 1, the runner-up ('' for none) and values of it."""
+
+    column: str
+    sure: float
+    runner_up: str
+    samples: tuple[str, ...]
+
+
+class Columns:
+    """The columns still free, the roles found, what is said of them."""
+
+    def __init__(
+        self,
+        table: RawTable,
+        sample: pl.DataFrame,
+        zone: str,
+        currency: str | None,
+        leave: Collection[str],
+        keys: Dict[str, str],
+        fixed: Dict[str, str],
+    ) -> None:
+        """As in `guess_mapping`."""
+        self.table, self.zone, self.currency, self.keys = table, zone, currency, keys
+        self.columns: dict[str, str | tuple[str, ...]] = {}
+        self.settings: dict[str, object] = {}
+        self.notes: list[str] = []
+        self.day_only = False
+        self.sure: dict[str, RoleGuess] = {}
+        self.basket = basket_column(sample) if table == "events" or leave else ""
+        if self.basket:
+            sample, self.settings["basket"] = split_sample(sample, self.basket), self.basket
+        self.sample = sample
+        self.inside = bool(leave)
+        self.free = [name for name in sample.columns if name not in leave and name != self.basket]
+        self.fixed = fixed
+        for role, name in fixed.items():
+            if name not in sample.columns:
+                has = ", ".join(sample.columns[:20])
+                raise InputError("column_unknown", f"--map {role}={name}: {table} has no column {name!r}; it has {has}")
+            if role != TIME_ROLES.get(table):
+                self.take(role, name, 1.0)
+
+    def take(self, role: str, name: str, sure: float, runner_up: str = "") -> None:
+        """Give a role a column, which is then no longer free."""
+        self.columns[role] = name
+        self.sure[role] = RoleGuess(name, sure, runner_up, ())
+        if name in self.free:
+            self.free.remove(name)
+
+    def guesses(self) -> dict[str, RoleGuess]:
+        """What each role got, and how sure that is."""
+        found = {}
+        for role, source in self.columns.items():
+            name = source if isinstance(source, str) else ", ".join(source)
+            guess = self.sure.get(role, RoleGuess(name, LIKELY, "", ()))
+            if guess.column != name:
+                guess = RoleGuess(name, LIKELY, guess.column, ())
+            values = self.values(source if isinstance(source, str) else source[0])
+            found[role] = guess._replace(samples=tuple(dict.fromkeys(values))[:3])
+        return found
+
+    def filled(self, name: str) -> float:
+        """The share of rows in which the column says something."""
+        return len(self.values(name)) / max(self.sample.height, 1)
+
+    def find(self, role: str) -> None:
+        """Give the role the free column whose name stands first in its list."""
+        known = NAMES_OF.get(f"{self.table}.{role}", NAMES_OF.get(role, ()))
+        if role in ("customer_id", "product_id") and self.table == f"{role.removesuffix('_id')}s":
+            known += ("id", "code", "key", "编号", "编码")
+        if role in self.keys:
+            known = (compact(self.keys[role]), *known)
+        clear = known
+        if self.inside:
+            clear = tuple(name for name in known if name not in UNCLEAR_INSIDE)
+        named = []
+        for place, name in enumerate(self.free):
+            fit = rank(name, clear)
+            if fit is None and known != clear and LINE_NAME.match(name):  # 'Lineitem name' is the product's
+                fit = rank(name, known)
+            if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
+                named.append((fit, place, name))
+        right = [each for each in sorted(named) if self._looks_right(role, each[2])]
+        if not right:
+            return
+        if role in ID_ROLES and role not in self.keys:  # a column that is mostly empty names few
+            most = max(self.filled(name) for *_, name in right)
+            right.sort(key=lambda each: (self.filled(each[2]) < 0.5 * most, each))
+        name = right[0][2]
+        sure = SURE if right[0][0] < 100 else LIKELY
+        after = [each[2] for each in right[1:2]]
+        self.take(role, name, sure - 0.2 * (role in NEEDED[self.table] and self.filled(name) < 0.5), *after)
+
+    def _looks_right(self, role: str, name: str) -> bool:
+        values = self.values(name)
+        if not values:
+            return False
+        if role in ("quantity", *MONEY, "valid_days", "dwell", "shelf_discount", "coupon_discount"):
+            return column_patterns.looks_numeric(values)
+        if role == "clock":
+            return sum(bool(CLOCK.match(value)) for value in values) > 0.9 * len(values)
+        if role == "age":  # plain numbers from 0 to 9 are codes of age groups
+            return any(len(re.sub(r"\.0*$", "", value)) > 1 or value.isalpha() for value in values)
+        if role in ("received", "end", "redeemed_at"):
+            # A plain 'date' says when a coupon was used only if many never were.
+            sure = role != "redeemed_at" or compact(name) != "date" or len(values) < self.sample.height
+            return sure and guess_time(values, name) is not None
+        if role == "kind" and self.table == "events":
+            known = sum(_is_kind(value) for value in values)
+            return known > 0.5 * len(values) or (
+                any(word in name.lower() for word in STRONG_KIND) and len(set(values)) <= 60
+            )
+        if role == "text" and self.table == "words":
+            plain = [value for value in values if re.search(r"[^\W\d_]{2}", value) and not RECORDED.search(value)]
+            several = len({*values}) > min(0.25 * len(values), 12)  # short praise is written again and again
+            return len(plain) > 0.5 * len(values) and several
+        if role == "audio":
+            return sum(bool(RECORDED.search(value)) for value in values) > 0.5 * len(values)
+        if role == "status":
+            words = {value.lower() for value in values}
+            return len(words) <= 40 and any(re.search(f"{GONE_STATUS}|{KEPT_STATUS}", word) for word in words)
+        if role == "event_id":
+            # A message or event id repeats only where a row was sent twice; other ids may be those of an order.
+            sure = any(word in compact(name) for word in ("message", "event", "事件"))
+            beside = [str(self.columns[each]) for each in ("customer_id", "time") if each in self.columns]
+            once = column_patterns.says_one(self.sample, name, [each for each in beside if each in self.sample.columns])
+            return once and len(set(values)) >= (0.5 if sure else 0.98) * len(values)
+        return True
+
+    def find_time(self) -> None:
+        """Give the time role the column that looks most like it, and say what is doubtful."""
+        role = TIME_ROLES.get(self.table)
+        if role is None or (role == "time" and self._find_date_parts()):
+            return
+        best: tuple[tuple[float, ...], str, TimeGuess] | None = None
+        asked = [self.fixed[role]] if role in self.fixed else self.free
+        ranked: list[tuple[tuple[float, ...], str]] = []
+        for place, name in enumerate(asked):
+            guess = self._time_of(name)
+            if guess is None:
+                continue
+            fit = rank(name, NAMES_OF[role])
+            if fit is None:
+                fit = 500 if rank(name, other_names(role)) is None else 800
+            # A column with the time of day tells more than one with the day, and a count of days tells least.
+            counted = 300 if guess.day_only else 350
+            poor = counted if guess.format in COUNTED else 40 if guess.day_only else 0
+            odd = NOT_THE_TIME.search(name.lower())
+            penalty = 600 if odd and (role == "time" or (role == "start" and odd[0] != "receiv")) else 0
+            thin = 300 if self.filled(name) < 0.3 and name not in self.fixed.values() else 0
+            key: tuple[float, ...] = (fit + poor + penalty + thin, -guess.share, place)
+            if role in self.fixed:
+                key = (0.0, 0.0, 0.0)
+            ranked.append((key, name))
+            if best is None or key < best[0]:
+                best = (key, name, guess)
+        if role in self.fixed and best is None:
+            raise InputError(
+                "time_unreadable",
+                f"--map {role}={self.fixed[role]}: its values are no times: {self.values(self.fixed[role])[:3]}",
+            )
+        if best is None or best[0][0] >= 800:
+            self._find_gaps()
+            return
+        key, name, guess = best
+        others = [other for _, other in sorted(ranked) if other != name]
+        sure = 1.0 if role in self.fixed else SURE if key[0] < 100 else LIKELY if key[0] < 500 else BY_VALUES + 0.15
+        self.take(role, name, sure, *others[:1])
+        self.notes += guess.notes
+        if guess.format != "iso":
+            self.settings["time_format"] = guess.format
+        if guess.format in (*COUNTED, MONTH_DAY):
+            self.settings["time_origin"] = guess.origin
+        self.day_only = guess.day_only
+        if guess.day_only and self.table == "events":
+            self.find("clock")
+
+    def _find_gaps(self) -> None:
+        """Orders that are numbered, each with the days since the one before, tell when, but for the first day."""
+        name = next((name for name in self.free if SINCE_LAST.search(compact(name))), None)
+        if self.table != "events" or name is None or not column_patterns.looks_numeric(self.values(name)):
+            return
+        self.find("sequence")
+        if "sequence" not in self.columns:
+            return
+        self.columns["time"] = name
+        self.free.remove(name)
+        self.settings |= {"time_format": GAPS, "time_origin": "2000-12-31"}
+        self.notes.append(
+            f"{name!r} counts days since the order before: the last order of each customer is put on 2000-12-31, so "
+            "seasons and who stayed away are not known (set time_origin)"
+        )
+        self.day_only = True
+        self.find("clock")
+
+    def _find_date_parts(self) -> bool:
+        """Whether year, month and day stand in columns of their own; then they are the time."""
+        found = [next((name for name in self.free if compact(name) in part), None) for part in DATE_PARTS]
+        parts = [name for name in found if name and all(value.isdigit() for value in self.values(name))]
+        if len(parts) < 3:
+            return False
+        self.columns["time"] = tuple(parts)
+        self.free = [name for name in self.free if name not in parts]
+        self.day_only = True
+        self.find("clock")
+        return True
+
+    def _time_of(self, name: str) -> TimeGuess | None:
+        dtype = self.sample.schema[name]
+        if isinstance(dtype, pl.Datetime):
+            return TimeGuess("iso", 1.0)
+        if dtype == pl.Date:
+            return TimeGuess("iso", 1.0, day_only=True)
+        return guess_time(self.values(name), name)
+
+    def values(self, name: str) -> list[str]:
+        """The column's sample values as text, without those that say nothing."""
+        column = self.sample.get_column(name)
+        if column.dtype.is_nested():
+            return []
+        return [
+            value
+            for value in column.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
+            if value.lower() not in NOTHING and not _is_record(value)
+        ]
+
+
+def _elsewhere(name: str) -> bool:
+    """Whether a nested column is of the device, the place or the like, not of what was done."""
+    return "." in name and compact(name.partition(".")[0]) in ELSEWHERE
+
+
+def _is_record(value: str) -> bool:
+    """Whether a cell holds a list or a record of its own, in JSON or as Python prints it."""
+    return (value[:1], value[-1:]) in {("[", "]"), ("{", "}")}
+
+
+def rank(name: str, known: Sequence[str]) -> float | None:
+    """Place of a column's name in a list of names, from 0 to below 100; 100 more if only a part of it stands there."""
+    whole = compact(name)
+    if whole in known:
+        return 100 * known.index(whole) / len(known)
+    bare = next((whole.removesuffix(ending) for ending in ENDINGS if whole.endswith(ending)), whole)
+    last = compact(name.rpartition(".")[2])  # of a nested record: 'value.amount'
+    words = re.findall(r"[^\W_]+", name)
+    parts = [word for word in words if word.lower() not in JOINING]
+    joined = [compact("".join(each)) for each in (parts, parts[::-1]) if len(parts) < len(words)]
+    long = [SHORT.get(word.lower(), word) for word in words]
+    if long != words:
+        joined.append(compact("".join(long)))
+    if len(words) > 1 and currency_code(words[-1]) in CURRENCY_DIGITS:  # 'price_usd'
+        joined.append(compact("".join(words[:-1])))
+    for rest in (bare, last, *joined, *(bare.removeprefix(prefix) for prefix in PREFIXES if bare.startswith(prefix))):
+        if rest in known:
+            return 100 + 100 * known.index(rest) / len(known)
+    return None
+
+
+def other_names(role: str) -> tuple[str, ...]:
+    """Names of all roles but one."""
+    return tuple(name for other, names in NAMES_OF.items() if other != role for name in names)
+
+
+def _is_kind(value: str) -> bool:
+    return kind_word(value) in KIND_OF_WORD

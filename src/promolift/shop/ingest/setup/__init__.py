@@ -1,0 +1,1 @@
+"""`promolift init` and `promolift doctor`: propose the settings file and check the installation."""

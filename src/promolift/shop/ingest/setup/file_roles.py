@@ -1,0 +1,118 @@
+"""Files as the shop has them in; logs of events, each with the files that belong to its rows, out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.column_names import KIND_OF_WORD, kind_word
+from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning.table_join import Tie, find_tie, join_rows
+
+
+class TiedFile(NamedTuple):
+    """A file whose rows belong to those of an event file: where it is, by which columns they are tied, its rows."""
+
+    path: Path
+    tie: Tie
+    table: RawTable
+
+
+class NamedFile(NamedTuple):
+    """A file and the names of its columns, where it has no line of them."""
+
+    path: Path
+    header: Sequence[str] = ()
+
+
+@dataclass
+class EventFile:
+    """One file of events and the files tied to it. `header` names the columns of a file without a line of them."""
+
+    path: Path
+    file: RawTable = field(repr=False)
+    header: Sequence[str] = ()
+    tied: list[TiedFile] = field(default_factory=list, repr=False)
+
+    @property
+    def table(self) -> RawTable:
+        """The file's rows with the columns of all that is joined to them."""
+        rows = self.file.rows
+        for path, tie, other in self.tied:
+            rows = join_rows(rows, other.rows, tie.on, tie.key, path.stem)
+        return replace(self.file, rows=rows)
+
+    def take(self, path: Path, other: RawTable) -> bool:
+        """Join a file that has one row for a key of this one; where it is the other way round, they change places."""
+        tie = find_tie(self.table.rows, other.rows, path.stem)
+        if tie is None:
+            return self._turn(path, other)
+        self.tied.append(TiedFile(path, tie, other))
+        return True
+
+    def _turn(self, path: Path, other: RawTable) -> bool:
+        turned = EventFile(path, other)
+        if self.header or find_tie(other.rows, self.file.rows, self.path.stem) is None:
+            return False
+        if not all(turned.take(*part) for part in ((self.path, self.file), *((t.path, t.table) for t in self.tied))):
+            return False
+        self.path, self.file, self.tied = turned.path, turned.file, turned.tied
+        return True
+
+
+def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
+    """The logs. Files joined by '+' make one of them, in whatever order: lines.csv+orders.csv.
+
+    A path may end in the columns' names of a file without a line of them: E.csv:user,item,time. Raises InputError if
+    files joined by '+' have no column that ties them.
+    """
+    return [_open_log(store, path) for path in events]
+
+
+def _open_log(store: Store, path: Path) -> EventFile:
+    first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
+    file, header = named(first)
+    log = EventFile(file, open_file(store.connection, file, store.root / "tmp", header or None), header)
+    waiting = {other: open_file(store.connection, other, store.root / "tmp") for other in others}
+    while waiting:
+        taken = [other for other, table in waiting.items() if log.take(other, table)]
+        if not taken:
+            other, table = next(iter(waiting.items()))
+            raise InputError(
+                "join_column_missing",
+                f"{other}: no column with one row per value that is also in {log.path.name}, so their rows cannot be "
+                f"joined; it has {', '.join(table.columns[:20])}",
+            )
+        waiting = {other: table for other, table in waiting.items() if other not in taken}
+    return log
+
+
+def named(path: Path) -> NamedFile:
+    """A path such as E.csv:user,item,time as the file and its columns' names; any other as it is, without names."""
+    file, colon, names = str(path).rpartition(":")
+    if not colon or "," not in names or path.exists():
+        return NamedFile(path)
+    return NamedFile(Path(file), [name.strip() for name in names.split(",")])
+
+
+def kind_by_name(path: Path, mapping: Mapping) -> Mapping:
+    """The mapping of one of several logs; where no column says what its events are, the file's name does."""
+    words = re.findall(r"[a-z]+|[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", path.stem).lower())
+    pairs = [f"{one} {two}" for one, two in pairwise(words)]
+    known = [kind for word in (*words, *pairs) if (kind := _kind(word))]
+    if "kind" in mapping.columns or not known or mapping.constants.get("kind") == known[-1]:
+        return mapping
+    note = f"no kind column: by the file's name every row is read as {known[-1]} (set constants.kind)"
+    notes = (*(each for each in mapping.notes if "constants.kind" not in each), note)
+    return mapping.model_copy(update={"constants": mapping.constants | {"kind": known[-1]}, "notes": notes})
+
+
+def _kind(word: str) -> str | None:
+    bare = kind_word(word)
+    return KIND_OF_WORD.get(bare) or KIND_OF_WORD.get(bare.removesuffix("s"))

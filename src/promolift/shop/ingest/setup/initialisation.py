@@ -1,0 +1,518 @@
+"""Raw files in; a commented promolift.toml with the guessed meaning of every column out."""
+
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from promolift.core.offers.terms import Language
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.files.column_names import home_of
+from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.i18n.formatting import pick, speaking
+from promolift.foundation.i18n.translation import kept
+from promolift.foundation.money import CURRENCY_DIGITS
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration import column_mapping
+from promolift.shop.configuration.column_mapping import ROLES, Mapping
+from promolift.shop.configuration.configuration import RAW, Config, ShopSettings, laid_over, read_toml
+from promolift.shop.configuration.fragment import included, including
+from promolift.shop.ingest.schema_matching import column_patterns
+from promolift.shop.ingest.schema_matching.column_patterns import cost_of_line
+from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, explained_mapping
+from promolift.shop.ingest.schema_matching.role_matching import ASKED, RoleGuess
+from promolift.shop.ingest.setup.file_roles import EventFile, TiedFile, kind_by_name, open_logs
+from promolift.shop.ingest.setup.menu_proposal import Baskets, baskets, menu_toml
+from promolift.shop.results.work_folder.run_context import StepSummary
+
+INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
+    ("products", "product_id"),
+    ("customers", "customer_id"),
+)  # tables that may stand inside the events, and the column by which their rows differ
+MOST_LEFT = 24  # columns named of those that are not used
+MARGIN = 0.30  # of undiscounted value, until the shop says its own
+HEAD = """\
+# promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
+
+[shop]
+name = "My shop"
+currency = {currency}
+zone = {zone}            # what a local day is; a name such as Asia/Shanghai or America/New_York
+language = "{language}"          # zh or en: for the report, and for customers whose language is unknown
+
+[value]
+margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
+
+[encoder]
+depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
+
+[consent]
+default = {consent}          # {consent_why}
+
+[plan]
+campaign = "cmp_1"
+window_days = 28
+# budget_cents = 100000  # left out: 0.2 % of the revenue of the last window
+holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
+min_evidence = "auto"
+trial = "auto"           # where no offer is known to pay, the plan is a test that tells; false: nobody gets any
+
+[data]
+source = "files"
+"""
+
+
+WORDS = """
+[words]
+unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, so none are. If all did, say true
+"""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
+    `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`).
+
+    `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
+    """
+
+    columns: Dict[str, str] = field(default_factory=dict)
+    currency: str | None = None
+    consent: bool | None = None
+    language: Language | None = None
+    stores: bool = False
+    ask: Callable[[str, str], str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None, language: str | None = None
+    ) -> "Answers":
+        """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
+        columns = {}
+        for pair in pairs:
+            role, equals, column = pair.partition("=")
+            known = [table for table in ROLES if table in RAW and role.rpartition(".")[2] in ROLES[table]]
+            if not equals or not column or not known or role.rpartition(".")[0] not in ("", *known):
+                roles = ", ".join(ROLES["events"])
+                raise ConfigError(
+                    "option_invalid",
+                    f"--map {pair}: give role=column, the role one of {roles} or such as products.name",
+                )
+            columns[role] = column
+        if currency is not None and currency.upper() not in CURRENCY_DIGITS:
+            raise ConfigError("currency_unknown", f"--currency {currency}: no currency; give its code, such as EUR")
+        said = {"yes": True, "no": False, None: None}
+        if consent not in said:
+            raise ConfigError("option_invalid", f"--consent {consent}: say yes or no")
+        tongue = ShopSettings.parse({"language": language}, "--language").language if language else None
+        return cls(columns, currency and currency.upper(), said[consent], tongue)
+
+    def of_table(self, table: str, columns: Sequence[str]) -> dict[str, str]:
+        """The roles settled for a table: those that name it, and those without a table whose column it has."""
+        found = {}
+        for role, column in self.columns.items():
+            of, _, bare = role.rpartition(".")
+            if bare in ROLES[table] and (of == table or (not of and (table == "events" or column in columns))):
+                found[bare] = column
+        return found
+
+
+def init(
+    files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = (), answers: Answers | None = None
+) -> StepSummary:
+    """Write `config` for the raw `files` (events, products, customers, promotions); what was found.
+
+    `more` are further files of events; `open_logs` says what a path of events may hold. Nothing is written if a file
+    cannot be understood or `config` is there already (unless `force`, which keeps what it includes).
+    """
+    if config.exists() and not force:
+        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
+    answers = answers or Answers()
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
+        parts = guess_all(store, files, more, answers)
+        answers = replace(answers, language=answers.language or language_of(parts[0].mapping))
+        with speaking(answers.language or "en"):
+            said = asked(parts, answers.ask) if answers.ask else {}
+        if said:
+            answers = replace(answers, columns={**answers.columns, **said})
+            parts = guess_all(store, files, more, answers)
+        log = parts[0].log
+        fit = baskets(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
+        bulk = column_patterns.bulk(log.table.sample(), parts[0].mapping) if log else None
+    if answers.ask and answers.consent is None and not _has_consent(parts):
+        with speaking(answers.language or "en"):
+            question = pick(
+                "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)",
+                "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
+            )
+        answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
+    kept_files = included(config)
+    text = including(kept_files, compose(parts, config, answers, fit, bulk))
+    values = tomllib.loads(text)
+    for name in kept_files:
+        values = laid_over(values, read_toml(config.with_name(name)))
+    Config.parse(values, str(config))
+    config.parent.mkdir(parents=True, exist_ok=True)
+    draft = config.with_name(f".{config.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(config)
+    figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
+    with speaking(answers.language or "en"):
+        return StepSummary(shown(parts, config, answers.consent), figures)
+
+
+def language_of(events: Mapping) -> Language:
+    """The language that the columns' names, or the currency, speak for."""
+    home = home_of([source for role in events.columns for source in events.sources(role)])
+    return home.language if home else "zh" if events.currency == "CNY" else "en"
+
+
+def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, str]:
+    """Another column for each role that is not sure, where a person names one."""
+    said = {}
+    for part in parts:
+        for role, guess in part.roles.items():
+            if guess.sure < ASKED and part.name in RAW:
+                values = ", ".join(guess.samples)
+                question = pick(
+                    f"{part.name}.{role}: is it {guess.column!r} ({values})? Enter, or a column",
+                    f"{part.name}.{role}：是{guess.column!r}（{values}）吗？回车表示是，否则写列名",
+                )
+                answer = ask(question, guess.column).strip()
+                if answer != guess.column:
+                    said[f"{part.name}.{role}"] = answer
+    return said
+
+
+@dataclass(frozen=True)
+class Part:
+    """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events.
+
+    `unread` are columns of an events file that no table takes anything from.
+    """
+
+    name: str
+    mapping: Mapping
+    path: Path
+    log: EventFile | None = None
+    inside: bool = False
+    roles: Dict[str, RoleGuess] = field(default_factory=dict)
+    unread: Sequence[str] = ()
+
+    @property
+    def joined(self) -> Sequence[TiedFile]:
+        """The further files that its rows are joined with, and how."""
+        return self.log.tied if self.log and not self.inside else ()
+
+    def to_json(self) -> dict[str, object]:
+        """What was guessed: our name for a column, where it comes from, how sure that is and what came next."""
+        return {
+            "table": self.name.removeprefix("more_"),
+            "path": str(self.path),
+            "inside_events": self.inside,
+            "joined": [str(tied.path) for tied in self.joined],
+            "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
+            "guesses": {role: guess._asdict() for role, guess in self.roles.items() if role in self.mapping.columns},
+            "constants": dict(self.mapping.constants),
+            "notes": list(self.mapping.notes),
+        }
+
+
+def guess_all(
+    store: Store, files: dict[str, Path], more: Sequence[Path] = (), answers: Answers | None = None
+) -> list[Part]:
+    """The mapping of each file; products, customers and coupons also from within the events, if they have no file."""
+    answers = answers or Answers()
+    logs = open_logs(store, [files["events"], *more])
+
+    samples: dict[str, pl.DataFrame] = {}
+
+    def guess(
+        name: column_mapping.RawTable, table: RawTable, zone: str, currency: str | None, keys: Dict[str, str]
+    ) -> MappingGuess:
+        sample = table.sample()
+        samples.setdefault(name, sample)
+        fixed = answers.of_table(name, sample.columns)
+        found = explained_mapping(name, sample, zone, currency, (), keys, fixed)
+        notes = (*table.notes, *found.mapping.notes)
+        return found._replace(mapping=found.mapping.model_copy(update={"notes": notes}))
+
+    found = {"events": guess("events", logs[0].table, "UTC", answers.currency, {})}
+    unsure = any("constants.kind" in note for note in found["events"].mapping.notes)
+    mappings = {"events": found["events"].mapping}
+    if more or unsure:
+        mappings["events"] = kind_by_name(logs[0].path, mappings["events"])
+    for name in RAW[1:]:
+        if name not in files:
+            continue
+        events = mappings["events"]
+        keys = {key: events.sources(key)[0] for _, key in INSIDE if key in events.columns}
+        table = open_file(store.connection, files[name], store.root / "tmp")
+        found[name] = guess(name, table, events.zone, events.currency, keys)
+        mappings[name] = found[name].mapping
+    if "products" in files:
+        mappings |= catalogue(mappings["events"], mappings["products"], samples)
+    events = mappings["events"]
+    parts = [Part("events", events, logs[0].path, logs[0], roles=found["events"].roles)]
+    for log in logs[1:]:
+        further = guess("events", log.table, events.zone, events.currency, {})
+        mapping = kind_by_name(log.path, further.mapping)
+        parts.append(Part("more_events", mapping, log.path, log, roles=further.roles))
+    parts += [Part(name, mappings[name], files[name], roles=found[name].roles) for name in RAW[1:] if name in mappings]
+    taken = set[str]()  # what is said of products is not said of customers
+    for name, key in INSIDE:
+        if name not in files and events.has(key):
+            inside = within(samples["events"], name, key, events, answers, taken)
+            if inside is not None:
+                parts.append(Part(name, inside.mapping, logs[0].path, logs[0], inside=True, roles=inside.roles))
+                taken |= {source for role in inside.mapping.columns for source in inside.mapping.sources(role)}
+    if "words" not in files:
+        own = [Part("words", said.mapping, log.path, log, inside=True, roles=said.roles)
+               for log in logs if (said := spoken(log.table.sample(), events))]  # fmt: skip
+        parts += own[:1]
+    if "promotions" not in files and (sent := coupons(samples["events"], events)):
+        parts.append(Part("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
+    return [replace(part, unread=_unread(part, parts)) for part in parts]
+
+
+def _unread(part: Part, parts: Sequence[Part]) -> list[str]:
+    if part.log is None or part.inside:
+        return []
+    of_file = [each.mapping for each in parts if each.path == part.path]
+    used = {source for mapping in of_file for role in mapping.columns for source in mapping.sources(role)}
+    return [name for name in part.log.table.columns if name not in {*used, part.mapping.basket}]
+
+
+def coupons(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
+    """What the events say of coupons that were sent and used, or None: then they name when each was received."""
+    try:
+        found = explained_mapping("promotions", sample, events.zone, events.currency, (), {}, {})
+    except InputError:
+        return None
+    start = " ".join(found.mapping.sources("start"))
+    sent = re.search(r"receiv|issue|sent|领|发放", start.lower()) and found.mapping.has("redeemed_at")
+    return found if sent else None
+
+
+def spoken(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
+    """What a log says in customers' own words, or None: then no column of it holds any."""
+    try:
+        who = {role: events.sources(role)[0] for role in ("customer_id",) if events.sources(role)}
+        return explained_mapping("words", sample, events.zone, events.currency, (), who, {})
+    except (ConfigError, InputError):
+        return None
+
+
+def catalogue(events: Mapping, products: Mapping, samples: dict[str, pl.DataFrame]) -> dict[str, Mapping]:
+    """Events and products, meeting in a column that both have; what keeps the catalogue from being of use is noted."""
+    key, columns = products.sources("product_id")[0], samples["products"].columns
+    taken = {source for role in events.columns if role != "product_id" for source in events.sources(role)}
+    own = events.sources("product_id")
+    if key not in own and not set(own) & set(columns) and key in set(samples["events"].columns) - taken:
+        note = f"{key!r} is what both files have: it stands for the product" + (f", not {own[0]!r}" if own else "")
+        columns_of = events.columns | {"product_id": key}
+        events = events.model_copy(update={"columns": columns_of, "notes": (*events.notes, note)})
+    said = []
+    if not events.has("product_id"):
+        said.append(
+            "the events name no product, so the catalogue is of no use: give --events the file with one row per "
+            "product bought, joined with who bought it and when"
+        )
+    if not set(products.columns) - {"product_id"}:
+        rest = [name for name in columns if name != key]
+        long = {"property", "attribute", "key", "feature"} & {name.lower() for name in rest}
+        shape = "it has one row per property: write one row per product, with a column for each; " if long else ""
+        said.append(f"{shape}nothing but ids is read, for {', '.join(rest[:8])} are no known names")
+    return {"events": events, "products": products.model_copy(update={"notes": (*products.notes, *said)})}
+
+
+def within(
+    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: Mapping, answers: Answers,
+    taken: set[str],
+) -> MappingGuess | None:  # fmt: skip
+    """What the events say of products or customers besides the key and what is `taken`, or None if they say nothing."""
+    used = taken | {source for role in events.columns for source in events.sources(role)} - set(events.sources(key))
+    used -= set(events.sources("unit_price"))  # the catalogue's price stands there, too
+    if len(events.sources(key)) > 1:  # of baskets: what the rows themselves say is of what was looked at
+        used |= {column for column in sample.columns if not events.of_basket(column)}
+    fixed = {role: column for role, column in answers.of_table(name, sample.columns).items() if column not in used}
+    try:
+        found = explained_mapping(
+            name, sample, events.zone, events.currency, used, {key: events.sources(key)[0]}, fixed
+        )
+    except InputError:
+        return None
+    mapping = found.mapping
+    mixed = not events.has("currency") and any(_is_mixed(sample, each) for each in sample.columns)
+    if mapping.has("price") and (mixed or events.has("list_unit_price")):
+        mapping = _without(
+            mapping, "price"
+        )  # what was paid is not the catalogue's price, nor is it in several currencies
+    if name == "products" and mapping.has("cost"):
+        mapping = _costed(mapping, sample, events)
+    return found._replace(mapping=mapping) if set(mapping.columns) - {key} else None
+
+
+def _is_mixed(sample: pl.DataFrame, name: str) -> bool:
+    """Whether a column names several currencies."""
+    words = sample.get_column(name).drop_nulls().unique()
+    return words.dtype == pl.String and 1 < len(words) < 20 and all(word in CURRENCY_DIGITS for word in words)
+
+
+def _costed(products: Mapping, sample: pl.DataFrame, events: Mapping) -> Mapping:
+    """A cost beside the events is of one piece, or of all pieces of a line: then it is divided by their number."""
+    money = next((events.sources(role)[0] for role in ("amount", "unit_price") if events.has(role)), None)
+    if money is None or not events.has("quantity"):
+        return products
+    named = (products.sources("cost")[0], events.sources("quantity")[0], money)
+    if not cost_of_line(sample, *named, of_line=events.has("amount")):
+        return products
+    note = f"{named[0]!r} is what all pieces of a line cost: divided by {named[1]!r}"
+    columns = products.columns | {"quantity": named[1]}
+    return products.model_copy(update={"columns": columns, "notes": (*products.notes, note)})
+
+
+def _without(mapping: Mapping, role: str) -> Mapping:
+    return mapping.model_copy(update={"columns": {r: name for r, name in mapping.columns.items() if r != role}})
+
+
+def _has_consent(parts: Sequence[Part]) -> bool:
+    return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
+
+
+def _inside(parts: Sequence[Part], name: str) -> Mapping | None:
+    return next((part.mapping for part in parts if part.name == name and part.inside), None)
+
+
+def compose(
+    parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None, bulk: int | None = None
+) -> str:
+    """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu; `bulk` the most units of a row
+    that are believed, where it sells by the thousand.
+    """
+    events, consent = parts[0].mapping, answers.consent
+    why = "customers of whom no yes is known are not written to"
+    if consent:
+        why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
+    elif consent is None and not _has_consent(parts):
+        why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
+    head = HEAD.format(
+        language=answers.language or language_of(events),
+        currency=json.dumps(events.currency),
+        margin=MARGIN,
+        zone=json.dumps(events.zone),
+        consent="true " if consent else "false",
+        consent_why=why,
+    )
+    categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
+    menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
+    said = next((part.mapping for part in parts if part.name == "words"), None)
+    ask = WORDS if said and not said.has("consent") else ""
+    if bulk:
+        head += (
+            f"\n[data.rules]\nmax_quantity = {bulk}    # units of a row that are believed: thousands are usual here\n"
+        )
+    return head + "".join(_section(part, config.resolve().parent) for part in parts) + ask + menu
+
+
+def _section(part: Part, folder: Path) -> str:
+    """One raw table of promolift.toml; paths start at `folder`."""
+    name = f"data.{part.name}"
+    many = part.name == "more_events"
+    lines = [
+        "",
+        f"[[{name}]]" if many else f"[{name}]",
+        f"path = {_quoted(os.path.relpath(part.path.resolve(), folder))}",
+    ]
+    if part.inside and part.name not in ("promotions", "words"):
+        lines.append('per = "last"             # these columns stand in the events file')
+    if part.log and part.log.header:
+        header = json.dumps(list(part.log.header), ensure_ascii=False)
+        lines.append(f"header = {header}  # the file has no line of names")
+    for path, tie, _ in part.log.tied if part.log else ():
+        place = _quoted(os.path.relpath(path.resolve(), folder))
+        lines += ["", f"[[{name}.join]]", f"path = {place}", f"on = {_quoted(tie.on)}", f"key = {_quoted(tie.key)}"]
+    mapping = part.mapping.to_toml().splitlines()
+    doubts = {f"columns.{role} =": guess for role, guess in part.roles.items() if guess.sure < ASKED}
+    for row, line in enumerate(mapping):
+        for start, guess in doubts.items():
+            if line.startswith(start):
+                other = f"; next best {guess.runner_up!r}" if guess.runner_up else ""
+                mapping[row] = f"{line}  # NOT SURE ({guess.sure:.0%}{other}): please check"
+    return "\n".join([*lines, "", f"[{name}.mapping]", *mapping, ""])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> str:
+    """What was guessed, as lines a person can check: column, how sure, three of its values, the runner-up."""
+    lines = []
+    for part in parts:
+        file = part.path.name
+        where = pick(f"inside {file}", f"在{file}中") if part.inside else file
+        lines.append(
+            pick(f"{part.name.removeprefix('more_')} ({where})", f"{part.name.removeprefix('more_')}（{where}）")
+        )
+        for path, tie, _ in part.joined:
+            share = f"{tie.share:.1%}"
+            lines.append(
+                pick(
+                    f"  joined: {path.name} by {tie.on} ({share} of the rows find theirs)",
+                    f"  关联：{path.name}，按{tie.on}（{share}的行找到对应）",
+                )
+            )
+        lines += [_role_line(role, part) for role in part.mapping.columns]
+        lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
+        if part.log and not part.inside:
+            lines += _read_how(part)
+        lines += [pick("  note: ", "  注意：") + kept(note) for note in part.mapping.notes]
+    if consent is None and not _has_consent(parts):
+        lines.append(
+            pick(
+                "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set\n"
+                f"consent.default = true in {config.name}; the plan then says that it rests on your word",
+                "\n没有哪一列说明谁同意接收优惠，所以谁也不发：如果全体客户都已同意，加上--consent yes，或在"
+                f"{config.name}中\n设置consent.default = true；计划会注明这以您的话为准",
+            )
+        )
+    lines.append(
+        pick(
+            f"\nwritten: {config}. Check it, then: promolift health, promolift run",
+            f"\n已写入：{config}。请检查，然后运行：promolift health，promolift run",
+        )
+    )
+    return "\n".join(lines)
+
+
+def _read_how(part: Part) -> list[str]:
+    """How money and times of a log are read, and which columns of its file nothing is read from."""
+    comma = pick(", decimal comma", "，逗号为小数点") if part.mapping.decimal == "," else ""
+    lines = [f"  {pick('money, clock', '币种，时区'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
+    rest = len(part.unread) - MOST_LEFT
+    if part.unread:
+        names = ", ".join(part.unread[:MOST_LEFT])
+        more = pick(f" and {rest} more", f"等{len(part.unread)}列") if rest > 0 else ""
+        lines.append(f"  {pick('not used', '未使用'):<16} :  {names}{more}")
+    return lines
+
+
+def _role_line(role: str, part: Part) -> str:
+    source = ", ".join(part.mapping.sources(role))
+    guess = part.roles.get(role)
+    if guess is None:
+        return f"  {role:<16} <- {source}"
+    values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
+    other = pick(f"; else {guess.runner_up}", f"；或者{guess.runner_up}") if guess.runner_up else ""
+    doubt = pick("  NOT SURE", "  不确定") if guess.sure < ASKED else ""
+    return f"  {role:<16} <- {source}  ({guess.sure:.0%}{other}: {values}){doubt}"

@@ -1,0 +1,1 @@
+"""The steps from raw logs to a plan and its release."""

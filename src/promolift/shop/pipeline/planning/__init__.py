@@ -1,0 +1,1 @@
+"""Parts of the planner: targets, tests of offer lines, limits."""

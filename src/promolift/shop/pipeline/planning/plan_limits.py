@@ -1,0 +1,112 @@
+"""What a plan may rest on: the weakest evidence, the least gain and most cost of an offer, its budget and price."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.core import allocation
+from promolift.core.allocation.algorithms.choice import ChoiceRows
+from promolift.core.allocation.candidate_table import OpenOffers
+from promolift.extensions.privacy.mechanisms.noise import clipped
+from promolift.extensions.privacy.results import known_sums, released, stated
+from promolift.foundation.errors import SupportError
+from promolift.foundation.sql import DAY_MS
+from promolift.shop.results.plan import Level
+from promolift.shop.results.work_folder.run_context import Job, Moments
+
+PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
+NOISY, SAFE = 0.05, 2.0
+LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
+
+
+def evidence_floor(job: Job, *parts: pl.DataFrame) -> Level:
+    """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
+    asked = job.config.plan.min_evidence
+    if asked != "auto":
+        return asked
+    found = {level for part in parts for level in part.filter(pl.col("eligible"))["evidence"].unique()}
+    return next((level for level in reversed(LEVELS) if level in found), LEVELS[0])
+
+
+def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
+    """Close candidates whose effect is known less well than `floor`; their expected effects stay to be looked at."""
+    why = pl.format("its effect is only {}: test it before planning with it", pl.col("evidence"))
+    return _closed(valued, pl.col("evidence").is_in(list(LEVELS[: LEVELS.index(floor)])), why)
+
+
+def close_small(valued: pl.DataFrame, least_gain_cents: float) -> pl.DataFrame:
+    """Close candidates that are expected to bring less than `least_gain_cents`; as they are where that is 0."""
+    if least_gain_cents <= 0:
+        return valued
+    small = (pl.col("gain_cents") < least_gain_cents) & (pl.col("offer_id") != "none")
+    return _closed(valued, small, pl.lit("its expected gain is below rules.least_gain_cents"))
+
+
+def close_dear(valued: pl.DataFrame, most_cents: float) -> pl.DataFrame:
+    """Close candidates that are expected to cost more than one customer may weigh in a private sum of costs."""
+    dear = (pl.col("cost_cents") > most_cents) & (pl.col("offer_id") != "none")
+    return _closed(valued, dear, pl.lit("it costs more than one customer may weigh under privacy.epsilon"))
+
+
+def most_cents(job: Job, budget: int) -> float:
+    """What an offer may cost so that the noise in the cost of a whole plan is about NOISY of its budget."""
+    noise = stated(job).noise("price")
+    return float(NOISY * budget / (noise * len(PRICES) ** 0.5))
+
+
+def private_price(job: Job, offers: OpenOffers, budget: int) -> float:
+    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, SAFE noises off it to be sure.
+
+    What a customer costs falls with the price: their parts between one price and the next are at most what one offer
+    may cost, all together.
+    """
+    most = most_cents(job, budget)
+    total_P = sum(offers.rounds.each(costs_between, offers.codes, most), np.zeros(len(PRICES)))
+    found = released(job, "price", "costs", total_P, most)
+    above = np.arange(len(PRICES), 0, -1)  # sums that the noise of a price adds up from
+    cost_P = np.cumsum(found.values[::-1])[::-1] + SAFE * found.sd * np.sqrt(above)
+    within = np.flatnonzero(cost_P <= budget)
+    return PRICES[int(within[0])] if len(within) else PRICES[-1]
+
+
+def costs_between(rows: ChoiceRows, codes: int, most: float) -> NDArray[np.float64]:
+    """What customers cost between one price and the next, each of them at most `most` in all, summed."""
+    part_NP = allocation.cost_at(rows, codes, PRICES)
+    part_NP[:, :-1] -= part_NP[:, 1:]
+    return np.asarray(clipped(part_NP, most).sum(axis=0))
+
+
+def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:
+    closed = where.fill_null(False) & pl.col("eligible")
+    return valued.with_columns(
+        pl.when(closed).then(why).otherwise("why_not").alias("why_not"),
+        (pl.col("eligible") & ~closed).alias("eligible"),
+    )
+
+
+def budget_cents(job: Job, at: Moments) -> int:
+    """The stated budget, or the stated share of the last window's revenue."""
+    plan = job.config.plan
+    if plan.budget_cents is not None:
+        return plan.budget_cents
+    revenue = known_sums(job.store).revenue_cents if job.config.privacy.epsilon is not None else _revenue_cents(job, at)
+    if revenue <= 0:
+        raise SupportError(
+            "revenue_missing",
+            "no revenue in the last window to take a budget from. If the log names no prices or amounts, nobody knows "
+            "what a discount costs or brings: name their column under [data.events.mapping] (columns.amount or "
+            "columns.unit_price); without any, plan.budget_cents = 0 in promolift.toml runs all but the offers. "
+            "Otherwise set plan.budget_cents",
+        )
+    return round(revenue * plan.budget_share)
+
+
+def _revenue_cents(job: Job, at: Moments) -> float:
+    plan = job.config.plan
+    since = at.asof - plan.window_days * DAY_MS
+    sold = (
+        job.clean.events()
+        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
+        .aggregate("sum(revenue_cents)::bigint as s")
+    )
+    return float(sold.fetchall()[0][0] or 0)

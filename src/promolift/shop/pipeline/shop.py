@@ -1,0 +1,199 @@
+"""A shop's settings and work folder in; its data's health, customers, plan, words and page out, each when asked for.
+
+What a notebook, the command line and a program call. A result that is there already and still fits the settings and the
+files is not made again.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+
+from promolift.core.effects.offer_value.discount_response import DiscountResponse
+from promolift.extensions.cluster.object_store import url_of
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.frames import as_frame
+from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import RAW, Config, PlanSettings, load_config
+from promolift.shop.pipeline import pipeline
+from promolift.shop.results import effects
+from promolift.shop.results.evaluation import Evaluation
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.messages import Messages
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job, StepSummary, moments
+
+WORK = Path(".promolift")
+
+
+class Shop:
+    """One shop: what `promolift.toml` says, and the folder in which results are kept.
+
+    Use it in a `with`, or `close()` it: while a result is being written nobody else may write to the same folder.
+    `on_progress(step, share, note)` hears how far a step is.
+    """
+
+    def __init__(
+        self,
+        events: Any = None,
+        *,
+        products: Any = None,
+        customers: Any = None,
+        promotions: Any = None,
+        words: Any = None,
+        work: str | Path = WORK,
+        on_progress: Tell | None = None,
+    ) -> None:
+        """From raw files or data frames: what their columns mean is guessed, as `promolift init` does, and written to
+        promolift.toml in the work folder, to be looked at; `guessed` says the same. Raises InputError for what cannot
+        be understood.
+        """
+        given = {"events": events, "products": products, "customers": customers, "promotions": promotions,
+                 "words": words}  # fmt: skip
+        if events is None:
+            raise ConfigError(
+                "value_missing", "a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')"
+            )
+        if url := url_of(work):
+            raise ConfigError(
+                "url_unsupported",
+                f"{url}: settings made from files are written to a folder; then Shop.open(work={url!r})",
+            )
+        folder = Path(work)
+        files: dict[str, Path] = {name: _file(folder, name, given[name]) for name in RAW if given[name] is not None}
+        config = folder / "promolift.toml"
+        from promolift.shop.ingest.setup.initialisation import init
+
+        self.guessed = init(files, config, force=True).text
+        self._start(load_config(config), Store(folder), on_progress)
+
+    @classmethod
+    def open(
+        cls, config: str | Path = "promolift.toml", work: str | Path = WORK, on_progress: Tell | None = None
+    ) -> Self:
+        """The shop of a settings file and its work folder. Raises ConfigError if the file says something impossible."""
+        return cls.of(load_config(Path(config)), work, on_progress)
+
+    @classmethod
+    def of(cls, config: Config, work: str | Path = WORK, on_progress: Tell | None = None) -> Self:
+        """The shop of settings that are there already."""
+        shop = cls.__new__(cls)
+        shop.guessed = ""
+        data = config.data
+        shop._start(config, Store(work, memory=data.memory, threads=data.threads), on_progress)
+        return shop
+
+    def _start(self, config: Config, store: Store, on_progress: Tell | None) -> None:
+        self.config, self.store, self._tell = config, store, on_progress or quiet
+
+    def __enter__(self) -> Self:
+        """The shop itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, whatever happened."""
+        self.store.__exit__(kind, error, trace)
+
+    def close(self) -> None:
+        """Let go of the work folder."""
+        self.store.close()
+
+    def with_settings(self, **parts: Any) -> "Shop":
+        """The same shop with other settings, by part of promolift.toml: `with_settings(value={"margin_rate": 0.4})`.
+
+        A list, such as `menu`, takes the place of the one there is. Raises ConfigError naming the key that cannot be.
+        """
+        stated = self.config.model_dump()
+        for part, values in parts.items():
+            if part not in stated:
+                raise ConfigError("setting_unknown", f"no part [{part}] in the settings; there are {', '.join(stated)}")
+            stated[part] = {**stated[part], **values} if isinstance(stated[part], dict) else values
+        return self._with(Config.parse(stated, "Shop.with_settings"))
+
+    def _with(self, config: Config) -> "Shop":
+        other = Shop.__new__(Shop)
+        other.guessed = self.guessed
+        other._start(config, self.store, self._tell)
+        return other
+
+    def step(self, *names: str, out: Path | None = None, again: bool = False) -> StepSummary:
+        """Run the named steps (`pipeline.STEPS`) and say what the last one did; what is up to date is skipped."""
+        try:
+            return pipeline.run(Job(self.config, self.store, self._tell, out), names, again)
+        finally:
+            self.store.unlock()
+
+    def _up_to(self, name: str, out: Path | None = None) -> StepSummary:
+        return self.step(*list(pipeline.STEPS)[: list(pipeline.STEPS).index(name) + 1], out=out)
+
+    @property
+    def health(self) -> Health:
+        """What came in, what was repaired or set aside, and what this data can and cannot answer."""
+        self._up_to("ingest")
+        return Health.load(self.store)
+
+    @property
+    def customers(self) -> pl.DataFrame:
+        """PROFILES: a row per customer, by what was known at the moment of the plan."""
+        self._up_to("profile")
+        job = self._job
+        return job.profiled.profiles(moments(job).asof)
+
+    @property
+    def response(self) -> DiscountResponse:
+        """What a discount adds to demand, with its evidence and its checks."""
+        self._up_to("effect")
+        return effects.response(self.store)
+
+    def plan(self, budget_cents: int | None = None, **changes: Any) -> Plan:
+        """Who gets which offer within the budget, in minor units; `changes` are further keys of [plan].
+
+        The shop goes on with these settings, and so do the plan's own page and release.
+        """
+        stated = {**self.config.plan.model_dump(), **changes}
+        if budget_cents is not None:
+            stated["budget_cents"] = budget_cents
+        self.config = self.config.model_copy(update={"plan": PlanSettings.parse(stated, "Shop.plan")})
+        self._up_to("plan")
+        return Plan(self.store, Plan.load(self.store).note, self._with(self.config))
+
+    @property
+    def messages(self) -> Messages:
+        """The words of every planned offer, verified."""
+        self._up_to("message")
+        return Messages.load(self.store)
+
+    def evaluate(self) -> Evaluation:
+        """How good predictions were on the last weeks, and the plan beside other policies at equal spend."""
+        self._up_to("evaluate")
+        return Evaluation.load(self.store)
+
+    def report(self, out: str | Path = "promolift-report") -> Path:
+        """Write report.html, plan.csv and plan.parquet into a folder; the path of the page."""
+        self._up_to("report", Path(out))
+        return Path(out) / "report.html"
+
+    def release(self) -> str:
+        """Freeze the plan with its words as a release that `promolift serve` can activate; its id."""
+        from promolift.server.decisions.live_release import build
+
+        self._up_to("message")
+        return build(self.store)
+
+    @property
+    def _job(self) -> Job:
+        return Job(self.config, self.store, self._tell)
+
+
+def _file(folder: Path, name: str, given: Any) -> Path:
+    """The path of a raw file; a data frame is written into the work folder."""
+    if isinstance(given, str | Path):
+        return Path(given)
+    path = folder / "raw" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    as_frame(given, name).write_parquet(path)
+    return path

@@ -1,0 +1,221 @@
+"""Step 6: models and plan in; how good the predictions were, and policies compared at equal spend, kept."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.core import allocation, experiments
+from promolift.core import effects as effect
+from promolift.core.allocation import strategic_rules
+from promolift.foundation.errors import PromoError, SupportError
+from promolift.foundation.sql import DAY_MS, bind
+from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.shop.pipeline.fairness_audit import fairness
+from promolift.shop.pipeline.planning.offer_targets import CandidateScene
+from promolift.shop.pipeline.planning.plan_limits import close_small, close_weak
+from promolift.shop.pipeline.steps.effect import KEY, history
+from promolift.shop.pipeline.steps.plan import candidates, consents, free_candidates, limits_of
+from promolift.shop.reports.assumptions import assumptions
+from promolift.shop.results import effects
+from promolift.shop.results.fairness import FairnessNote
+from promolift.shop.results.ingest import Unchecked
+from promolift.shop.results.plan import HeadlineAssumptions, Plan
+from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored
+from promolift.shop.results.work_folder.run_context import Job, Moments, found_in, mapped, moments
+from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among
+
+BOUGHT = f"""
+with {LEVEL}
+select distinct e.customer_id, {TARGET} as target
+from events e cross join level left join products p on p.product_id = e.product_id
+where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {TARGET} is not null order by all
+"""
+MOST_JUDGED = 20_000  # customers whose forecasts are held against what came: of more, so many are drawn by hash
+BUYING, REPEATS = "buying a category in the window", "their most frequent categories"
+PAST_RATE = "their past redemption rate"
+COMPARED = 10_000  # customers by whom policies are compared: of more, so many are drawn by hash
+
+
+def run(job: Job) -> None:
+    """Every check that the data allow; the reason for each that they do not."""
+    missing: dict[str, str] = {}
+    found: list[Predictions] = []
+    every = {"purchases": purchases, "redemptions": redemptions}
+    for done, (name, check) in enumerate(every.items()):
+        job.tell("evaluate", 0.2 * done, f"check of {name}")
+        try:
+            found.append(check(job))
+        except PromoError as reason:
+            missing[name] = str(reason)
+    Predictions.together(found).keep(job.store)
+    job.tell("evaluate", 0.7, "policies at equal spend")
+    try:
+        job.store.save("policies", policies(job))
+    except PromoError as reason:
+        missing["policies"] = str(reason)
+        job.store.remove("policies")
+    try:
+        compare_groups(job)
+    except PromoError as reason:
+        missing["fairness"] = str(reason)
+        job.store.remove_json(FairnessNote.NAME)
+    Unchecked(reasons=missing).keep(job.store)
+    believed(job).keep(job.store)
+
+
+def purchases(job: Job) -> Predictions:
+    """How good was the purchase forecast: customers and categories they had bought before the check.
+
+    Of more than `MOST_JUDGED` customers by as many, drawn by hash.
+    """
+    at, days = moments(job), job.config.plan.window_days
+    some = Among(share=min(1.0, MOST_JUDGED / max(job.profiled.size, 1)))
+    rows = job.profiled.affinities(at.check, among=some).filter(pl.col("buy_prob").is_not_null())
+    truth = bought_in(job, at.check, at.check + days * DAY_MS, some)
+    key = ["customer_id", "target"]  # in order: sums of fractions are then the same in every run
+    rows = rows.join(truth.with_columns(hit=pl.lit(1)), on=key, how="left").sort(key)
+    rows = rows.with_columns(pl.col("hit").fill_null(0))
+    known = rows.filter(pl.col("bought"))
+    if known.height < 100 or known["hit"].sum() < 10:
+        raise SupportError(
+            "too_few_outcomes",
+            f"{known.height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed",
+        )
+    often = known["orders"].to_numpy().astype(np.float64)
+    return graded(BUYING, known["hit"].to_numpy(), known["buy_prob"].to_numpy(), REPEATS, often, known["customer_id"])
+
+
+def graded(
+    model: str, y: NDArray[np.int64], prob: NDArray[np.float64], rule: str, ranked: NDArray[np.float64],
+    customers: pl.Series,
+) -> Predictions:  # fmt: skip
+    """A probability against what happened (0 or 1), beside a simple rule that can only rank, and one that cannot."""
+    people = customers.to_list()
+    calibration, alike = experiments.calibration(y, prob, groups=people), np.full(len(y), y.mean())
+    same = experiments.log_loss(y, alike).value
+    return Predictions(
+        scores=(
+            Scored.of(
+                model, experiments.auc(y, prob, people), rule, experiments.auc(y, ranked, people).value, "higher"
+            ),
+            Scored.of(model, experiments.log_loss(y, prob, people), "the same probability for all", same, "lower"),
+            Scored.of(model, calibration.in_the_large, AVERAGE, 1.0, ""),
+        ),
+        reliability=(Reliability.of(model, calibration.bins),),
+    )
+
+
+def bought_in(job: Job, start_ms: int, stop_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
+    """customer_id, target of all that was bought in [start, stop)."""
+    return pl.concat(mapped(job, found_in, job.clean.shards, bind(BOUGHT, start=start_ms, stop=stop_ms), among))
+
+
+def redemptions(job: Job) -> Predictions:
+    """Trained on campaigns over before the check, scored on those begun after it."""
+    at, past = moments(job), history(job)
+    features = job.effects.redemption_features
+    if features is None:
+        raise SupportError("model_missing", "no redemption model: too few past campaigns with redemptions")
+    model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.check))
+    truth = effect.redemption_outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
+    later = features.filter(pl.col("start_ms") >= at.check).join(truth, on=KEY).sort(KEY)
+    if later.height < 100 or later["redeemed"].sum() < 10:
+        raise SupportError(
+            "too_few_customers",
+            f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed",
+        )
+    y, prob = later["redeemed"].cast(pl.Int8).to_numpy(), model.predict(later)
+    rate = later["earlier_redeemed"].fill_null(0) / (later["earlier_campaigns"].fill_null(0) + 1)
+    return graded(COUPONS, y, prob, PAST_RATE, rate.to_numpy(), later["customer_id"])
+
+
+def believed(job: Job) -> HeadlineAssumptions:
+    """What must be believed for the headline, once luck is taken off it."""
+    plan = Plan.load(job.store)
+    luck = plan.headline.luck_cents or 0.0
+    costs = job.clean.catalogue["cost_cents"].count() > 0
+    found = assumptions(plan.chosen, effects.response(job.store), job.config.value, costs, luck)
+    return HeadlineAssumptions(assumptions=found)
+
+
+def policies(job: Job) -> pl.DataFrame:
+    """Policies at equal spend, cross-fitted.
+
+    Every customer is decided on by the response of one half of the customers and valued by the other's, so that no
+    policy is graded by the estimate that chose it; by the only estimate there is where it is assumed: then the plan is
+    the one that was kept, unless it was drawn.
+    """
+    store = job.store
+    halves = effects.halves(store)
+    share = min(1.0, COMPARED / max(job.profiled.size, 1))
+    free, kept = free_candidates(job, some := Among(share=share)), Plan.load(store)
+    budget, profiles = share * kept.note.budget_cents, job.profiled.profiles(moments(job).asof, some)
+    if not (halves or kept.note.terms.explore):
+        plan = kept.chosen.join(profiles.select("customer_id"), on="customer_id", how="semi")
+        budget = max(budget, float(plan["cost_cents"].sum()))  # those drawn may be dearer than the others
+        return of_all(experiments.compare(free, plan, budget, profiles), share)
+    rows = cross_fitted(job, free, halves) if halves else free
+    fair = kept.note.fairness.limits if kept.note.fairness else ()
+    limits = limits_of(job, fair=fair).at(rows, budget)
+    plan = allocation.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
+    return of_all(experiments.compare(rows, plan, budget, profiles), share)
+
+
+def of_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Totals of a share of the customers as those of all; `customers` stays how many were compared."""
+    totals = (
+        "expected_profit_cents",
+        "low",
+        "high",
+        "plan_lead_cents",
+        "lead_low",
+        "lead_high",
+        "spend_cents",
+        "treated",
+    )
+    return compared if share == 1 else compared.with_columns(pl.col(totals) / share)
+
+
+def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountResponse]) -> pl.DataFrame:
+    """Candidates with gain_cents by the half that does not hold the customer, gain_check_cents by the one that does."""
+    names = ["gain_cents", "cost_cents", "gain_se_cents", "added_cents", "subsidy_cents", "redeem_prob", "evidence"]
+    made = ["response_now", "response_net", "response_se", "reach", "coupon_prob"]
+    bare = free.drop(*[n for n in [*names, *made] if n in free.columns])
+    odds = job.effects.redemption_odds(free["customer_id"])
+    one, two = (
+        effect.add_effects(bare, half, odds, job.config.value).sort("customer_id", "offer_id") for half in halves
+    )
+    first = pl.Series(effect.in_first_half(one["customer_id"], job.config.discount), dtype=pl.Boolean)
+    pick = [pl.when(first).then(two[n]).otherwise(one[n]).alias(n) for n in names]
+    check = pl.when(first).then(one["gain_cents"]).otherwise(two["gain_cents"])
+    return one.drop(names).with_columns(*pick, check.alias("gain_check_cents"))
+
+
+def compare_groups(job: Job) -> FairnessNote:
+    """What groups of customers are given and paid, and whether who they are decides it."""
+    return fairness(job, decided_anew)
+
+
+def decided_anew(job: Job, at: Moments, plan: Plan, some: Among) -> pl.DataFrame:
+    """customer_id and the offer of the menu that pays most at the plan's price and charges, none where none does or
+    nothing may be sent.
+    """
+    rows = close_weak(candidates(CandidateScene(job, at), some).rows, plan.note.evidence)
+    rows = strategic_rules.with_rules(close_small(rows, job.config.rules.least_gain_cents), job.config.strategic)
+    charges = plan.charges(rows["customer_id"])
+    rows = rows.join(charges, on=["customer_id", "offer_id"], how="left")
+    worth = pl.col("gain_cents") - pl.col("charge_cents").fill_null(0.0)
+    worth -= plan.note.terms.price * pl.col("cost_cents")
+    barred = consents(job, rows["customer_id"].unique()).filter(~pl.col("may_send"))["customer_id"]
+    open_ = pl.col("eligible") & (pl.col("offer_id") != "none") & ~pl.col("customer_id").is_in(barred.implode())
+    best = (
+        rows.filter(open_).with_columns(worth=worth).filter(pl.col("worth") > 0)
+        .sort(["customer_id", "worth", "offer_id"], descending=[False, True, False])
+        .unique("customer_id", keep="first")
+    )  # fmt: skip
+    return (
+        rows.select("customer_id")
+        .unique()
+        .join(best.select("customer_id", "offer_id"), on="customer_id", how="left")
+        .with_columns(pl.col("offer_id").fill_null("none"))
+    )

@@ -1,0 +1,210 @@
+"""Step 5: the plan in; printable offers, codes, the reason of each row and the words it allows, kept."""
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from promolift.core import messages
+from promolift.core.offers import product_names
+from promolift.core.offers.coupon_codes import CodeKey, unique_codes
+from promolift.core.offers.menu import make_offer
+from promolift.core.offers.terms import Offer, covered
+from promolift.extensions.media import product_vectors
+from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import run as query
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.reports import offer_reasons
+from promolift.shop.results import effects
+from promolift.shop.results.ingest import Offers
+from promolift.shop.results.messages import PoolWords, read_tallies
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job, mapped, moments
+
+# The last view, cart and purchase of each product a customer met lately.
+MET = """
+select customer_id, product_id,
+  max(ts_ms) filter (kind = 'view') as view_ms, max(ts_ms) filter (kind = 'add_to_cart') as cart_ms,
+  max(ts_ms) filter (kind = 'purchase') as bought_ms
+from events semi join mine using (customer_id) where product_id is not null and ts_ms >= $since and ts_ms < $asof
+  and kind in ('view', 'add_to_cart', 'purchase')
+group by all order by all
+"""
+MET_DAYS = 14  # no angle looks further back
+ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
+PERSON = (
+    "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
+    "orders_total", "redemption_recency_days", "exposures_total", "basket_median_cents", "basket_p90_cents",
+)  # fmt: skip
+
+
+def run(job: Job) -> None:
+    """Fill and gate the words of every planned offer; a message that breaks a rule stops the step."""
+    kept = Plan.load(job.store)
+    plan, offers = kept.chosen, planned_offers(job, kept)
+    job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
+    wording = wording_of(job.config).keep(job.store)
+    choice = wording.choice(read_tallies(job.store.root / "serve"))
+    rows = explained(job, with_angles(job, plan)).join(names(job), on="customer_id", how="left").sort("customer_id")
+    written = messages.write_all(rows, offers, choice, wording.way)
+    if not choice.texts:
+        job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
+    campaign = job.config.plan.campaign
+    keys = [CodeKey(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
+    asked = (key for key in keys if offers[key.offer_id].activation == "code")  # no other offer is redeemed by one
+    codes = unique_codes(asked, job.store.secret())
+    job.store.save("messages", written.with_columns(pl.Series("code", map(codes.get, keys), dtype=pl.String)))
+    Offers(offers=tuple(offers.values())).keep(job.store)
+
+
+def wording_of(config: Config) -> PoolWords:
+    """The shop's pool of texts, or the one that ships; the rule packs, and who sends."""
+    settings = config.message
+    pool = messages.load_pool(Path(settings.pool) if settings.pool else None)
+    sender = settings.sender.model_copy(update={"name": settings.sender.name or config.shop.name[:20]})
+    return PoolWords(
+        texts=pool.texts, approve=settings.approve, packs=settings.packs, sender=sender, seed=config.plan.seed
+    )
+
+
+def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
+    """The printable offers of the plan by id, valid from the day of the plan."""
+    shop = job.config.shop
+    starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
+    menu = {item.id: item for item in plan.note.menu}
+    rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
+    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
+    offers, colours = {}, job.clean.colours
+    for offer_id, menu_id, target, scope, kind in rows.iter_rows():
+        label = None if scope == "all" else product_names.label(printed.get(target, target), kind)
+        if label and kind == "product" and target in colours:
+            label = product_vectors.coloured(label, colours[target])
+        covers = kind if scope == "category" else scope
+        offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
+    return offers
+
+
+def names(job: Job) -> pl.DataFrame:
+    """customer_id and name of those whose name is known."""
+    return job.clean.people.select("customer_id", "name")
+
+
+def with_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with the angle of each row, all that fit, and what was just bought."""
+    kept = messages.fitting(known_of(job, plan)).select(
+        "customer_id", "offer_id", "angle", "angles",
+        pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
+    )  # fmt: skip
+    return plan.join(kept, on=["customer_id", "offer_id"], how="left")
+
+
+def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with `reason`, `reason_zh` and `motive`: why this offer for this customer, from their own figures."""
+    asof, currency = moments(job).asof, job.config.shop.currency
+    about = parts_of(plan).select("customer_id", pl.col("part").alias("target"))
+    bought = job.profiled.affinities(asof, plan["customer_id"]).join(about, on=["customer_id", "target"], how="semi")
+    printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
+    known = offer_reasons.habits(
+        job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed, plan
+    )
+    rows = with_new(job, plan).sort("customer_id")
+    why = [offer_reasons.reason(row, known) for row in rows.iter_rows(named=True)]
+    with speaking("zh"):
+        why_zh = [offer_reasons.reason(row, known).text for row in rows.iter_rows(named=True)]
+    return rows.drop("is_new", strict=False).with_columns(
+        pl.Series("reason", [each.text for each in why], dtype=pl.String),
+        pl.Series("reason_zh", why_zh, dtype=pl.String),
+        pl.Series("motive", [each.motive for each in why], dtype=pl.String),
+    )
+
+
+def with_new(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with `is_new`: the product was not looked at, but is new and like what they buy."""
+    if job.clean.vectors is None:
+        return plan
+    new = job.profiled.interests(moments(job).asof).filter(pl.col("views") == 0)
+    pairs = new.select("customer_id", pl.col("product_id").alias("target"), is_new=pl.lit(True))
+    return plan.join(pairs, on=["customer_id", "target"], how="left")
+
+
+def parts_of(plan: pl.DataFrame) -> pl.DataFrame:
+    """customer_id, offer_id and `part`: a row per category or product that a planned offer is on, null for none."""
+    covers = pl.col("target").map_elements(lambda t: list(covered(t)), pl.List(pl.String))
+    parts = plan.select("customer_id", "offer_id", covers.alias("part"))
+    return parts.explode("part", empty_as_null=True, keep_nulls=True)
+
+
+def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """All that `message.fitting` asks of each planned row: affinity, profile, and what happened lately."""
+    asof, key = moments(job).asof, ["customer_id", "offer_id"]
+    parts = parts_of(plan)
+    affinity = job.profiled.affinities(asof, plan["customer_id"]).rename({"target": "part", "bought": "had"})
+    halves = parts.join(
+        affinity.select("customer_id", "part", "had", "orders", *ABOUT), on=["customer_id", "part"], how="left"
+    )
+    met = _lately(job, asof, plan["customer_id"])
+    halves = halves.join(_met(met), on=["customer_id", "part"], how="left")
+    single = pl.len() == 1
+    about = halves.group_by(key).agg(
+        *(pl.when(single).then(pl.col(name).first()).alias(name) for name in ("orders", *ABOUT)),
+        pl.when(~single).then(pl.col("orders").fill_null(0).min()).alias("pair_orders"),
+        pl.col("had").any().alias("bought"), pl.col("view_ms").max(), pl.col("cart_ms").max(),
+    )  # fmt: skip
+    people = job.profiled.profiles(asof)
+    sensitive = (
+        pl.col("price_sensitivity").alias("sensitivity"),
+        pl.col("price_sensitivity_se").alias("sensitivity_se"),
+    )
+    people = people.select("customer_id", *(name for name in PERSON if name in people.columns), *sensitive)
+    if job.clean.exposures is None:  # nobody knows who was sent what
+        people = people.with_columns(exposures_total=pl.lit(None))
+    rows = plan.drop("bought", "price_sensitivity", strict=False).join(about, on=key, how="left")
+    rows = rows.join(people, on="customer_id", how="left").join(_just(met), on="customer_id", how="left")
+    return rows.join(job.clean.personal, on="customer_id", how="left").with_columns(
+        asof_ms=pl.lit(asof), within=pl.lit(None)
+    )
+
+
+def _lately(job: Job, asof: int, customer_ids: pl.Series) -> pl.DataFrame:
+    mine = pl.DataFrame({"customer_id": customer_ids.unique()})
+    sql = bind(MET, since=asof - MET_DAYS * DAY_MS, asof=asof)
+    met = pl.concat(mapped(job, met_by, job.clean.shards, sql, mine))
+    return met.join(job.clean.catalogue.select("product_id", "name", "category", "type"), on="product_id", how="left")
+
+
+def met_by(job: Job, shard: int, sql: str, mine: pl.DataFrame) -> pl.DataFrame:
+    """What those of a shard looked at and bought lately."""
+    return fetch(query(sql, events=job.clean.events(shard), mine=mine))
+
+
+def _met(met: pl.DataFrame) -> pl.DataFrame:
+    """Per customer and `part` (a product, its category or type): when it was last looked at and put into the cart.
+
+    Null where the same was bought since.
+    """
+    kinds = [met.with_columns(part=pl.col(name)) for name in ("product_id", "category", "type")]
+    last = (
+        pl.concat(kinds)
+        .drop_nulls("part")
+        .group_by("customer_id", "part")
+        .agg(pl.col("view_ms").max(), pl.col("cart_ms").max(), pl.col("bought_ms").max())
+    )
+    since = pl.col("bought_ms").fill_null(0)
+    return last.select(
+        "customer_id", "part",
+        *(pl.when(pl.col(name) > since).then(pl.col(name)).alias(name) for name in ("view_ms", "cart_ms")),
+    )  # fmt: skip
+
+
+def _just(met: pl.DataFrame) -> pl.DataFrame:
+    """customer_id, bought_key, bought_name, bought_within, bought_ms: the last purchase of each."""
+    last = met.drop_nulls("bought_ms").sort("bought_ms", "product_id").group_by("customer_id").last()
+    return last.select(
+        "customer_id",
+        pl.col("product_id").alias("bought_key"),
+        pl.coalesce("name", "product_id").alias("bought_name"),
+        pl.col("category").alias("bought_within"),
+        "bought_ms",
+    )

@@ -1,0 +1,62 @@
+"""Step 7: everything kept so far in; report.html, plan.parquet and plan.csv in the output folder out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from promolift.foundation.errors import StepError
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.plan_rows import export_rows, plan_rows
+from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.ingest import Offers
+from promolift.shop.results.line_tests import all_draws
+from promolift.shop.results.messages import Messages
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job, moments
+
+
+def run(job: Job) -> None:
+    """Write the files; each is written beside its place first and then moved, so that none is ever half there."""
+    if job.out is None:
+        raise StepError("option_missing", "no output folder; give one with --out")
+    job.out.mkdir(parents=True, exist_ok=True)
+    job.tell("report", 0.3, "plan.parquet, plan.csv")
+    rows = plan_file(job)
+    put(job, "plan.parquet", rows.write_parquet)
+    # The mark at the start tells spreadsheets that the Chinese is UTF-8.
+    put(job, "plan.csv", lambda path: export_rows(rows).write_csv(path, include_bom=True))
+    job.tell("report", 0.5, "report.html")
+    put(job, "report.html", lambda path: path.write_text(render(tell_story(job)), encoding="utf-8"))
+
+
+def plan_file(job: Job) -> pl.DataFrame:
+    """PLAN_FILE: who gets which offer on which terms, with its words, and who is held out."""
+    channels = job.profiled.profiles(moments(job).asof).select("customer_id", pl.col("top_channel").alias("channel"))
+    words = Messages.load(job.store).rows.join(channels, on="customer_id", how="left")
+    offers = Offers.load(job.store).offers
+    plan = Plan.load(job.store)
+    records = plan.decided("customer_id", "offer_id", "propensity", "decision_id", "holdout", "reason")
+    rows = plan_rows(words, records, offers, job.config.shop.language)
+    return with_arms(rows, plan, all_draws(job.store))
+
+
+def with_arms(rows: pl.DataFrame, plan: Plan, draws: pl.DataFrame | None) -> pl.DataFrame:
+    """The file's rows with the menu line of each offer and, where the plan drew them by group, that group."""
+    arms = plan.chosen.select("customer_id", pl.col("menu_id").alias("arm"))
+    groups = pl.DataFrame(schema={"customer_id": pl.String, "group": pl.String})
+    if draws is not None and (plan.note.drawn or plan.note.terms.effects):
+        mine = draws.filter(pl.col("campaign_id") == plan.note.terms.campaign_id)
+        groups = mine.filter(pl.col("ts_ms") == pl.col("ts_ms").max()).select("customer_id", "group")
+    named = rows.drop("arm", "group")
+    for more in (arms, groups):
+        named = named.join(more, on="customer_id", how="left", maintain_order="left")
+    return named.with_columns(pl.col("arm").fill_null("none")).select(rows.columns)
+
+
+def put(job: Job, name: str, write: Callable[[Path], object]) -> None:
+    """Call `write` with a draft path, then rename it into place."""
+    assert job.out is not None
+    draft = job.out / f".{name}.draft"
+    write(draft)
+    draft.replace(job.out / name)

@@ -1,0 +1,297 @@
+"""The verbs of words and `promolift check`: a pool of texts, or a person's text, in; what became of it out."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import polars as pl
+
+from promolift.core import messages
+from promolift.core.messages import text_pool as pools
+from promolift.core.messages.angles import ANGLES, Known
+from promolift.core.messages.channels import Channel
+from promolift.core.messages.drafts import OFFER_RULE, Draft
+from promolift.core.messages.text_pool import Pool, PoolText, of_draft, of_text
+from promolift.core.offers.terms import Language, Offer
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.language_model import Writer, writer_of
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.reports.plan_rows import safe_cells
+from promolift.shop.results.ingest import Offers
+from promolift.shop.results.work_folder.run_context import StepSummary
+
+FIRST = Path("words.jsonl")  # where a shop's pool begins, if promolift.toml names none
+WAITS = ("drafted", "edited")  # what a judge has not read
+SHOWN = 10
+
+
+class Said(NamedTuple):
+    """Ids that a person approves, rejects or retires, and who it is."""
+
+    approve: Sequence[str]
+    reject: Sequence[str]
+    retire: Sequence[str]
+    by: str
+
+
+class TextCheck(NamedTuple):
+    """What a text is checked against: the offer's id, its language, its channel."""
+
+    offer: str | None
+    language: str | None
+    channel: str
+
+
+def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
+    """Ask the model for drafts of every angle and language, lint them, keep them."""
+    if unknown := sorted(set(angles) - set(ANGLES)):
+        raise InputError("option_invalid", f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
+    wanted = [angle for angle in ANGLES if not angles or angle in angles]
+    briefs = [messages.Brief(angle, language) for angle in wanted for language in config.message.languages]
+    written = messages.drafts(briefs, _model(config), several, config.plan.seed)
+    found = pools.drafted(written, _today())
+    pool = _keep(config, _pool(config).merged(found))
+    failed = [
+        f"  no answer for {each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault
+    ]
+    faulty = [f"  {text.title} {text.hook}: {text.why}" for text in found if text.state == "faulty"]
+    cost = sum(each.cost_cents for each in written)
+    head = f"{len(found) - len(faulty)} drafts wait for `promolift words judge`, {len(faulty)} are faulty."
+    return _summary(config, pool, "\n".join([head, *failed[:SHOWN], *faulty[:SHOWN]]), cost_cents=cost)
+
+
+def suggest(config: Config, angle: messages.Angle, language: Language, draft: Draft, writer: str) -> StepSummary:
+    """Lint a text that `writer` made and keep it as a draft: it is sent when judge and person have said yes.
+
+    InputError where the pool has these words already, so that nobody's yes is taken back.
+    """
+    if draft.text_id in {text.text_id for text in _pool(config).texts}:
+        raise InputError(
+            "text_exists", "the pool has these words already; `promolift words review` shows where they stand"
+        )
+    text = pools.linted(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
+                                 **vars(draft)))  # fmt: skip
+    pool = _keep(config, _pool(config).merged([text]))
+    said = f"faulty: {text.why}" if text.state == "faulty" else "a draft; `promolift words review` shows it to a person"
+    return _summary(config, pool, f"{text.text_id}: {said}", text_id=text.text_id, state=text.state)
+
+
+def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
+    """Three votes on every text that waits for the judge; randomised `tests` of texts give all a prior."""
+    from promolift.core.messages.text_ranker import fit_ranker  # a refusal waits for no model
+
+    pool = _pool(config)
+    texts = [text for text in pool.texts if text.state in WAITS]
+    asks = [of_draft(text.draft, text.angle, text.language) for text in texts]
+    verdicts = messages.judge(asks, _model(config), seed=config.plan.seed) if asks or tests is None else []
+    read = pools.judged(texts, verdicts, _today())
+    passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
+    pool = pool.merged(read)
+    if tests is not None:
+        arms = _table(tests, ("test_id", "text", "shown", "clicked"))
+        spoken = _language(" ".join(arms["text"].drop_nulls().head(50)), None)
+        alike = [text for text in pool.texts if text.language == spoken]
+        scores = fit_ranker(arms).scores([text.draft.plain for text in alike])
+        pool = pool.merged(pools.ranked(alike, scores.tolist()))
+    pool = _keep(config, pool)
+    why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:SHOWN]
+    lost = len(verdicts) - passed - refused
+    head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
+    return _summary(config, pool, "\n".join([head, *why]))
+
+
+def review(config: Config, said: Said) -> StepSummary:
+    """Show what waits for a person, or keep what they say."""
+    pool = _pool(config)
+    ids = (*said.approve, *said.reject, *said.retire)
+    if unknown := sorted(set(ids) - {text.text_id for text in pool.texts}):
+        raise InputError(
+            "text_unknown", f"words review: no text {unknown[0]!r} in the pool; `promolift words review` lists them"
+        )
+    if not ids:
+        waiting = [text for text in pool.texts if text.state in ("judged", "edited")]
+        rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
+        more = f"\n  and {len(rows) - SHOWN} more: `promolift words export FILE.csv`" if len(rows) > SHOWN else ""
+        return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:SHOWN]]) + more)
+    if not said.by:
+        raise InputError("option_missing", "words review: say who you are with --by NAME; it is kept with every text")
+    judged = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
+    frame = pools.to_csv(Pool(tuple(judged))).with_columns(
+        pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
+    )
+    done = pools.from_csv(pool, frame, said.by, _today())
+    kept = _keep(config, done.pool.retired(said.retire, _today()))
+    return _summary(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
+
+
+def export(config: Config, file: Path) -> StepSummary:
+    """The pool as CSV."""
+    pool = _pool(config)
+    draft_ = file.with_name(f".{file.name}.part")
+    safe_cells(pools.to_csv(pool)).write_csv(draft_, include_bom=True)
+    draft_.replace(file)
+    return _summary(
+        config,
+        pool,
+        f"{len(pool.texts)} texts in {file}: write yes or no into `approved`, then "
+        f"`promolift words import {file} --by NAME`.",
+    )
+
+
+def import_(config: Config, file: Path, by: str) -> StepSummary:
+    """A person's CSV."""
+    if not by.strip():
+        raise InputError("option_missing", "words import: say who you are with --by NAME; it is kept with every text")
+    rows = _table(file, ("text_id",), typed=False)
+    rows = rows.with_columns(pl.all().str.strip_prefix("'"))  # what `safe_cells` put before a formula
+    done = pools.from_csv(_pool(config), rows, by.strip(), _today())
+    kept = _keep(config, done.pool)
+    text = f"{done.approved} approved, {done.rejected} rejected, {done.faulty} faulty."
+    if done.edited:
+        text += (
+            f" {done.edited} are new words: they wait for `promolift words judge`, or for a yes to exactly these words."
+        )
+    return _summary(config, kept, text)
+
+
+def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSummary:
+    """Read the texts of a file against planned offers, as `check_texts` does."""
+    return check_texts(config, store, _texts(file, asked.offer), asked, str(file))
+
+
+def check_texts(
+    config: Config, store: Store, texts: Sequence["TextOf"], asked: TextCheck, where: str
+) -> StepSummary:  # fmt: skip
+    """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured.
+
+    `where` they stand is for the errors.
+    """
+    if asked.channel not in get_args(Channel):
+        raise InputError(
+            "option_invalid", f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}"
+        )
+    offers = Offers.load(store).by_id
+    lines, figures, bad, waits = [], [], 0, 0
+    for number, (text, offer_id) in enumerate(texts, 1):
+        if offer_id not in offers:
+            some = "".join(
+                f"\n  {each} ({messages.offer_words(offers[each], config.report_language)})"
+                for each in sorted(offers)[:SHOWN]
+            )
+            what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
+            code = "offer_unknown" if offer_id else "option_missing"
+            raise InputError(
+                code, f"{where}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}"
+            )
+        offer = offers[offer_id]
+        language = _language(text, asked.language)
+        rules = messages.broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
+        verdict = _judged(config, text, offer, language) if any(rule.code == "unread" for rule in rules) else None
+        broken = [rule for rule in rules if rule.code != "unread"]
+        bad += bool(broken) or verdict is False
+        lines.append(f"text {number}, {messages.offer_words(offer, language)}: {_verdict(rules, verdict)}")
+        lines += map(_line, rules)
+        waits += verdict is None and {rule.code for rule in rules} == {"unread"}
+        figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
+    lines.append(f"{bad} of {len(figures)} texts are refused" + (f", {waits} wait for a person." if waits else "."))
+    return StepSummary("\n".join(lines), {"texts": figures, "refused": bad, "waiting": waits})
+
+
+def _line(rule: messages.BrokenRule) -> str:
+    """A rule in a line; its source where that is a law or a channel."""
+    span = f" {rule.span!r}" if rule.span else ""
+    return f"  {rule.code}{span}: {rule.reason}" + (f" ({rule.source})" if rule.source not in ("", OFFER_RULE) else "")
+
+
+def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None) -> str:
+    if any(rule.code != "unread" for rule in rules) or verdict is False:
+        return "refused"
+    if rules and verdict is None:
+        return "not refused, but not all of it was read: a person must read it"
+    return "true, as far as code and judge read" if rules else "true"
+
+
+def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
+    if config.message.writer == "pool":
+        return None
+    return messages.judge([of_text(text, offer, language, Known())], _model(config))[0].fit
+
+
+class TextOf(NamedTuple):
+    """A text and the id of the offer that it is about, None where nobody said."""
+
+    text: str
+    offer_id: str | None
+
+
+def _texts(file: Path, offer: str | None) -> list[TextOf]:
+    if file.suffix.lower() != ".csv":
+        try:
+            return [TextOf(file.read_text(encoding="utf-8").strip(), offer)]
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unread(file, error) from None
+    rows = _table(file, ("text",) if offer else ("text", "offer_id"), typed=False)
+    ids = rows["offer_id"] if "offer_id" in rows.columns else pl.Series([offer] * rows.height)
+    return [TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
+
+
+def _table(file: Path, needed: Sequence[str], typed: bool = True) -> pl.DataFrame:
+    """A CSV or Parquet file. InputError naming the columns it lacks; all text where not `typed`."""
+    try:
+        parquet = file.suffix.lower() == ".parquet"
+        rows = pl.read_parquet(file) if parquet else pl.read_csv(file, infer_schema=typed)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _unread(file, error) from None
+    if missing := [name for name in needed if name not in rows.columns]:
+        raise InputError(
+            "column_missing", f"{file}: needs the columns {', '.join(missing)}; it has {', '.join(rows.columns)}"
+        )
+    return rows
+
+
+def _unread(file: Path, error: Exception) -> InputError:
+    code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
+    return InputError(code, f"{file}: cannot be read ({error})")
+
+
+def _language(text: str, said: str | None) -> Language:
+    if said not in (None, "zh", "en"):
+        raise InputError("option_invalid", f"check: language {said!r}; write zh or en")
+    return "zh" if said == "zh" or (said is None and any("\u4e00" <= c <= "\u9fff" for c in text)) else "en"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _model(config: Config) -> Writer:
+    if config.message.writer == "pool":
+        raise ConfigError(
+            "llm_not_configured",
+            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]",
+        )
+    return writer_of(config.message.writer, config.llm)
+
+
+def _pool(config: Config) -> Pool:
+    """The shop's pool; where it has none yet, the shipped texts."""
+    path = Path(config.message.pool) if config.message.pool else FIRST
+    return messages.load_pool(path if path.exists() else None)
+
+
+def _keep(config: Config, pool: Pool) -> Pool:
+    pools.save_pool(pool, Path(config.message.pool) if config.message.pool else FIRST)
+    return pool
+
+
+def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSummary:
+    funnel = {state: number for state, number in pool.funnel().items() if number}
+    usable = len(pool.usable(config.message.approve).texts)
+    said = f"Pool: {', '.join(f'{state}: {number}' for state, number in funnel.items())}; {usable} may be sent."
+    if not usable and config.message.approve == "person":
+        said += " Nobody has approved any: until then messages state their offer alone."
+    if not config.message.pool and FIRST.exists():
+        said += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
+    return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})

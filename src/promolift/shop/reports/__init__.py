@@ -1,0 +1,1 @@
+"""The shop's report and other pages, made from stored results."""

@@ -1,0 +1,132 @@
+"""A plan's chosen offers in; what must be believed for its gain, and the value at which it would be gone, out."""
+
+import polars as pl
+
+from promolift.core import effects
+from promolift.foundation.i18n.formatting import pick, share, speaking
+from promolift.foundation.i18n.translation import kept
+from promolift.shop.results.plan import Assumption
+
+STEPS = 40  # halvings of the interval in which the response that breaks even is looked for
+
+
+def assumptions(
+    chosen: pl.DataFrame,
+    response: effects.DiscountResponse,
+    stated: effects.ValueSettings,
+    costs_known: bool,
+    luck_cents: float = 0.0,
+) -> tuple[Assumption, ...]:
+    """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan.
+
+    `costs_known`: whether any product has a cost; without, the margin is the stated one. `luck_cents` is what luck in
+    the choice takes off the gain. Errors of the response are what a choice is lucky by, so it is taken off what is
+    added, in proportion to the response.
+    """
+    with speaking("zh"):
+        chinese = _assumptions(chosen, response, stated, costs_known, luck_cents)
+    found = _assumptions(chosen, response, stated, costs_known, luck_cents)
+    return tuple(en.model_copy(update={"text_zh": zh.text}) for en, zh in zip(found, chinese, strict=True))
+
+
+def _assumptions(
+    chosen: pl.DataFrame,
+    response: effects.DiscountResponse,
+    stated: effects.ValueSettings,
+    costs_known: bool,
+    luck: float,
+) -> list[Assumption]:
+    if chosen.is_empty() or _gain(chosen) - luck <= 0:  # what is expected to lose stands on nothing
+        return []
+    found = [
+        None if costs_known else _margin(stated, chosen, luck),
+        _suppliers(chosen, luck),
+        _response(chosen, response, luck),
+        _reach(stated.coupon_reach, chosen, luck),
+        _stretch(stated.stretch_share, chosen),
+    ]
+    return [each for each in found if each is not None]
+
+
+def _gain(chosen: pl.DataFrame) -> float:
+    return float(chosen["gain_cents"].sum())
+
+
+def _flip(flips_at: float | None, never: str) -> str:
+    at = share(flips_at)
+    return never if flips_at is None else kept(f"at {at} this plan would earn nothing")
+
+
+def _margin(stated: effects.ValueSettings, chosen: pl.DataFrame, luck: float) -> Assumption:
+    value, added = stated.margin_rate, float(chosen["added_cents"].sum()) - luck
+    flips = value * float(chosen["cost_cents"].sum()) / added if added > 0 else None
+    own = "margin_rate" in stated.model_fields_set
+    source = kept("as promolift.toml states") if own else kept("a usual value, since no product has a cost")
+    at = _flip(flips, kept("no margin would pay"))
+    text = kept(f"A margin of {share(value)} for every product, {source}: {at}.")
+    return Assumption(name="margin", value=value, flips_at=flips, text=text)
+
+
+def _suppliers(chosen: pl.DataFrame, luck: float) -> Assumption | None:
+    """Of a benefit B the shop pays (1 - s) B: the share s at which the whole plan earns nothing."""
+    rows = chosen.filter((pl.col("supplier_share") > 0) & (pl.col("supplier_share") < 1))
+    paid = float(rows["subsidy_cents"].sum())
+    whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
+    if whole <= 0 and (chosen["supplier_share"] >= 1).any():
+        text = kept("Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.")
+        return Assumption(name="supplier_share", value=1.0, flips_at=None, text=text)
+    if whole <= 0:
+        return None
+    value, flips = 1 - paid / whole, 1 - (_gain(chosen) - luck + paid) / whole
+    flips_at = None if flips < 0 else flips
+    at = _flip(flips_at, kept("this plan would pay without them, too"))
+    text = kept(f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: {at}.")
+    return Assumption(name="supplier_share", value=value, flips_at=flips_at, text=text)
+
+
+def _response(chosen: pl.DataFrame, response: effects.DiscountResponse, luck: float) -> Assumption | None:
+    """The part of the expected response at which discounts earn nothing, by bisection."""
+    if response.level == "randomised" or chosen.filter(pl.col("benefit") == "percent_off").is_empty():
+        return None
+    scaled = effects.scaled_gain(chosen)
+
+    def left(part: float) -> float:
+        return scaled(part) - luck * part
+
+    low, high = 0.0, 1.0
+    if left(low) < 0 < left(high):
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if left(middle) > 0 else (middle, high)
+    flips = high if left(0.0) < 0 < left(1.0) else None
+    at = share(flips)
+    if response.level == "assumed":
+        how = pick("assumed", "是假设的")
+    else:
+        how = kept("read from past shelf prices, not proven by an experiment")
+    turn = kept(f"at {at} of it this plan would earn nothing")
+    never = kept("it would pay without any")
+    end = never if flips is None else turn
+    text = kept(f"The response to discounts is {how}: {end}.")
+    return Assumption(name="response", value=1.0, flips_at=flips, text=text)
+
+
+def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None:
+    """Coupons of which no model says how many are used."""
+    unseen = (pl.col("activation") != "automatic") & pl.col("coupon_prob").is_null()
+    rows = chosen.filter(unseen | ((pl.col("benefit") != "percent_off") & (pl.col("activation") != "automatic")))
+    if rows.is_empty():
+        return None
+    part = float((rows["added_cents"] - rows["subsidy_cents"]).sum())
+    left = 1 - (_gain(chosen) - luck) / part if part > 0 else -1.0
+    flips = value * left if left > 0 else None
+    at = _flip(flips, kept("fewer would not turn the plan"))
+    text = kept(f"{share(value)} of customers notice a coupon: {at}.")
+    return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
+
+
+def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:
+    if (chosen["benefit"].is_in(["percent_off", "fixed_price"])).all():
+        return None
+    text = kept(f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it.")
+    return Assumption(name="stretch_share", value=value, flips_at=None, text=text)

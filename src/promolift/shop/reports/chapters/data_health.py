@@ -1,0 +1,95 @@
+"""What was read, what became of it, and what this data can and cannot answer; and what is not known."""
+
+from promolift.foundation.i18n.formatting import clip, count, pick, plural, share
+from promolift.foundation.i18n.translation import kept
+from promolift.foundation.pages.blocks import Block, Chapter
+from promolift.foundation.pages.charts import unknowns
+from promolift.shop.reports.story import Story
+from promolift.shop.results.ingest import Health
+
+TONES = {"yes": "good", "partly": "warn", "no": "bad"}
+MOST_REASONS = 12
+
+
+def tell(story: Story) -> Chapter:
+    """What was read, and what became of it."""
+    return tell_health(story.health)
+
+
+def tell_health(health: Health) -> Chapter:
+    """The same of the data alone, before there is a plan."""
+    lead = kept("How many raw rows were read is not known.")
+    if health.read:
+        read, taken, part = count(health.read), count(health.accepted), share(health.accepted_share)
+        repaired, out, tables = count(health.repaired), count(health.rejected), len(health.tables)
+        lead = pick(
+            f"{plural(health.read, 'row')} were read from {plural(tables, 'table')}. {taken} were taken ({part}), "
+            f"{repaired} of them after a repair; {out} were set aside with their reason.",
+            f"从{count(tables)}张表读入{read}行，采用{taken}行（{part}），其中{repaired}行经过修复；{out}行因故剔除，原因已记录。",
+        )
+    blocks = [_tables(health), *_reasons(health), _abilities(health)]
+    return Chapter("health", "Data", "Can this data be trusted?", lead, blocks)
+
+
+def _tables(health: Health) -> Block:
+    rows = [
+        {
+            "name": clip(kept(each.table), 40),
+            "cells": [count(n) for n in (each.read, each.accepted, each.repaired_rows, each.rejected_rows)],
+            "taken": share(each.accepted_share),
+            # what is too small to see is drawn one unit wide: a rejected row must not vanish
+            "rejected": _width(each.rejected_rows, each.read),
+            "repaired": _width(each.repaired_rows, each.read),
+        }
+        for each in health.tables
+    ]
+    return Block("tables", {"rows": rows}, "What became of the rows")
+
+
+def _width(part: int, whole: int) -> float:
+    return 0.0 if not part or not whole else round(min(100.0, max(1.0, 100 * part / whole)), 1)
+
+
+def _reasons(health: Health) -> list[Block]:
+    shown = health.reasons[:MOST_REASONS]
+    rows = [
+        {
+            "figure": count(r.rows), "text": clip(kept(r.reason), 140),
+            "small": f"{clip(kept(r.table), 40)}{pick(', ', '，')}{kept(r.fate)}",
+        }
+        for r in shown
+    ]  # fmt: skip
+    left = len(health.reasons) - len(shown)
+    more = pick(f"{plural(left, 'rarer reason')} not shown.", f"另有{count(left)}种较少的原因未列出。") if left else ""
+    title = "Why rows were repaired or set aside"
+    return [Block("list", {"rows": rows, "more": more}, title)] if rows else []
+
+
+def _abilities(health: Health) -> Block:
+    rows = [
+        {
+            "capability": clip(kept(each.name), 90),
+            "state": kept(each.level),
+            "tone": TONES[each.level],
+            "reason": clip(kept(each.reason), 220) if each.reason else "",
+            "add": clip(kept(each.add), 220) if each.add else "",
+        }
+        for each in health.abilities
+    ]
+    return Block("abilities", {"rows": rows}, "What this data can answer")
+
+
+def tell_unknowns(story: Story) -> Chapter:
+    """The unknowns, and what the evidence levels mean."""
+    lead = kept("This is what the numbers cannot tell, why it matters, and what would tell.")
+    rows = [
+        {"what": clip(each.what, 400), "why": clip(each.why, 600), "todo": clip(each.todo, 600)}
+        for each in story.unknowns
+    ]
+    legend = {
+        "randomised": kept("decided at random, so differences are effects"),
+        "adjusted": kept("read from past data with corrections and checks; not proven"),
+        "assumed": kept("stated in advance, not read from this data"),
+    }
+    blocks = [unknowns(rows), Block("legend", {"rows": legend}, "What the evidence marks mean")]
+    return Chapter("unknowns", "Not known", "What is not known?", lead, blocks)

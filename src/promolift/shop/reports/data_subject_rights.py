@@ -1,0 +1,167 @@
+"""What is kept of a customer in; what they may know of it, in plain sentences of the spoken language, out.
+
+Which data, what for, how a decision about them comes about, who hears of it, how long it is kept, how to refuse.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from promolift.foundation.i18n.formatting import count, date, listed, pick
+from promolift.shop.configuration.settings import PrivacySettings
+
+KINDS = {
+    "events": ("what you did at the shop: visits, carts, orders", "您在店铺的行为：访问、加购、订单"),
+    "bought": ("what you bought lately, for limits of offers", "您近期的购买，用于优惠限额"),
+    "customers": ("what was said of you: consent, age, language", "您的资料：是否同意、年龄、语言"),
+    "aliases": ("identifiers of your devices before you signed in", "您登录前所用设备的标识"),
+    "decisions": ("decisions about offers for you", "关于给您优惠的决策"),
+    "codes": ("codes given to you", "发给您的优惠码"),
+    "redemptions": ("offers that you used", "您使用过的优惠"),
+    "rejects": ("messages about you that could not be read", "未能读取的关于您的记录"),
+    "outbox": ("messages about you that were passed on", "转发过的关于您的消息"),
+}  # by table of the ledger: in English and in Chinese
+BASES = {
+    "consent": ("consent, which can be taken back at any time", "同意，可随时撤回"),
+    "contract": ("the contract", "合同"),
+    "obligation": ("a legal obligation", "法定义务"),
+    "interest": ("a legitimate interest, which can be objected to", "正当利益，可提出反对"),
+}  # by `Processing.basis`
+USED_FOR = ("to choose offers that fit", "选择合适的优惠")
+
+
+class LastDecision(NamedTuple):
+    """The latest decision: when, what was given as it is printed (None: no offer), and whether luck alone barred it."""
+
+    ts_ms: int
+    offer: str | None
+    held: bool
+
+
+class SubjectFacts(NamedTuple):
+    """What is kept of one customer: rows by table, the time they span, whether the plan in force knows them, consent
+    (None: not said), whether they refused personal decisions, the latest decision, and hosts that hear of it.
+    """
+
+    rows: dict[str, int]
+    first_ms: int | None
+    last_ms: int | None
+    planned: bool
+    consent: bool | None
+    refused: bool
+    last: LastDecision | None
+    receivers: Sequence[str]
+
+
+class KeptDays(NamedTuple):
+    """Days after which events and decisions are deleted; None: nothing is deleted by itself."""
+
+    events: float | None
+    decisions: float | None
+
+
+class Explained(NamedTuple):
+    """One thing that a customer may know: what it is about, and the sentences."""
+
+    about: str
+    title: str
+    text: str
+
+
+def explain_subject(
+    facts: SubjectFacts, settings: PrivacySettings, shop: str, zone: str, kept: KeptDays
+) -> list[Explained]:
+    """All that a customer is told, in the order of their questions, in the language that is spoken."""
+    who = settings.controller or shop
+    write = settings.contact or pick("the shop", "店铺")
+    return [
+        Explained("controller", pick("Who answers for your data", "谁对您的数据负责"),
+                  pick(f"{who}. Write to {write}.", f"{who}。联系方式：{write}。")),
+        Explained("data", pick("What is kept of you", "保存了您的哪些数据"), _data(facts, zone)),
+        Explained("purpose", pick("What for, and what allows it", "用途与依据"), _purpose(settings)),
+        Explained("logic", pick("How a decision comes about", "决策如何产生"), _logic(facts)),
+        Explained("decision", pick("The latest decision about you", "最近一次关于您的决策"), _latest(facts.last, zone)),
+        Explained("receivers", pick("Who else hears of it", "还有谁会收到"), _receivers(facts.receivers)),
+        Explained("kept", pick("How long it is kept", "保存多久"), _kept(kept)),
+        Explained("refuse", pick("How to refuse", "如何拒绝"), _refuse(facts, write)),
+    ]  # fmt: skip
+
+
+def _data(facts: SubjectFacts, zone: str) -> str:
+    held = [f"{pick(*KINDS[name])} ({count(n)})" for name, n in facts.rows.items() if n]
+    if not held and not facts.planned:
+        return pick("Nothing is kept under this id.", "该编号下没有保存任何数据。")
+    first, last = (date(each, zone) for each in (facts.first_ms, facts.last_ms))
+    span = pick(f" From {first} to {last}.", f"时间为{first}至{last}。") if facts.first_ms is not None else ""
+    parts = "; ".join(held) if held else pick("nothing of the last days", "近期没有新数据")
+    plan = pick(
+        " From your earlier orders: how often and how much you buy, what you like, how prices move you.",
+        "由您以往的订单得出：购买频率与金额、偏好、对价格的反应。",
+    )
+    return f"{pick(parts[:1].upper() + parts[1:], parts)}{pick('.', '。')}{span}{plan if facts.planned else ''}"
+
+
+def _purpose(settings: PrivacySettings) -> str:
+    names = {
+        "events": ("What you did", "行为数据"), "customers": ("What was said of you", "客户资料"),
+        "promotions": ("Offers of the past", "以往的优惠"),
+        "words": ("What you wrote or said to the shop", "您对店铺所写所说"),
+    }  # fmt: skip
+    said = []
+    for name, title in names.items():
+        stated = getattr(settings, name)
+        purpose, basis = stated.purpose or pick(*USED_FOR), pick(*BASES[stated.basis])
+        said.append(pick(f"{title[0]}: {purpose}; allowed by {basis}.", f"{title[1]}：{purpose}；依据：{basis}。"))
+    return pick(" ", "").join(said)
+
+
+def _logic(facts: SubjectFacts) -> str:
+    if facts.refused:
+        return pick(
+            "You refused personal decisions: no offer is chosen for you. What the shop offers everybody is yours, too.",
+            "您已拒绝个性化决策：不会专门为您选择优惠；面向所有人的优惠您同样可以享受。",
+        )  # fmt: skip
+    return pick(
+        "From what you bought or looked at, a program estimates what you will buy and what an offer would change. "
+        "Offers go to whom they are expected to help most within a budget; some customers, drawn at random, get none, "
+        "so that the effect can be measured. No person takes part in it; you may ask for one to look again.",
+        "程序根据您的购买与浏览，估计您会购买什么、优惠会带来什么变化。在预算之内，优惠给预计最有帮助的客户；另有部分客户"
+        "随机不发放，用于衡量效果。决策由程序自动作出，您可要求人工复核。",
+    )
+
+
+def _latest(last: LastDecision | None, zone: str) -> str:
+    if last is None:
+        return pick("None was made.", "尚无决策。")
+    day = date(last.ts_ms, zone)
+    if last.held:
+        return pick(
+            f"{day}: no offer; you were drawn at random to get none.", f"{day}：没有优惠；您被随机分入不发放组。"
+        )
+    if last.offer is None:
+        return pick(f"{day}: no offer.", f"{day}：没有优惠。")
+    return pick(f"{day}: {last.offer}", f"{day}：{last.offer}")
+
+
+def _receivers(hosts: Sequence[str]) -> str:
+    if not hosts:
+        return pick("Nobody outside the shop.", "店铺以外没有接收方。")
+    return pick(f"Systems of the shop at {listed(list(hosts))}.", f"店铺的系统：{listed(list(hosts))}。")
+
+
+def _kept(kept: KeptDays) -> str:
+    def said(what: str, days: float | None) -> str:
+        if days is None:
+            return pick(f"{what}: until you ask for them to be deleted.", f"{what}：直至您要求删除。")
+        return pick(f"{what}: {count(days)} days.", f"{what}：{count(days)}天。")
+
+    done, decisions = pick("What you did", "行为数据"), pick("Decisions", "决策记录")
+    return pick(" ", "").join([said(done, kept.events), said(decisions, kept.decisions)])
+
+
+def _refuse(facts: SubjectFacts, write: str) -> str:
+    now = pick("You are sent no offers now. ", "目前不会向您发送优惠。") if facts.consent is False else ""
+    return now + pick(
+        f"Write to {write}: for no more offers, for no personal decisions, for a copy of your data, for a correction, "
+        "or to have all of it deleted. You may also complain to the data protection authority.",
+        f"请联系{write}：可要求不再接收优惠、不作个性化决策、获取数据副本、更正或全部删除。您也可向个人信息保护主管部门投诉。",
+    )

@@ -1,0 +1,235 @@
+"""What learning found, as learn.json holds it, in; charts and tables of it out: over time, predicted, drift, lab."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from promolift.foundation.i18n.formatting import (
+    Cash,
+    bracket,
+    clip,
+    count,
+    date,
+    ends,
+    interval_name,
+    number,
+    pick,
+    share,
+    upper_first,
+)
+from promolift.foundation.i18n.translation import kept
+from promolift.foundation.pages.blocks import Badge, Big, Block, Figure, Grid, gap
+from promolift.foundation.pages.charts import Axis, Line, Mark, answer_words, by_x, calibration, forest, headline, lines
+from promolift.foundation.sql import DAY_MS
+from promolift.shop.results.learned_policy import Drivers, Ranged
+
+POLICIES = {
+    "in force": "the policy in force",
+    "half the money": "the best use of half the money",
+    "cheapest for all": "the cheapest offer for everybody",
+    "largest gain for all": "the offer with the largest gain for everybody",
+    "at random": "offers at random",
+}
+KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
+SHOWN = ("higher", "lower")  # answers that chance alone does not give
+DRIFTED = {True: "has drifted", False: "no drift shown", None: "cannot say"}
+GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
+
+
+class TimedChange(NamedTuple):
+    """Something that was changed at a moment, and its number in the chart."""
+
+    ts_ms: int
+    text: str
+    place: int = 0
+
+
+class LeftOut(NamedTuple):
+    """Days that count in no result, first and last moment."""
+
+    first_ms: int
+    last_ms: int
+
+
+def ranged(found: Mapping[str, Any] | None) -> Ranged | None:
+    """An amount with its interval."""
+    return None if found is None else Ranged(found["value"], found["low"], found["high"])
+
+
+def badge_of(found: Mapping[str, Any]) -> Badge:
+    """The evidence of the comparison with the holdout."""
+    return found["evidence"]  # type: ignore[no-any-return]
+
+
+def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
+    """The headline."""
+    total = (
+        None if found["gain_total"] is None else Ranged(*(found[k] for k in ("gain_total", "total_low", "total_high")))
+    )
+    sizes = found["customers"]
+    text = kept(
+        f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
+        f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}."
+    )
+    shown = found["answer"] in SHOWN
+    return headline(kept("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
+
+
+def earned_blocks(
+    found: Mapping[str, Any], changes: Sequence[TimedChange], left_out: Sequence[LeftOut], cash: Cash, zone: str
+) -> list[Figure | Block]:
+    """All of the page below its headline; what could not be known is a gap with the reason."""
+    blocks = [months(found, cash, zone), curve(found, changes, left_out, cash, zone), predicted(found, cash)]
+    return [
+        each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found, cash)) if each is not None
+    ]
+
+
+def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
+    """What windows that began in each month added."""
+    rows = [(each, ranged(each["alone"])) for each in found.get("months", ())]
+    marks = [
+        Mark(month_name(each["first_ms"], zone), alone.value, alone.low, alone.high,
+             (count(each["n"]), count(each["held"])))
+        for each, alone in rows if alone is not None
+    ]  # fmt: skip
+    if not marks:
+        return gap("what each month earned", kept("too few customers in a month"))
+    heads = ("month", "added", "customers", "held out")
+    finding = kept("Windows that began in the month, all customers together.")
+    return forest(
+        "months", "Earned by month, against the holdout", finding,
+        Axis("added over the holdout", "money"), heads, marks, cash, evidence=badge_of(found),
+        wide=True,
+    )  # fmt: skip
+
+
+def month_name(ms: int, zone: str) -> str:
+    """A month in words."""
+    day = date(ms + DAY_MS, zone)
+    return day.partition("月")[0] + "月" if "月" in day else day.partition(" ")[2]
+
+
+def curve(
+    found: Mapping[str, Any], changes: Sequence[TimedChange], left_out: Sequence[LeftOut], cash: Cash, zone: str
+) -> Figure | None:
+    """What had been added by the end of each week, with every change of the campaign as a numbered line on it."""
+    weeks = [(each["first_ms"], ranged(each["so_far"])) for each in found.get("weeks", ())]
+    known = [(first, so_far) for first, so_far in weeks if so_far is not None]
+    if len(known) < 2:
+        return None
+    start = known[0][0]
+
+    def day(ms: float) -> float:
+        return (ms - float(start)) / DAY_MS
+
+    line = Line(kept("so far"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
+    last = known[-1][1]
+    finding = kept(f"{cash(last.value, sign=True)} so far{bracket(ends(last.low, last.high, cash))}.")
+    x = Axis(kept(f"days since {date(start, zone)}"), "count")
+    y = Axis("added over the holdout so far", "money")
+    figure = lines(
+        "curve", "How it grew, and what was changed", finding, x, y, [line],
+        by_x(x.name, [line], count, cash), wide=True, evidence=badge_of(found), close=True,
+        how=kept("The band may be read at every point. Numbers are the changes below; grey days count in no result."),
+    )  # fmt: skip
+    end = day(known[-1][0])
+    marks = [[day(each.ts_ms), str(each.place)] for each in changes if 0 <= day(each.ts_ms) <= end]
+    shaded = [[max(0.0, day(a)), min(end, day(b))] for a, b in left_out if day(b) >= 0 and day(a) <= end]
+    return Figure(**{**vars(figure), "spec": {**figure.spec, "marks": marks, "shaded": shaded}})
+
+
+def predicted(found: Mapping[str, Any], cash: Cash) -> Figure | Block:
+    """What was predicted of customers alike beside what came."""
+    bins = [[each[k] for k in ("predicted", "realised", "low", "high", "n")] for each in found["calibration"]]
+    if not bins or found["measure"] != "margin":
+        why = kept("too few customers with a predicted gain in each arm, or only revenue could be measured")
+        return gap("whether predictions were right", why)
+    inside = sum(each[2] <= each[0] <= each[3] for each in bins)
+    finding = kept(f"{inside} of {len(bins)} intervals hold what was predicted.")
+    axis = Axis("realised over the holdout, per customer", "money")
+    return calibration(
+        "calibration", "Predicted and realised gain", finding, bins, cash,
+        "customers", axis, evidence=badge_of(found), wide=True,
+    )  # fmt: skip
+
+
+def groups(found: Mapping[str, Any], cash: Cash) -> Figure | None:
+    """What was added by groups of customers, corrected for the looks at all of them."""
+    rows = [each for each in found.get("segments", ()) if each["gain"] is not None]
+    marks = [
+        Mark(kept(each["segment"]), each["gain"], each["low"], each["high"],
+             (count(each["n"]), count(each["held"]), answer_words(each["answer"])))
+        for each in rows
+    ]  # fmt: skip
+    if not marks:
+        return None
+    heads = ("group", "added", "customers", "held out", "answer")
+    finding = kept("By what they were worth before. The answer counts all of these looks.")
+    return forest(
+        "segments", "By customer", finding,
+        Axis("added per customer", "money"), heads, marks, cash, (4,), evidence=badge_of(found),
+        wide=True,
+    )  # fmt: skip
+
+
+def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
+    """The policy lab: what others would have earned; a refusal stands with its reason."""
+    rows = [(kept(POLICIES[each["name"]]), each, ranged(each["value"])) for each in found.get("lab", ())]
+    marks = [
+        Mark(name, value.value, value.low, value.high, (count(each["effective"]),),
+             "ours" if each["name"] == "in force" else "main")
+        for name, each, value in rows if value is not None
+    ]  # fmt: skip
+    blocks: list[Figure | Block] = [
+        gap(kept(f"what would have been earned by {name}"), kept(each["why"]))
+        for name, each, value in rows if value is None
+    ]  # fmt: skip
+    if marks:
+        how = kept("Doubly robust, from the logged propensities. A policy that does what was never tried is refused.")
+        heads = ("policy", "adds per customer over no offers", "worth so many even decisions")
+        blocks.insert(0, forest(
+            "lab", "Policy lab: what others would have earned",
+            kept("The same customers, decided by other rules."),
+            Axis(heads[1], "money"), heads, marks, cash, how=how, evidence=badge_of(found), wide=True,
+        ))  # fmt: skip
+    return blocks
+
+
+def drift(found: Mapping[str, Any], cash: Cash) -> Block | None:
+    """Whether the world has changed; what drifted first."""
+    rows = sorted(found.get("drifts", ()), key=lambda each: (each["drifted"] is not True, each["drifted"] is None))
+    if not rows:
+        return None
+    cells = [
+        [kept(KINDS[each["kind"]]), clip(drifting(each["what"], cash), 120), number(each["size"]),
+         number(each["p_adjusted"]), kept(DRIFTED[each["drifted"]]), kept(each["action"])]
+        for each in rows
+    ]  # fmt: skip
+    heads = ["kind", "what", "size", "p", "finding", "action"]
+    text = kept("Both a test and a size must speak before it counts as drift.")
+    return Block("grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
+
+
+def drifting(what: str, cash: Cash) -> str:
+    """What is watched, in words; a gain by period in money."""
+    gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
+    said = pick("added per customer, period by period: ", "各时段每位客户的增量：")
+    return said + pick(", ", "，").join(gains) if gains else kept(what)
+
+
+def driver_tiles(found: Mapping[str, Any], cash: Cash) -> list[Big]:
+    """Customers x reach x take-up x gain."""
+    each = Drivers(**found["drivers"])
+    reach = each.given / each.customers if each.customers else None
+    used = each.used / each.given if each.given else None
+    between = ends(found["total_low"], found["total_high"], cash)
+    said = [
+        (kept("Customers"), count(each.customers), kept("who could get an offer")),
+        (kept("Reach"), share(reach), kept(f"{count(each.given)} were given one")),
+        (kept("Take-up"), share(used), kept(f"{count(each.used)} used a coupon")),
+        (kept("Gain"), cash(each.per_use), kept("for each who used one")),
+    ]
+    product = kept(f"the product of the four; {interval_name()} {between}")
+    earned = Big(kept("Earned"), cash(each.total, sign=True), product, badge_of(found))
+    return [*(Big(*each) for each in said), earned]

@@ -1,0 +1,122 @@
+"""A plan in; rows ready to be written to a file out. Nothing is written here."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from promolift.core.offers.terms import AND, Language, Offer, Words, covered
+from promolift.foundation.errors import InputError
+from promolift.foundation.money import currency_digits
+from promolift.foundation.tables.schemas import PLAN_FILE
+
+EVERYTHING = Words(zh="全场", en="everything")
+WORDS = ("customer_id", "offer_id", "code", "channel", "message_zh", "message_en", "gain_cents", "cost_cents", "reason")
+TERMS = {
+    name: PLAN_FILE.schema[name]
+    for name in ("offer_id", "benefit", "percent", "amount", "price", "buy", "get", "item_id", "item_quantity",
+                 "points", "currency", "min_spend", "max_discount", "scope", "target",
+                 "target_ids", "joined", "activation", "starts", "expires", "valid_days")
+}  # fmt: skip
+MAJOR = ("amount", "price", "min_spend", "max_discount")  # columns in major units
+# What spreadsheets take for the start of a formula, the full-width forms included, also behind blanks.
+FORMULA = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
+
+
+def plan_rows(
+    messages: pl.DataFrame, decisions: pl.DataFrame, offers: Iterable[Offer], language: Language = "en"
+) -> pl.DataFrame:
+    """PLAN_FILE: who gets an offer, the largest expected gain first, and who is held out; text as it is.
+
+    `messages` has the columns WORDS, a row per customer with an offer; `decisions` are everybody's. For Parquet and
+    other typed formats. Raises InputError if a column is missing, a customer stands twice, or the two do not agree.
+    """
+    if missing := [name for name in WORDS if name not in messages.columns]:
+        raise InputError("column_missing", f"plan: columns {missing} are missing; it has {messages.columns}")
+    words = messages.select(WORDS).rename({"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"})
+    if words["customer_id"].is_duplicated().any():
+        raise InputError("rows_duplicate", "plan: a customer has more than one offer")
+    key = ["customer_id", "offer_id"]
+    records = decisions.select(*key, "propensity", "decision_id", "holdout", pl.col("reason").alias("rule"))
+    given = records.filter(pl.col("offer_id") != "none").drop("holdout", "rule")
+    terms = pl.DataFrame([_terms(offer, language) for offer in offers], schema=TERMS)
+    rows = words.join(given, on=key).join(terms, on="offer_id")
+    if not len(rows) == len(given) == len(words):
+        raise InputError(
+            "result_outdated",
+            "plan: the messages are of another plan than the decisions; run `promolift message` again",
+        )
+    held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
+    parts = [
+        PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status")))
+        for part, status in ((rows, "offer"), (held, "holdout"))
+    ]
+    return pl.concat(parts).sort(
+        ["status", "expected_gain_cents", "customer_id"], descending=[True, True, False], nulls_last=True
+    )
+
+
+def contact_rows(rows: pl.DataFrame, language: Language = "en") -> pl.DataFrame:
+    """`plan_rows` as tools that send mail import contacts: who is planned an offer, under headings that Mailchimp and
+    the like know, merge fields in capitals. An id that is no e-mail address leaves the first column empty.
+    """
+    who = pl.col("customer_id")
+    mail = pl.when(who.str.contains(r"^[^@\s]+@[^@\s]+$")).then(who)
+    text = {"zh": "message_zh", "en": "message_en"}[language]
+    offers = rows.filter(pl.col("status") == "offer")
+    return safe_cells(offers.select(
+        mail.alias("Email Address"), who.alias("Customer ID"), pl.col("offer_id").alias("OFFER"),
+        pl.col(text).alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("expires").alias("ENDS"),
+        pl.lit("promolift").alias("Tags"),
+    ))  # fmt: skip
+
+
+def _terms(offer: Offer, language: Language) -> dict[str, Any]:
+    benefit, unit = offer.benefit, 10 ** currency_digits(offer.currency)
+    most, first, last = benefit.max_discount_cents, offer.starts.date(), offer.expires.date()
+    return {
+        "offer_id": offer.id,
+        "benefit": benefit.type,
+        "percent": benefit.percent or None,
+        "amount": benefit.amount_cents / unit if benefit.amount_cents else None,
+        "price": benefit.price_cents / unit if benefit.price_cents else None,
+        "buy": benefit.buy or None,
+        "get": benefit.get or None,
+        "item_id": benefit.product_id,
+        "item_quantity": benefit.quantity if benefit.product_id else None,
+        "points": benefit.points or None,
+        "currency": offer.currency,
+        "min_spend": offer.min_spend_cents / unit,
+        "max_discount": most / unit if most else None,
+        "scope": offer.scope,
+        "target": (offer.label or EVERYTHING).in_(language),
+        "target_ids": list(covered(offer.covers)),
+        "joined": offer.joined,
+        "activation": offer.activation,
+        "starts": first,
+        "expires": last,
+        "valid_days": (last - first).days + 1,
+    }
+
+
+def export_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """`plan_rows` for CSV: money with its currency's digits, lists as one text, and no text that runs as a formula.
+
+    Such a text gets a ' in front (OWASP, CSV injection). Ids are texts too: one that begins so is changed, and must be
+    joined through the typed format.
+    """
+    printed = [_printed(rows, name) for name in MAJOR]
+    ids = pl.when(pl.col("target_ids").list.len() > 0).then(pl.col("target_ids").list.join(AND))
+    return safe_cells(rows.with_columns(*printed, ids.alias("target_ids")))
+
+
+def _printed(rows: pl.DataFrame, name: str) -> pl.Series:
+    cells = rows.select(name, "currency").iter_rows()
+    texts = [None if value is None else f"{value:.{currency_digits(code)}f}" for value, code in cells]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def safe_cells(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every text cell that begins like a formula gets a ' in front; numbers stay numbers."""
+    text = pl.col(pl.String)
+    return frame.with_columns(pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep())

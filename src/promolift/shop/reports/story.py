@@ -1,0 +1,125 @@
+"""What the shop's page is told: one frozen `Story` of typed results, as the steps kept them.
+
+A part that is None (or empty) becomes a box "not known, because ...", with the reason that `Story.missing` holds under
+the name of the field; so do `cadence_days` and `discount_share` of the customers, and `messages`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from promolift.core.offers.terms import Language
+from promolift.extensions.encoder.results import Checked
+from promolift.foundation.i18n.formatting import Cash, spoken
+from promolift.shop.results.customers import Customers, Given, Tastes
+from promolift.shop.results.effects import ResponseFigures
+from promolift.shop.results.evaluation import Lead, Worth
+from promolift.shop.results.fairness import FairnessNote
+from promolift.shop.results.ingest import Health, PurchaseMembers
+from promolift.shop.results.messages import MotiveCount, PoolWords, Written
+from promolift.shop.results.plan import Assumption, Headline, Luck, PlanNote, Point
+from promolift.shop.results.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """Something that is not known, why it matters, and what would tell."""
+
+    what: str
+    why: str = ""
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class ReadFact:
+    """A fact that was read in a message: in which language, its words, its kind, whether it holds."""
+
+    language: str
+    said: str
+    kind: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """One customer: what they get, the offer in words, who they are, figures of their profile, facts of their text."""
+
+    given: Given
+    offer: str
+    who: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    read: Sequence[ReadFact] = ()
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
+    the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
+    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
+    `members` which models forecast purchases, `forecast` how well an encoder saw the last weeks, `next` where the shop
+    stands and what to do now.
+    `segments` is `results.segments.segment_table` of the plan.
+    Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`. `least`: groups
+    of fewer customers are not printed; `different` is how many offers there are, of which `offers` may have some in one
+    row.
+    """
+
+    plan: PlanNote
+    head: Headline | None
+    health: Health
+    response: ResponseFigures
+    asof_ms: int
+    window_days: int
+    language: Language = "en"
+    luck: Luck | None = None
+    half: Point | None = None
+    twice: Point | None = None
+    like_everybody: Point | None = None
+    binding: str = ""
+    believed: Sequence[Assumption] = ()
+    worth: Worth | None = None
+    customers: Customers | None = None
+    tastes: Tastes | None = None
+    forecast: Checked | None = None
+    predictions: Predictions = field(default_factory=Predictions)
+    frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
+    policies: pl.DataFrame | None = None
+    lead: Lead | None = None
+    offers: pl.DataFrame = field(default_factory=pl.DataFrame)
+    motives: Sequence[MotiveCount] = ()
+    typical: Sequence[Card] = ()
+    written: Sequence[Written] = ()
+    silent: int = 0
+    angles: Sequence[tuple[str, int]] = ()
+    wording: PoolWords | None = None
+    cards: Sequence[Card] = ()
+    segments: pl.DataFrame = field(default_factory=pl.DataFrame)
+    fairness: FairnessNote | None = None
+    unknowns: Sequence[OpenQuestion] = ()
+    attributes: Sequence[OpenQuestion] = ()
+    members: PurchaseMembers | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+    next: str = ""
+    least: int = 1
+    different: int = 0
+
+    @property
+    def cash(self) -> Cash:
+        return Cash(self.plan.shop.currency)
+
+    @property
+    def tests(self) -> bool:
+        """Whether the plan is there to learn, and not expected to earn."""
+        return self.plan.terms.policy_id == "trial" and bool(self.plan.treated) and self.plan.gain_cents <= 0
+
+    @property
+    def coupons(self) -> bool:
+        """Whether any offer of the plan is a coupon, so that the forecast of who uses one counts."""
+        given = set(self.offers["menu_id"]) if "menu_id" in self.offers.columns else set()
+        return any(item.activation != "automatic" for item in self.plan.menu if item.id in given)
+
+    @property
+    def why(self) -> Sequence[str]:
+        """Why nobody, or nearly nobody, gets an offer."""
+        return self.plan.why_zh if spoken() == "zh" and self.plan.why_zh else self.plan.why

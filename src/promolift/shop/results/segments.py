@@ -1,0 +1,76 @@
+"""Profiles and the segments of promolift.toml in; who belongs to which, and what a plan gives each, out.
+
+So too the groups whose treatment is compared.
+"""
+
+import polars as pl
+
+from promolift.core.customers.comparison_groups import find_groups
+from promolift.core.customers.disclosure_control import small_cells
+from promolift.core.customers.segments import find_segments, segment_counts
+from promolift.foundation.i18n.formatting import count, pick
+from promolift.foundation.i18n.translation import kept
+from promolift.shop.results.work_folder.run_context import Job, moments
+
+
+def members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
+    """customer_id and segments of everybody in PROFILES of one moment."""
+    return find_segments(profiles, job.clean.people, job.config.segment)
+
+
+def fairness_groups(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
+    """customer_id and a column of texts for each column of [fairness], and loyalty, of PROFILES of one moment."""
+    asked = job.config.fairness
+    return find_groups(profiles, job.clean.people, asked.columns, asked.new_days)
+
+
+def segment_table(job: Job, chosen: pl.DataFrame | None = None) -> pl.DataFrame:
+    """segment, name_zh, customers, share of all customers, and of a plan's `chosen` rows treated, gain_cents and
+    cost_cents of each segment; a customer of two counts in both. No rows without segments or profiles. Null is what
+    would tell of fewer customers than `privacy.least_cell`.
+    """
+    if not job.config.segment or (profiles := job.profiled.profiles(moments(job).asof)).is_empty():
+        return pl.DataFrame()
+    mine = members(job, profiles)
+    names = pl.DataFrame(
+        [(each.name, each.name_zh) for each in job.config.segment],
+        schema={"segment": pl.String, "name_zh": pl.String},
+        orient="row",
+    )
+    counted = segment_counts(mine, job.config.segment).with_columns(
+        (pl.col("customers") / max(profiles.height, 1)).alias("share")
+    )
+    table = names.join(counted, on="segment", maintain_order="left")
+    least = job.config.privacy.least_cell
+    few = pl.Series(small_cells(table["customers"].to_list(), least, profiles.height), dtype=pl.Boolean)
+    if chosen is None:
+        return _without(table, few, "customers", "share")
+    given = chosen.select("customer_id", "gain_cents", "cost_cents").join(mine, on="customer_id")
+    sums = (
+        given.explode("segments")
+        .group_by(segment="segments")
+        .agg(pl.len().cast(pl.Int64).alias("treated"), pl.col("gain_cents", "cost_cents").sum())
+    )
+    whole = table.join(sums, on="segment", how="left", maintain_order="left").with_columns(
+        pl.col("treated", "gain_cents", "cost_cents").fill_null(0)
+    )
+    given_few = pl.Series([0 < n < least for n in whole["treated"]], dtype=pl.Boolean)
+    table = _without(whole, few, "customers", "share")
+    return _without(table, few | given_few, "treated", "gain_cents", "cost_cents")
+
+
+def _without(table: pl.DataFrame, rows: pl.Series, *columns: str) -> pl.DataFrame:
+    return table.with_columns(pl.when(~rows).then(pl.col(name)).alias(name) for name in columns)
+
+
+def segment_words(table: pl.DataFrame) -> str:
+    """How many customers, and offers where a plan is made, each segment has; empty without segments."""
+    said, few = [], kept("too few to be printed")
+    for row in table.iter_rows(named=True):
+        name = pick(row["segment"], row["name_zh"] or row["segment"])
+        number = few if row["customers"] is None else count(row["customers"])
+        people = pick(f"{name} {number}", f"{name}{number}位")
+        if row.get("treated") is not None:
+            people += kept(f" ({count(row['treated'])} with an offer)")
+        said.append(people)
+    return pick(f"Segments: {', '.join(said)}.", f"客户分群：{'、'.join(said)}。") if said else ""

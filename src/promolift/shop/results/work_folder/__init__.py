@@ -1,0 +1,1 @@
+"""The work folder: the run context, its typed tables and the active release."""

@@ -1,0 +1,1 @@
+"""The arithmetic of a trial: reading, effects, evaluation, randomisation units."""

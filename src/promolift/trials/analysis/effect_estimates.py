@@ -1,0 +1,170 @@
+"""A trial's customers and how they were assigned in; average effects, models of who gains, gain along the depth out.
+
+Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import scipy
+from numpy.typing import NDArray
+
+from promolift.core.effects.trial_arrays import Level, encoder_of, holm, row_keys
+from promolift.core.effects.trial_arrays import TrialArrays as Arrays
+from promolift.core.effects.uplift import uplift_model
+from promolift.core.effects.uplift.average_effects import average_effects, e_value
+from promolift.core.effects.uplift.dose_response import fit_dose
+from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.progress import Tell, within
+from promolift.foundation.tables.schemas import Z95
+from promolift.trials.analysis.randomisation_units import Assigned, unit_averages
+from promolift.trials.analysis.results import EFFECT, NET
+from promolift.trials.analysis.trial_data import TrialData, depths
+
+Floats = NDArray[np.float64]
+DEPTHS = 13  # points of a depth curve, 0 included
+
+
+def by_name(frame: pl.DataFrame, arms: tuple[str, ...]) -> pl.DataFrame:
+    """The same with arms by name in place of their numbers."""
+    return frame.with_columns(pl.col("arm").replace_strict(dict(enumerate(arms)), return_dtype=pl.String))
+
+
+def arrays_of(data: TrialData, prob_NA: Floats) -> Arrays:
+    """The customers with their first outcome as the room of effects takes them."""
+    encoder = encoder_of(data.features)
+    x_NF, settings = encoder.encode(data.features), data.settings
+    first, keys = data.outcomes[settings.outcomes[0]], row_keys(x_NF, settings.seed)
+    return Arrays(x_NF, data.arm_N, first, prob_NA, keys, tuple(encoder.names))
+
+
+def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
+    """The `effects` of results.trial.TrialEffects."""
+
+    def average(outcomes: dict[str, Floats]) -> pl.DataFrame:
+        if data.units is None:
+            return average_effects(arrays, outcomes, level, seed=data.settings.seed)
+        return unit_averages(data.units, arrays, outcomes, level, data.settings.seed)
+
+    found, money = by_name(average(data.outcomes), data.arms), data.settings.money
+    net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
+    paid = {name: net.effect(gross, data.arms) for gross, name in zip(EFFECT[:3], NET, strict=True)}
+    if money and net.gives_back:  # profit is no multiple of the outcome then: it is estimated for itself
+        profit = {money: net.before_cost(data.outcomes[money], data.arm_N)}
+        own = by_name(average(profit), data.arms).select("outcome", "arm", *EFFECT[:3])
+        cost = dict(zip(data.arms, net.mean_A.tolist(), strict=True))
+        taken = pl.col("arm").replace_strict(cost, return_dtype=pl.Float64)
+        own = own.select(
+            "outcome", "arm", *((pl.col(e) - taken).alias(n) for e, n in zip(EFFECT[:3], NET, strict=True))
+        )
+        found = found.join(own, on=["outcome", "arm"], how="left", maintain_order="left")
+        paid = {name: pl.col(name) for name in NET}
+    found = found.with_columns(**{name: pl.when(is_money).then(each) for name, each in paid.items()})
+    first = ("outcome", "arm", *EFFECT[:3], *NET)
+    return found.select(*first, pl.all().exclude(*first))
+
+
+def pairs(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
+    """The `pairs` of results.trial.TrialEffects: in a panel, only those with control."""
+    found = [averages(arrays, data, level).with_columns(against=pl.lit(data.arms[0]))]
+    last = 1 if data.units is not None and data.units.panel is not None else len(data.arms) - 1
+    for base in range(1, last):
+        order = [base, *(arm for arm in range(len(data.arms)) if arm != base)]
+        place_A = np.argsort(order)  # every arm's number once `base` is compared with as control is
+        arm_N, units = place_A[data.arm_N], data.units
+        rebased = replace(
+            data, arms=tuple(data.arms[arm] for arm in order), arm_N=arm_N, part_A=data.part_A[order],
+            cost_NA=data.cost_NA[:, order] - data.cost_NA[:, [base]],
+            units=None if units is None else replace(units, arm_U=place_A[units.arm_U]),
+        )  # fmt: skip
+        turned = replace(arrays, arm_N=place_A[arrays.arm_N], prob_NA=arrays.prob_NA[:, order])
+        later = pl.col("arm").is_in(list(data.arms[base + 1 :]))
+        found.append(averages(turned, rebased, level).filter(later).with_columns(against=pl.lit(data.arms[base])))
+    columns = ["outcome", "arm", "against", *EFFECT[:3], *NET, "p"]
+    parts = pl.concat(each.select(columns) for each in found).partition_by("outcome", maintain_order=True)
+    return pl.concat(_together(part) for part in parts)
+
+
+def _together(part: pl.DataFrame) -> pl.DataFrame:
+    """One outcome's pairs, the better arm first, with intervals that hold for all at once (Sidak 1967) and Holm's p."""
+    wider = float(scipy.stats.norm.ppf(0.5 + 0.5 * 0.95 ** (1 / part.height))) / Z95
+    names = ((EFFECT[0], EFFECT[1], EFFECT[2]), NET)
+    wide = [
+        (pl.col(mid) + wider * (pl.col(end) - pl.col(mid))).alias(end)
+        for mid, low, high in names
+        for end in (low, high)
+    ]
+    worse = pl.coalesce("net", "effect") < 0
+    turned = [pl.when(worse).then(pl.col(b)).otherwise(pl.col(a)).alias(a)
+              for a, b in (("arm", "against"), ("against", "arm"))]  # fmt: skip
+    turned += [pl.when(worse).then(-pl.col(a)).otherwise(pl.col(b)).alias(b)
+               for mid, low, high in names for a, b in ((mid, mid), (high, low), (low, high))]  # fmt: skip
+    shown = pl.coalesce("net_low", "low") > 0
+    adjusted = pl.Series("p_holm", holm(part["p"].to_numpy()))
+    return part.with_columns(wide).with_columns(turned).with_columns(adjusted, shown=shown)
+
+
+def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> dict[str, float]:
+    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away."""
+    first = effects.filter(pl.col("outcome") == effects["outcome"][0])
+    return {
+        arm: e_value(effect, se, float(arrays.outcome_N[np.isin(arrays.arm_N, (0, arms.index(arm)))].std()))
+        for arm, effect, se in first.select("arm", "effect", "se").iter_rows()
+    }
+
+
+def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, uplift_model.EffectModel]:
+    """A model of each modelled outcome, net where it is money."""
+    settings, found = data.settings, {}
+    same = assigned.level == "randomised" and settings.planned == "equal"
+    propensity_NK = None if same else assigned.prob_NA[:, 1:]
+    for done, name in enumerate(settings.modelled):
+        start, part = 0.2 + 0.7 * done / len(settings.modelled), 0.7 / len(settings.modelled)
+        heard = within(tell, "effect", start, part, f"who gains how much {name}")
+        heard(0.0)
+        net = data.net(name)
+        found[name] = uplift_model.fit(
+            data.features, data.arm_N, net.before_cost(data.outcomes[name], data.arm_N),
+            propensity_NK=propensity_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
+            settings=uplift_model.EffectSettings(seed=settings.seed), on_progress=heard,
+        )  # fmt: skip
+    return found
+
+
+def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
+    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high (of
+    the mean gain of the segment).
+
+    Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
+    are no depths; SupportError unless they were randomised with the same shares for everybody.
+    """
+    settings = data.settings
+    if level != "randomised" or settings.strata is not None or data.units is not None:
+        raise SupportError(
+            "dose_not_randomised",
+            "dose: depths must have been randomised with the same shares for everybody (planned=...)",
+        )
+    found_A = depths(data.arms)
+    if found_A is None:
+        text = f"treatments {', '.join(data.arms)} are no depths"
+        raise InputError(
+            "dose_not_numeric",
+            f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none",
+        )
+    depth_A = np.array(found_A)
+    features, net = data.features, data.net(settings.deciding)
+    model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))
+    expected = model.expected(features)
+    third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
+    names = np.array(["lowest third", "middle third", "highest third"])[third]
+    grid = np.linspace(0, depth_A.max(), DEPTHS)[1:]
+    everybody = model.segment(features, np.full(len(features), "everybody"), grid)
+    found = pl.concat([everybody, model.segment(features, names, grid)])
+    rising = np.argsort(depth_A[1:])
+    paid = [
+        np.interp(depth, depth_A[1:][rising], mean_A[1:][rising])
+        for segment, depth in found.select("segment", "depth").iter_rows()
+        for mean_A in [net.of(np.flatnonzero((names == segment) | (segment == "everybody"))).mean_A]
+    ]
+    return found.with_columns(pl.col("gain", "low", "high") - pl.Series(paid))

@@ -1,0 +1,507 @@
+"""A trial's rows and what its columns mean in; features, arms, outcomes and costs out, and what is doubtful of them.
+
+Legend: N customers, A arms (arm 0 is control).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import scipy
+from numpy.typing import NDArray
+
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.column_names import NAMES_OF
+from promolift.foundation.files.column_types import nearest, typed
+from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.frames import as_frame
+from promolift.foundation.i18n.formatting import listed, plural
+from promolift.trials.analysis.randomisation_units import Units, units_of
+from promolift.trials.analysis.results import Net, TrialSettings, part_of, word
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+YES, NO = ("yes", "y", "true", "t", "1", "是"), ("no", "n", "false", "f", "0", "否")
+AFTERWARDS = re.compile(
+    r"expos|visit|click|\bopen(?!ing)|conver|purchas|bought|spen[dt]|respon|reten|redeem|churn|cancel|renew|outcome"
+    r"|target|impression|rounds|session|duration|\bads?\b|\bpost(?!al|code| ?code)|after"
+)
+# Names that can mean nothing else, as files of several outcomes have them beside each other.
+OUTCOMES = re.compile(
+    r"(?:is |has )?(?:visit(?:s|ed)?|conver(?:sions?|ted)|spen[dt]|expos(?:ure|ed)|click(?:s|ed)?|purchase[ds]?|bought"
+    r"|responded|outcome|redeemed|churn(?:ed)?|retained)"
+)
+# In benchmark files: the outcome under the other arm, what it was expected to be, the effect on this very customer.
+UNKNOWABLE = re.compile(
+    r"c(ounter)?factual|\by ?cf\b|^(ite|cate|tau)$|^true (effect|uplift|ite|cate|tau)|potential outcome"
+)
+BOTH_WORLDS = re.compile(r"^(y|mu|po) ?([01])$")
+BEFOREHAND = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
+TELLS = 0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
+EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
+MOST_TEXTS = 20  # values of a text that is looked at for this
+ENOUGH = 20_000  # rows that show it
+ROW = "row"  # names customers where no column does
+MOST_AMOUNTS = 200  # different ones that are read
+FEW_ARMS = 9  # arms, control included, beyond which amounts are taken in groups
+MOST_BANDS, FEW_BANDS, LEAST_IN_BAND = 10, 4, 200  # groups of a curve; of arms; customers of each
+UNEVEN, FEW_LOST = 0.01, 0.05  # outcomes missing more often in one arm at such a p, or by such a share, are asked after
+ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one is no accident
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """Features known before, arm numbers (0 control) and their names, outcomes by name.
+
+    `cost_NA`, `part_A`: what treating costs, as in results.trial.Net. `who`: the column that names customers, else the
+    rows of the file by number (`row`, from 1).
+    `planned_NA`: every customer's stated propensity of each arm, None where no lot is stated. `units`: which rows count
+    together, None where every row is a customer. `doubts`: what a person
+    should look at, in words. `where` names the file in errors.
+    """
+
+    settings: TrialSettings
+    features: pl.DataFrame
+    arm_N: Ints
+    arms: tuple[str, ...]
+    outcomes: dict[str, Floats]
+    placebos: dict[str, Floats]
+    cost_NA: Floats
+    part_A: Floats
+    who: pl.Series
+    planned_NA: Floats | None = None
+    units: Units | None = None
+    doubts: tuple[str, ...] = ()
+    where: str = "data"
+
+    def net(self, outcome: str) -> Net:
+        return self.settings.net(outcome, self.cost_NA, self.part_A)
+
+    def of(self, rows: Ints) -> "TrialData":
+        outcomes = {name: values[rows] for name, values in self.outcomes.items()}
+        cost_NA = self.cost_NA if len(self.cost_NA) == 1 else self.cost_NA[rows]
+        return TrialData(
+            self.settings, self.features[rows], self.arm_N[rows], self.arms, outcomes, {}, cost_NA, self.part_A,
+            self.who[rows], where=self.where,
+        )  # fmt: skip
+
+
+def rows_of(table: Any, what: str = "data") -> pl.DataFrame:
+    """Rows as they stand in a file or a frame of any kind; `what` names a frame in errors."""
+    return raw_trial(Path(table)) if isinstance(table, str | Path) else as_frame(table, what)
+
+
+def read(table: Any, settings: TrialSettings) -> TrialData:
+    """Rows by their meaning. InputError names the file and what is missing or is not what it should be."""
+    where = str(table) if isinstance(table, str | Path) else "data"
+    raw = rows_of(table)
+    _all_there(where, raw.columns, settings)
+    frame, guessed = typed(raw, (settings.treatment, settings.strata))
+    used = (settings.treatment, *settings.outcomes, *settings.placebos)
+    arms = _arms(where, frame[settings.treatment], settings)
+    arm_N = arm_numbers(frame[settings.treatment], arms)
+    if settings.unit is None:
+        _one_row_each(where, frame.drop(settings.ignore), arm_N)
+    answered = _answered(where, frame, settings, arm_N, arms)
+    frame, raw, arm_N = frame[answered.row_N], raw[answered.row_N], arm_N[answered.row_N]
+    values = {name: _outcome(where, frame[name], settings) for name in settings.outcomes}
+    placebos = {name: _outcome(where, frame[name], settings) for name in settings.placebos}
+    keys = [c.name for c in frame if _is_key(c)]
+    by = (settings.unit, settings.time, settings.start)
+    others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys, *settings.cost_columns, *by)]
+    oracles = [] if settings.features else _unknowable(others)
+    happened = [] if settings.features else [n for n in others if OUTCOMES.fullmatch(_spoken(n))]
+    leaks = [] if settings.features else _leaks(frame.select(n for n in others if n not in happened), values, arm_N)
+    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks))
+    if nested := [name for name in features if frame[name].dtype.is_nested()]:
+        raise InputError(
+            "column_type_wrong",
+            f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}",
+        )
+    units = units_of(where, frame, settings, arm_N, arms)
+    if units is not None and units.design != "repeated":
+        arm_N = units.arm_U[units.unit_N]
+    known = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
+    planned_NA = _planned(where, frame, settings, arms)
+    late = [] if settings.features or units else _sounds_late(features) + _leaks(known, values, arm_N, named=True)
+    doubts = [*answered.doubts, *(each for each in guessed if each.split(":")[0] in (*features, *used))]
+    doubts += [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
+    for left, why in ((oracles, "since nobody can have known them before the treatment"),
+                      (leaks, "since they all but tell the outcome, as only what came afterwards does"),
+                      (happened, "as what customers did afterwards")):  # fmt: skip
+        doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)"] if left else []
+    if late:
+        names = list(dict.fromkeys(late))
+        doubts.append(
+            f"known before the treatment: {', '.join(names)}? If not, they spoil the effect: ignore={','.join(names)}"
+        )
+    if planned_NA is not None and (units is None or units.design == "repeated"):
+        _follows(where, known, arm_N, arms)
+    named = _who(raw, [n for n in frame.columns if n not in (*used, settings.strata, *settings.cost_columns)], keys)
+    who = pl.Series(ROW, answered.row_N + 1) if named is None else named
+    part_A = np.array([0.0, *(part_of(cost) or 0.0 for cost in by_arm(where, settings, arms))])
+    cost_NA = costs(where, frame, settings, arms)
+    if units is None and (grouped := _grouped(arms, arm_N, settings.dose)) is not None:
+        share_A = np.bincount(arm_N, minlength=len(arms))
+        into_AG = (grouped.group_A[:, None] == np.arange(len(grouped.arms))).astype(np.float64)
+        weight_AG = into_AG * share_A[:, None] / (into_AG * share_A[:, None]).sum(axis=0)
+        cost_NA, part_A = cost_NA @ weight_AG, part_A @ weight_AG
+        planned_NA = None if planned_NA is None else planned_NA @ into_AG
+        arms, arm_N = grouped.arms, grouped.group_A[arm_N]
+        doubts.append(grouped.doubt)
+    return TrialData(
+        settings, known, arm_N, arms, values, placebos, cost_NA, part_A, who, planned_NA, units, tuple(doubts), where
+    )  # fmt: skip
+
+
+class _Answered(NamedTuple):
+    """Rows whose outcomes count, and what is to be said of the others."""
+
+    row_N: Ints
+    doubts: tuple[str, ...]
+
+
+def _answered(
+    where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints, arms: tuple[str, ...]
+) -> _Answered:
+    """The stated rule for missing outcomes; without one, a few that no arm has more of than others are left out."""
+    gone = frame.select(pl.any_horizontal(pl.col((*settings.outcomes, *settings.placebos)).is_null())).to_series()
+    lost_N = np.flatnonzero(gone.to_numpy())
+    everybody = np.arange(frame.height)
+    if not lost_N.size:
+        return _Answered(everybody, ())
+    count_A, lost_A = (np.bincount(each, minlength=len(arms)) for each in (arm_N, arm_N[lost_N]))
+    names = [name for name in (*settings.outcomes, *settings.placebos) if frame[name].null_count()]
+    by = ", ".join(f"{lost} of {n} in {arm}" for arm, lost, n in zip(arms, lost_A, count_A, strict=True))
+    rows = f"{', '.join(map(str, lost_N[:3] + 1))}{', ...' if lost_N.size > 3 else ''}"
+    text = f"{plural(lost_N.size, 'customer')} without {listed(names)} ({by}; rows {rows})"
+    if settings.missing == "zero":
+        return _Answered(everybody, (f"{text}: counted as 0, as stated (missing=zero)",))
+    p = float(scipy.stats.chi2_contingency(np.array([lost_A, count_A - lost_A])).pvalue) if lost_A.any() else 1.0
+    uneven = p < UNEVEN
+    if settings.missing is None and (uneven or lost_N.size > FEW_LOST * frame.height):
+        why = f"more often in one arm than in another (p = {p:.2g}), which biases what is left" if uneven else "many"
+        raise InputError(
+            "outcomes_missing_unevenly" if uneven else "outcomes_missing",
+            f"{where}: {text}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to leave "
+            "them out, which is fair only if no treatment moved who is missing",
+        )
+    spread = f"; they are not spread evenly over the arms (p = {p:.2g})" if uneven else ""
+    return _Answered(np.setdiff1d(everybody, lost_N), (f"{text}: left out{spread}",))
+
+
+def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
+    """Refuse the name of a column that is not there, and suggest the nearest."""
+    single = {role: getattr(settings, role) for role in ("treatment", "money", "strata", "unit", "time")}
+    costs_ = [("cost", name) for name in settings.cost_columns]
+    asked = [(role, name) for role, name in (*single.items(), *costs_) if name]
+    for role in ("rates", "counts", "placebos", "features", "ignore"):
+        asked += [(role, name) for name in getattr(settings, role)]
+    for role, name in asked:
+        if name not in columns:
+            text = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
+            raise InputError("column_unknown", f"{text}; it has {', '.join(columns)}")
+
+
+def _who(raw: pl.DataFrame, others: list[str], keys: list[str]) -> pl.Series | None:
+    """The column that names customers, as it stands in the file: a value of its own for every row."""
+    named = [name for name in others if _is_customer(name)]
+    for name in dict.fromkeys((*named, *(key for key in keys if key in others))):
+        if not raw[name].null_count() and raw[name].n_unique() == raw.height:
+            return raw[name]
+    return None
+
+
+def by_arm(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> list[float | str]:
+    """The cost of each treatment as stated. InputError names the arm that is none, or of which nothing is said."""
+    if not isinstance(settings.cost, dict):
+        return [settings.cost] * (len(arms) - 1)
+    for name, cost in settings.cost.items():
+        if name not in arms or (name == arms[0] and cost):
+            known = f"treatments of {settings.treatment} are {', '.join(arms[1:])}, control costs nothing"
+            raise InputError("arm_unknown", f"{where}: cost of {name!r}{nearest(name, arms[1:])}; {known}")
+    if missing := [name for name in arms[1:] if name not in settings.cost]:
+        raise InputError(
+            "cost_missing", f"{where}: cost says nothing of {missing[0]!r}; say 0 if treating with it is free"
+        )
+    return [settings.cost[name] for name in arms[1:]]
+
+
+def costs(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats:
+    """What treating costs before anything is bought, control 0: one row for all customers alike, or N x A where a
+    column says it. InputError names the arm or the column that says nothing of it."""
+    found = [_paid(where, frame, cost) for cost in by_arm(where, settings, arms)]
+    longest = max(map(len, found), default=1)
+    return np.column_stack([np.zeros(longest), *(np.broadcast_to(each, longest) for each in found)])
+
+
+def _paid(where: str, frame: pl.DataFrame, cost: float | str) -> Floats:
+    """What one treatment costs each customer, one number where all cost the same."""
+    if not isinstance(cost, str) or part_of(cost) is not None:
+        return np.array([0.0 if isinstance(cost, str) else cost])
+    if cost not in frame.columns:
+        raise InputError("column_unknown", f"{where}: no column {cost!r}, which says what treating each customer costs")
+    values = frame[cost]
+    if not values.dtype.is_numeric() or values.null_count() or not (values >= 0).all():
+        raise InputError("value_invalid", f"{where}: cost {cost!r} needs an amount of 0 or more for every customer")
+    return values.cast(pl.Float64).to_numpy()
+
+
+def features_of(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
+    """The features of new customers in the types of those that the models learned from. InputError names the column."""
+    columns = []
+    for known in like:
+        name = known.name
+        if name not in raw.columns:
+            raise InputError(
+                "column_missing", f"new: no column {name!r}, which was known in the trial{nearest(name, raw.columns)}"
+            )
+        column = typed(raw.select(name)).frame[name] if known.dtype != pl.String else raw[name].cast(pl.String)
+        if column.null_count() == len(column):
+            column = column.cast(known.dtype)
+        if known.dtype.is_temporal() and column.dtype.is_temporal():
+            column = column.cast(known.dtype)
+        if known.dtype.is_numeric() and column.dtype == pl.String:
+            wrong = column.filter(column.cast(pl.Float64, strict=False).is_null() & column.is_not_null())
+            raise InputError("column_type_wrong", f"new: {name!r} held numbers in the trial, now {wrong[0]!r}")
+        columns.append(column)
+    return pl.DataFrame(columns)
+
+
+def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, ...]:
+    """Names of the arms, control first."""
+    who = _names(column)
+    if who.null_count():
+        first = int(np.flatnonzero(who.is_null().to_numpy())[0]) + 1
+        text = f"{plural(who.null_count(), 'row')} without {settings.treatment}, first row {first}"
+        raise InputError("value_missing", f"{where}: {text}; say who got what, or take these rows out")
+    found = sorted(who.unique().to_list())
+    shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
+    if settings.control not in found:
+        raise InputError(
+            "control_unknown", f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}"
+        )
+    others = tuple(name for name in found if name != settings.control)
+    if not 2 <= len(found) <= (MOST_AMOUNTS if depths((settings.control, *others)) else 30):
+        remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
+        raise InputError(
+            "arm_count_invalid",
+            f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}",
+        )
+    return (settings.control, *others)
+
+
+def arm_numbers(column: pl.Series, arms: tuple[str, ...]) -> Ints:
+    """Everybody's arm by its place among `arms`."""
+    place = {name: at for at, name in enumerate(arms)}
+    return _names(column).replace_strict(place, return_dtype=pl.Int64).to_numpy()
+
+
+def depths(arms: tuple[str, ...]) -> list[float] | None:
+    """Arms as depths: numbers, or the one number in their names ("10% off" is 0.1); control without one is 0."""
+    found = []
+    for place, name in enumerate(arms):
+        numbers = re.findall(r"\d+(?:[.,]\d+)?", name)
+        if len(numbers) != 1 and (numbers or place):
+            return None
+        value = float(numbers[0].replace(",", ".")) if numbers else 0.0
+        found.append(value / 100 if "%" in name else value)
+    return found
+
+
+class _Grouped(NamedTuple):
+    """Amounts in groups of neighbours: names, the group of every arm, and what to say of it."""
+
+    arms: tuple[str, ...]
+    group_A: Ints
+    doubt: str
+
+
+def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
+    """So many amounts that each has few customers, in groups of neighbours with about as many each."""
+    amounts, count_A = depths(arms), np.bincount(arm_N, minlength=len(arms))
+    if amounts is None or amounts[0] != 0 or len(arms) <= FEW_ARMS:
+        return None
+    order = np.argsort(amounts[1:]) + 1
+    groups = max(2, min(MOST_BANDS if dose else FEW_BANDS, int(count_A[1:].sum() // LEAST_IN_BAND)))
+    before = np.cumsum(count_A[order]) - count_A[order] / 2
+    group_A = np.zeros(len(arms), np.int64)
+    group_A[order] = np.unique(np.minimum(before * groups // count_A[1:].sum(), groups - 1), return_inverse=True)[1] + 1
+    names = [arms[0]]
+    for group in range(1, int(group_A.max()) + 1):
+        mine = [at for at in order.tolist() if group_A[at] == group]
+        mean = float(np.average(np.array(amounts)[mine], weights=count_A[mine]))
+        names.append(
+            f"{mean:.4g}" if dose else arms[mine[0]] if len(mine) == 1 else f"{arms[mine[0]]} to {arms[mine[-1]]}"
+        )
+    text = f"{len(arms) - 1} amounts are taken in {len(names) - 1} groups of neighbours: {', '.join(names[1:])}"
+    return _Grouped(tuple(names), group_A, text if dose else f"{text} (dose=true reads them as one curve)")
+
+
+def _names(column: pl.Series) -> pl.Series:
+    """Treatments as text; numbers as short as they can be written, so that 0.0 is 0."""
+    if column.dtype.is_float():
+        each = column.unique().drop_nulls().to_list()
+        short = {value: word(value) for value in each}
+        return column.replace_strict(short, return_dtype=pl.String, default=None)
+    return column.cast(pl.String)
+
+
+def _one_row_each(where: str, frame: pl.DataFrame, arm_N: Ints) -> None:
+    """Refuse a file in which the same customer stands twice: their rows are no two customers."""
+    for column in frame:
+        if not _is_customer(column.name) or column.null_count():
+            continue
+        people = column.n_unique()
+        if 1 < people < len(column) and (people > 50 or len(column) / 2 < people):
+            arms = pl.DataFrame({"who": column, "arm": arm_N}).group_by("who").agg(pl.col("arm").n_unique())
+            several = int((arms["arm"] > 1).sum())
+            raise InputError(
+                "repeats_not_declared",
+                f"{where}: {len(column):,} rows of {people:,} customers by {column.name!r}, {several:,} of them in "
+                f"more than one arm; a trial has one row per customer. Say unit={column.name} if they were offered "
+                f"something anew each time, so that theirs count together; or add theirs up, leave out who got two, or "
+                f"say ignore={column.name} if each row counts for itself",
+            )
+
+
+def _is_key(column: pl.Series) -> bool:
+    """A value of its own for (nearly) every row, as text or as whole numbers in a row: a name, no feature."""
+    if column.dtype == pl.String:
+        return column.n_unique() > 0.9 * max(100, len(column))
+    if not column.dtype.is_numeric() or column.null_count() or not 100 <= len(column) == column.n_unique():
+        return False
+    low, high = float(column.min()), float(column.max())  # type: ignore[arg-type]
+    dense = high - low < 2 * len(column) and bool((column == column.round()).all())
+    return dense or (bool((column == column.round()).all()) and _is_customer(column.name))
+
+
+def _is_customer(name: str) -> bool:
+    word = re.sub(r"[\W_]+", "", name).lower()
+    return word == "id" or word in NAMES_OF["customer_id"]
+
+
+def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
+    rate = column.name in settings.rates
+    if column.dtype == pl.Boolean:
+        column = column.cast(pl.Float64)
+    if rate and column.dtype == pl.String and set(words := column.str.to_lowercase().unique()) <= {*YES, *NO, None}:
+        column = column.str.to_lowercase().replace_strict({word: float(word in YES) for word in words if word})
+    if not column.dtype.is_numeric():
+        kind = f"text such as {column.drop_nulls()[:1].to_list()}" if column.dtype == pl.String else f"{column.dtype}"
+        raise InputError(
+            "column_type_wrong", f"{where}: outcome {column.name!r} has {kind}; give a number for every customer"
+        )
+    values: Floats = column.cast(pl.Float64).fill_null(0.0).to_numpy().astype(np.float64)  # only where stated: zero
+    if rate and not np.isin(values, (0.0, 1.0)).all():
+        raise InputError(
+            "outcome_not_binary", f"{where}: {column.name!r} is named as a rate but has other values than 0 and 1"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(
+            "value_not_finite",
+            f"{where}: outcome {column.name!r} is infinite in {int((~np.isfinite(values)).sum())} rows",
+        )
+    return values
+
+
+def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats | None:
+    """every customer's stated propensity of each arm, N x A."""
+    planned, n = settings.planned, frame.height
+    if planned is None:
+        return None
+    if planned == "equal":
+        return np.full((n, len(arms)), 1 / len(arms))
+    groups = planned if isinstance(planned, dict) else {"": planned}
+    for shares in groups.values():
+        if len(shares) != len(arms):
+            raise InputError(
+                "planned_shares_invalid",
+                f"{where}: planned: {len(shares)} shares for {len(arms)} arms {', '.join(arms)}",
+            )
+    if settings.strata is None:
+        return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
+    group = _names(frame[settings.strata]).fill_null("")
+    if unknown := sorted(set(group.unique()) - set(groups)):
+        text = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
+        raise InputError("planned_shares_missing", f"{where}: {text}")
+    place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
+    share_GA = np.array(list(groups.values()), dtype=np.float64)
+    return np.asarray(share_GA[place_N], dtype=np.float64)
+
+
+def _unknowable(names: list[str]) -> list[str]:
+    """Columns that only a simulation can fill; y0 or mu0 alone may be a baseline, beside y1 or mu1 it is none."""
+    said = {name: _spoken(name) for name in names}
+    worlds = {name: match for name, words in said.items() if (match := BOTH_WORLDS.match(words))}
+    stems = [match[1] for match in worlds.values()]
+    both = [name for name, match in worlds.items() if stems.count(match[1]) == 2]
+    return [name for name, words in said.items() if name in both or UNKNOWABLE.search(words)]
+
+
+def _spoken(name: str) -> str:
+    return re.sub(r"[\W_]+", " ", name).strip().lower()
+
+
+def _sounds_late(features: tuple[str, ...]) -> list[str]:
+    """Names that sound like what customers did afterwards."""
+    words = {name: _spoken(name) for name in features}
+    return [name for name, said in words.items() if AFTERWARDS.search(said) and not BEFOREHAND.search(said)]
+
+
+def _leaks(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints, *, named: bool = False) -> list[str]:
+    """Features that all but tell any outcome of any one arm; but those whose names say that they were known before,
+    which are asked for with `named` instead: the past may explain an outcome that well.
+    """
+    asked = [c.name for c in features if bool(BEFOREHAND.search(_spoken(c.name))) == named]
+    found: list[str] = []
+    for arm in range(int(arm_N.max()) + 1) if asked else ():
+        rows = np.flatnonzero(arm_N == arm)
+        rows = rows[:: max(1, len(rows) // ENOUGH)]
+        some = features[rows].select(asked)
+        found += [c.name for c in some if any(_tied(c, outcome_N[rows]) for outcome_N in outcomes.values())]
+    return list(dict.fromkeys(found))
+
+
+def _tied(column: pl.Series, y: Floats) -> bool:
+    if column.dtype == pl.String:  # a text is as good as the mean outcome of those who share it
+        if column.n_unique() > MOST_TEXTS:
+            return False
+        frame = pl.DataFrame({"text": column.fill_null(""), "y": y})
+        x = frame.select(pl.col("y").mean().over("text"))["y"].to_numpy()
+    elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        x = column.cast(pl.Float64).to_numpy()
+    else:
+        return False
+    some = np.isfinite(x) & np.isfinite(y)
+    varied = some.sum() >= 100 and np.ptp(x[some]) > 0 and np.ptp(y[some]) > 0
+    return bool(varied) and _rank_tie(x[some], y[some]) > TELLS
+
+
+def _rank_tie(x: Floats, y: Floats) -> float:
+    """Somers' D of y by x for an outcome of 0 and 1 (2 AUC - 1), else Spearman's correlation; without its sign."""
+    if np.isin(y, (0.0, 1.0)).all():
+        ranks, ones = scipy.stats.rankdata(x), y == 1
+        auc = (ranks[ones].mean() - (ones.sum() + 1) / 2) / (~ones).sum()
+        return float(abs(2 * auc - 1))
+    return float(abs(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1]))
+
+
+def _follows(where: str, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:
+    """Refuse a feature that is the same for a whole arm and not for the others: a lot does not do that."""
+    for a, name in enumerate(arms):
+        here, others = features.filter(arm_N == a), features.filter(arm_N != a)
+        for column in [each for each in here if each.n_unique() == 1]:
+            value, n = column[0], len(column)
+            share = float(others[column.name].eq_missing(value).mean())
+            if share < 1 and n * np.log(max(share, 1e-300)) < np.log(ONE_ARMED):
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                raise InputError(
+                    "feature_reveals_treatment",
+                    f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no "
+                    f"randomisation does. Known only afterwards? Then say ignore={column.name}. Known before? Then the "
+                    "arms were not randomised, and planned has to be left out",
+                )

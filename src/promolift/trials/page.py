@@ -1,0 +1,467 @@
+"""What is known of a trial in; its page out: who got what, what it added, to whom, which policy, and a plan."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from promolift.foundation.i18n.formatting import (
+    INTERVAL,
+    Cash,
+    bracket,
+    clip,
+    count,
+    ends,
+    interval,
+    money,
+    number,
+    share,
+    upper_first,
+)
+from promolift.foundation.money import currency_digits
+from promolift.foundation.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, gap, note, table
+from promolift.foundation.pages.charts import (
+    Axis,
+    Line,
+    Mark,
+    by_point,
+    by_x,
+    calibration,
+    forest,
+    frontier,
+    headline,
+    lines,
+    thin,
+    unknowns,
+)
+from promolift.shop.results.learned_policy import Ranged
+from promolift.trials.analysis.results import (
+    TrialFit,
+    TrialJudgement,
+    TrialPlan,
+    TrialResults,
+    TrialSettings,
+    policy_finding,
+)
+
+ALIKE = "nothing was known of these customers, so all would be treated alike"
+UNKNOWN = "nothing was known of these customers before the trial"
+UNJUDGED = "`promolift effect evaluate` has not run"
+WHOLE = "The last columns: what all customers together add to treating nobody."
+UNPLANNED = "`promolift effect report` has not planned yet"
+BLURB = {
+    "randomised": "differences between arms are effects",
+    "adjusted": "not randomised: compared with customers alike in all that is recorded, which proves nothing",
+}
+
+
+@dataclass(frozen=True)
+class TrialStory:
+    """All that the page tells, with helpers that say amounts."""
+
+    results: TrialResults
+
+    @property
+    def fit(self) -> TrialFit:
+        return self.results.fitted.note
+
+    @property
+    def settings(self) -> TrialSettings:
+        return self.fit.settings
+
+    @property
+    def judged(self) -> TrialJudgement | None:
+        return self.results.judged
+
+    def effects(self, outcome: str) -> list[dict[str, Any]]:
+        """What each arm adds to an outcome, the most first: rows of `TrialEffects.effects`."""
+        mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome)
+        return mine.sort("effect", descending=True).to_dicts()
+
+    @property
+    def level(self) -> Badge:
+        """Badge of every number that is an effect."""
+        return self.fit.level
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return self.fit.arms
+
+    def cents(self, amount: float) -> float:
+        """Money of the file in minor units."""
+        return float(amount * 10 ** currency_digits(self.settings.currency))
+
+    def cash(self, amount: object) -> str:
+        """Money of the file in words."""
+        return money(self.cents(float(amount)), self.settings.currency) if isinstance(amount, int | float) else "?"
+
+    def amount(self, outcome: str, value: object) -> str:
+        """An outcome's value in words: a share, money, or a number."""
+        if outcome in self.settings.rates:
+            return share(value, 2)
+        return self.cash(value) if outcome == self.settings.money else number(value)
+
+    def added(self, outcome: str, value: object) -> str:
+        """A difference of an outcome in words: rates differ by points."""
+        if outcome in self.settings.rates and isinstance(value, int | float):
+            return f"{100 * value:.2f} points"
+        return self.amount(outcome, value)
+
+    def total(self, outcome: str, value: object) -> str:
+        """What all customers add together, in words: money, or a number of visits, purchases or the like."""
+        return self.cash(value) if outcome == self.settings.money else number(value)
+
+    def basis(self, outcome: str) -> str:
+        return self.settings.basis(outcome, self.cash)
+
+    def basis_sentence(self, outcome: str) -> str:
+        """`basis` as a sentence of its own."""
+        return f"{upper_first(self.basis(outcome))}."
+
+    def named(self, outcome: str) -> str:
+        """The outcome as gains and policies are counted in it."""
+        return outcome if self.settings.gross(outcome) else f"{outcome}, net"
+
+    def axis(self, name: str, outcome: str) -> Axis:
+        """The axis of an outcome: money is drawn in minor units."""
+        fmt = "share" if outcome in self.settings.rates else "money" if outcome == self.settings.money else "fixed"
+        return Axis(name, fmt, partial(self.drawn, outcome))
+
+    def drawn(self, outcome: str, value: float | None) -> float | None:
+        """The value as charts take it: money in minor units."""
+        return self.cents(value) if value is not None and outcome == self.settings.money else value
+
+
+def page_of(found: TrialResults) -> Page:
+    """The page of `promolift effect report`; what was not done yet is a gap that names the verb."""
+    trial = TrialStory(found)
+    facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
+    facts |= {"Outcomes watched": f"{trial.settings.days} days"} if trial.settings.days else {}
+    return Page(
+        name=trial.settings.name,
+        eyebrow="The trial",
+        facts=facts | {"Evidence": str(trial.level)},
+        head=_head(trial),
+        bigs=_bigs(trial),
+        chapters=[
+            _arms(trial), _effects(trial), *_depth(trial), _whom(trial), _policies(trial), _plan(trial),
+            _unknown(trial),
+        ],
+        currency=trial.settings.currency,
+    )  # fmt: skip
+
+
+def _head(trial: TrialStory) -> Big:
+    if trial.results.planned:
+        plan, cash = trial.results.planned.note, Cash(trial.settings.currency)
+        text = f"What the plan is expected to add beyond treating nobody, {trial.basis(trial.settings.deciding)}."
+        gain = Ranged(*(trial.cents(amount) for amount in (plan.gain, plan.low, plan.high)))
+        return headline("Expected extra profit", gain, text, trial.level, cash)
+    first = trial.settings.outcomes[0]
+    best = trial.effects(first)[0]
+    text = f"What {best['arm']} adds to {first}, on average{_paid(trial, best)}."
+    return Big("Average effect", trial.added(first, best["effect"]), text, trial.level)
+
+
+def _paid(trial: TrialStory, each: dict[str, Any]) -> str:
+    """What is left of an effect on money once it is paid for; nothing where net is gross or cannot be told."""
+    if each["net"] is None or trial.settings.gross(each["outcome"]):
+        return ""
+    span = ends(each["net_low"], each["net_high"], trial.cash)
+    return f"; {trial.basis(each['outcome'])}: {trial.cash(each['net'])} ({span})"
+
+
+def _bigs(trial: TrialStory) -> list[Big]:
+    bigs = []
+    for outcome in trial.settings.outcomes[:3]:
+        best = trial.effects(outcome)[0]
+        without = trial.amount(outcome, best["control_mean"])
+        text = f"{best['arm']} adds this to {without} without it{_paid(trial, best)}."
+        bigs.append(Big(outcome, trial.added(outcome, best["effect"]), text, trial.level))
+    if trial.results.planned:
+        plan = trial.results.planned.note
+        text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
+        bigs.append(Big("Budget", trial.cash(plan.budget), text))
+    return bigs
+
+
+def _arms(trial: TrialStory) -> Chapter:
+    fit = trial.fit
+    given = zip(fit.arms, fit.counts, fit.shares, strict=True)
+    tone: Tone = "good" if fit.level == "randomised" else "warn"
+    blocks: list[Figure | Block] = [
+        table(
+            "Who got what", ["arm", "customers", "share"], [[name, count(n), share(of, 2)] for name, n, of in given],
+            evidence=trial.level,
+        ),
+        note(f"{fit.level}: {'; '.join(fit.reasons)}.", tone),
+    ]  # fmt: skip
+    blocks += [note(f"{upper_first(doubt)}.", "warn") for doubt in fit.doubts]
+    if fit.checks:
+        done = [[c.name, number(c.p), "passed" if c.passed else "failed", c.meaning] for c in fit.checks]
+        blocks.append(table("Checks of the randomisation", ["check", "p", "", "what it found"], done, words=(2, 3)))
+    blocks.append(_balance(trial))
+    if fit.hidden:
+        rows = [[arm, number(strength)] for arm, strength in fit.hidden.items()]
+        heads = ["arm", "E-value (risk ratio with treatment and outcome)"]
+        text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
+        blocks.append(table("Hidden causes", heads, rows, text))
+    if trial.results.fitted.placebos.height:
+        rows = [
+            [r["outcome"], r["arm"], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
+            for r in trial.results.fitted.placebos.iter_rows(named=True)
+        ]
+        heads = ["outcome that cannot have moved", "arm", "effect", INTERVAL, "p"]
+        blocks.append(table("Placebos", heads, rows, words=(1,)))
+    lead = f"Evidence level {fit.level}: {BLURB.get(fit.level, '')}."
+    return Chapter("arms", "The arms", "Can the arms be compared?", lead, blocks)
+
+
+def _balance(trial: TrialStory) -> Figure:
+    fit = trial.fit
+    worst = trial.results.fitted.balance.sort(pl.col("after").abs(), descending=True).head(12)
+    marks = [
+        Mark(
+            clip(f"{r['feature']}, {r['arm']}", 44), r["after"], cells=[number(r["before"])],
+            tone="main" if abs(r["after"]) < fit.much_gap else "bad",
+        )
+        for r in worst.iter_rows(named=True)
+    ]  # fmt: skip
+    return forest(
+        "balance", "Were the arms alike before?",
+        f"The largest difference between an arm and control is {number(fit.largest_gap)} standard deviations; "
+        f"{number(fit.much_gap)} would be much.",
+        Axis("difference from control, standard deviations", "fixed"),
+        ("feature and arm", "after weighting", "before"), marks, number, n=count(fit.kept), wide=True,
+    )  # fmt: skip
+
+
+def _effects(trial: TrialStory) -> Chapter:
+    blocks: list[Figure | Block] = [
+        _average(trial, place, outcome) for place, outcome in enumerate(trial.settings.outcomes)
+    ]
+    blocks += [_pairs(trial)] if len(trial.arms) > 2 else []
+    lead = "Averages over all customers, doubly robust: what is known of customers only takes noise away."
+    return Chapter("effects", "Effects", "What did each treatment add?", lead, blocks)
+
+
+def _pairs(trial: TrialStory) -> Block:
+    """Every arm against every other, by the outcome that decides."""
+    outcome = trial.settings.deciding
+    more, rows = partial(trial.added, outcome), trial.results.fitted.pairs.filter(pl.col("outcome") == outcome)
+    keys = ("effect", "low", "high") if outcome != trial.settings.money else ("net", "net_low", "net_high")
+    cells = [
+        [r["arm"], r["against"], more(r[keys[0]]), ends(r[keys[1]], r[keys[2]], more), number(r["p_holm"]),
+         "shown" if r["shown"] else "not shown"]
+        for r in rows.iter_rows(named=True)
+    ]  # fmt: skip
+    text = f"{trial.basis_sentence(outcome)} Intervals hold for all pairs at once; p by Holm, of {outcome} before cost."
+    heads = ["arm", "against", "ahead by", INTERVAL, "p, all pairs", "better"]
+    return table(
+        f"Every pair of arms, by {trial.named(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
+    )
+
+
+def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
+    """Effects in the unit of the file; beside those on money what is left once they are paid for."""
+    say, more = partial(trial.amount, outcome), partial(trial.added, outcome)
+    found = trial.effects(outcome)
+    best = found[0]
+    paid = outcome == trial.settings.money and not trial.settings.gross(outcome)
+
+    marks = [
+        Mark(
+            e["arm"], e["effect"], e["low"], e["high"],
+            [say(e["control_mean"]), *([more(e["net"]), ends(e["net_low"], e["net_high"], more)] if paid else []),
+             number(e["p_holm"])],
+        )
+        for e in found
+    ]  # fmt: skip
+    return forest(
+        f"effect-{place}", outcome,
+        f"{best['arm']} adds {more(best['effect'])} to {say(best['control_mean'])}{_paid(trial, best)}.",
+        trial.axis(f"added to {outcome}, per customer", outcome),
+        ["arm", "adds", "without", *(["net", INTERVAL] if paid else []), "p, all looked at"], marks, more,
+        how=f"Added to what customers spent; {trial.basis(outcome)}, it is worth what the table says." if paid else "",
+        n=count(trial.fit.kept), evidence=trial.level,
+    )  # fmt: skip
+
+
+def _depth(trial: TrialStory) -> list[Chapter]:
+    """Gain along the depth, where treatments are depths."""
+    dose, outcome = trial.results.fitted.dose, trial.settings.deciding
+    if dose is None:
+        return []
+    tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}
+    columns = dose.select("depth", "gain", "low", "high", "customers")
+    series = [Line(name, tone, columns.filter(dose["segment"] == name).rows()) for name, tone in tones.items()]
+    more = partial(trial.added, outcome)
+    top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
+    how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
+    figure = lines(
+        "depth", "Gain along the depth",
+        f"Largest for everybody at {share(top['depth'])} off: {more(top['gain'])} a customer.",
+        Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
+        [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
+        by_point(
+            ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
+            share, more,
+        ),
+        how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
+        evidence=trial.level, wide=True, origin=True,
+    )  # fmt: skip
+    lead = "Depths are pooled: 10 % and 30 % tell about 20 %."
+    return [Chapter("depth", "Depth", "How deep should a discount go?", lead, [figure])]
+
+
+def _whom(trial: TrialStory) -> Chapter:
+    """Curves, calibration and figures."""
+    title = "Who gains more?"
+    lead = "Predicted on one half of the customers by models of the other half, and turned round."
+    judged = trial.judged
+    if judged is None:
+        return Chapter("whom", "Whom", title, lead, [gap("how well customers are told apart", _why(trial))])
+    first, fair = trial.settings.outcomes[0], not judged.qini.is_empty()
+    blocks: list[Figure | Block] = [note(f"{upper_first(each)}.", "warn") for each in judged.note.samples]
+    if not fair:
+        why = "a Qini curve is fair only where everybody had the same propensity of each arm"
+        blocks.append(gap("a Qini curve", why))
+    draws = (_curve, _deciles) if fair else (_deciles,)
+    blocks += [draw(trial, judged, first, arm) for arm in range(1, len(trial.arms)) for draw in draws]
+    cells = [
+        [
+            trial.named(r["outcome"]),
+            r["arm"],
+            r["figure"],
+            r["by"],
+            number(r["value"]),
+            ends(r["low"], r["high"], number),
+        ]
+        for r in judged.qini.iter_rows(named=True)
+    ]
+    text = "Qini: area between curve and diagonal over that of the ideal order; Qini area: in the outcome's own unit."
+    heads = ["outcome", "arm", "figure", "ranked by", "value", INTERVAL]
+    if fair:
+        blocks.append(table("Beside the simple rule", heads, cells, text, words=(1, 2, 3), evidence=trial.level))
+    return Chapter("whom", "Whom", title, lead, blocks)
+
+
+def _why(trial: TrialStory) -> str:
+    """Why nothing was judged."""
+    return UNJUDGED if trial.fit.apart else UNKNOWN
+
+
+def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) -> Figure:
+    mine = (pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm])
+    ours, theirs = (judged.curves.filter(mine & (pl.col("by") == by)) for by in ("effect", "response"))
+    last, more = ours.row(-1, named=True), partial(trial.added, outcome)
+    best = Line("best effect first", "blue", ours.select("share", "gain", "low", "high").rows())
+    beside = Line("best customers first", "orange", ours.select("share", "other").rows())
+    finding = "No order of these customers can be told from another."
+    found = judged.qini.filter(mine & (pl.col("by") == "effect"))
+    if found.height:
+        r = found.row(0, named=True)
+        span = ends(r["low"], r["high"], number)
+        finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than at random."
+    return lines(
+        f"curve-{arm}", f"{trial.arms[arm]}: whom to treat first", finding,
+        Axis("share of customers treated", "share"),
+        trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
+        [
+            best, beside._replace(points=theirs.select("share", "gain").rows()),
+            Line("at random", "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
+        ],
+        by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], share, more),
+        how=f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}",
+        evidence=trial.level, origin=True,
+    )  # fmt: skip
+
+
+def _deciles(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) -> Figure:
+    rows = judged.deciles.filter((pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm]))
+    finding = f"{count(int(rows['inside'].sum()))} of {count(rows.height)} predictions lie within what was realised."
+    return calibration(
+        f"deciles-{arm}", f"{trial.arms[arm]}: predicted and realised", finding,
+        rows.select("predicted", "realised", "low", "high", "n").rows(), partial(trial.added, outcome), "customers",
+        trial.axis(f"realised, added to {trial.named(outcome)}", outcome), how=trial.basis_sentence(outcome),
+        evidence=trial.level,
+    )  # fmt: skip
+
+
+def _policies(trial: TrialStory) -> Chapter:
+    """Nobody, everybody by each treatment, and the recommended policy, with intervals."""
+    title = "Which policy earns most?"
+    lead = "Every policy valued on the same customers; the recommended one on those its models did not see."
+    judged = trial.judged
+    if judged is None:
+        return Chapter("policies", "Policies", title, lead, [gap("what policies are worth", _why(trial))])
+    blocks = [_policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled)]
+    return Chapter("policies", "Policies", title, lead, blocks)
+
+
+def _policy(trial: TrialStory, judged: TrialJudgement, place: int, outcome: str) -> Figure:
+    rows = judged.policies.filter(pl.col("outcome") == outcome)
+    say, more, all_ = (partial(how, outcome) for how in (trial.amount, trial.added, trial.total))
+    marks = [
+        Mark(
+            r["policy"], r["value"], r["low"], r["high"],
+            [share(r["treated"]), ends(r["lead_low"], r["lead_high"], more), all_(r["added"]),
+             ends(r["added_low"], r["added_high"], all_)],
+            "ours" if r["policy"] == "recommended" else "main",
+        )
+        for r in rows.iter_rows(named=True)
+    ]  # fmt: skip
+    last, named = rows.row(-1, named=True), trial.named(outcome)
+    return forest(
+        f"policy-{place}", named, policy_finding(rows, trial.settings, more),
+        trial.axis(f"{named}, per customer", outcome),
+        ("policy", named, "treats", f"lead over {last['best_fixed']}", "beyond nobody, all", INTERVAL), marks, say,
+        how=f"{trial.basis_sentence(outcome)} {WHOLE}", n=count(last["n"]), evidence=trial.level, wide=True,
+    )  # fmt: skip
+
+
+def _plan(trial: TrialStory) -> Chapter:
+    title = "What to do with the budget"
+    lead = "At most one treatment for each customer, and never more than the budget."
+    plan, s = trial.results.planned, trial.settings
+    if plan is None:
+        why = "no outcome is money, so gains cannot be weighed against costs"
+        if s.money:
+            why = UNPLANNED if trial.fit.apart else ALIKE
+        return Chapter("plan", "Plan", title, lead, [gap("a plan", why)])
+    text = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
+    return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(text, "warn")])
+
+
+def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:
+    plan, line, cash = found.note, found.frontier, trial.cash
+    cells = [[cash(r["budget"]), cash(r["gain"]), count(r["treated"])] for r in thin(line).iter_rows(named=True)]
+    return frontier(
+        f"{cash(plan.cost)} treats {count(plan.treated)} of {count(plan.customers)} customers and is expected to "
+        f"add {cash(plan.gain)}{bracket(interval(plan.low, plan.high, cash))}.",
+        [
+            (trial.cents(r["budget"]), trial.cents(r["gain"]), None, None, r["treated"])
+            for r in line.iter_rows(named=True)
+        ],
+        (trial.cents(plan.cost), trial.cents(plan.gain), plan.price), Cash(trial.settings.currency),
+        f"the next {cash(1)} adds {cash(plan.price)}", Grid(["budget", "extra profit, net", "customers"], cells, ()),
+        how=trial.basis_sentence(trial.settings.deciding), n=count(plan.customers), evidence=trial.level,
+    )  # fmt: skip
+
+
+def _unknown(trial: TrialStory) -> Chapter:
+    days = trial.settings.days
+    watched = f"after {days} days" if days else "after the time the outcomes were watched"
+    rows = [
+        (f"What the treatments do {watched}", "Nobody looked longer.", "Keep a holdout; look again."),
+        (
+            "What they do to others, or at another time", "Only these were randomised.",
+            "Randomise a small part of every campaign, so that the answer never grows old.",
+        ),
+    ]  # fmt: skip
+    if trial.level != "randomised":
+        what, todo = "Whether the arms differ in what was not recorded", "Randomise the next one."
+        rows.insert(0, (what, "They were not randomised.", todo))
+    block = unknowns([dict(zip(("what", "why", "todo"), row, strict=True)) for row in rows])
+    return Chapter("unknown", "Unknown", "What this does not tell", "So that nobody plans with it.", [block])

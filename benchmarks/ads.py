@@ -23,7 +23,8 @@ import scipy
 
 from promolift.core.experiments.off_policy.estimators import off_policy_value
 from promolift.extensions.ads.creatives import bandit_policy, read_creatives, run_creatives
-from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
+from promolift.extensions.finance.setup import start, trade_of
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers
 
 
 def door(path):

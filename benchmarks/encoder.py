@@ -26,6 +26,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
+from promolift.core.customers.vectors import neighbours
 from promolift.extensions.connectors.complete_journey import complete_journey_folder
 from promolift.extensions.encoder.network.basket_ranker import fit_basket
 from promolift.extensions.encoder.network.encoder import EncoderSettings
@@ -42,7 +43,8 @@ from promolift.extensions.encoder.network.purchase_histories import (
     popularity,
 )
 from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder
-from promolift.extensions.media.product_vectors import neighbours, text_vectors, with_vectors
+from promolift.extensions.encoder.training_data import with_vectors
+from promolift.extensions.media.product_vectors import text_vectors
 from promolift.foundation.hashing import hash_units
 
 DATA, OURS, WEEKS = "Complete Journey", "promolift", 8

@@ -48,9 +48,9 @@ ROWS["url"] = "Ray, 2 raylets that share no folder, and a URL"
 
 def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None = None) -> None:
     """One run in this process; prints what it took. `few` customers are parted and asked in rounds all the same."""
-    from promolift.extensions.cluster.object_store import brought
     from promolift.foundation.executors.executor import EngineSettings
     from promolift.foundation.storage.local_store import Store
+    from promolift.foundation.storage.location import brought
     from promolift.shop.configuration.configuration import Config
     from promolift.shop.pipeline.pipeline import run
     from promolift.shop.results.work_folder.run_context import Job

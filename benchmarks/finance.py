@@ -24,7 +24,8 @@ from promolift.extensions.finance.bank_customers import cleared, held_out, read_
 from promolift.extensions.finance.lending import run_lending
 from promolift.extensions.finance.results import LendingSettings
 from promolift.extensions.finance.scorecard import fit_scorecard
-from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
+from promolift.extensions.finance.setup import start, trade_of
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers
 
 FIRST = 5  # months that are only learned from
 GRID = [(leaves, rate, least) for leaves in (4, 15) for rate in (0.03, 0.1) for least in (20, 200)]

@@ -25,11 +25,13 @@ import numpy as np
 import polars as pl
 
 from message_judged import drawn
-from promolift.core.messages import Draft, Known, Sender, Way, broken_rules, findings, gate, load_pool, write
+from promolift.core.messages import Draft, Known, Sender, Way, broken_rules, findings, gate, write
 from promolift.core.messages.text_ranker import click_z, fit_ranker
 from promolift.core.offers.product_names import label, table
-from promolift.core.offers.terms import AND, BENEFIT_NEEDS, Benefit, Language, Offer, Words
+from promolift.core.offers.terms import BENEFIT_NEEDS, Benefit, Offer
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.text import AND, Language, Words
+from promolift.shop.pipeline.text_pool import load_pool
 
 SENDER = Sender(name="Corner Shop", address="1 High Street, Springfield, 12345", unsubscribe="https://x.example/stop")
 CATEGORIES = [k.key for k, row in table().items() if k.kind == "category" and row.couponable and not row.sensitive]

@@ -13,8 +13,9 @@ sys.path.insert(0, str(TESTS))
 from message_helpers import CONTEXTS, OFFERS, SHIPPING, amount, an_offer, percent  # noqa: E402
 
 from promolift.core.messages import Known, offer_words  # noqa: E402
-from promolift.core.offers.terms import Language, Offer, Words  # noqa: E402
+from promolift.core.offers.terms import Offer  # noqa: E402
 from promolift.foundation.hashing import hash_unit  # noqa: E402
+from promolift.foundation.i18n.text import Language, Words  # noqa: E402
 
 # how many of each file and label are drawn per language: 75 true and 75 false ones
 DRAWN = {("true", True): 60, ("scenes", True): 15, ("false", False): 40, ("scenes", False): 15, ("claims", False): 20}

@@ -27,6 +27,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from promolift.shop.pipeline import release
+
 HERE = Path(__file__).resolve().parents[1]
 BASE = "2d3850d"  # the last commit before results were objects
 ASOF, DAY_MS = "2026-01-05", 86_400_000
@@ -201,7 +203,7 @@ def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
         if what == "release":
             words(store)
             began = spent()
-            build: Callable[..., str] = live_release.build  # the base's asks for the settings, too
+            build: Callable[..., str] = release.build  # the base's asks for the settings, too
             whole = "config" in inspect.signature(build).parameters
             done["release_id"] = build(store, job.config) if whole else build(store)
             done["build"] = spent() - began

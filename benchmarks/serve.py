@@ -59,15 +59,18 @@ from promolift.foundation.tables.schemas import PRODUCTS
 from promolift.server.api import app
 from promolift.server.decisions import live_release
 from promolift.server.decisions.decisions import KEEP as DECIDED
-from promolift.server.events.events import FILLED, KEEP, event_row
+from promolift.server.events.events import KEEP
+from promolift.server.ledger.event_rows import FILLED, event_row
 from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.outbox_rows import Hook, News, announce_all
 from promolift.server.ledger.schema import CODES, DECISIONS, EVENTS, OUTBOX, Query
 from promolift.server.startup import run_server
 from promolift.server.tasks.response_counts import TextCounter
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.partitions import CustomerParts
+from promolift.shop.pipeline.release import build
 from promolift.shop.pipeline.steps import plan
-from promolift.shop.results.ingest import Offers
+from promolift.shop.results.messages import Offers
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 CAMPAIGN = "cmp_bench"
@@ -221,7 +224,7 @@ def planned(folder: Path) -> Config:
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))
         Offers(offers=()).keep(store)
-        (folder / "release").write_text(live_release.build(store), encoding="ascii")
+        (folder / "release").write_text(build(store), encoding="ascii")
     return config
 
 
@@ -619,10 +622,10 @@ def webhooks(folder: Path, messages: int) -> None:
         kind, hook = "redemption.reserved", outbox.new_secret()
 
         def fill(db: Any, some: list[None]) -> list[None]:
-            made = outbox.Hook(url=f"http://127.0.0.1:{port}/", events=(kind,), secret=hook)
+            made = Hook(url=f"http://127.0.0.1:{port}/", events=(kind,), secret=hook)
             made.keep(db, "whk_1", 1)
             told = ({"redemption_id": f"rdm_{number}", "reserved_cents": 5} for number in range(messages))
-            outbox.announce_all(db, [outbox.News(kind, each) for each in told], 1)
+            announce_all(db, [News(kind, each) for each in told], 1)
             return some
 
         ledger.write(fill)
@@ -699,8 +702,8 @@ def words(folder: Path, messages: int) -> None:
     """What the message of a live decision takes beyond the decision: chosen, filled and gated, the first time and again."""
     from dataclasses import replace
 
-    from promolift.core.messages import load_pool
     from promolift.server.decisions import message_rendering as spoken
+    from promolift.shop.pipeline.text_pool import load_pool
     from promolift.shop.results.messages import PoolWords
 
     name = (folder / "release").read_text(encoding="ascii")

@@ -40,9 +40,10 @@ from promolift.extensions.privacy.privacy_audit import AuditSize, attack_encoder
 from promolift.extensions.privacy.synthetic_step import keep_stand_in
 from promolift.extensions.simulation.worlds.simulated_shop import simulate
 from promolift.extensions.simulation.worlds.world import SimulationSettings
-from promolift.foundation.sql import DAY_MS, fetch
+from promolift.foundation.evidence import Z95
+from promolift.foundation.sql import fetch
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.pipeline.pipeline import demo_config
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.pipeline.steps import plan

@@ -15,8 +15,10 @@ from pydantic.fields import FieldInfo
 
 from promolift.extensions.ads.results import CreativeFile
 from promolift.extensions.finance.results import FinanceFile
-from promolift.foundation.settings import Currency, Settings, Zone, settings_in, toml_key
-from promolift.server.settings import Policy, ServeSettings
+from promolift.foundation.money import Currency
+from promolift.foundation.settings import Settings, Zone, settings_in, toml_key
+from promolift.server.ledger.policy import Policy
+from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.column_mapping import NEEDED, ROLES
 from promolift.shop.configuration.configuration import RAW, Config
 

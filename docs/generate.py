@@ -10,7 +10,7 @@ import polars as pl
 from promolift.foundation.settings import rows_of
 from promolift.foundation.tables import schemas
 from promolift.foundation.tables.contract import type_name
-from promolift.server.api.problems import REFUSALS
+from promolift.server.ledger.refusals import REFUSALS
 from promolift.shop.ingest.cleaning.cleaning_rules import rules_text
 
 DOCS = Path(__file__).parent

@@ -11,7 +11,8 @@ import polars as pl
 from promolift.core.messages import Draft, Known, live_angle, write
 from promolift.core.messages.angles import SeenItem
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Benefit, Language, Offer, Words
+from promolift.core.offers.terms import Benefit, Offer
+from promolift.foundation.i18n.text import Language, Words
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS
 
 SHOP = ZoneInfo("Asia/Shanghai")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from promolift.core.customers.settings import ConsentSettings
 from promolift.core.decisions import ReleaseTerms
 from promolift.core.effects import DiscountResponse
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.configuration.settings import ConsentSettings
 from promolift.shop.reports.story import Card, Story
 from promolift.shop.results.customers import Given
 from promolift.shop.results.effects import ResponseFigures

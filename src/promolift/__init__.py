@@ -10,7 +10,8 @@ imported when it is first used.
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from promolift.foundation.version import __version__
+
 _MODULES = {
     "Log": "promolift.shop.feedback.decision_log",
     "Offer": "promolift.core.offers.terms",
@@ -20,7 +21,7 @@ _MODULES = {
     "Trial": "promolift.trials.trial",
     "UpliftEstimator": "promolift.trials.uplift_estimator",
 }
-__all__ = [*_MODULES, "core"]
+__all__ = [*_MODULES, "__version__", "core"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,4 +33,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return list(__all__)

@@ -22,11 +22,11 @@ import uvicorn
 from console_helpers import CONFIG
 from serve_helpers import Api, free_port, released, serving
 
-from promolift.core.messages.text_pool import load_pool
 from promolift.extensions.agents.mcp_server import Desk, agent_server, glossary, live_server
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.client import Client
 from promolift.shop.pipeline import text_pool
+from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.plan import Plan
 
 Ask = Callable[[Any], Awaitable[Any]]

@@ -88,8 +88,9 @@ def test_a_message_to_a_customer_that_was_given_up_is_listed_and_sent_again(shop
 
 
 def test_messages_are_listed_with_their_tries_and_sent_again(shop: Shop) -> None:
-    from promolift.server.api.api_keys import seal
-    from promolift.server.delivery.outbox import Hook, post
+    from promolift.server.delivery.outbox import post
+    from promolift.server.ledger.outbox_rows import Hook
+    from promolift.server.ledger.secrets import seal
 
     def make(db: object, some: list[None]) -> list[None]:
         hook = Hook(url="https://shop.test/<i>", events=("release.activated",), secret=seal(shop.server.secret, "s"))

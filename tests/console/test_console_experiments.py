@@ -12,10 +12,10 @@ from serve_helpers import derived
 from sqlalchemy import insert
 
 from promolift.core.experiments.experiment_design import assign
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.server.decisions import experiment_results
+from promolift.server.ledger.records import KeptTest
 from promolift.server.ledger.schema import DECISIONS, EVENTS
-from promolift.server.ledger.things import KeptTest
 
 CAMPAIGN = CONFIG.plan.campaign
 HERE = f"/v1/campaigns/{CAMPAIGN}"

@@ -11,8 +11,8 @@ from console_helpers import CONFIG, SAME, Person, Shop, opened
 from sqlalchemy import insert
 
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import build
 from promolift.server.ledger.schema import JOBS
+from promolift.shop.pipeline.release import build
 from promolift.shop.results.plan import Plan
 
 
@@ -122,7 +122,7 @@ def test_a_bad_release_is_rolled_back_from_today(shop: Shop) -> None:
     first = draft(approver)
     approver.post(f"/releases/{first}/activate")
     with shop.server.ledger.read() as db:
-        from promolift.server.ledger.things import Campaign
+        from promolift.server.ledger.records import Campaign
 
         campaign = Campaign.known(db, CONFIG.plan.campaign)
 

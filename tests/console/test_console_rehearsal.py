@@ -6,8 +6,8 @@ from time import sleep
 import pytest
 from console_helpers import CONFIG, opened
 
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.time.clock import wall_ms
+from promolift.foundation.time.units import DAY_MS
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from console_helpers import CONFIG, Shop, opened
 
 from judged_shop import case, judged
-from promolift.foundation.sql import DAY_MS, HOUR_MS
-from promolift.server.ledger.things import Annotation
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.server.ledger.records import Annotation
 from promolift.server.tasks.learning_task import without
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from console_helpers import CONFIG, Shop, opened
 
-from promolift.core.messages import PoolText, load_pool
+from promolift.core.messages import PoolText
+from promolift.shop.pipeline.text_pool import load_pool
 
 
 @pytest.fixture

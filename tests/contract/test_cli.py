@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from promolift.cli.application import app, main
 from promolift.foundation.i18n.translation import line_in_chinese
-from promolift.shop.results.work_folder.run_context import StepSummary
+from promolift.foundation.progress import StepSummary
 
 TREE = typer.main.get_command(app)
 

@@ -11,7 +11,8 @@ import pytest
 import promolift
 from promolift.foundation.errors import PromoError
 from promolift.foundation.settings import rows_of
-from promolift.server.api.problems import REFUSALS, ApiError, FieldError
+from promolift.server.api.problems import ApiError, FieldError
+from promolift.server.ledger.refusals import REFUSALS
 
 SOURCE = Path(promolift.__file__).parent
 LISTED = {code for code, _, _ in rows_of("foundation/error_codes.tsv")} | set(REFUSALS)

@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import Cleaned, clean_events
 
 NOW_MS = 1_750_000_000_000

@@ -7,10 +7,11 @@ from data_helpers import RULES, SHOP, clean, events, frame, mapping, raw
 from error_checks import raises_code
 from promolift.foundation.tables.schemas import EVENTS, REJECTED
 from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES as ALL_RULES
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules, rules_text
+from promolift.shop.ingest.cleaning.cleaning_rules import rules_text
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events, price_rows
-from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.results.ingest import Counts
 
 GOOD = "ann,2024-03-01 10:00:00,tea,7,2,3.50"
 

@@ -13,7 +13,7 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.files.text_format import dialect_of, scan
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.column_patterns import bulk, cost_of_line, decimal_comma, number

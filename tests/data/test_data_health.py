@@ -12,7 +12,7 @@ from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PR
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning.data_health import HealthReport, health
 from promolift.shop.ingest.cleaning.data_summary import Summary, shard_sums, summarise
-from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.results.ingest import Counts
 
 VIEWS = Mapping.parse(
     {

@@ -19,7 +19,8 @@ from promolift.shop.ingest.cleaning.event_cleaning import (
     parted_events,
     rejected_rows,
 )
-from promolift.shop.ingest.cleaning.row_counts import Counts, first_rows
+from promolift.shop.ingest.cleaning.row_counts import first_rows
+from promolift.shop.results.ingest import Counts
 
 CELLS = {
     "who": ["ann", "bob", "cid", " ann ", "17.0", "", "NULL", "'; drop table x --"],

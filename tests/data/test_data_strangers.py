@@ -13,11 +13,11 @@ from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning.data_health import health
 from promolift.shop.ingest.cleaning.data_summary import Summary, shard_sums, summarise
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.ingest.cleaning.table_cleaning import clean_customers, clean_exposures, clean_products
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
 from promolift.shop.ingest.setup.initialisation import guess_all, init
+from promolift.shop.results.ingest import Counts
 
 
 def guess(text: str, table: str = "events", **options: object) -> Mapping:

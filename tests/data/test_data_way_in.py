@@ -9,11 +9,11 @@ import pytest
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import EVENTS, REJECTED
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events, key_rows
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.ingest.cleaning.table_cleaning import clean_products, latest
 from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.results.ingest import Counts
 from sharded import write_shards
 
 RULES = CleanRules(now_ms=1_750_000_000_000)

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from error_checks import raises_code
 from promolift.core.offers.coupon_codes import ALPHABET, code, normalise, unique_codes
-from promolift.core.offers.terms import Benefit, Offer, Words
+from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.frames import safe_cells
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.tables.schemas import PLAN_FILE
-from promolift.shop.reports.plan_rows import contact_rows, export_rows, plan_rows, safe_cells
+from promolift.shop.reports.plan_rows import contact_rows, export_rows, plan_rows
 
 SECRET = "a secret of enough bytes"
 SHAPE = re.compile("[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}")

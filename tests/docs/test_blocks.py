@@ -23,7 +23,7 @@ import fashion_shop
 from own_shop import write_shop
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config, laid_over
-from promolift.trials.analysis.results import TrialSettings
+from promolift.trials.analysis.settings import TrialSettings
 from trade_files import bank, logged
 
 ROOT = Path(__file__).parents[2]

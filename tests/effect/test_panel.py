@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from promolift.core.effects import PanelSettings, depth_sums, panel
-from promolift.foundation.sql import DAY_MS, WEEK_MS
 from promolift.foundation.tables.schemas import EVENTS, PRODUCTS
+from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
 ASOF = 100 * WEEK_MS
 SETTINGS = PanelSettings(weeks=8, min_known=0.5, prior_lines=0, curvature=1e-6)  # plain means

@@ -19,7 +19,6 @@ from promolift.core.effects.offer_value.campaign_exposure import (
     target_covers,
     yardsticks,
 )
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.tables.contract import Table
 from promolift.foundation.tables.schemas import (
     COUPONS,
@@ -30,6 +29,7 @@ from promolift.foundation.tables.schemas import (
     PRODUCTS,
     REDEMPTIONS,
 )
+from promolift.foundation.time.units import DAY_MS
 
 Rows = list[dict[str, object]]
 START = 100  # the day the campaign "now" begins; the first event is on day 0

@@ -20,10 +20,11 @@ import ray
 from obstore.store import from_url
 from ray.cluster_utils import Cluster as Raylets
 
-from promolift.extensions.cluster.object_store import PARTS, Content, Remote, brought
+from promolift.extensions.cluster.object_store import Content, Remote
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.executors.executor import EngineSettings
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.location import PARTS, brought
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.partitions import ShelvedRounds
 

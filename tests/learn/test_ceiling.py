@@ -8,7 +8,6 @@ from promolift.core.experiments.line_effects import VISITS, detectable
 from promolift.core.experiments.surrogate import Ahead, Spans
 from promolift.shop.pipeline.planning.line_tests import (
     DEAL_SEEKERS,
-    MONTHS,
     OTHERS,
     People,
     by_price,
@@ -19,6 +18,7 @@ from promolift.shop.pipeline.planning.line_tests import (
     priced,
     visits_flip,
 )
+from promolift.shop.results.work_folder.plan_inputs import MONTHS
 
 GROUPS, EACH, ORDER = 4, 300, 800.0
 

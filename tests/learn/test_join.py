@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from drawn import cases
 from error_checks import raises_code
 from promolift.core.experiments.outcome_join import FATES, JoinSettings, join_outcomes, open_windows
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.tables.schemas import DECISIONS, EVENTS
+from promolift.foundation.time.units import DAY_MS
 
 DECISION = {"customer_id": pl.String, "ts_ms": pl.Int64, "policy_id": pl.String, "holdout": pl.Boolean}
 OUTCOME = {

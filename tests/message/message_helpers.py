@@ -6,7 +6,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from promolift.core.messages import Known
-from promolift.core.offers.terms import Benefit, Language, Offer, Scope, Words
+from promolift.core.offers.terms import Benefit, Offer, Scope
+from promolift.foundation.i18n.text import Language, Words
 
 NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
 MEALS = ("FRZN MEAT/MEAT DINNERS", Words(zh="冷冻方便餐", en="frozen meals"))

@@ -5,7 +5,7 @@ import pytest
 
 from promolift.core.messages import ANGLES, fitting, live_angle, may_say, reason
 from promolift.core.messages.angles import RULES, SeenItem
-from promolift.foundation.sql import DAY_MS, HOUR_MS
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
 
 NOW = 1_767_571_200_000
 TEA = {"customer_id": "a", "offer_id": "o", "target": "tea", "scope": "category", "kind": "category", "asof_ms": NOW}

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from message_helpers import GOLDEN, OFFERS, PRODUCT_1, SHIPPING, amount, an_offer, percent
 
 from error_checks import raises_code
-from promolift.core.messages import Draft, Known, Sender, Way, gate, load_pool, write
+from promolift.core.messages import Draft, Known, Sender, Way, gate, write
 from promolift.core.messages.composition import addressable, sayable
 from promolift.core.messages.offer_text import deal, sentence
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Offer, Words
+from promolift.core.offers.terms import Offer
+from promolift.foundation.i18n.text import Words
+from promolift.shop.pipeline.text_pool import load_pool
 
 POOL = load_pool(None)
 TEXTS = [text for text in POOL.texts if text.usable("judged")]

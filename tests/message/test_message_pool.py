@@ -8,21 +8,11 @@ import pytest
 from message_helpers import GOLDEN
 
 from error_checks import raises_code
-from promolift.core.messages import (
-    Brief,
-    Draft,
-    Known,
-    PoolText,
-    TextTally,
-    WordChoice,
-    drafts,
-    findings,
-    judge,
-    load_pool,
-)
+from promolift.core.messages import Brief, Draft, Known, PoolText, TextTally, WordChoice, drafts, findings, judge
 from promolift.core.messages.angles import ANGLES
 from promolift.core.messages.drafts import question
-from promolift.core.messages.text_pool import Pool, drafted, from_csv, judged, of_draft, of_text, save_pool, to_csv
+from promolift.core.messages.text_pool import Pool, drafted, from_csv, judged, of_draft, of_text, to_csv
+from promolift.shop.pipeline.text_pool import load_pool, save_pool
 
 TODAY = "2026-06-01"
 GOOD = Draft("{deal}: running low?", "running low on {product}?")

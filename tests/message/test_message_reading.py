@@ -6,8 +6,9 @@ import pytest
 from message_helpers import CONTEXTS, GOLDEN, OFFERS, PRODUCT_1, texts
 
 from error_checks import raises_code
-from promolift.core.messages import Known, broken_rules, facts, load_pool, sms_parts, write
+from promolift.core.messages import Known, broken_rules, facts, sms_parts, write
 from promolift.core.messages.fact_check import number, ready
+from promolift.shop.pipeline.text_pool import load_pool
 
 
 def codes(text: str, offer: str = "meals20", language: str = "zh", **known: object) -> set[str]:

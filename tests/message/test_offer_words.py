@@ -5,7 +5,8 @@ from message_helpers import amount, an_offer, percent
 
 from promolift.core.messages import Draft, Known, line_words, offer_words, write
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Activation, Benefit, Offer, Words
+from promolift.core.offers.terms import Activation, Benefit, Offer
+from promolift.foundation.i18n.text import Words
 
 TEA = ("tea", Words(zh="茶", en="tea"))
 PAIR = "BEEF ++ SOFT DRINKS"

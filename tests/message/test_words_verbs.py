@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from promolift.cli.application import main
-from promolift.core.messages import load_pool
+from promolift.shop.pipeline.text_pool import load_pool
 
 TOML = """
 [shop]

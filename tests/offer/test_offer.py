@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from error_checks import raises_code
 from promolift.core.offers import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
-from promolift.core.offers.terms import Activation, Benefit, Offer, Words
+from promolift.core.offers.terms import Activation, Benefit, Offer
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (

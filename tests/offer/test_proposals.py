@@ -24,7 +24,8 @@ from promolift.core.offers.proposals import (
     with_ids,
 )
 from promolift.core.offers.settings import OfferProposalSettings
-from promolift.core.offers.terms import Benefit, Words
+from promolift.core.offers.terms import Benefit
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (

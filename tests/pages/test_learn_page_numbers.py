@@ -11,14 +11,14 @@ from page_figures import Figures, add, strays, undrawn, unseen
 
 from judged_shop import START, case, claimed, judged, losing
 from promolift.core.decisions import LineEffect
+from promolift.foundation.evidence import Z95, Ranged
 from promolift.foundation.i18n.formatting import count, date, days, money, number, share
-from promolift.foundation.sql import DAY_MS
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.feedback.next_release import Changed, LearnedArms, arm_release
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN
 from promolift.shop.reports.learning_page import page_of
-from promolift.shop.results.learned_policy import LearnedPolicy, NextRelease, Ranged
+from promolift.shop.results.learned_policy import LearnedPolicy, NextRelease
 
 CURRENCY = "USD"
 cash = partial(money, currency=CURRENCY)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from promolift.foundation.evidence import Ranged
 from promolift.foundation.i18n.formatting import Cash, speaking
 from promolift.foundation.pages.charts import headline
-from promolift.shop.results.learned_policy import Ranged
 
 
 @pytest.mark.parametrize(("language", "large", "so_far"), [

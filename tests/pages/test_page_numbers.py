@@ -13,9 +13,8 @@ from told_shop import SHOPS, menu, told_shop
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages import line_words, offer_words
 from promolift.core.offers import MenuItem
-from promolift.core.offers.terms import Words
 from promolift.foundation.i18n.formatting import date, money
-from promolift.foundation.i18n.translation import group_words
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.reports.chapters.summary import page_of, render
 from promolift.shop.reports.next_step import standing
@@ -24,8 +23,9 @@ from promolift.shop.reports.story_builder import tell_story
 from promolift.shop.results.customers import Given, Person
 from promolift.shop.results.effects import DEPTH, NoModel
 from promolift.shop.results.evaluation import Evaluation
-from promolift.shop.results.ingest import Health, Offers, Unknown
-from promolift.shop.results.messages import Messages, PoolWords
+from promolift.shop.results.group_names import group_words
+from promolift.shop.results.ingest import Health, Unknown
+from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan, headline
 from promolift.shop.results.work_folder.run_context import Job, moments
 

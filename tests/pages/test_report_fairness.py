@@ -8,8 +8,8 @@ import pytest
 
 from promolift.core.allocation import Limit
 from promolift.core.experiments.group_gaps import GroupGap, Proxy
-from promolift.core.offers.terms import Language
 from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.text import Language
 from promolift.shop.pipeline.fairness_audit import angles
 from promolift.shop.reports.chapters.fairness import tell
 from promolift.shop.reports.chapters.summary import render

@@ -3,18 +3,17 @@
 import polars as pl
 import pytest
 
+from promolift.foundation.evidence import Ranged
 from promolift.foundation.i18n.formatting import Cash
 from promolift.foundation.pages.blocks import Big, Block, Figure, balanced
 from promolift.foundation.pages.charts import headline, span_of
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.reports.chapters import budget, customers, data_health, discount, predictions, recipients, summary
 from promolift.shop.reports.story import Story
 from promolift.shop.results.customers import Customers, Tastes
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.evaluation import Lead, Worth, weakest
 from promolift.shop.results.histograms import Histogram, bars
-from promolift.shop.results.ingest import Health
-from promolift.shop.results.learned_policy import Ranged
+from promolift.shop.results.ingest import Counts, Health
 from promolift.shop.results.plan import Assumption, Luck, Point, RuleCost, rule_text
 from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, ReliabilityBin, Scored
 from small_story import read, small_story

@@ -19,9 +19,9 @@ from promolift.shop.configuration.configuration import Config
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES
 from promolift.shop.ingest.cleaning.data_health import health
 from promolift.shop.ingest.cleaning.data_summary import Summary
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.ingest import Counts
 from promolift.shop.results.work_folder.run_context import Job
 
 ENGLISH = ("trial.py", "learning.py")  # pages whose every text is looked up when they are shown

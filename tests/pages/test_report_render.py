@@ -19,12 +19,10 @@ from promolift.core.messages import offer_words
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.pages.rendering import embed
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.ingest.cleaning.data_health import Ability
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story import OpenQuestion, Story
 from promolift.shop.results.customers import Customers
-from promolift.shop.results.ingest import Health
+from promolift.shop.results.ingest import Ability, Counts, Health
 from promolift.shop.results.work_folder.run_context import Job, moments
 from small_story import NOTE, card, read, small_story
 

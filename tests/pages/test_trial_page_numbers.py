@@ -12,7 +12,8 @@ from page_figures import Figures, add, strays, undrawn, unseen
 from promolift.foundation.i18n.formatting import share
 from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
-from promolift.trials.analysis.results import TrialResults, TrialSettings
+from promolift.trials.analysis.results import TrialResults
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.page import TrialStory, page_of
 
 DEPTHS = TrialSettings(

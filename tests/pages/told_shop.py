@@ -12,12 +12,10 @@ from promolift.core import effects
 from promolift.core.customers import MemberNote
 from promolift.extensions.encoder.results import Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.ingest.cleaning.data_health import Ability
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.pipeline.steps import evaluate, message, plan
 from promolift.shop.results.effects import NoModel, keep_responses, response
-from promolift.shop.results.ingest import Health, PurchaseMembers, Unknown
-from promolift.shop.results.predictions import Predictions, Reliability, ReliabilityBin, Scored
+from promolift.shop.results.ingest import Ability, Counts, Health, Unknown
+from promolift.shop.results.predictions import Predictions, PurchaseMembers, Reliability, ReliabilityBin, Scored
 from promolift.shop.results.work_folder.run_context import Job
 from sharded import write_shards
 

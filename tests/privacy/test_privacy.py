@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from error_checks import raises_code
 from promolift.core.customers.consent import lowest_age, may_send
+from promolift.core.customers.settings import ConsentSettings
 from promolift.foundation.redaction import pseudonym, redact
-from promolift.shop.configuration.settings import ConsentSettings
 
 KEY = "0123456789abcdef-a-key"
 

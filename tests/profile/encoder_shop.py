@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from promolift.extensions.encoder.network.purchase_histories import Catalogue, Histories, catalogue, histories
-from promolift.extensions.media.product_vectors import with_vectors
-from promolift.foundation.sql import DAY_MS
+from promolift.extensions.encoder.training_data import with_vectors
+from promolift.foundation.time.units import DAY_MS
 
 FIRST = 20_000  # day of the first visit; any number
 NAMES = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]

@@ -46,7 +46,7 @@ from promolift.extensions.encoder.network.purchase_histories import (  # noqa: E
 )
 from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder, gradient_of  # noqa: E402
 from promolift.extensions.encoder.pipeline_step import digest  # noqa: E402
-from promolift.extensions.media.product_vectors import with_vectors  # noqa: E402
+from promolift.extensions.encoder.training_data import with_vectors  # noqa: E402
 from promolift.foundation.storage.local_store import Scratch  # noqa: E402
 
 END = FIRST + 168.0

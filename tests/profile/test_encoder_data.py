@@ -19,7 +19,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
     histories,
     popularity,
 )
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 
 BREAD_AND_MILK = small(
     [

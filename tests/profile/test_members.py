@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from promolift.core.customers.forecasts.model_weights import GROWN, WEIGHTS, least_weight, paired, still_holds, weigh
-from promolift.core.customers.settings import MemberNote
+from promolift.core.customers.forecasts.model_weights import (
+    GROWN,
+    WEIGHTS,
+    MemberNote,
+    least_weight,
+    paired,
+    still_holds,
+    weigh,
+)
 
 
 def test_the_least_weight_within_one_standard_error_of_the_best():

@@ -8,6 +8,7 @@ import pytest
 
 from promolift.core.customers import target_facts
 from promolift.core.customers.forecasts import purchase_forecast
+from promolift.core.customers.forecasts.model_weights import MemberNote
 from promolift.core.customers.forecasts.purchase_forecast import (
     GROUPS,
     Forecast,
@@ -17,9 +18,9 @@ from promolift.core.customers.forecasts.purchase_forecast import (
     learned_moments,
     together,
 )
-from promolift.core.customers.settings import MemberNote, ProfileSettings
-from promolift.foundation.sql import DAY_MS
+from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.tables.schemas import AFFINITIES
+from promolift.foundation.time.units import DAY_MS
 
 SETTINGS = ProfileSettings()
 

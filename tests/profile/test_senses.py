@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 
 from promolift.core.customers.forecasts.new_products import made_of, paces
-from promolift.core.offers.terms import Words
+from promolift.core.offers.colour_names import colour_said, coloured
 from promolift.extensions.media import product_vectors
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.text import Words
 
 NAMES = [
     "fresh whole milk",
@@ -70,13 +71,11 @@ def test_nothing_is_said_where_vectors_tell_nothing_or_too_few_are_known():
 
 
 def test_a_colour_is_said_once_and_only_where_one_is_named():
-    assert product_vectors.colour_said("Navy Blue tee") == Words(en="navy blue", zh="藏青色")
-    assert product_vectors.colour_said("黑白条纹") is None
-    assert product_vectors.colour_said("Blackberry jam") is None
-    assert product_vectors.coloured(Words(en="linen shirt", zh="亚麻衬衫"), "red") == Words(
-        en="red linen shirt", zh="红色亚麻衬衫"
-    )
-    assert product_vectors.coloured(Words(en="Redwing boots", zh="红色靴子"), "black").en == "Redwing boots"
+    assert colour_said("Navy Blue tee") == Words(en="navy blue", zh="藏青色")
+    assert colour_said("黑白条纹") is None
+    assert colour_said("Blackberry jam") is None
+    assert coloured(Words(en="linen shirt", zh="亚麻衬衫"), "red") == Words(en="red linen shirt", zh="红色亚麻衬衫")
+    assert coloured(Words(en="Redwing boots", zh="红色靴子"), "black").en == "Redwing boots"
 
 
 def vectors(names: dict[str, tuple[float, float]]) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from error_checks import raises_code
 from promolift.core.customers.sensitive_topics import tells_private
 from promolift.core.messages.drafts import _read as read_drafts
-from promolift.core.messages.text_pool import Pool, from_csv, load_pool, shipped, to_csv
+from promolift.core.messages.text_pool import Pool, from_csv, to_csv
 from promolift.core.offers.coupon_codes import normalise
 from promolift.extensions.privacy.mechanisms.reconstruction import read_pages
 from promolift.foundation.errors import PromoError
@@ -33,6 +33,7 @@ from promolift.server.startup import read_settings
 from promolift.server.tasks import audit_archive
 from promolift.server.tasks.maintenance import restore
 from promolift.shop.configuration.configuration import load_config
+from promolift.shop.pipeline.text_pool import load_pool, shipped
 
 pytest.importorskip("fastapi")
 CASES = int(os.environ.get("PROMOLIFT_FUZZ", "25"))

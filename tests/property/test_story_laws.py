@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.core.customers import ForecastSettings
+from promolift.extensions.encoder.settings import ForecastSettings
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import pipeline

@@ -7,10 +7,9 @@ import pytest
 
 from promolift.core.allocation.solver import FRONTIER
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.results.customers import Given, Person
 from promolift.shop.results.evaluation import Evaluation
-from promolift.shop.results.ingest import Health
+from promolift.shop.results.ingest import Counts, Health
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Assumption, Headline, Luck, Plan, PlanNote, fragile_first, headline, on_line
 

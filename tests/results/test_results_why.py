@@ -8,11 +8,11 @@ import polars as pl
 
 from error_checks import raises_code
 from promolift.core.effects import DiscountResponse, ValueSettings
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import pipeline
 from promolift.shop.reports.explain_plan import PlanRules, above, loses
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)
 

@@ -25,12 +25,12 @@ from promolift.core.offers import MenuItem, OfferRules
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.app import create
-from promolift.server.decisions.live_release import named, read_manifest
 from promolift.server.ledger.schema import CODES
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.release import named, read_manifest
 from promolift.shop.pipeline.steps import plan
-from promolift.shop.results.ingest import Offers
+from promolift.shop.results.messages import Offers
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job, moments
 

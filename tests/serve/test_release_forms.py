@@ -14,11 +14,12 @@ from planned_shop import planned_shop, shop_config
 from serve_helpers import CAMPAIGN, planned, released, serving, settings
 
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import build, load, named
-from promolift.server.ledger.things import Task
+from promolift.server.decisions.live_release import load
+from promolift.server.ledger.records import Task
 from promolift.server.tasks.learning_task import read_decisions
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.pipeline import fingerprint
+from promolift.shop.pipeline.release import build, named
 from promolift.shop.pipeline.steps import plan as step
 from promolift.shop.results.plan import Plan, Tables
 from promolift.shop.results.work_folder.active_release import approve, approved

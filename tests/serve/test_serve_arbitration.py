@@ -11,10 +11,10 @@ from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, claim, coded, planned, se
 
 from error_checks import raises_code
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions import live_release
 from promolift.server.decisions.decisions import Ask
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.segment_decisions import decide_segment, write_decisions
+from promolift.shop.pipeline.release import build
 from promolift.shop.results.work_folder.run_context import Job
 
 OTHER = "cmp_other"
@@ -35,7 +35,7 @@ def meeting(folder: Path) -> Iterator[Api]:
     for name in BOTH:
         plan(folder, name)
         with Store(folder) as store:
-            ids.append(live_release.build(store))
+            ids.append(build(store))
     with serving(folder) as api:
         for each in ids:
             api("POST", f"/v1/releases/{each}:activate")

@@ -13,9 +13,9 @@ import pytest
 from serve_helpers import CAMPAIGN, Api, released, serving
 from sqlalchemy import select
 
-from promolift.server.api.api_keys import seal, unseal
 from promolift.server.api.server import Server
 from promolift.server.ledger.schema import ANSWERS, THINGS
+from promolift.server.ledger.secrets import seal, unseal
 from promolift.shop.configuration.configuration import Config
 
 EVENT = {"type": "track", "userId": "u01", "event": "Product Viewed"}

@@ -18,15 +18,16 @@ from promolift.extensions.ads.creatives import policy_values
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeSettings
 from promolift.extensions.ads.serving import frozen, impressions
 from promolift.extensions.finance.run import run_trade
-from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
-from promolift.foundation.sql import DAY_MS
+from promolift.extensions.finance.setup import start, trade_of
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.units import DAY_MS
 from promolift.server.carts.carts import MOST_DECISIONS
 from promolift.server.decisions.decisions import Ask
+from promolift.server.ledger.records import Learned
 from promolift.server.ledger.schema import DECISIONS
-from promolift.server.ledger.things import Learned
 from promolift.server.tasks.learning_schedule import Scheduler
 from promolift.server.tasks.learning_task import answer
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import KINDS, ledger_url, open_ledger

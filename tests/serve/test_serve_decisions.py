@@ -421,7 +421,7 @@ def test_quiet_hours_close_loud_channels_by_the_customers_clock(api: Api, folder
     always = {"start": 0, "end": 0}
     api("PUT", POLICY, {"policy": {"quiet": always}})
     assert api.decide(who, channel="sms")["offer_id"] != "none"  # from 0 to 0 is never
-    from promolift.server.settings import Policy, QuietHours
+    from promolift.server.ledger.policy import Policy, QuietHours
 
     assert [QuietHours(start=22, end=8).quiet(h) for h in (21, 22, 3, 8)] == [False, True, True, False]
     for zone, quiet in (("Asia/Shanghai", (8, 9)), ("UTC", (0, 1))):

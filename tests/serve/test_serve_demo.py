@@ -7,7 +7,7 @@ import pytest
 from serve_helpers import planned, settings
 
 from promolift.cli.application import main
-from promolift.shop.results.work_folder.run_context import StepSummary
+from promolift.foundation.progress import StepSummary
 
 
 def test_the_demo_is_served_after_it_is_planned(

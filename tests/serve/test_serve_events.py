@@ -16,8 +16,8 @@ from sqlalchemy import func, select
 from promolift.server.api.routes.export import written
 from promolift.server.decisions import eligibility
 from promolift.server.events.events import AT_ONCE, parse, parse_in_turns
+from promolift.server.ledger.outcomes import KINDS, HeardEvent, outcomes
 from promolift.server.ledger.schema import BOUGHT, EVENTS, REJECTS
-from promolift.server.tasks.learning_task import KINDS, HeardEvent, outcomes
 
 RECEIVED = 1_767_600_000_000
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(

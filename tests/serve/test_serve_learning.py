@@ -16,10 +16,11 @@ from sqlalchemy import select, update
 
 from promolift.core.decisions import LineEffect
 from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.outcomes import HeardEvent, outcomes
+from promolift.server.ledger.records import Learned, Task
 from promolift.server.ledger.schema import DECISIONS
-from promolift.server.ledger.things import Learned, Task
 from promolift.server.tasks.learning_schedule import Scheduler
-from promolift.server.tasks.learning_task import HeardEvent, answer, outcomes, read_decisions
+from promolift.server.tasks.learning_task import answer, read_decisions
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.learned_policy import NO_DRAWS
 from promolift.shop.results.work_folder.active_release import approved

@@ -9,9 +9,9 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import insert, update
 
-from promolift.server.api.problems import REFUSALS
+from promolift.server.ledger.policy import Policy
+from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import CODES, USAGE
-from promolift.server.settings import Policy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 from ledger_helpers import check_books

@@ -7,8 +7,9 @@ from planned_shop import ASOF_MS, planned_shop, shop_config
 
 from promolift.core.offers.terms import covered
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import LiveRelease, build, load
+from promolift.server.decisions.live_release import LiveRelease, load
 from promolift.server.decisions.message_rendering import words
+from promolift.shop.pipeline.release import build
 
 
 @pytest.fixture(scope="module")

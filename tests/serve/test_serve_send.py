@@ -10,8 +10,8 @@ from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, released, serving
 from sqlalchemy import select
 
 from promolift.core.decisions import SendSlot
-from promolift.foundation.sql import HOUR_MS
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.units import HOUR_MS
 from promolift.server.decisions.decisions import LATE, _close_before_sent
 from promolift.server.decisions.eligibility import PAIR, Closed
 from promolift.server.ledger.schema import DECISIONS
@@ -134,7 +134,7 @@ def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, fold
 
 
 def test_the_hour_at_which_a_customer_answers_comes_first_once_it_is_learned(api: Api) -> None:
-    from promolift.foundation.sql import DAY_MS, HOUR_MS
+    from promolift.foundation.time.units import DAY_MS, HOUR_MS
     from promolift.server.ledger.schema import EVENTS
 
     who = offered(api)[0]

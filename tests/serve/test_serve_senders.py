@@ -14,9 +14,10 @@ from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
 from promolift.extensions.connectors import braze, klaviyo, wechat
-from promolift.foundation.sql import HOUR_MS
-from promolift.server.delivery.outbox import Delivery, Lane, _Tried, _Turn
+from promolift.foundation.time.units import HOUR_MS
+from promolift.server.delivery.outbox import Lane, _Tried, _Turn
 from promolift.server.delivery.sender import OfferMessage, ServiceAnswer
+from promolift.server.ledger.outbox_rows import Delivery
 from promolift.server.ledger.schema import OUTBOX
 from promolift.shop.configuration.configuration import Config
 

@@ -16,9 +16,10 @@ from sqlalchemy import insert, text
 
 from promolift.foundation.time.clock import Clock
 from promolift.server.delivery.outbox import Outbox
-from promolift.server.events.events import FILLED, Parsed, event_row, keep
+from promolift.server.events.events import keep
 from promolift.server.ledger import ledger
 from promolift.server.ledger.audit_log import Act, audit
+from promolift.server.ledger.event_rows import FILLED, Parsed, event_row
 from promolift.server.ledger.schema import EVENTS, REDEMPTIONS, memo
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import response_counts

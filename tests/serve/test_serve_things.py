@@ -7,9 +7,10 @@ import pytest
 from serve_helpers import CAMPAIGN, Api
 
 from promolift.server.ledger.audit_log import get
-from promolift.server.ledger.things import Campaign, LearnRun, MadeRelease, Thing
-from promolift.server.response_models import DecisionAnswer, EventsTaken, FeedbackTaken, Redeemed
-from promolift.server.settings import Policy
+from promolift.server.ledger.event_rows import EventsTaken
+from promolift.server.ledger.policy import Policy
+from promolift.server.ledger.records import Campaign, LearnRun, MadeRelease, Thing
+from promolift.server.response_models import DecisionAnswer, FeedbackTaken, Redeemed
 
 POLICY = Policy(explore=0.2).model_dump(mode="json")
 DESIGN = {"name": "x", "arms": {"a": 1.0}, "planned_customers": 10, "primary": "value_cents"}

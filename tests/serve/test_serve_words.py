@@ -18,18 +18,18 @@ from serve_helpers import Api, released, serving
 
 from promolift.core import effects, offers
 from promolift.core.allocation import strategic_rules
-from promolift.core.messages import Draft, load_pool
+from promolift.core.messages import Draft
 from promolift.core.messages.text_pool import PoolText
 from promolift.core.offers import MenuItem, OfferRules
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.client import Client
 from promolift.server.decisions.message_rendering import words
-from promolift.server.events.events import FILLED
+from promolift.server.ledger.event_rows import FILLED
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.steps import plan
-from promolift.shop.results.ingest import Offers
-from promolift.shop.results.messages import PoolWords
+from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.results.messages import Offers, PoolWords
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 ZH = "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！"

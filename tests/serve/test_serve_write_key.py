@@ -10,7 +10,8 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import func, select
 
-from promolift.server.events.events import CROWDED, FILLED, Parsed, event_row, keep
+from promolift.server.events.events import CROWDED, keep
+from promolift.server.ledger.event_rows import FILLED, Parsed, event_row
 from promolift.server.ledger.schema import BOUGHT, EVENTS
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"

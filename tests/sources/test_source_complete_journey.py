@@ -14,7 +14,7 @@ from promolift.extensions.connectors.complete_journey import MAPPINGS, open_comp
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events, key_rows
 from promolift.shop.ingest.cleaning.table_cleaning import (
     clean_coupons,

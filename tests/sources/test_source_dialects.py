@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from drawn import MANY, cases
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.table_files import open_file
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.results.ingest import Counts
 
 RULES = CleanRules(now_ms=1_790_000_000_000)
 NAMES = ("customer_id", "order_date", "product_name", "note", "amount")

@@ -9,9 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from promolift.core.effects.offer_value import campaign_exposure
-from promolift.foundation.sql import DAY_MS, WEEK_MS
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
+from promolift.foundation.time.units import DAY_MS, WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.steps import effect
 from promolift.shop.pipeline.steps.effect import keep_redemption

@@ -11,7 +11,7 @@ import pytest
 
 from error_checks import raises_code
 from promolift.cli.application import main
-from promolift.core.customers.settings import MemberNote
+from promolift.core.customers.forecasts.model_weights import MemberNote
 from promolift.extensions.encoder import pipeline_step, training_data
 from promolift.extensions.encoder.customer_page import why
 from promolift.extensions.encoder.network.purchase_histories import popularity

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from planned_shop import planned_shop, shop_config
 
-from promolift.core.messages import load_pool
 from promolift.core.offers.product_names import label
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
+from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.work_folder.run_context import Job
 

@@ -11,8 +11,8 @@ from error_checks import raises_code
 from promolift.cli.application import app
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.formatting import speaking
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.pipeline import run
 from promolift.shop.pipeline.steps.ingest import OLD, purge

@@ -15,8 +15,8 @@ from ledger_helpers import NOW, add, check_books, limit, open_ledger
 from sqlalchemy import select
 
 from promolift.server.ledger.limits import ALL_CAMPAIGNS
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import LIMITS, REDEMPTIONS
-from promolift.server.ledger.things import Campaign
 
 RUNS = int(os.environ.get("PROMOLIFT_KILLS", "2"))  # each of three lives; a long run takes 50
 CAMPAIGNS = {"spring": 40_003, "tea": 25_001, "delivery": 11_007}

@@ -32,7 +32,7 @@ from drawn import cases
 from error_checks import raises_code
 from promolift.server.ledger.audit_log import first_break
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.limits import (  # fmt: skip
+from promolift.server.ledger.limits import (
     SOME_CODES,
     Books,
     Claim,
@@ -44,8 +44,8 @@ from promolift.server.ledger.limits import (  # fmt: skip
     stock_left,
     used_up,
 )
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import USAGE, LedgerError, Refused, driver_sql, members
-from promolift.server.ledger.things import Campaign
 
 DAY = 86_400_000
 

@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from error_checks import raises_code
+from promolift.foundation.storage.location import brought
 
 pytest.importorskip("obstore")
 import obstore
@@ -92,7 +93,7 @@ def adds(job: Job, shard: int, kept: Scratch, put: TableDraft, file: Path, url: 
     kept.put_arrays(f"laid {shard}", {"x": np.full(3, shard)})
     put(shard, [pl.concat([rows, more])])
     return [
-        file.read_text(encoding="utf-8") if object_store.brought(file) else "",
+        file.read_text(encoding="utf-8") if brought(file) else "",
         *map(str, job.store.shards("events")),
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import PLAN_FILE
-from promolift.server.ledger.things import Learned
+from promolift.server.ledger.records import Learned
 from promolift.server.tasks.learning_schedule import keep
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import LearnSettings

@@ -11,8 +11,8 @@ import pytest
 from error_checks import raises_code
 from judged_shop import START, Case, case, judged, losing
 from promolift.cli.application import main
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.feedback.next_release import hindrances
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from promolift.cli.application import main
+from promolift.core.customers.settings import ConsentSettings
 from promolift.core.decisions import LineEffect, ReleaseTerms
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.configuration.settings import ConsentSettings
 from promolift.shop.feedback import proposal as room
 from promolift.shop.feedback.proposal import Proposed, plan_mark, write_whole
 from promolift.shop.results.plan import PlanNote

@@ -122,8 +122,8 @@ def test_after_a_rollback_the_release_before_decides_again(served: Any) -> None:
 def test_texts_that_are_read_more_are_chosen_more(tmp_path: Path) -> None:
     """What readers do comes back as counts; where the liked texts are known, they are sent more than others."""
     from promolift.core.messages import TextTally, WordChoice
-    from promolift.core.messages.text_pool import shipped
     from promolift.extensions.simulation.online import ServedPath
+    from promolift.shop.pipeline.text_pool import shipped
 
     path = ServedPath(tmp_path, seed=3)
     texts = tuple(text for text in shipped().texts if text.usable("judged"))

@@ -16,7 +16,7 @@ from promolift.core.effects.uplift import uplift_model
 from promolift.trials import trial as front
 from promolift.trials.analysis import effect_estimates as fitting
 from promolift.trials.analysis import trial_data as reading
-from promolift.trials.analysis.results import Net, TrialSettings
+from promolift.trials.analysis.settings import Net, TrialSettings
 from promolift.trials.trial import Fitted
 from promolift.trials.work_folder import trial_settings
 

@@ -13,7 +13,8 @@ from promolift.core.effects.uplift import uplift_model
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
-from promolift.trials.analysis.results import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
+from promolift.trials.analysis.results import TrialFit, TrialJudged, TrialPlanned, TrialResults
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.page import page_of
 
 ROWS, WORTH = 3000, 10.0  # customers; what one purchase brings

@@ -15,7 +15,8 @@ from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
 from promolift.trials.analysis.effect_estimates import depth_curves
-from promolift.trials.analysis.results import TrialFit, TrialResults, TrialSettings
+from promolift.trials.analysis.results import TrialFit, TrialResults
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.analysis.trial_data import read
 from promolift.trials.page import page_of
 from promolift.trials.work_folder import trial_settings

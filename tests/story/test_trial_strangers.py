@@ -12,7 +12,8 @@ from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
 from promolift.trials.analysis import trial_data as rows
 from promolift.trials.analysis.evaluation import _places
-from promolift.trials.analysis.results import TrialResults, TrialSettings
+from promolift.trials.analysis.results import TrialResults
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.page import page_of
 from promolift.trials.work_folder import trial_settings
 

@@ -10,7 +10,8 @@ import pytest
 from error_checks import raises_code
 from promolift.extensions.ads.creatives import policy_values, read_creatives, run_creatives
 from promolift.extensions.ads.results import CreativeResults, CreativeSettings
-from promolift.extensions.finance.setup import TradeAnswers, start, trade_of
+from promolift.extensions.finance.setup import start, trade_of
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers
 from trade_files import logged
 
 

@@ -12,8 +12,9 @@ from error_checks import raises_code
 from promolift.cli.application import main
 from promolift.extensions.finance.lending import run_lending
 from promolift.extensions.finance.results import LendingResults, LendingSettings
-from promolift.extensions.finance.setup import TradeAnswers, guess_roles, start, trade_of
+from promolift.extensions.finance.setup import guess_roles, start, trade_of
 from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers
 from trade_files import bank
 
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from promolift import __version__
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.i18n.formatting import Tongue, speaking
 from promolift.foundation.lazy_imports import Later
 from promolift.foundation.progress import Tell, showing
+from promolift.foundation.version import __version__
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers
 
 if TYPE_CHECKING:
     from promolift.extensions.agents import mcp_server as agents
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from promolift.extensions.finance import setup as trades
     from promolift.extensions.simulation import offline as closed_loop
     from promolift.extensions.simulation import online as served_loop
+    from promolift.foundation.progress import StepSummary
     from promolift.foundation.storage import local_store as stores
     from promolift.foundation.storage.local_store import Store
     from promolift.server import startup as server_main
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from promolift.shop.ingest.setup import installation_check as installed
     from promolift.shop.pipeline import shop
     from promolift.shop.pipeline import text_pool as pool
-    from promolift.shop.results.work_folder.run_context import StepSummary
     from promolift.trials import work_folder as trials
 else:
     shop_settings, shop, stores = (
@@ -265,7 +266,7 @@ def init(
 ) -> "StepSummary":
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
     if trade not in ("shop", "retail"):
-        return trades.start(trade, events, config, force, trades.TradeAnswers.of(map_ or [], currency, tongue))
+        return trades.start(trade, events, config, force, TradeAnswers.of(map_ or [], currency, tongue))
     answers = replace(setup.Answers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
@@ -285,7 +286,7 @@ def woocommerce(
 ) -> "StepSummary":  # fmt: skip
     """Read a WooCommerce shop's orders by its REST API into a CSV for `promolift init`."""
     from promolift.extensions.connectors.woocommerce import pull_orders
-    from promolift.shop.results.work_folder.run_context import StepSummary
+    from promolift.foundation.progress import StepSummary
 
     orders, lines = pull_orders(url, file, since, by)
     following = "promolift run" if config.exists() else f"promolift init --events {file}"
@@ -389,8 +390,9 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
     """What groups of customers are given and paid at equal baskets, and whether who they are decides it."""
     settings = settings_of(config, language)
     run_steps(settings, work, ["plan"])
+    from promolift.foundation.progress import StepSummary
     from promolift.shop.pipeline.steps.evaluate import compare_groups
-    from promolift.shop.results.work_folder.run_context import Job, StepSummary
+    from promolift.shop.results.work_folder.run_context import Job
 
     with stores.Store(work) as store, showing(in_language) as tell, speaking(settings.report_language):
         found = compare_groups(Job(settings, store, tell))
@@ -614,9 +616,10 @@ def contacts(
     file: Annotated[Path, option("The CSV to write.", "--out", "-o")] = Path("contacts.csv"),
 ) -> "StepSummary":  # fmt: skip
     """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
+    from promolift.foundation.progress import StepSummary
     from promolift.shop.pipeline.steps.report import plan_file
     from promolift.shop.reports.plan_rows import contact_rows
-    from promolift.shop.results.work_folder.run_context import Job, StepSummary
+    from promolift.shop.results.work_folder.run_context import Job
 
     settings = settings_of(config, language)
     with stores.Store(work) as store, showing(in_language) as tell:
@@ -659,7 +662,7 @@ def erase(
     """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept. With --old:
     rows of all customers that are older than [privacy] keeps them.
     """
-    from promolift.shop.results.work_folder.run_context import StepSummary
+    from promolift.foundation.progress import StepSummary
 
     if old == (customer is not None):
         raise InputError("option_conflict", "promolift erase: name a customer, or give --old: one of the two")
@@ -696,12 +699,12 @@ def privacy(
 ) -> "StepSummary":
     """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
     what was released under privacy.epsilon."""
-    from promolift.extensions.cluster.object_store import exists
     from promolift.extensions.privacy.results import privacy_spent
     from promolift.foundation.pages.rendering import render_page
+    from promolift.foundation.progress import StepSummary
+    from promolift.foundation.storage.location import exists
     from promolift.shop.reports.data_subject_rights import KeptDays
     from promolift.shop.reports.processing_record import processing_page
-    from promolift.shop.results.work_folder.run_context import StepSummary
 
     shop_of, spent = settings_of(config, language), None
     if attack:

@@ -59,3 +59,13 @@ def _column(name: str, column: Any) -> pl.Series:
         known = column.notna()
         found = pl.Series([str(value) if there else None for value, there in zip(column, known, strict=True)])
     return (found.cast(pl.String) if found.dtype in (pl.Categorical, pl.Enum) else found).alias(name)
+
+
+# What spreadsheets take for the start of a formula, the full-width forms included, also behind blanks.
+FORMULA = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
+
+
+def safe_cells(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every text cell that begins like a formula gets a ' in front; numbers stay numbers."""
+    text = pl.col(pl.String)
+    return frame.with_columns(pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep())

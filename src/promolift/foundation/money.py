@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.settings import SettingError
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLF
@@ -41,3 +45,12 @@ def unknown_currency(code: str) -> str:
     near = get_close_matches(code.upper(), CURRENCY_DIGITS, n=1)
     hint = f"did you mean {near[0]}?" if near else "use an ISO 4217 code such as USD, EUR, CNY or JPY"
     return f"not a currency code; {hint}"
+
+
+def _known_currency(code: str) -> str:
+    if code not in CURRENCY_DIGITS:
+        raise SettingError("currency_unknown", unknown_currency(code))
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_known_currency)]

@@ -1,9 +1,11 @@
 """How far the steps are, in; shown on stderr, out: a bar for each on a terminal, elsewhere one line as each ends."""
 
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 Tell = Callable[..., None]  # tell(step, share done, note)
@@ -71,3 +73,17 @@ def lines() -> Iterator[Tell]:
 
 def quiet(step: str, share: float, note: str = "") -> None:
     """Nobody asked how far it is."""
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """What a verb did: `figures` for `--json`, and `text` that says the same to a person."""
+
+    text: str
+    figures: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(self.figures, ensure_ascii=False, indent=1)
+
+    def adding(self, line: str, **figures: object) -> "StepSummary":
+        return StepSummary("\n".join(filter(None, (self.text, line))), {**self.figures, **figures})

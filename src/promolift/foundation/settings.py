@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.money import CURRENCY_DIGITS, unknown_currency
 
 # Units in which a column may count its times: seconds of one.
 COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
@@ -124,11 +123,4 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
-def _known_currency(code: str) -> str:
-    if code not in CURRENCY_DIGITS:
-        raise SettingError("currency_unknown", unknown_currency(code))
-    return code
-
-
-Currency = Annotated[str, AfterValidator(_known_currency)]
 Zone = Annotated[str, AfterValidator(_known_zone)]

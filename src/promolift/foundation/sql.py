@@ -14,9 +14,6 @@ import duckdb
 import polars as pl
 from duckdb import DuckDBPyRelation
 
-MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
-WEEK_MS = 7 * DAY_MS
-
 
 def ident(name: str) -> str:
     """A quoted SQL identifier."""

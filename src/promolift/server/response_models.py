@@ -64,17 +64,6 @@ class DecisionAnswer(TypedDict):
     ineligible: NotRequired[list[Mapping[str, Any]]]
 
 
-class EventsTaken(TypedDict):
-    """What became of the events of a request; the first hundred that were not taken, each with its place and reason."""
-
-    accepted: int
-    duplicates: int
-    repaired: int
-    rejected_count: int
-    rejected: list[dict[str, Any]]
-    dry_run: NotRequired[bool]
-
-
 class Redeemed(TypedDict):
     """A redemption as it stands."""
 

@@ -10,10 +10,10 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them t
 import polars as pl
 
 from promolift.core.decisions.decision_rule import NONE
-from promolift.extensions.cluster.object_store import on_this_machine, url_of
 from promolift.extensions.finance.setup import trade_of
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.location import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.results.plan import Plan

@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from promolift.core.offers.terms import Words
 from promolift.foundation.i18n.formatting import spoken
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.settings import rows_of
 from promolift.server.ledger.schema import Refused
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from promolift.foundation.evidence import Ranged
 from promolift.foundation.i18n.formatting import (
     INTERVAL,
     Cash,
@@ -35,15 +36,8 @@ from promolift.foundation.pages.charts import (
     thin,
     unknowns,
 )
-from promolift.shop.results.learned_policy import Ranged
-from promolift.trials.analysis.results import (
-    TrialFit,
-    TrialJudgement,
-    TrialPlan,
-    TrialResults,
-    TrialSettings,
-    policy_finding,
-)
+from promolift.trials.analysis.results import TrialFit, TrialJudgement, TrialPlan, TrialResults, policy_finding
+from promolift.trials.analysis.settings import TrialSettings
 
 ALIKE = "nothing was known of these customers, so all would be treated alike"
 UNKNOWN = "nothing was known of these customers before the trial"

@@ -14,14 +14,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import Level, encoder_of
+from promolift.core.effects.trial_arrays import encoder_of
 from promolift.core.effects.uplift import diagnostics
 from promolift.core.effects.uplift.uplift_model import LEAST_ROWS, EffectModel
 from promolift.foundation.errors import StepError, SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.files.column_types import typed
 from promolift.foundation.i18n.formatting import as_html, share
 from promolift.foundation.progress import Tell, quiet
-from promolift.foundation.tables.schemas import Z95
 from promolift.trials.analysis.effect_estimates import (
     arrays_of,
     averages,
@@ -42,9 +42,9 @@ from promolift.trials.analysis.results import (
     TrialJudgement,
     TrialPlan,
     TrialResults,
-    TrialSettings,
     policy_names,
 )
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.analysis.trial_data import ROW, costs, features_of, read, rows_of
 
 Ints = NDArray[np.int64]

@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING
 
 from promolift.foundation.errors import ConfigError, SupportError
 from promolift.foundation.lazy_imports import Later
-from promolift.foundation.progress import Tell
+from promolift.foundation.progress import StepSummary, Tell
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.results.work_folder.run_context import StepSummary
-from promolift.trials.analysis.results import (
-    TrialEffects,
-    TrialFit,
-    TrialJudgement,
-    TrialPlan,
-    TrialResults,
-    TrialSettings,
-)
+from promolift.trials.analysis.results import TrialEffects, TrialFit, TrialJudgement, TrialPlan, TrialResults
+from promolift.trials.analysis.settings import TrialSettings
 
 if TYPE_CHECKING:
     from promolift.core.effects.uplift import uplift_model as core

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from promolift.core.customers.aggregation import STEPS
     from promolift.core.customers.comparison_groups import as_list, find_groups
     from promolift.core.customers.forecasts.affinities import affinities, counted, interests, target_facts
+    from promolift.core.customers.forecasts.model_weights import MemberNote
     from promolift.core.customers.forecasts.purchase_forecast import (
         MOST_ROWS,
         Forecast,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from promolift.core.customers.profiles.population_sums import Shard, Shared
     from promolift.core.customers.profiles.profiles import attributes, profile, reasons
     from promolift.core.customers.segments import Segment, find_segments, segment_counts
-    from promolift.core.customers.settings import ForecastSettings, MemberNote, ProfileSettings, SensesSettings
+    from promolift.core.customers.settings import ProfileSettings
+    from promolift.extensions.encoder.settings import ForecastSettings
+    from promolift.extensions.media.settings import SensesSettings
 else:
     lazy(__name__)

@@ -34,7 +34,8 @@ from promolift.core.customers.profiles.purchase_counts import firsts, pace, read
 from promolift.core.customers.profiles.purchase_lines import Lines, everybody, read_lines, read_visits, words
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
+from promolift.foundation.time.units import DAY_MS
 
 CHECK = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Float64, "bought": pl.Int64}
 

@@ -4,8 +4,8 @@ import re
 
 import polars as pl
 
+from promolift.core.customers.settings import OLDEST, ConsentSettings
 from promolift.foundation.errors import InputError
-from promolift.shop.configuration.settings import OLDEST, ConsentSettings
 
 OUT = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
 REFUSED = "the customer refused personal decisions"

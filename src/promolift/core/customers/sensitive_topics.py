@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from promolift.core.offers.terms import Words
+from promolift.foundation.i18n.text import Words
 
 Matter = Literal["health", "religion", "sex_life", "union", "politics", "children"]
 MATTERS: tuple[Matter, ...] = get_args(Matter)

@@ -12,13 +12,13 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.evidence import Level
 from promolift.foundation.frames import as_frame, is_pandas
 from promolift.foundation.hashing import hash_int, mix
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
-Level = Literal["randomised", "adjusted", "assumed"]
 Family = Literal["binary", "count", "real"]
 LARGEST = 1e100  # features beyond are held here: their squares must stay numbers
 CHUNK = 200_000  # rows whose wide design matrix is held at once

@@ -19,7 +19,8 @@ from pydantic import Field
 from promolift.foundation import sql
 from promolift.foundation.errors import InputError
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import DAY_MS, bind, fetch, ident, some
+from promolift.foundation.sql import bind, fetch, ident, some
+from promolift.foundation.time.units import DAY_MS
 
 HOLDOUT = "holdout"
 FATES = {

@@ -8,7 +8,8 @@ from duckdb import DuckDBPyRelation
 
 from promolift.core.experiments.experiment_design import Design
 from promolift.core.experiments.lift import boundary
-from promolift.foundation.sql import DAY_MS, bind, fetch, run
+from promolift.foundation.sql import bind, fetch, run
+from promolift.foundation.time.units import DAY_MS
 
 SPANS = (7, 14, 28, 56, 84)
 SEEN = "count(*) filter (ts_ms >= {first}) as n_{days}"

@@ -14,7 +14,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.tables.schemas import Z95, Interval
+from promolift.foundation.evidence import Z95, Interval
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.evidence import Z95
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
         TextTally,
         WordChoice,
         judge,
-        load_pool,
     )
+    from promolift.shop.pipeline.text_pool import load_pool
 else:
     lazy(__name__)

@@ -14,10 +14,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import polars as pl
 
 from promolift.core.offers.product_names import Kind, data, is_sensitive
-from promolift.core.offers.terms import AND, Words, covered
+from promolift.core.offers.terms import covered
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.text import AND, Words
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import DAY_MS, HOUR_MS
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
 
 Angle = Literal[
     "just_bought", "viewed_not_bought", "cart_left", "replenish_due", "pair_you_buy", "favourite", "lapsed_category",

@@ -13,7 +13,8 @@ from pydantic import Field
 from promolift.core.messages.angles import Known
 from promolift.core.messages.offer_text import money
 from promolift.core.offers.product_names import data
-from promolift.core.offers.terms import Language, Offer
+from promolift.core.offers.terms import Offer
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]

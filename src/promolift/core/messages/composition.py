@@ -23,8 +23,9 @@ from promolift.core.messages.channels import SOURCES, Channel, Pack, Sender, bre
 from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, Draft, Finding, findings
 from promolift.core.messages.offer_text import deal, line_of, sentence, terms
 from promolift.core.offers.product_names import NO_PERSON, SMUGGLED, is_sensitive, label
-from promolift.core.offers.terms import Language, Offer, covered
+from promolift.core.offers.terms import Offer, covered
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from promolift.core.messages.angles import RULES, Angle
 from promolift.core.offers.product_names import data, names_read
-from promolift.core.offers.terms import Language, Words
 from promolift.foundation.hashing import hash_id, hash_int
+from promolift.foundation.i18n.text import Language, Words
 
 SLOTS = ("{deal}", "{product}", "{bought}")
 SLOT = re.compile(r"\{\w+\}")

@@ -17,7 +17,8 @@ from promolift.core.messages.angles import Known
 from promolift.core.messages.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
 from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, banned
 from promolift.core.offers.product_names import SMUGGLED, data, is_sensitive, names_read
-from promolift.core.offers.terms import Language, Offer
+from promolift.core.offers.terms import Offer
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 
 LONGEST = 1000  # characters; nobody reads more in a promotion

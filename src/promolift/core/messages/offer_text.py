@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from promolift.core.offers.product_names import data, is_plural, label
-from promolift.core.offers.terms import Benefit, Joined, Language, Offer, Words
+from promolift.core.offers.terms import Benefit, Joined, Offer
+from promolift.foundation.i18n.text import Language, Words
 from promolift.foundation.money import CURRENCY_DIGITS, SIGNS
 
 _DATA = data("messages/offer_text.toml")

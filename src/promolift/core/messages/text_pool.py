@@ -14,9 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib.resources import files
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -27,9 +25,10 @@ from pydantic import Field
 from promolift.core.messages.angles import ANGLES, RULES, Angle, Known
 from promolift.core.messages.drafts import PROMPT_VERSION, Asked, BriefAnswer, Draft, Question, findings, prompt, schema
 from promolift.core.messages.offer_text import offer_words, terms
-from promolift.core.offers.terms import BenefitType, Language, Offer
+from promolift.core.offers.terms import BenefitType, Offer
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import hash_int, hash_unit
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 
 VOTES = 3
@@ -238,51 +237,6 @@ def ranked(texts: Sequence[PoolText], scores: Sequence[float]) -> list[PoolText]
 
 def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:
     return PoolText(text_id=draft.text_id, angle=angle, language=language, **vars(draft), **more)
-
-
-def load_pool(path: Path | None) -> Pool:
-    """The pool of a file, JSON lines; the shipped one for None. InputError naming the line that is none of it."""
-    if path is None:
-        return shipped()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-        raise InputError(code, f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
-    return _pool(lines, str(path))
-
-
-@cache
-def shipped() -> Pool:
-    """demo_pool.jsonl: written and reviewed by a large language model. No person has approved any text of it."""
-    text = files("promolift.shop.pipeline").joinpath("demo_pool.jsonl").read_text(encoding="utf-8")
-    return _pool(text.splitlines(), "demo_pool.jsonl")
-
-
-def _pool(lines: Sequence[str], name: str) -> Pool:
-    texts = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            text = PoolText.model_validate_json(line)
-        except ValueError as error:
-            raise InputError(
-                "file_unreadable", f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})"
-            ) from None
-        if text.text_id != text.draft.text_id:
-            raise InputError(
-                "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
-            )
-        texts.append(text)
-    return Pool().merged(texts)
-
-
-def save_pool(pool: Pool, path: Path) -> None:
-    """As JSON lines; under another name first, so that a run that is cut off leaves the old one."""
-    half = path.with_name(f".{path.name}.part")
-    half.write_text("".join(f"{text.model_dump_json()}\n" for text in pool.texts), encoding="utf-8")
-    half.replace(path)
 
 
 SAID = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fromkeys(("no", "n", "false", "0", "否"), False)

@@ -9,8 +9,9 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from promolift.core.offers.settings import OfferRules
-from promolift.core.offers.terms import AND, Activation, Benefit, Offer, Scope, Words, covered
+from promolift.core.offers.terms import Activation, Benefit, Offer, Scope, covered
 from promolift.foundation.hashing import hash_id
+from promolift.foundation.i18n.text import AND, Words
 from promolift.foundation.settings import Settings
 from promolift.foundation.tables.schemas import CANDIDATES
 

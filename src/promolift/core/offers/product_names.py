@@ -14,8 +14,9 @@ from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
 from promolift.core.customers.sensitive_topics import tells_private
-from promolift.core.offers.terms import AND, Language, Words, covered
+from promolift.core.offers.terms import covered
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.text import AND, Language, Words
 
 Kind = Literal["category", "department", "product"]
 

@@ -5,9 +5,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from promolift.foundation.i18n.text import AND, Words
 from promolift.foundation.settings import Settings
 
-Language = Literal["zh", "en"]
 Scope = Literal["all", "category", "product"]
 BenefitType = Literal[
     "none", "percent_off", "amount_off", "free_shipping", "fixed_price", "buy_x_get_y", "gift", "points", "exchange",
@@ -15,23 +15,11 @@ BenefitType = Literal[
 ]  # fmt: skip
 Activation = Literal["automatic", "code", "link"]
 Joined = Literal["each", "together"]
-AND = " ++ "  # between the two categories of an offer on both
 
 
 def covered(target: str | None) -> tuple[str, ...]:
     """The categories, or the product, that a target names: none for everything, two for an offer on two."""
     return tuple(target.split(AND)) if target else ()
-
-
-class Words(Settings):
-    """The same name in both languages."""
-
-    zh: str = Field(min_length=1, description="In Chinese.", examples=["马克杯"])
-    en: str = Field(min_length=1, description="In English.", examples=["mug"])
-
-    def in_(self, language: Language) -> str:
-        """The name in `language`."""
-        return self.zh if language == "zh" else self.en
 
 
 # The fields without which a benefit says nothing, and those that it may have besides; all else is refused by name.

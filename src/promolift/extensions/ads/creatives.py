@@ -17,13 +17,12 @@ from promolift.core.experiments.prediction_metrics import wilson
 from promolift.core.messages.text_ranker import Ranker, click_z, fit_ranker
 from promolift.extensions.ads.bandit import best_shares
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeResults, CreativeSettings
-from promolift.extensions.finance.results import Measured
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Z95, Measured
 from promolift.foundation.files.column_types import nearest, typed
 from promolift.foundation.files.table_files import raw_trial
 from promolift.foundation.i18n.formatting import plural
 from promolift.foundation.progress import Tell, quiet
-from promolift.foundation.tables.schemas import Z95
 
 LATER = 0.2  # of the periods, or of the rows: they judge what the others taught
 CLICKS = 100  # below which no difference between policies is claimed

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from promolift.core.offers.terms import Language
-from promolift.extensions.finance.results import Measured
+from promolift.foundation.evidence import Measured
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
-from promolift.trials.analysis.results import Names
+from promolift.trials.analysis.settings import Names
 
 Layout = Literal["tests", "impressions"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, exists, select
 
-from promolift import __version__
+from promolift.core.customers.settings import ConsentSettings
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.terms import Benefit
@@ -28,25 +28,18 @@ from promolift.extensions.ads.creatives import (
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import BudgetError, PromoError, SupportError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
-from promolift.server.decisions.live_release import (
-    CREATIVES,
-    CUSTOMER,
-    AdCell,
-    Manifest,
-    freeze,
-    new_draft,
-    read_manifest,
-)
-from promolift.server.events.events import FILLED
+from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.version import __version__
+from promolift.server.decisions.live_release import CREATIVES, AdCell
+from promolift.server.ledger.event_rows import FILLED
+from promolift.server.ledger.policy import FrequencyCap, Pacing, Policy
+from promolift.server.ledger.records import Campaign, Learned, Task
 from promolift.server.ledger.schema import DECISIONS, EVENTS
-from promolift.server.ledger.things import Campaign, Learned, Task
-from promolift.server.settings import FrequencyCap, Pacing, Policy
 from promolift.server.tasks.response_counts import NOT_TAKEN
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.configuration.settings import ConsentSettings
+from promolift.shop.pipeline.release import CUSTOMER, Manifest, freeze, new_draft, read_manifest
 from promolift.shop.results.plan import PlanNote
 
 MENU = MenuItem(id="creative", benefit=Benefit(type="reminder"), valid_days=1)

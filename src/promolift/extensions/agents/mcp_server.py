@@ -19,27 +19,27 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import polars.selectors as cs
 
-from promolift import __version__
 from promolift.core.messages.angles import Angle
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.drafts import Draft
 from promolift.core.messages.offer_text import offer_words
-from promolift.core.offers.terms import Language
-from promolift.extensions.cluster.object_store import exists
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.i18n.formatting import speaking, spoken
-from promolift.foundation.progress import quiet
+from promolift.foundation.i18n.text import Language
+from promolift.foundation.progress import StepSummary, quiet
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.location import exists
+from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback import proposal
 from promolift.shop.pipeline import text_pool
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story_builder import tell_story
 from promolift.shop.results.evaluation import Evaluation
-from promolift.shop.results.ingest import Health, Offers
-from promolift.shop.results.messages import Messages
+from promolift.shop.results.ingest import Health
+from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer

@@ -17,8 +17,9 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any, NamedTuple
 
-from promolift.extensions.cluster.object_store import Content, Remote, copy_with
+from promolift.extensions.cluster.object_store import Content, Remote
 from promolift.foundation.errors import full_said
+from promolift.foundation.storage.location import copy_with
 
 
 class NodeAnswer(NamedTuple):

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 from uuid import uuid4
 
-from promolift import __version__
 from promolift.foundation.errors import ConfigError, PromoError, StepError
 from promolift.foundation.executors.executor import EngineSettings
 from promolift.foundation.executors.worker import work
+from promolift.foundation.version import __version__
 
 Found = TypeVar("Found")
 AHEAD = 2  # tasks of a core that are done or waiting before their results are asked for

@@ -17,7 +17,7 @@ from promolift.core.decisions.decision_rule import NONE
 from promolift.server.api.request_models import DecisionIn
 from promolift.server.api.routes import Asked, fast_routes
 from promolift.server.api.routes.redemptions import dry_decision
-from promolift.server.ledger.things import Campaign
+from promolift.server.ledger.records import Campaign
 
 router = APIRouter(tags=["flags"])
 PARTS = ("", ".offer", ".variant")

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from promolift.core.offers.cart_pricing import PricedCart
-from promolift.core.offers.terms import Language
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import currency_digits
-from promolift.server.api.request_models import Id, Typed
 from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, brings
-from promolift.server.events.events import BY_SHOP
+from promolift.server.ledger.event_rows import BY_SHOP
+from promolift.server.ledger.field_types import Id, Typed
 
 Json = Mapping[str, Any]
 ORDER, REFUND, CHECKOUT = ("orders/paid", "orders/create"), "refunds/create", ("checkouts/create", "checkouts/update")

@@ -12,14 +12,14 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Connection, delete, func, select
 
 from promolift.extensions.connectors.shopify import FunctionInput, event_of, operations, signed
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import Asked, Call
 from promolift.server.carts.carts import priced, wallet
 from promolift.server.events import events
 from promolift.server.ledger.audit_log import put
+from promolift.server.ledger.event_rows import EventsTaken, Parsed
 from promolift.server.ledger.schema import EVENTS, THINGS, need, of_customer
-from promolift.server.response_models import EventsTaken
 
 router = APIRouter()
 SECRET = "PROMOLIFT_SHOPIFY_SECRET"
@@ -42,7 +42,7 @@ async def shopify_webhook(request: Request) -> EventsTaken:
     except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError):
         raise ApiError(400, "webhook_invalid", "this is no webhook as Shopify documents it") from None
     if found is None:
-        return events.Parsed().answer(0)
+        return Parsed().answer(0)
     webhook = Webhook(found, call.server.clock.now_ms())
     answer: EventsTaken = await call.server.ledger.call(keep_webhooks, webhook, locks=locks)
     call.server.metrics.received(answer["accepted"], answer["duplicates"], answer["rejected_count"])

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from promolift.core.offers.cart_pricing import Applied, PricedCart
-from promolift.core.offers.terms import Language
-from promolift.server.api.problems import REFUSALS, wrong_field
-from promolift.server.api.request_models import Cents, Id, Typed
-from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, brings
-from promolift.server.settings import whole
+from promolift.foundation.i18n.text import Language
+from promolift.server.api.problems import wrong_field
+from promolift.server.api.routes import Asked
+from promolift.server.api.routes.carts import router
+from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, brings, priced, wallet
+from promolift.server.ledger.field_types import Cents, Id, Typed, whole
+from promolift.server.ledger.refusals import REFUSALS
 
 VERSION = "2026-01-11"  # of the extension, and of a cart that names none
 DISCOUNT, AVAILABLE = "dev.ucp.shopping.discount", "dev.promolift.shopping.available_discounts"
@@ -204,3 +206,12 @@ def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Langua
             {"type": "warning", "code": meant, "path": f"$.discounts.codes[{at}]", "content": f"{code}: {words}"}
         )
     return found
+
+
+@router.post("/v1/carts:ucp", tags=["carts"])
+def ucp_cart(call: Asked, body: UcpCartIn) -> dict[str, Any]:
+    """A cart as the Universal Commerce Protocol has it, with its discounts; nothing is held."""
+    now_ms, asked = call.server.clock.now_ms(), body.asked()
+    with call.read() as db:
+        mine = wallet(db, call.server.decider.ensure, asked, now_ms)
+    return discounted(body, mine, priced(asked, mine, {}, now_ms))

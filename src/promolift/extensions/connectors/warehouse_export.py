@@ -13,9 +13,10 @@ import polars as pl
 from promolift.core.experiments.exposure_log import SHAPES, Shape, exposures
 from promolift.extensions.connectors.warehouse import opened
 from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.progress import StepSummary
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 
 ROWS = 100_000  # decisions that are sent at once
 COUNTS = {"policy": "policy_customers", "holdout": "holdout_customers"}

@@ -6,7 +6,8 @@ from promolift.extensions.encoder.results import Checked, EpochFigures
 from promolift.foundation.i18n.formatting import count, number, pick, share
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, gap, note
-from promolift.foundation.pages.charts import Axis, Line, by_x, calibration_figure, lines, score_block
+from promolift.foundation.pages.charts import Axis, Line, by_x, lines
+from promolift.shop.reports.score_figures import calibration_figure, score_block
 from promolift.shop.reports.story import Story
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from promolift.extensions.encoder.results import MODEL, SHARED, Ordered
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.formatting import money
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.progress import StepSummary
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.reports.attribute_text import describe
-from promolift.shop.results.work_folder.run_context import Job, StepSummary, local_day, moments
+from promolift.shop.results.work_folder.run_context import Job, local_day, moments
 
 REASONS, ALIKE = 5, 5
 

@@ -17,8 +17,9 @@ from torch.nn.utils import parameters_to_vector
 
 from promolift.extensions.encoder.network.encoder import Encoder
 from promolift.extensions.encoder.network.forecast import LearnedEncoder
-from promolift.extensions.encoder.network.purchase_histories import Catalogue, Floats, Histories, Popularity
+from promolift.extensions.encoder.network.purchase_histories import Catalogue, Histories, Popularity
 from promolift.extensions.encoder.network.training import BatchPart, Each, Training, repeatable, shaped_as
+from promolift.foundation.jit import Floats
 from promolift.foundation.storage.local_store import Scratch
 
 Task = Callable[[Training, Encoder, BatchPart], Any]

@@ -18,8 +18,7 @@ import numpy as np
 import polars as pl
 
 from promolift.core import experiments
-from promolift.core.customers.forecasts.model_weights import still_holds
-from promolift.core.customers.settings import MemberNote
+from promolift.core.customers.forecasts.model_weights import MemberNote, still_holds
 from promolift.extensions.encoder.results import (
     BASKET,
     MODEL,
@@ -35,10 +34,11 @@ from promolift.extensions.encoder.results import (
 from promolift.extensions.privacy.mechanisms.privacy_budget import Spend
 from promolift.extensions.privacy.results import PrivacyLedger, known_sums, spend, stated
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import TableDraft
-from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS, Z95
+from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.predictions import Reliability
 from promolift.shop.results.work_folder.run_context import Job, mapped, spread
 

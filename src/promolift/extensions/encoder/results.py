@@ -2,7 +2,7 @@
 
 from typing import ClassVar, NamedTuple
 
-from promolift.core.customers.settings import MemberNote
+from promolift.core.customers.forecasts.model_weights import MemberNote
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note

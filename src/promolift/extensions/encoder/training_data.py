@@ -3,7 +3,7 @@
 Legend: P customers, I items, G shelves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -11,26 +11,26 @@ import numpy as np
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
+from promolift.core.customers.vectors import summed
 from promolift.core.offers.product_names import Kind, is_couponable, is_sensitive, label
 from promolift.extensions.encoder.network.forecast import Voice
 from promolift.extensions.encoder.network.purchase_histories import (
     Catalogue,
-    Days,
-    Floats,
     Histories,
     Popularity,
     catalogue,
     histories,
     read_purchases,
 )
-from promolift.extensions.media.product_vectors import with_vectors
 from promolift.foundation import sql
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import money
-from promolift.foundation.sql import DAY_MS, bind, fetch, literal
+from promolift.foundation.jit import Days, Floats
+from promolift.foundation.sql import bind, fetch, literal
 from promolift.foundation.storage.local_store import shard_expression
 from promolift.foundation.tables.schemas import LEVEL
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.work_folder.run_context import Job, mapped, moments
 
 ITEM = {
@@ -224,3 +224,9 @@ def leanings(scene: Scene, share_PI: Days, shared: Popularity) -> list[str | Non
 def _open(key: str, kind: Kind = "category") -> bool:
     """Whether it may be named, and be the matter of an offer."""
     return not is_sensitive(key, kind) and is_couponable(key, kind)
+
+
+def with_vectors(items: "Catalogue", vectors: pl.DataFrame) -> "Catalogue":
+    """Each item with the vectors of its products (`item`, `vector`); as it was where no item has one."""
+    found = summed(items.items, vectors["item"], vectors["vector"])
+    return replace(items, vector_IV=found) if found.any() else items

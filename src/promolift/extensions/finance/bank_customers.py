@@ -22,7 +22,7 @@ from promolift.foundation.files.column_types import nearest, typed
 from promolift.foundation.files.table_files import raw_trial
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import listed, plural
-from promolift.trials.analysis.results import word
+from promolift.trials.analysis.settings import word
 
 KEYS = 0.9  # texts with a value of their own for more of the rows name customers
 BLOCKS = 400  # periods that are told apart; more are taken together

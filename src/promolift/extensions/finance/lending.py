@@ -20,19 +20,11 @@ from promolift.core.effects.trial_arrays import Floats, Ints
 from promolift.core.effects.uplift.dose_response import DoseModel, fit_dose
 from promolift.core.experiments.prediction_metrics import auc, calibration, log_loss, wilson
 from promolift.extensions.finance.bank_customers import BankCustomers, cleared, held_out, read_customers
-from promolift.extensions.finance.results import (
-    REFUSALS,
-    GroupShare,
-    Known,
-    LendingResults,
-    LendingSettings,
-    Measured,
-    Refusal,
-)
+from promolift.extensions.finance.results import REFUSALS, GroupShare, Known, LendingResults, LendingSettings, Refusal
 from promolift.extensions.finance.scorecard import LEAST, RiskReason, Scorecard, fit_scorecard
 from promolift.foundation.errors import BudgetError
+from promolift.foundation.evidence import Z95, Measured
 from promolift.foundation.progress import Tell, quiet
-from promolift.foundation.tables.schemas import Z95
 
 UNLIKE = 0.05  # a probability of having been granted below which the granted say nothing of a customer
 RATES = 8  # groups that the rates of a file are taken in

@@ -5,7 +5,8 @@ from typing import Any
 import polars as pl
 
 from promolift.core.messages.channels import SOURCES, credit_notices
-from promolift.extensions.finance.results import REFUSALS, LendingResults, Measured, Refusal
+from promolift.extensions.finance.results import REFUSALS, LendingResults, Refusal
+from promolift.foundation.evidence import Measured
 from promolift.foundation.i18n.formatting import Cash, count, ends, number, pick, share
 from promolift.foundation.pages.blocks import Big, Block, Chapter, Figure, Page, note, sentences, table
 from promolift.foundation.pages.charts import calibration

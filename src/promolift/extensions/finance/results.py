@@ -13,9 +13,11 @@ from pydantic import BeforeValidator, Field, model_validator
 from promolift.core.allocation.settings import Limit
 from promolift.core.customers.segments import Segment
 from promolift.core.messages.channels import CreditPack
-from promolift.core.offers.terms import Language
-from promolift.foundation.settings import Currency, Settings
-from promolift.trials.analysis.results import Names, word
+from promolift.foundation.evidence import Measured
+from promolift.foundation.i18n.text import Language
+from promolift.foundation.money import Currency
+from promolift.foundation.settings import Settings
+from promolift.trials.analysis.settings import Names, word
 
 Refusal = Literal[
     "vulnerable", "affordability", "unlike", "rate_untried", "loss_expected", "unlikely", "fairness", "budget"
@@ -195,16 +197,6 @@ class FinanceFile(Settings):
     """A settings file of the trade `finance`, which has one part."""
 
     finance: LendingSettings
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number with its 95 % interval and what it is of."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True)

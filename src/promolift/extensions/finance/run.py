@@ -3,20 +3,15 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import polars as pl
-
-from promolift.extensions.ads.creatives import planned_creatives, run_creatives
-from promolift.extensions.ads.page import creative_page
 from promolift.extensions.ads.results import CreativeSettings
+from promolift.extensions.ads.run import run_ads
 from promolift.extensions.finance.lending import run_lending
 from promolift.extensions.finance.page import fair_words, lending_page
 from promolift.extensions.finance.results import LendingResults, LendingSettings
 from promolift.foundation.i18n.formatting import Cash, count, ends, number, pick, speaking
 from promolift.foundation.pages.rendering import render_page
-from promolift.foundation.progress import Tell
-from promolift.foundation.storage.local_store import Store
-from promolift.shop.reports.plan_rows import safe_cells
-from promolift.shop.results.work_folder.run_context import StepSummary
+from promolift.foundation.progress import StepSummary, Tell
+from promolift.shop.reports.plan_rows import _write
 
 
 def run_trade(
@@ -28,30 +23,6 @@ def run_trade(
     return run_finance(settings, config, out, tell)
 
 
-def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tell: Tell) -> StepSummary:
-    """Creatives by placement and audience, or new ones in order: creatives.csv, creatives.parquet and report.html; in
-    the work folder what a release is made of."""
-    with speaking(settings.language):
-        found = run_creatives(settings, config.resolve().parent, tell)
-        with Store(work) as store:
-            found.catalogue.keep_plan(store, planned_creatives(found.plan, found.counts))
-        _write(out, "creatives", found.plan, render_page(creative_page(found)))
-        tell("plan", 1.0, "done")
-        lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"
-                                  for name, each in found.values.items())]  # fmt: skip
-        planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
-        days, cap = settings.days, settings.cap
-        said = f"planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day"
-        lines.append(pick(said, f"计划展示：{planned}，共{days}天，每位访客每天每个素材最多{cap}次"))
-        lines.append(pick(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
-        figures = {
-            "step": "run", "trade": "ads", "layout": found.layout, "learned": found.learned, "judged": found.judged,
-            "verdict": found.verdict, "values": {name: asdict(each) for name, each in found.values.items()},
-            "fatigue": found.fatigue.to_dicts(), "page": str(out / "report.html"),
-        }  # fmt: skip
-        return StepSummary("\n".join(lines), figures)
-
-
 def run_finance(settings: LendingSettings, config: Path, out: Path, tell: Tell) -> StepSummary:
     """`promolift run` on a bank's file: plan.csv, plan.parquet and report.html into a folder."""
     with speaking(settings.language):
@@ -59,13 +30,6 @@ def run_finance(settings: LendingSettings, config: Path, out: Path, tell: Tell) 
         _write(out, "plan", found.plan, render_page(lending_page(found)))
         tell("plan", 1.0, "done")
         return StepSummary(lending_words(found, out), lending_figures(found, out))
-
-
-def _write(out: Path, name: str, plan: pl.DataFrame, page: str) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    plan.write_parquet(out / f"{name}.parquet")
-    safe_cells(plan).write_csv(out / f"{name}.csv", include_bom=True)
-    (out / "report.html").write_text(page, encoding="utf-8")
 
 
 def lending_words(found: LendingResults, out: Path) -> str:

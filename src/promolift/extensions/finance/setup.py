@@ -11,14 +11,16 @@ from typing import Any
 import polars as pl
 
 from promolift.extensions.ads.results import CreativeFile, CreativeSettings
+from promolift.extensions.ads.setup import start_ads
 from promolift.extensions.finance.results import FinanceFile, LendingSettings
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.files.column_types import nearest, typed
+from promolift.foundation.files.column_types import typed
 from promolift.foundation.files.table_files import raw_trial
 from promolift.foundation.i18n.formatting import pick
-from promolift.foundation.settings import rows_of, to_toml, toml_value
-from promolift.shop.results.work_folder.run_context import StepSummary
-from promolift.trials.analysis.results import word
+from promolift.foundation.progress import StepSummary
+from promolift.foundation.settings import rows_of, toml_value
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _tongue, _written
+from promolift.trials.analysis.settings import word
 
 # trades with a file of their own, and what a row of it is
 STARTS = {"finance": "customer or application", "ads": "impression, or creative of a test"}
@@ -27,12 +29,7 @@ PATTERNS = {
     role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/finance/column_names.tsv")
 }
 OUTCOMES = ("taken", "defaulted")
-OF_ADS = {role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/ads/column_names.tsv")}
 NAMES = tuple(role for role in PATTERNS if role not in ("yes", "protected", "age"))
-HEAD = """\
-# promolift's settings for {what}. docs/configuration.md explains every key; docs/trades.md is the walk.
-# Please check what is guessed below{check}.
-"""
 
 
 @dataclass(frozen=True)
@@ -56,35 +53,6 @@ def trade_of(config: Path) -> LendingSettings | CreativeSettings | None:
     if "ads" in values:
         return CreativeFile.parse(values, str(config)).ads
     return FinanceFile.parse(values, str(config)).finance if "finance" in values else None
-
-
-@dataclass(frozen=True)
-class TradeAnswers:
-    """What a person has settled: columns by role (several with commas), currency and language."""
-
-    columns: Mapping[str, str]
-    currency: str | None = None
-    language: str | None = None
-
-    @classmethod
-    def of(cls, pairs: Sequence[str], currency: str | None, language: str | None) -> "TradeAnswers":
-        """From the command line: `role=column` each. ConfigError for what is none."""
-        for pair in pairs:
-            if not all(pair.partition("=")):
-                raise ConfigError("option_invalid", f"--map {pair}: give role=column, such as taken=y")
-        return cls({pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}, currency, language)
-
-    def named(self, path: Path, frame: pl.DataFrame, roles: Sequence[str]) -> Mapping[str, str]:
-        """The columns, which are there, for roles that are some. ConfigError where one is not."""
-        for role, column in self.columns.items():
-            if role not in roles:
-                raise ConfigError(
-                    "column_role_unknown", f"--map {role}={column}: no role here; there are {', '.join(roles)}"
-                )
-            if missing := [name for name in column.split(",") if name not in frame.columns]:
-                text = f"{path} has no column {missing[0]!r}{nearest(missing[0], frame.columns)}"
-                raise ConfigError("column_unknown", f"--map {role}={column}: {text}")
-        return self.columns
 
 
 def start(trade: str, files: Sequence[Path], config: Path, force: bool, said: TradeAnswers) -> StepSummary:
@@ -127,45 +95,6 @@ def start_finance(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
         config, "finance", settings, "a bank's offers", ", above all what is protected, and set your rates and losses"
     )
     return StepSummary(_shown(path, frame, guesses, settings, config), {"step": "init", "trade": "finance", **settings})
-
-
-def _written(config: Path, trade: str, settings: Mapping[str, Any], what: str, check: str) -> None:
-    config.parent.mkdir(parents=True, exist_ok=True)
-    draft = config.with_name(f".{config.name}.draft")
-    draft.write_text(HEAD.format(what=what, check=check) + to_toml({trade: settings}), encoding="utf-8")
-    draft.replace(config)
-
-
-def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
-    """`promolift init --trade ads`."""
-    frame = typed(raw_trial(path)).frame
-    said = given.named(path, frame, (*OF_ADS, "audience", "picture"))
-    settings: dict[str, Any] = {"path": os.path.relpath(path.resolve(), config.resolve().parent)}
-    several = ("test", "audience")
-    for role, pattern in OF_ADS.items():
-        fits = [name for name in frame.columns if pattern.search(name.strip())]
-        numbers = [name for name in fits if frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean]
-        fits = numbers if role in ("clicked", "shown", "propensity") else fits
-        if role in several:
-            settings |= {role: fits} if fits else {}
-        elif fits:
-            settings[role] = fits[0]
-    settings |= {role: name.split(",") if role in several else name for role, name in said.items()}
-    if "text" in settings and "creative" not in settings:
-        settings["creative"] = settings["text"]
-    for role in ("creative", "clicked"):
-        if role not in settings:
-            raise InputError("column_missing", f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
-    settings["language"] = given.language or _tongue(frame)
-    CreativeSettings.parse(settings, str(config))
-    _written(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")
-    lines = [f"{path.name}: {pick(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
-    lines += [f"  {role:<10} <- {name if isinstance(name, str) else ', '.join(name)}" for role, name in settings.items()
-              if role in OF_ADS or role == "audience"]  # fmt: skip
-    done = pick(
-        f"written: {config}. Check it, then: promolift run", f"已写入：{config}。请检查，然后运行：promolift run"
-    )
-    return StepSummary("\n".join([*lines, "", done]), {"step": "init", "trade": "ads", **settings})
 
 
 def guess_roles(frame: pl.DataFrame, said: Mapping[str, str]) -> list[Guess]:
@@ -244,10 +173,6 @@ def _yes_of(column: pl.Series) -> str:
     counts = column.drop_nulls().value_counts().sort(["count", column.name])
     values = [str(word(value)) for value in counts[column.name]]
     return next((value for value in values if PATTERNS["yes"].match(value)), values[0])
-
-
-def _tongue(frame: pl.DataFrame) -> str:
-    return "zh" if re.search(r"[一-鿿]", "".join(frame.columns)) else "en"
 
 
 def _shown(path: Path, frame: pl.DataFrame, guesses: list[Guess], settings: Mapping[str, Any], config: Path) -> str:

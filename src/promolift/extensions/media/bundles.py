@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.core.offers.terms import AND
+from promolift.core.customers.vectors import SLICE
 from promolift.extensions.media import product_vectors
 from promolift.foundation import sql
+from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.i18n.text import AND
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import toml_value
 from promolift.foundation.sql import bind
-from promolift.foundation.tables.schemas import Z95
-from promolift.shop.results.work_folder.run_context import Job, StepSummary, found_in, mapped, moments
+from promolift.shop.results.work_folder.run_context import Job, found_in, mapped, moments
 
 MOST, FEWEST, AT_LEAST, ALIKE = 300, 10, 1.5, 0.3  # products looked at; orders with both; lift; likeness of pictures
 SHARE = 0.1  # of both prices, taken off
@@ -94,8 +96,8 @@ def alike(job: Job) -> pl.DataFrame:
         x_ND = x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-9)
         category, names = part["category"].to_numpy(), part["product_id"].to_list()
         best, size = np.zeros(len(names), int), np.zeros(len(names))
-        for start in range(0, len(names), product_vectors.SLICE):
-            rows = slice(start, start + product_vectors.SLICE)
+        for start in range(0, len(names), SLICE):
+            rows = slice(start, start + SLICE)
             alike_SN = x_ND[rows] @ x_ND.T
             alike_SN[category[rows, None] == category] = -1.0
             best[rows], size[rows] = alike_SN.argmax(axis=1), alike_SN.max(axis=1)

@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 
 from promolift.core.customers.sensitive_topics import sensitive_products
+from promolift.core.customers.vectors import Floats
+from promolift.core.offers.colour_names import colour_said
 from promolift.extensions.media import product_vectors
 from promolift.extensions.media.pictures import picture_bytes, read_picture, reader
 from promolift.foundation.errors import InputError
@@ -26,7 +28,7 @@ NO_PILLOW = "the catalogue's pictures were not read: pip install 'promolift[imag
 class SeenPictures(NamedTuple):
     """Figures of each product's picture, NaN where there is none, and a line for each that could not be read."""
 
-    features_NP: product_vectors.Floats
+    features_NP: Floats
     lines: list[str]
 
 
@@ -87,11 +89,11 @@ def filled_in(what: str, missing: int, placed: product_vectors.Placed) -> str:
 
 def stated_colour(colour: str | None, name: str | None) -> str | None:
     """The colour that the catalogue states, in its column or in the name."""
-    found = product_vectors.colour_said(colour or "") or product_vectors.colour_said(name or "")
+    found = colour_said(colour or "") or colour_said(name or "")
     return found.en if found else None
 
 
-def none_of(products: int) -> product_vectors.Floats:
+def none_of(products: int) -> Floats:
     """No pictures at all."""
     return np.full((products, product_vectors.PICTURE), np.nan, np.float32)
 
@@ -105,7 +107,7 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
     folder = Path(file.path).resolve().parent if file and file.path else Path.cwd()
     before = job.clean.pictures
     known = {} if before is None else dict(zip(before["key"], before["features"].to_list(), strict=True))
-    kept: dict[str, product_vectors.Floats] = {}
+    kept: dict[str, Floats] = {}
     bad: list[str] = []
     for n, name in enumerate(pictures):
         if name is None:

@@ -6,35 +6,26 @@ gradients: Dalal & Triggs 2005) and the shares of their colours. Nothing is lear
 catalogue, and the same catalogue gives the same vectors. Legend: N products, D dimensions, H, W pixels, C classes.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.offers.terms import Words
+from promolift.core.customers.vectors import Floats, _long
+from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.settings import rows_of
-from promolift.foundation.tables.schemas import Z95
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    pass
 
-    from promolift.extensions.encoder.network.purchase_histories import Catalogue
-
-Floats = NDArray[np.float32]
 VERSION = 1  # of the vectors: another number makes all of them anew
 WORD_DIRECTIONS, MOST_FITTED, MOST_PIECES = 128, 20_000, 50_000
 SIDE, CELL, ANGLES = 96, 16, 8
 COLOURS = 80  # 12 hues x 2 saturations x 3 values, and 8 greys
 PICTURE = (SIDE // CELL) ** 2 * ANGLES + COLOURS
 LOOKS = 0.7  # weight of edges and of colours each, where words have 1
-NEAR, POWER, SLICE = 20, 16, 512  # neighbours of a product, how fast their weight falls, products compared at once
 FOLDS, FEWEST, RIDGE = 5, 8, 0.1
 AROUND_WHITE = 0.06  # a pixel so near to the colour of the border is background
 
@@ -112,59 +103,6 @@ def joined(text_ND: Floats, picture_ND: Floats) -> Floats:
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def summed(names: Sequence[str], of: pl.Series, vectors: pl.Series) -> Floats:
-    """The sum of the vectors of each name's products, whose name is `of`; 0 where it has none."""
-    place = {name: at for at, name in enumerate(names)}
-    at_N = np.array([place.get(name, len(names)) for name in of], int)
-    found = np.zeros((len(names) + 1, vectors.dtype.size), np.float32)  # type: ignore[attr-defined]
-    np.add.at(found, at_N, vectors.to_numpy())
-    return found[:-1]
-
-
-def with_vectors(items: "Catalogue", vectors: pl.DataFrame) -> "Catalogue":
-    """Each item with the vectors of its products (`item`, `vector`); as it was where no item has one."""
-    found = summed(items.items, vectors["item"], vectors["vector"])
-    return replace(items, vector_IV=found) if found.any() else items
-
-
-def main_directions(x_ND: Floats, most: int) -> Floats:
-    """N x `most` or fewer: rows of length 1 laid on the directions in which they differ most; 0 stays 0."""
-    there = (x_ND**2).sum(axis=1) > 0
-    x_MD = _long(x_ND[there])
-    x_MD -= x_MD.mean(axis=0)
-    _, way_DD = np.linalg.eigh(x_MD.T.astype(np.float64) @ x_MD)
-    way_DK = way_DD[:, ::-1][:, :most]
-    way_DK = way_DK * np.sign(way_DK[np.abs(way_DK).argmax(axis=0), np.arange(way_DK.shape[1])])
-    found = np.zeros((len(x_ND), way_DK.shape[1]), np.float32)
-    found[there] = x_MD @ way_DK
-    return found
-
-
-def _long(x_ND: NDArray[np.floating]) -> Floats:
-    """Rows of length 1; 0 stays 0."""
-    size = np.linalg.norm(x_ND, axis=1, keepdims=True)
-    return np.asarray(x_ND / np.where(size > 1e-9, size, 1.0), np.float32)
-
-
-def neighbours(new_ND: Floats, old_MD: Floats) -> "csr_array":
-    """M x N: of which known products a new one is made, weights adding to 1, or to 0 where it is like none.
-
-    The NEAR most alike count, and all that are as like as the last of them: products with equal words are one.
-    """
-    from scipy.sparse import csr_array, vstack
-
-    new_ND, old_MD = _long(new_ND), _long(old_MD)
-    parts, near = [], min(NEAR, len(old_MD))
-    for start in range(0, len(new_ND) if near else 0, SLICE):
-        alike = np.maximum(new_ND[start : start + SLICE] @ old_MD.T, 0.0)
-        least = -np.partition(-alike, near - 1, axis=1)[:, near - 1 : near]
-        weight = np.where((alike >= least - 1e-6) & (alike > 0), alike, 0.0).astype(np.float64) ** POWER
-        parts.append(csr_array(weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)))
-    if not parts:
-        return csr_array((len(old_MD), len(new_ND)))
-    return csr_array(vstack(parts).T)
-
-
 class Placed(NamedTuple):
     """The label of each product that had none, where it is certain, else None; of how many with a label that was
     learned, and how often it was right where it would have spoken, out of fold: at least so often in 95 of 100.
@@ -236,35 +174,3 @@ def _wilson(right: NDArray[np.int_], n: NDArray[np.int_]) -> NDArray[np.float64]
     p, z = right / n, Z95**2 / n
     found: NDArray[np.float64] = (p + z / 2 - Z95 * np.sqrt(p * (1 - p) / n + z / n / 4)) / (1 + z)
     return found
-
-
-class ColourName(NamedTuple):
-    """A colour in both languages, and what finds it in a text."""
-
-    words: Words
-    pattern: re.Pattern[str]
-
-
-@cache
-def _colour_words() -> tuple[ColourName, ...]:
-    found = []
-    for en, zh, names in rows_of("core/offers/colour_names.tsv"):
-        each = [rf"\b{name}\b" if name.isascii() else name for name in names.split()]
-        found.append(ColourName(Words(en=en, zh=zh), re.compile("|".join(each), re.IGNORECASE)))
-    return tuple(found)
-
-
-def colour_said(text: str) -> Words | None:
-    """The one colour that a text names, in English or Chinese; None where it names none, or several."""
-    found = [words for words, pattern in _colour_words() if pattern.search(text)]
-    if len(found) == 2 and found[0].en == "navy blue":
-        return found[0]
-    return found[0] if len(found) == 1 else None
-
-
-def coloured(name: Words, colour: str) -> Words:
-    """A name with its colour, given in English, before it; as it is where it names any colour itself."""
-    if any(pattern.search(f"{name.en} {name.zh}") for _, pattern in _colour_words()):
-        return name
-    said = next(words for words, _ in _colour_words() if words.en == colour)
-    return Words(zh=f"{said.zh}{name.zh}", en=f"{said.en} {name.en}")

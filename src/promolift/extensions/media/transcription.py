@@ -15,11 +15,12 @@ from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import beside
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.language_model import Writer
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import ident
 from promolift.foundation.tables.schemas import TRANSCRIPTS
 from promolift.shop.ingest.cleaning.table_cleaning import permitted
 from promolift.shop.pipeline.steps.ingest import open_one
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 
 KEEP_EVERY = 20  # recordings: an interruption costs no more
 

@@ -45,12 +45,13 @@ from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch, literal
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story_builder import tell_story
 from promolift.shop.results.messages import Messages
-from promolift.shop.results.work_folder.run_context import Job, StepSummary, moments
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 if TYPE_CHECKING:
     from promolift.extensions.encoder.network.forecast import LearnedEncoder

@@ -7,8 +7,9 @@ from promolift.extensions.privacy.mechanisms.noise import EFFECT_CLIP, effect_ro
 from promolift.extensions.privacy.results import known_sums, released
 from promolift.foundation.errors import SupportError
 from promolift.foundation.i18n.formatting import money, pick
+from promolift.foundation.progress import StepSummary
 from promolift.shop.feedback.decision_outcomes import Evidence
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 
 
 def private_effect(job: Job, evidence: Evidence) -> StepSummary:

@@ -22,7 +22,7 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import (
     usual_line,
 )
 from promolift.extensions.privacy.results import known_sums, released
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.run_context import Job, mapped, moments
 

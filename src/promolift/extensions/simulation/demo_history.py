@@ -14,17 +14,18 @@ from typing import Any, NamedTuple
 from promolift.core.experiments.experiment_design import Design
 from promolift.foundation.money import currency_digits
 from promolift.foundation.progress import Tell
-from promolift.foundation.sql import DAY_MS, HOUR_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
 from promolift.foundation.storage.local_store import Store
-from promolift.server.api.request_models import ConfirmIn, ExperimentIn, ReserveIn
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.api.routes import Call, admin, experiments
 from promolift.server.api.routes.campaign_summary import Played
 from promolift.server.api.server import Server
+from promolift.server.budgets.models import ConfirmIn, ReserveIn
 from promolift.server.budgets.redemptions import STEPS, Wanted
 from promolift.server.decisions.decisions import Ask
 from promolift.server.decisions.experiment_results import judged_by
 from promolift.server.events import events
-from promolift.server.ledger.things import Campaign, LearnRun
+from promolift.server.ledger.records import Campaign, ExperimentIn, LearnRun
 from promolift.server.tasks.learning_schedule import keep
 from promolift.server.tasks.learning_task import answer
 from promolift.shop.configuration.configuration import Config

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from promolift.extensions.simulation.worlds.simulated_worlds import LivingWorld, TrueWorth
-    from promolift.shop.results.work_folder.run_context import StepSummary
+    from promolift.foundation.progress import StepSummary
 
 BUDGET_SHARE = 0.015  # of the revenue of the last four weeks
 AWAY, TEN_PERCENT = 56, 0.1  # the hand rule: so much off everything for whoever has been away so many days
@@ -181,7 +181,7 @@ def budget_of(world: "LivingWorld") -> float:
     """What a month's offers may cost."""
     import polars as pl
 
-    from promolift.foundation.sql import DAY_MS
+    from promolift.foundation.time.units import DAY_MS
 
     recent = world.events.filter(pl.col("ts_ms") >= world.now_ms - 28 * DAY_MS)
     return BUDGET_SHARE * float(recent["paid_cents"].sum())
@@ -191,7 +191,7 @@ def hand_rule(world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
     """10 % off everything for whoever has been away 56 days, the nearest first, until the expected cost is spent."""
     import polars as pl
 
-    from promolift.foundation.sql import DAY_MS
+    from promolift.foundation.time.units import DAY_MS
 
     age = (world.now_ms - pl.col("ts_ms")) / DAY_MS
     orders = world.events.group_by("customer_id", "order_id").agg(
@@ -281,7 +281,7 @@ def _part(file: Path | None) -> dict[str, object]:
 
 
 def _summary(settings: LoopSettings, lived: BothLived, path: RealPath) -> "StepSummary":
-    from promolift.shop.results.work_folder.run_context import StepSummary
+    from promolift.foundation.progress import StepSummary
 
     beside = "promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"
     lines = [

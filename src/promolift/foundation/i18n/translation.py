@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from promolift.core.customers.comparison_groups import LOYAL, LOYALTY, NEW, NOT_GIVEN, OTHER
-from promolift.foundation.i18n.formatting import pick, spoken
+from promolift.foundation.i18n.formatting import spoken
 from promolift.foundation.settings import rows_of
 
 WORD = re.compile(r"[A-Za-z]+")
@@ -68,23 +67,3 @@ def catalogue() -> Mapping[str, list[Pattern]]:
         english = re.compile(re.escape(en).replace(r"\{\}", "(.*?)"), re.S)
         found[max(OWN.findall(en), key=len, default="")].append(Pattern(len(en.replace("{}", "")), english, zh))
     return dict(found)
-
-
-COLUMNS_ZH = {
-    "age": "年龄", "sex": "性别", "gender": "性别", "income": "收入", "region": "地区", "province": "省份",
-    "city": "城市", LOYALTY: "新老客",
-}  # fmt: skip
-VALUES_ZH = {NEW: "新", LOYAL: "老", NOT_GIVEN: "未提供", OTHER: "其他"}
-BANDS_ZH = ((r"below (\S+)", r"\1以下"), (r"(\S+) to below (\S+)", r"\1至\2（不含）"), (r"(\S+) and more", r"\1及以上"))
-
-
-def group_words(group: str) -> str:
-    """A group, `column=value`, as people read it: `sex: F`, `性别：F`; `loyal customers`, `老客`."""
-    column, _, value = group.partition("=")
-    if column == LOYALTY:
-        return pick(f"{value} customers", f"{VALUES_ZH[value]}客")
-    zh = VALUES_ZH.get(value, value)
-    for english, chinese in BANDS_ZH:
-        if re.fullmatch(english, value):
-            zh = re.sub(english, chinese, value)
-    return pick(f"{column}: {value}", f"{COLUMNS_ZH.get(column, column)}：{zh}")

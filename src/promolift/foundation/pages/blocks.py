@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.translation import kept
-from promolift.shop.results.plan import Level
 
 Badge = Level | Literal["simulated"]
 Tone = Literal["plain", "good", "warn", "bad"]

@@ -6,22 +6,10 @@ Every number stands in the chart as it is and in the table beside it in words. N
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from promolift.foundation.i18n.formatting import (
-    Cash,
-    clip,
-    count,
-    ends,
-    interval_name,
-    known,
-    number,
-    pick,
-    plural,
-    share,
-)
+from promolift.foundation.evidence import Ranged
+from promolift.foundation.i18n.formatting import Cash, count, ends, interval_name, known, number, pick, plural
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences
-from promolift.shop.results.learned_policy import Ranged
-from promolift.shop.results.predictions import Reliability, Scored
 
 Say = Callable[[object], str]
 Point = Sequence[float | None]  # x, y, and as far as they are known low, high and n
@@ -227,81 +215,6 @@ def people_n(n: int) -> str:
     return pick(plural(n, "customer"), f"{count(n)}位客户")
 
 
-class ScoreVerdict(NamedTuple):
-    """In a word or two, and whether that is good."""
-
-    word: str
-    tone: str = "plain"
-
-
-def verdict(row: Scored) -> ScoreVerdict:
-    """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
-    if row.baseline_value is None:
-        return ScoreVerdict(kept("no simple rule"))
-    if row.value is None:
-        return ScoreVerdict(kept("not known"))
-    if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return ScoreVerdict(kept("not told apart"))
-    if row.better not in ("higher", "lower"):
-        return ScoreVerdict(kept("differs"))
-    higher = row.value > row.baseline_value
-    good = higher == (row.better == "higher")
-    return ScoreVerdict(kept("better"), "good") if good else ScoreVerdict(kept("worse"), "bad")
-
-
 def answer_words(answer: str) -> str:
     """A verdict in a word or two."""
     return pick(answer, "为时过早") if answer == "too early" else kept(answer)
-
-
-def score_block(scores: Sequence[Scored], title: str) -> Block:
-    """Figures of predictions as a block with verdicts."""
-    rows = []
-    for row in scores:
-        word, tone = verdict(row)
-        good = {"higher": kept(", higher is better"), "lower": kept(", lower is better")}
-        rows.append(
-            {
-                "model": clip(kept(row.model), 60),
-                "figure": clip(kept(row.figure or ""), 60) + good.get(row.better or "", ""),
-                "value": number(row.value),
-                "interval": ends(row.low, row.high, number),
-                "baseline": number(row.baseline_value),
-                "rule": clip(kept(row.baseline), 60) if row.baseline else "",
-                "n": count(row.n),
-                "verdict": word,
-                "tone": tone,
-            }
-        )
-    return Block("scores", {"rows": rows}, title)
-
-
-def tenths(value: object) -> str:
-    """A share with one decimal."""
-    return share(value, 1)
-
-
-def calibration_figure(found: Reliability, slug: str) -> Figure:
-    """What one model predicted against what happened, as a picture."""
-    finding = kept("The bins carry no intervals.")
-    if found.judged:
-        inside = count(found.inside)
-        finding = pick(
-            f"In {inside} of {plural(found.judged, 'bin')} the prediction lies within the interval of what happened.",
-            f"{count(found.judged)}组中，{inside}组的预测落在实际的区间内。",
-        )
-    if found.cases:
-        predicted, observed = tenths(found.predicted_share), tenths(found.observed_share)
-        start = kept(f"On average {predicted} was predicted and {observed} happened.")
-        finding = start + pick(" ", "") + finding
-    title = kept("Calibration: ") + clip(kept(found.model), 60)
-    return calibration(
-        slug,
-        title,
-        finding,
-        [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins],
-        tenths,
-        kept("cases"),
-        how=kept("On the diagonal, what was predicted happened."),
-        n=pick(plural(found.cases, "case"), f"{count(found.cases)}个样本") if found.cases else "",
-    )

@@ -30,10 +30,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.extensions.cluster.object_store import Remote, brought, is_kept, listed, on_this_machine, url_of
+from promolift.extensions.cluster.object_store import Remote
 from promolift.foundation.errors import FULL, ConfigError, InputError, StepError
 from promolift.foundation.sql import ident, literal
 from promolift.foundation.storage.artifacts import KEPT
+from promolift.foundation.storage.location import brought, is_kept, listed, on_this_machine, url_of
 
 try:
     import fcntl

@@ -5,21 +5,10 @@ columns follow: `!` after a type means never null. `@` takes in the columns of a
 """
 
 from importlib.resources import files
-from typing import NamedTuple
 
 import polars as pl
 
 from promolift.foundation.tables.contract import Column, Flag, Int, Real, Table, Text
-
-Z95 = 1.959963984540054  # standard errors that every 95 % interval reaches to each side
-
-
-class Interval(NamedTuple):
-    """From `low` to `high`."""
-
-    low: float
-    high: float
-
 
 OPTION = pl.Struct(
     {"offer": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "charge_cents": pl.Float64,

@@ -8,16 +8,15 @@ spoil it, not read it.
 import base64
 import secrets
 from binascii import Error as BadBase64
-from hashlib import shake_256
 from time import monotonic
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from promolift.foundation.hashing import sha256_of
 from promolift.server.ledger.audit_log import Act, audit, every, put
+from promolift.server.ledger.field_types import Scope
 
-Scope = Literal["write", "decide", "admin"]
 # A write key may stand in a web page: it can only send events. A decide key stays on the shop's own servers.
 MAY: dict[Scope, tuple[Scope, ...]] = {
     "write": ("write",), "decide": ("write", "decide"), "admin": ("write", "decide", "admin"),
@@ -40,7 +39,6 @@ DECIDE_PATHS = frozenset(
 FLAG_PATHS = "/ofrep/v1/evaluate/flags"  # and one flag below it
 SIGNED = "/v1/shopify/webhooks"  # by a signature in place of a key
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET, SIGNED})
-SEALED, NONCE_BYTES = "sealed:", 16
 
 
 class Key(NamedTuple):
@@ -118,21 +116,3 @@ class Rates:
         allowed = tokens >= 1
         self._buckets[name] = (tokens - 1 if allowed else tokens, now)
         return 0.0 if allowed else (1 - tokens) / self.per_second
-
-
-def seal(key: str, text: str) -> str:
-    """The text, sealed."""
-    return SEALED + base64.b64encode(_covered(key, secrets.token_bytes(NONCE_BYTES), text.encode())).decode()
-
-
-def unseal(key: str, sealed: str) -> str:
-    """What was sealed; a text that never was comes back as it is (a ledger of an earlier version holds such)."""
-    if not sealed.startswith(SEALED):
-        return sealed
-    whole = base64.b64decode(sealed.removeprefix(SEALED))
-    return _covered(key, whole[:NONCE_BYTES], whole[NONCE_BYTES:])[NONCE_BYTES:].decode()
-
-
-def _covered(key: str, nonce: bytes, text: bytes) -> bytes:
-    stream = shake_256(b"promolift seal\n" + key.encode() + b"\n" + nonce).digest(len(text))
-    return nonce + bytes(a ^ b for a, b in zip(text, stream, strict=True))

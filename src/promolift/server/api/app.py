@@ -26,9 +26,9 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from promolift import __version__
 from promolift.extensions.connectors import feature_flags, shopify_routes
 from promolift.foundation.errors import ConfigError, PromoError
+from promolift.foundation.version import __version__
 from promolift.server.api import observability
 from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET
 from promolift.server.api.connection_limits import Door

@@ -9,14 +9,8 @@ from uuid import uuid4
 import httpx
 
 from promolift.foundation.errors import PromoError
-from promolift.server.response_models import (
-    CartAnswer,
-    DecisionAnswer,
-    EventsTaken,
-    FeedbackTaken,
-    PricesAnswer,
-    Redeemed,
-)
+from promolift.server.ledger.event_rows import EventsTaken
+from promolift.server.response_models import CartAnswer, DecisionAnswer, FeedbackTaken, PricesAnswer, Redeemed
 
 TRIES = 3
 AGAIN = frozenset({429, 502, 503, 504})

@@ -18,8 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from promolift.foundation.errors import PromoError
 from promolift.server.api.api_keys import EVENT_PATHS, MAY, Key, needed
 from promolift.server.api.problems import ApiError, FieldError, problem
-from promolift.server.api.routes.fast_routes import Endpoint
-from promolift.server.api.server import Server
+from promolift.server.api.server import Endpoint, Server
 
 LOG = logging.getLogger("promolift.server")
 START, NUMBER = token_hex(4), count()  # ids of requests: of this start of the process, and counted

@@ -7,75 +7,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
-from promolift.core.offers.terms import Words
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.text import Words
+from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import LedgerError, Refused
-
-
-class Refusal(NamedTuple):
-    """How a refusal is answered: its status, and the words in Chinese and English."""
-
-    status: int
-    zh: str
-    en: str
-
-    @property
-    def words(self) -> Words:
-        """Both languages."""
-        return Words(zh=self.zh, en=self.en)
-
-
-REFUSALS = {
-    "above_cap": Refusal(409, "金额超过该优惠的上限", "The amount is more than this offer takes off"),
-    "already_confirmed": Refusal(409, "该优惠已核销", "This was paid already"),
-    "already_expired": Refusal(409, "预占已过期，请重新发起", "The reservation has expired; reserve anew"),
-    "already_rolled_back": Refusal(409, "该核销已撤销", "This was cancelled already"),
-    "amount_invalid": Refusal(422, "金额无效", "The amount is not valid"),
-    "below_threshold": Refusal(409, "未达到使用门槛", "The cart does not have enough for it yet"),
-    "annotation_unknown": Refusal(404, "标注不存在", "There is no such annotation"),
-    "campaign_unknown": Refusal(404, "活动不存在", "There is no such campaign"),
-    "cap": Refusal(409, "已达到优惠上限，不能再减", "Nothing more can be taken off this cart"),
-    "code_blocked": Refusal(409, "优惠码已停用", "This code was blocked"),
-    "code_expired": Refusal(409, "优惠码已过期", "This code is no longer valid"),
-    "code_not_issued": Refusal(409, "优惠码尚未发放", "This code was not given to anybody yet"),
-    "code_of_another": Refusal(409, "优惠码不属于该客户", "This code was given to another customer"),
-    "code_unknown": Refusal(404, "优惠码不存在", "There is no such code"),
-    "code_used": Refusal(409, "优惠码已使用", "This code was used already"),
-    "consent_missing": Refusal(422, "客户不接受营销信息", "The customer does not want messages"),
-    "customer_erased": Refusal(422, "该客户的数据已删除", "This customer was erased"),
-    "decision_of_another": Refusal(422, "该决策属于其他客户或优惠", "This decision was for another customer or offer"),
-    "decision_unknown": Refusal(404, "决策记录不存在", "There is no such decision"),
-    "design_fixed": Refusal(422, "实验设计已固定，请换一个名称", "A running experiment is fixed; use a new name"),
-    "experiment_unknown": Refusal(404, "该活动没有实验", "This campaign has no experiment"),
-    "expired": Refusal(409, "活动已结束", "This offer has ended"),
-    "idempotency_key_reused": Refusal(422, "该幂等键已用于其他内容", "This Idempotency-Key came with another payload"),
-    "key_unknown": Refusal(404, "密钥不存在", "There is no such key"),
-    "limit_id_taken": Refusal(422, "限额编号重复", "Two limits have the same id"),
-    "limit_reached": Refusal(409, "优惠额度已用完", "The limit of this offer is reached"),
-    "message_over": Refusal(
-        409, "该消息已发送、已过期或内容已删除", "This message went out, expired, or is kept no longer"
-    ),
-    "message_unknown": Refusal(404, "消息不存在", "There is no such message"),
-    "message_untrue": Refusal(422, "无法为该优惠写出真实的文案", "No true message can be written for this offer"),
-    "not_eligible": Refusal(409, "购物车中没有适用的商品", "Nothing in the cart is covered by it"),
-    "not_stackable": Refusal(409, "不能与其他优惠同时使用", "It cannot be used together with another offer"),
-    "not_started": Refusal(409, "活动尚未开始", "This offer has not begun yet"),
-    "previous_missing": Refusal(409, "没有更早的发布版本", "There is no release before the present one"),
-    "promotion_unknown": Refusal(404, "促销不存在", "There is no such promotion"),
-    "redemption_differs": Refusal(409, "该核销编号已用于其他内容", "This redemption_id was used for something else"),
-    "redemption_unknown": Refusal(404, "核销记录不存在", "There is no such redemption"),
-    "release_missing": Refusal(409, "该活动还没有发布版本", "This campaign has no release yet"),
-    "results_missing": Refusal(404, "还没有学习结果", "Nothing was learned yet"),
-    "terms_gone": Refusal(422, "该决策的条款已不存在", "The terms of this decision are gone"),
-    "version_changed": Refusal(412, "内容已被他人修改，请重新读取", "It was changed meanwhile; read it again"),
-    "version_needed": Refusal(428, "请先读取，再带上版本号提交", "Read it first and send its version"),
-    "webhook_unknown": Refusal(404, "回调地址不存在", "There is no such webhook"),
-}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import re
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
 from pydantic import (
     AliasChoices,
@@ -12,34 +11,30 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from promolift.core.experiments.experiment_design import Design
-from promolift.foundation.settings import Zone
-from promolift.server.api.api_keys import Scope
 from promolift.server.delivery.sender import By
-from promolift.server.settings import Channel, Policy, whole
+from promolift.server.ledger.field_types import (
+    PLAIN,
+    Body,
+    Cents,
+    Channel,
+    Id,
+    Moment,
+    Scope,
+    Slug,
+    Yes,
+    ZoneName,
+    whole,
+)
+from promolift.server.ledger.policy import Policy
 
-PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"  # no control characters, no line ends
-
-
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
-ZoneName = Annotated[Zone, WithJsonSchema({"type": "string", "enum": sorted(available_timezones())})]
-Yes = Annotated[bool, Field(strict=True)]
-# what a person typed, such as a code: tabs, wide spaces and line ends come along when it is copied
-Typed = Annotated[
-    str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
-]
-Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Campaigns = Annotated[
     Slug | Annotated[tuple[Slug, ...], Field(min_length=1, max_length=20)] | None,
     Field(description="One campaign, or several of which one decides for the customer. Left out: all that are live."),
 ]
-Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whole)]
-Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
 
 
 Reached = Annotated[
@@ -47,12 +42,6 @@ Reached = Annotated[
 ]
 HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
                "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
-
-
-class Body(BaseModel):
-    """Base of all requests."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DecisionIn(Body):
@@ -73,33 +62,6 @@ class DecisionIn(Body):
     language: Literal["zh", "en"] | None = None
     timezone: ZoneName | None = None
     explain: Yes = False
-
-
-class ReserveIn(Body):
-    """Hold money for an order. With a decision_id the offer and campaign are those of the decision."""
-
-    customer_id: Id
-    amount_cents: Cents
-    campaign_id: Slug | None = None
-    offer_id: Id | None = None
-    decision_id: Id | None = None
-    code: Typed | None = None
-    order_id: Id | None = None
-    redemption_id: Slug | None = None
-
-
-class ConfirmIn(Body):
-    """Spend what was reserved, or less."""
-
-    redemption_id: Slug
-    amount_cents: Cents | None = None
-
-
-class RollbackIn(Body):
-    """Give back what was reserved or spent; with an amount that part alone, as where a line comes back."""
-
-    redemption_id: Slug
-    amount_cents: Cents | None = None
 
 
 class FeedbackIn(Body):
@@ -151,23 +113,6 @@ class CodesIn(Body):
 
     offer_id: Id
     codes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
-
-
-class ExperimentIn(Body):
-    """A test of releases against each other: the design, and which release each arm is served from. `question` is what
-    it is to answer; while it is `paused` everybody is served from the campaign's release.
-    """
-
-    design: Design
-    releases: dict[str, Slug]
-    question: Annotated[str, StringConstraints(max_length=300)] = ""
-    paused: Yes = False
-
-    @model_validator(mode="after")
-    def _names_can_be_kept(self) -> Self:
-        if any(len(name) > 256 or not re.fullmatch(PLAIN, name) for name in (self.design.name, *self.design.arms)):
-            raise ValueError("a test and its arms have names of 1 to 256 characters, without control characters")
-        return self
 
 
 class KeyIn(Body):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -15,15 +15,18 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.decisions.response_hours import fit_hours
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.sql import HOUR_MS, MINUTE_MS
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import Clock
+from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
 from promolift.server.api import api_keys, observability
+from promolift.server.api.connection_limits import send_whole
 from promolift.server.api.problems import ApiError
 from promolift.server.budgets import redemptions
 from promolift.server.carts import carts
@@ -42,11 +45,12 @@ from promolift.server.ledger.audit_log import (
     once,
     put,
 )
+from promolift.server.ledger.event_rows import Parsed
 from promolift.server.ledger.ledger import Ledger, Locks, is_file
 from promolift.server.ledger.limits import expire, late_now
 from promolift.server.ledger.migrations import ALIVE_MS, SERVER, UNHEARD, outdated, pulse
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import Refused, nothing, of_key
-from promolift.server.ledger.things import Campaign
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import background_tasks, response_counts
 from promolift.server.tasks.learning_schedule import Scheduler
@@ -293,7 +297,7 @@ class Server:
 
         self.ledger.submit(take_back).add_done_callback(lambda _: self._free_key(wanted.key))
 
-    async def keep(self, parsed: events.Parsed) -> int:
+    async def keep(self, parsed: Parsed) -> int:
         """Keep events durably; how many were new."""
         if not (parsed.events or parsed.rejects):
             return 0
@@ -444,3 +448,26 @@ def _give_up(ask: decisions.Ask, future: "asyncio.Future[decisions.Answer]") -> 
     ask.given_up = True
     if not future.done():
         future.set_exception(TimeoutError())
+
+
+class HotAnswer(NamedTuple):
+    """An answer in JSON: an ASGI application, and shorter ways to send it."""
+
+    status: int
+    text: bytes
+
+    async def send(self, send: Send, more: Mapping[bytes, bytes]) -> None:
+        """Send it with more headers."""
+        headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(self.text), **more}
+        head = b"".join(b"%b: %b\r\n" % pair for pair in headers.items())
+        if send_whole(send, self.status, head, self.text):
+            return
+        await send({"type": "http.response.start", "status": self.status, "headers": [*headers.items()]})
+        await send({"type": "http.response.body", "body": self.text})
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        """Send it."""
+        await self.send(send, {})
+
+
+Endpoint = Callable[[Request], Awaitable[HotAnswer]]

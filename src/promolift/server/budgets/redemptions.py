@@ -11,14 +11,14 @@ from sqlalchemy import Connection, bindparam, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.offers.coupon_codes import normalise
-from promolift.foundation.sql import MINUTE_MS
 from promolift.foundation.time.clock import Clock
-from promolift.server.api.request_models import ConfirmIn, ReserveIn, RollbackIn
-from promolift.server.delivery import outbox
+from promolift.foundation.time.units import MINUTE_MS
+from promolift.server.budgets.models import ConfirmIn, ReserveIn, RollbackIn
 from promolift.server.ledger.audit_log import Answered, HttpAnswer, OnceAnswer, keep_answers, kept_answers, refusal_of
 from promolift.server.ledger.limits import SOME_CODES, SOME_REDEMPTIONS, Books, Claim, Row, meant, to_redeem
+from promolift.server.ledger.outbox_rows import News, announce_all
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import DECISIONS, Members, Query, Refused, members, of_customer, of_key
-from promolift.server.ledger.things import Campaign
 from promolift.server.response_models import REDEMPTION
 
 SHOWN = itemgetter(*REDEMPTION)
@@ -93,8 +93,8 @@ class Redeemer:
                 shown = dict(zip(REDEMPTION, SHOWN(row), strict=True))
                 found.append(OnceAnswer(HttpAnswer(200, shown)))
                 part = each.step.becomes == "rolled_back" and row["status"] == "confirmed"
-                told.append(outbox.News("redemption.returned" if part else f"redemption.{each.step.becomes}", shown))
-        outbox.announce_all(db, told, now_ms)
+                told.append(News("redemption.returned" if part else f"redemption.{each.step.becomes}", shown))
+        announce_all(db, told, now_ms)
         fresh = [(each, one) for each, one in zip(some, found, strict=True) if each.key and each.key not in kept]
         keep_answers(db, [Answered(each.key or "", each.request, one.answer) for each, one in fresh], now_ms)
         return found

@@ -27,18 +27,19 @@ from promolift.core.offers.cart_pricing import (
     price_cart,
 )
 from promolift.core.offers.coupon_codes import normalise
-from promolift.core.offers.terms import Benefit, Language, Words, covered
-from promolift.foundation.sql import DAY_MS, MINUTE_MS
-from promolift.server.api.problems import REFUSALS
-from promolift.server.api.request_models import Body, Cents, Id, Slug, Typed, Yes
+from promolift.core.offers.terms import Benefit, covered
+from promolift.foundation.i18n.text import Language, Words
+from promolift.foundation.time.units import DAY_MS, MINUTE_MS
 from promolift.server.decisions.decisions import Decider
 from promolift.server.decisions.eligibility import SAID
 from promolift.server.decisions.live_release import CREATIVES, LiveRelease
 from promolift.server.decisions.message_rendering import printable
-from promolift.server.delivery import outbox
+from promolift.server.ledger.field_types import Body, Cents, Id, Slug, Typed, Yes, whole
 from promolift.server.ledger.limits import CODE, Claim, Row, reserve, to_redeem, unusable, used_up
+from promolift.server.ledger.outbox_rows import announce
+from promolift.server.ledger.records import Campaign, KeptPromotion
+from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import DECISIONS, Members, Query, Refused, driver_sql, members, of_customer
-from promolift.server.ledger.things import Campaign, KeptPromotion
 from promolift.server.response_models import (
     REDEMPTION,
     CartAnswer,
@@ -47,7 +48,6 @@ from promolift.server.response_models import (
     PricesAnswer,
     ProductPrice,
 )
-from promolift.server.settings import whole
 
 MOST_DECISIONS = 20  # of a customer that are looked at where the request names none
 FEW_PROMOTIONS, FEW_LINES = 6, 50  # of a cart that is priced in a moment
@@ -340,7 +340,7 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
                 refused[applied.promotion_id] = refusal.code
                 driver_sql(db, "rollback to savepoint cart")
                 break
-            outbox.announce(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
+            announce(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
             redemptions[applied.promotion_id] = claim.redemption_id
         driver_sql(db, "release savepoint cart")
         if len(redemptions) == len(found.applied):

@@ -29,17 +29,17 @@ from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.formatting import Tongue, pick, speaking
 from promolift.foundation.progress import Tell
 from promolift.server.api.app import Dressed
-from promolift.server.api.problems import REFUSALS, ApiError
+from promolift.server.api.problems import ApiError
 from promolift.server.api.server import Server
 from promolift.server.console import login
 from promolift.server.console.pages.context import (
+    ENTER,
     Click,
     Denied,
     Download,
     PageVisit,
     Redirect,
     Reply,
-    SaidNote,
     Screen,
     as_json,
     missing,
@@ -47,8 +47,9 @@ from promolift.server.console.pages.context import (
 )
 from promolift.server.console.pages.view import HEADERS, TYPES, Frame, assets, html
 from promolift.server.console.screens import SCREENS
-from promolift.server.console.state.console_state import Console
+from promolift.server.console.state.console_state import Console, SaidNote
 from promolift.server.console.state.users import Visitor
+from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import Refused
 from promolift.server.translations import all_worded
 
@@ -157,7 +158,7 @@ class Pages:
                         raise ApiError(403, "form_outdated", say("form_old"))
                     visit.need(door.role)
                     return door.handler(visit)
-            if path.startswith(("/sign-in", login.ENTER)):
+            if path.startswith(("/sign-in", ENTER)):
                 return Redirect("/")
             raise missing("page")
         except Exception as error:

@@ -12,15 +12,15 @@ from typing import Any
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import build
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import audit_archive
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.release import build
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.pipeline.steps.evaluate import compare_groups
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.trials import work_folder
-from promolift.trials.analysis.results import TrialSettings
+from promolift.trials.analysis.settings import TrialSettings
 
 
 def tell(step: str, share: float, note: str = "") -> None:

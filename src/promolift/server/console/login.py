@@ -8,13 +8,12 @@ from sqlalchemy import Connection, select
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.i18n.formatting import count, pick
 from promolift.server.api.server import Server
-from promolift.server.console.pages.context import Click, Redirect, Reply, Screen, say
+from promolift.server.console.pages.context import ENTER, Click, Redirect, Reply, Screen, onward, say
 from promolift.server.console.state.console_state import Console
 from promolift.server.console.state.users import SignIn, begin, check_new, hashed, link_of, matches, new_link, use_link
 from promolift.server.ledger.schema import PEOPLE, Refused
 
 DEMO = "demo"
-ENTER = "/enter/"
 
 
 class Newcomer(NamedTuple):
@@ -61,12 +60,6 @@ def enter(arrived: Newcomer) -> Entered:
     if posted:
         return _form(arrived, say("signed_out"), 401)
     return Entered(Redirect(f"/sign-in?next={quote(path, safe='')}"))
-
-
-def onward(path: str) -> str:
-    """A path of the console to go on to; anything else is its first page."""
-    plain = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", ENTER))
-    return path if plain and all(c.isalnum() or c in "/-_.~" for c in path) else "/"
 
 
 def _form(arrived: Newcomer, why: str = "", status: int = 200) -> Entered:

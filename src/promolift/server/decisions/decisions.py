@@ -31,16 +31,18 @@ from promolift.core.experiments.experiment_design import assign
 from promolift.core.offers import coupon_codes
 from promolift.core.offers.terms import covered
 from promolift.foundation.errors import PromoError, SupportError
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.time.clock import Clock
+from promolift.foundation.time.units import DAY_MS
 from promolift.server.decisions import decision_record as record
 from promolift.server.decisions.decision_record import Row
 from promolift.server.decisions.eligibility import PAIR, Closed, Facts, Now, closed_now, facts, recent
 from promolift.server.decisions.live_release import NOBODY, AdCell, Floats, LiveRelease, ReleaseRows, Slate
 from promolift.server.decisions.release_storage import load_from, shared
-from promolift.server.events.events import BY_PAGE, SAID_BY_PAGE
 from promolift.server.ledger.audit_log import get, put
+from promolift.server.ledger.event_rows import BY_PAGE, SAID_BY_PAGE
 from promolift.server.ledger.limits import used_up
+from promolift.server.ledger.policy import Policy
+from promolift.server.ledger.records import Campaign, KeptPromotion
 from promolift.server.ledger.schema import (
     CODES,
     DECISIONS,
@@ -52,8 +54,6 @@ from promolift.server.ledger.schema import (
     of_campaign,
     of_customer,
 )
-from promolift.server.ledger.things import Campaign, KeptPromotion
-from promolift.server.settings import Policy
 
 LOG = logging.getLogger("promolift.server")
 AGAIN_S = 10.0  # between two tries to load a release

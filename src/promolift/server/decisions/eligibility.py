@@ -18,10 +18,11 @@ from sqlalchemy import BindParameter, Connection, bindparam, select, text, union
 from promolift.core.decisions.response_hours import SendHours
 from promolift.core.decisions.send_slots import SendSlot, next_at
 from promolift.core.offers.terms import covered
-from promolift.foundation.sql import DAY_MS, MINUTE_MS
+from promolift.foundation.time.units import DAY_MS, MINUTE_MS
 from promolift.server.decisions.live_release import CREATIVES, LiveRelease
-from promolift.server.events.events import complains, lines
+from promolift.server.ledger.event_rows import complains, lines
 from promolift.server.ledger.limits import used_up
+from promolift.server.ledger.policy import FrequencyCap, Live, Policy, Sending
 from promolift.server.ledger.schema import (
     BOUGHT,
     CODES,
@@ -34,7 +35,6 @@ from promolift.server.ledger.schema import (
     Query,
     memo,
 )
-from promolift.server.settings import FrequencyCap, Live, Policy, Sending
 
 PAIR = "\x1f"
 VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"

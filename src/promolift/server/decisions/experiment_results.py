@@ -12,13 +12,13 @@ from promolift.core.experiments.arm_sums import Cap, sums_by
 from promolift.core.experiments.experiment_design import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import PromoError
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
-from promolift.server.events.events import complains
+from promolift.foundation.time.units import DAY_MS
+from promolift.server.ledger.event_rows import complains
+from promolift.server.ledger.outcomes import KINDS, HeardEvent
+from promolift.server.ledger.outcomes import outcomes as bought
+from promolift.server.ledger.records import KeptTest
 from promolift.server.ledger.schema import DECISIONS, EVENTS, READ
-from promolift.server.ledger.things import KeptTest
-from promolift.server.tasks.learning_task import KINDS, HeardEvent
-from promolift.server.tasks.learning_task import outcomes as bought
 from promolift.shop.results.work_folder.work_tables import Profiled
 
 VALUE, BOUGHT = (

@@ -16,11 +16,12 @@ from promolift.core.messages.composition import write
 from promolift.core.messages.text_pool import WordChoice
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Language, Offer, covered
+from promolift.core.offers.terms import Offer, covered
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.text import Language
 from promolift.server.decisions.eligibility import CartItem, Now
 from promolift.server.decisions.live_release import NOBODY, CatalogueEntry, LiveRelease, MessageKey, SaidWords
-from promolift.server.events import events
+from promolift.server.ledger.event_rows import FILLED, Parsed, event_row
 
 CACHED = 20_000  # printed offers kept in memory, by day
 
@@ -138,7 +139,7 @@ def _filled(
     return SaidWords(message.text, message.title, message.text_id, prob, known.angle)
 
 
-def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
+def logged(row: Any, said: dict[str, Any]) -> Parsed | None:
     """The event that says which text a decision was answered with; None where no text of the pool was."""
     if not said.get("text_id"):
         return None
@@ -147,7 +148,7 @@ def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
         "language": said["language"], "propensity": said["text_propensity"],
     }  # fmt: skip
     ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
-    event = events.event_row(
-        message_id, row["customer_id"], ts_ms, ts_ms, events.FILLED, json.dumps(body), decision_id=row["decision_id"]
+    event = event_row(
+        message_id, row["customer_id"], ts_ms, ts_ms, FILLED, json.dumps(body), decision_id=row["decision_id"]
     )
-    return events.Parsed(events=[event], places=[0])
+    return Parsed(events=[event], places=[0])

@@ -15,10 +15,12 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from promolift.extensions.cluster.object_store import Bucket, on_this_machine, url_of
+from promolift.extensions.cluster.object_store import Bucket
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.server.decisions.live_release import LiveRelease, load, named, to_disk
+from promolift.foundation.storage.location import on_this_machine, url_of
+from promolift.server.decisions.live_release import LiveRelease, load
+from promolift.shop.pipeline.release import named, to_disk
 
 MANIFEST = "manifest.json"
 THEN = "releases that are here already go on; try again when it does"

@@ -22,20 +22,21 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpcore
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, literal_column, null, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, null, select, text, update
 from standardwebhooks import Webhook
 
 from promolift.core.decisions.send_slots import next_at
 from promolift.extensions.connectors import braze, klaviyo, wechat
-from promolift.foundation.sql import MINUTE_MS
 from promolift.foundation.time.clock import Clock
-from promolift.server.api.api_keys import unseal
+from promolift.foundation.time.units import MINUTE_MS
 from promolift.server.delivery.mail import send_mail
 from promolift.server.delivery.sender import OfferMessage, Post, post_json
 from promolift.server.ledger.audit_log import drop
 from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.outbox_rows import POST, Delivery, Hook, _waiting
+from promolift.server.ledger.records import Campaign, Thing
 from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, MAILS, OUTBOX, REDEMPTIONS, Members, Query, members
-from promolift.server.ledger.things import Campaign, Thing
+from promolift.server.ledger.secrets import unseal
 from promolift.server.settings import ServeSettings
 
 LOG = logging.getLogger("promolift.server")
@@ -83,7 +84,6 @@ LANES = Query(text(f"""{RECEIVERS}
 WAITING = Query(text(f"""{RECEIVERS}
     select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS} 'waiting') from receivers
 """))  # fmt: skip
-POST = Query(insert(OUTBOX).inline())
 NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
 TAKEN = Query(NAMED.values(next_ms=bindparam("again_ms")))
 SENT = Query(NAMED.where(OPEN).values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
@@ -125,15 +125,6 @@ STILL_OUT = Query(
 )
 
 
-class Hook(Thing):
-    """A URL that hears what happens, of these kinds; `secret`, which is kept sealed, signs what is sent there."""
-
-    KIND = "webhook"
-    url: str
-    events: tuple[str, ...]
-    secret: str
-
-
 class Resend(Thing):
     """Messages of a webhook that are to be sent again: those made from `since_ms` to `until_ms`, of one `status` if it
     is named. `after` is the last message of the outbox that was looked at.
@@ -152,19 +143,6 @@ class Resend(Thing):
         mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == self.webhook_id
         made = OUTBOX.c.ts_ms.between(self.since_ms, self.until_ms)
         return [*mine, made, *([OUTBOX.c.status == self.status] if self.status else [])]
-
-
-class Delivery(NamedTuple):
-    """A message of the outbox, as it is sent: `target` is the webhook's id, or the decision that a mail tells of;
-    `next_ms` is when it is free to be taken again.
-    """
-
-    delivery_id: str
-    channel: str
-    target: str
-    body: str
-    attempts: int
-    next_ms: int
 
 
 class WebhookTarget(NamedTuple):
@@ -218,43 +196,11 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-class News(NamedTuple):
-    """What webhooks may hear of: its kind, and what happened."""
-
-    kind: str
-    data: Any
-
-
-def announce(db: Connection, kind: str, data: Any, now_ms: int) -> None:
-    """Put a message for every webhook that listens to `kind` into the outbox."""
-    announce_all(db, [News(kind, data)], now_ms)
-
-
-def announce_all(db: Connection, news: Sequence[News], now_ms: int) -> None:
-    """Put a message for every webhook that listens to it into the outbox, for each of the news."""
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    rows = []
-    for webhook_id, hook in Hook.all(db).items():
-        for kind, data in news:
-            if kind in hook.events:
-                rows.append(_waiting("webhook", webhook_id, {"type": kind, "timestamp": moment, "data": data}, now_ms))
-    POST.many(db, rows)
-
-
 def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
     """Put one message into the outbox; its id."""
     row = _waiting(channel, target, body, now_ms)
     POST.many(db, [row])
     return str(row["delivery_id"])
-
-
-def _waiting(channel: str, target: str, body: Any, now_ms: int) -> dict[str, Any]:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0, next_ms=now_ms)
-    data = body.get("data") if isinstance(body, dict) else None
-    who = data.get("customer_id") if isinstance(data, dict) else None
-    waiting = {"status": "waiting", "ts_ms": now_ms, "error": None, "customer_id": who}
-    return made._asdict() | waiting
 
 
 def waiting(db: Connection) -> int:

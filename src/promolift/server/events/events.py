@@ -7,10 +7,9 @@ import asyncio
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -19,8 +18,23 @@ from sqlalchemy import Connection, func, insert, literal_column, select, update
 from promolift.core.customers.text_intents import read_intents
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.settings import Zone
-from promolift.foundation.sql import HOUR_MS, MINUTE_MS
+from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
 from promolift.server.ledger.audit_log import drop, get, put
+from promolift.server.ledger.event_rows import (
+    BY_PAGE,
+    BY_SHOP,
+    FILLED,
+    ID_LENGTH,
+    SAID_BY_PAGE,
+    SURE,
+    Json,
+    OwnWords,
+    Parsed,
+    _fit,
+    event_row,
+    lines,
+    text,
+)
 from promolift.server.ledger.migrations import HEARS, PART, UNHEARD, alive, named_in
 from promolift.server.ledger.schema import (
     ALIASES,
@@ -33,7 +47,6 @@ from promolift.server.ledger.schema import (
     Query,
     of_customer,
 )
-from promolift.server.response_models import EventsTaken
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 NAMES = {
@@ -41,14 +54,8 @@ NAMES = {
     "begin_checkout": "Checkout Started", "purchase": "Order Completed", "refund": "Order Refunded",
     "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
 }  # of GA4  # fmt: skip
-FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
-BY_SHOP = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
-SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
-ID_LENGTH = 256
 EVENT_BYTES = 32_768  # as the Segment API allows
-BY_PAGE = 2  # a consent that a web page told of
-SAID_BY_PAGE = "?"  # ends an age that a web page told of: it counts where the shop knows none
 MOST_CENTS = 10**12
 SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 10 * MINUTE_MS
 AT_ONCE = 20  # events that are read before others have their turn: half a millisecond or so
@@ -64,79 +71,6 @@ ERASED = Query(
     select(CUSTOMERS.c.customer_id)
     .where(CUSTOMERS.c.customer_id.op("in")(PEOPLE), CUSTOMERS.c.erased != literal_column("0"))
 )  # fmt: skip
-Json = Mapping[str, object]  # an object of the request: anything may stand in it
-
-
-class EventLine(NamedTuple):
-    """What a line of an event is about, and all that it says."""
-
-    product: str | None
-    category: str | None
-    said: Json
-
-
-def lines(properties: object) -> list[EventLine]:
-    """What an event is about, line by line: its `products`, or the event itself."""
-    whole = properties if isinstance(properties, dict) else {}
-    products = whole.get("products")
-    return [
-        EventLine(text(line.get("product_id") or line.get("sku")), text(line.get("category")), line)
-        for line in (products if isinstance(products, list) else [whole])
-        if isinstance(line, dict)
-    ]
-
-
-def text(value: object) -> str | None:
-    """An id or a name, also one given as a number; None for what is none."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and _fit(value) else None
-
-
-def event_row(message_id: str, who: str, ts_ms: int, now_ms: int, name: str, body: str, **more: Any) -> dict[str, Any]:
-    """A row of `events`; `more` is its decision_id and value_cents, where it has them."""
-    row = {"message_id": message_id, "customer_id": who, "ts_ms": ts_ms, "received_ms": now_ms, "name": name}
-    return row | {"body": body, "decision_id": None, "value_cents": None} | more
-
-
-@dataclass
-class Parsed:
-    """One request's events as rows of `events`, `bought`, `customers` and `rejects`, ready to be kept."""
-
-    events: list[dict[str, Any]] = field(default_factory=list)
-    bought: list[dict[str, Any]] = field(default_factory=list)
-    traits: list[dict[str, Any]] = field(default_factory=list)
-    rejects: list[dict[str, Any]] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)  # which one, where in it, why
-    repaired: int = 0
-    places: list[int] = field(default_factory=list)  # of each of `events` in the request
-    visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
-    joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
-    said: list["OwnWords"] = field(default_factory=list)  # which may be read, and are not yet
-    read: list[dict[str, Any]] = field(default_factory=list)  # further rows of `events`: what words were about
-
-    def refuse(self, index: int, pointer: str, code: str, detail: str) -> None:
-        """Note an event that is not taken."""
-        self.rejected.append({"index": index, "pointer": pointer, "code": code, "detail": detail})
-
-    def answer(self, accepted: int, dry: bool = False) -> EventsTaken:
-        """The body of the 202; `dry`: nothing was kept."""
-        taken: EventsTaken = {
-            "accepted": accepted, "duplicates": len(self.events) - accepted, "repaired": self.repaired,
-            "rejected_count": len(self.rejected), "rejected": self.rejected[:100],
-        }  # fmt: skip
-        if dry:
-            taken["dry_run"] = True
-        return taken
-
-
-class OwnWords(NamedTuple):
-    """A customer's own words, the event that brought them, and whether a web page sent it."""
-
-    words: str
-    row: dict[str, Any]
-    decision_id: str | None
-    by_page: bool
 
 
 def read_said(parsed: Parsed) -> None:
@@ -152,11 +86,6 @@ def read_said(parsed: Parsed) -> None:
         if (about["stop_prob"] or 0.0) >= SURE:
             parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": by_page, "consent": 0})
     parsed.said = []
-
-
-def complains(body: str) -> bool:
-    """Whether the body of an event READ says that it is a complaint."""
-    return (json.loads(body)["properties"]["complaint_prob"] or 0.0) >= SURE
 
 
 class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
@@ -424,11 +353,6 @@ def _id(event: Json, *names: str) -> str:
                 return found
             raise _BadEvent(f"/{name}", "id_invalid", f"text of 1 to {ID_LENGTH} printable characters")
     raise _BadEvent(f"/{names[0]}", "id_missing", f"give {' or '.join(names)}")
-
-
-def _fit(said: str) -> bool:
-    """No control characters and no halves of characters: they can stand in no index and in no log line."""
-    return 0 < len(said) <= ID_LENGTH and said.isprintable()
 
 
 def _moment(value: Any) -> int | None:

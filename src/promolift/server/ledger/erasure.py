@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Table, bindparam, delete, func, insert, literal_column, select, update
 
 from promolift.server.ledger.limits import rename_customer
-from promolift.server.ledger.schema import (  # fmt: skip
+from promolift.server.ledger.schema import (
     ALIASES,
     ANSWERS,
     BOUGHT,

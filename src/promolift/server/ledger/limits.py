@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.server.ledger.audit_log import Act, AuditNote, audit_all
 from promolift.server.ledger.schema import (
     CODES,

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, Connection, Table, insert, inspect, select, text, update
 from sqlalchemy.schema import CreateColumn
 
-from promolift import __version__
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.version import __version__
 from promolift.server.ledger.audit_log import drop, every, get, put
 from promolift.server.ledger.limits import recount
 from promolift.server.ledger.schema import (

@@ -1,11 +1,230 @@
 """Lines of the menu that people write: drafts, what became of them, and every version of the menu that was approved."""
 
-from typing import Any
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from sqlalchemy import Connection
 
+from promolift.core.decisions.decision_rule import ReleaseTerms
+from promolift.core.experiments.experiment_design import Design
+from promolift.core.offers.cart_pricing import Promotion, PromotionTerms
 from promolift.core.offers.menu import MenuItem
-from promolift.server.ledger.things import Thing
+from promolift.foundation.settings import Settings
+from promolift.server.ledger.audit_log import every, get, put
+from promolift.server.ledger.field_types import PLAIN, Body, Slug, Yes
+from promolift.server.ledger.policy import Policy
+from promolift.server.ledger.schema import Refused, memo
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.feedback.decision_outcomes import LearnSettings
+
+
+class ExperimentIn(Body):
+    """A test of releases against each other: the design, and which release each arm is served from. `question` is what
+    it is to answer; while it is `paused` everybody is served from the campaign's release.
+    """
+
+    design: Design
+    releases: dict[str, Slug]
+    question: Annotated[str, StringConstraints(max_length=300)] = ""
+    paused: Yes = False
+
+    @model_validator(mode="after")
+    def _names_can_be_kept(self) -> Self:
+        if any(len(name) > 256 or not re.fullmatch(PLAIN, name) for name in (self.design.name, *self.design.arms)):
+            raise ValueError("a test and its arms have names of 1 to 256 characters, without control characters")
+        return self
+
+
+class Task(Settings):
+    """What to learn from, and where to write. `config` is that of promolift.toml, if there is one; `releases`: where
+    they are shared; `events_since_ms`: from when on all events are still kept.
+    """
+
+    ledger: str
+    work: Path
+    campaign_id: str
+    settings: LearnSettings = LearnSettings()
+    config: Config | None = None
+    releases: str | None = None
+    events_since_ms: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of the last run stand: the page, the numbers, the proposal."""
+        return self.work / "serve" / "learn" / self.campaign_id
+
+
+class Learned(BaseModel):
+    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    release: ReleaseTerms | None = None
+    why: str
+    within_guardrails: bool = False
+    made: str | None = None  # of creatives: the next release, which is frozen already
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Thing(BaseModel):
+    """A body of the ledger's `things`. What was never said of it is not written, what others said of it stays."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    KIND: ClassVar[str]
+
+    @classmethod
+    def find(cls, db: Connection, id_: str) -> Self | None:
+        """The one of this id, None if there is none."""
+        kept, name = memo(db), (cls, id_)
+        if name not in kept:
+            body = get(db, cls.KIND, id_)
+            kept[name] = None if body is None else cls.model_validate(body)
+        found: Self | None = kept[name]
+        return found
+
+    @classmethod
+    def known(cls, db: Connection, id_: str) -> Self:
+        """The one of this id; Refused if there is none."""
+        found = cls.find(db, id_)
+        if found is None:
+            raise Refused(f"{cls.KIND}_unknown", f"no {cls.KIND} {id_}")
+        return found
+
+    @classmethod
+    def all(cls, db: Connection) -> dict[str, Self]:
+        """All of them by id, in order of id."""
+        kept, name = memo(db), (cls,)
+        if name not in kept:
+            kept[name] = {id_: cls.model_validate(body) for id_, body in every(db, cls.KIND).items()}
+        found: dict[str, Self] = kept[name]
+        return found
+
+    def keep(self, db: Connection, id_: str, now_ms: int) -> Self:
+        """Write it, in place of what had this id."""
+        put(db, self.KIND, id_, self.to_json(), now_ms)
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """As it is kept."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Campaign(Thing):
+    """A campaign as it stands: the release it is served from and the one before, its policy and its experiment.
+
+    A policy that changes gets the next version; 0 before it was given one.
+    """
+
+    KIND = "campaign"
+    experiment: ExperimentIn | None = None
+    paused: bool = False
+    policy: Policy = Policy()
+    policy_version: int = 0
+    previous: str | None = None
+    release: str | None = None
+
+    @property
+    def releases(self) -> set[str]:
+        """All that decisions may be made from."""
+        tested = self.test.releases.values() if self.test else ()
+        return {name for name in (self.release, *tested) if name}
+
+    @property
+    def test(self) -> ExperimentIn | None:
+        """The experiment that splits customers now: none while it is paused."""
+        return None if self.experiment is None or self.experiment.paused else self.experiment
+
+    def governed(self, paused: bool, policy: Policy) -> Self:
+        """Paused or not, under this policy."""
+        new = self.model_copy(update={"paused": paused, "policy": spelt_out(policy)})
+        changed = new.to_json()["policy"] != self.to_json().get("policy")
+        return new.model_copy(update={"policy_version": self.policy_version + changed})
+
+    def served_from(self, release: str) -> Self:
+        """With another release; the present one is the one before."""
+        return self.model_copy(update={"release": release, "previous": self.release})
+
+    def testing(self, experiment: ExperimentIn | None) -> Self:
+        """With this experiment, or none."""
+        return self.model_copy(update={"experiment": experiment and spelt_out(experiment)})
+
+
+class KeptPromotion(Thing):
+    """A promotion as it is kept."""
+
+    KIND = "promotion"
+    campaign_id: str
+    holder: Literal["everybody", "code"]
+    terms: PromotionTerms
+
+    def promotion(self, name: str) -> Promotion:
+        """As the till needs it."""
+        return Promotion.model_construct(id=name, **dict(self.terms))
+
+    def runs(self, at: datetime) -> bool:
+        """Whether it has begun and is not over."""
+        starts, expires = self.terms.starts, self.terms.expires
+        return (starts is None or starts <= at) and (expires is None or at <= expires)
+
+
+class MadeRelease(Thing):
+    """A release that was made here: a draft until a person asks for approval (asked) and somebody says yes
+    (approved)."""
+
+    KIND = "release"
+    release_id: str
+    campaign_id: str
+    price: float
+    status: str | None = None
+    by: str | None = None
+    approved_by: str | None = None
+    note: str | None = None
+
+
+class KeptTest(Thing):
+    """A test of a campaign, kept after its end: its design, who drafted it, when it began and ended."""
+
+    KIND = "test"
+    campaign_id: str
+    experiment: ExperimentIn
+    by: str
+    begun_ms: int | None = None
+    ended_ms: int | None = None
+
+    @staticmethod
+    def named(campaign_id: str, name: str) -> str:
+        """Its id."""
+        return f"{campaign_id}/{name}"
+
+
+class Annotation(Thing):
+    """What somebody notes of some days of the shop; `excluded` days count in no result, in neither group."""
+
+    KIND = "annotation"
+    first: date
+    last: date
+    text: str
+    excluded: bool = False
+    by: str = ""
+
+
+class LearnRun(Thing):
+    """The last run of learning for a campaign: when, and what became of it."""
+
+    KIND = "learn"
+    ended_ms: int | None = None
+    started_ms: int = 0
+    status: str
+    why: str | None = None
+
+
+def spelt_out(model: M) -> M:
+    """The same with every field said: it is kept whole, so that a later default does not change it."""
+    return model.model_validate(model.model_dump())
 
 
 class MenuDraft(Thing):

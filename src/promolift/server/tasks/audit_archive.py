@@ -23,7 +23,6 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from promolift import __version__
 from promolift.core import allocation
 from promolift.core.allocation import strategic_rules
 from promolift.core.allocation.settings import Limit
@@ -34,9 +33,11 @@ from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import InputError, PromoError
 from promolift.foundation.hash_chain import chain_break
 from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import pseudonym
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.version import __version__
 from promolift.server.settings import ServeSettings
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, evidence_of
@@ -46,7 +47,7 @@ from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.plan import FairPlan, Plan
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 
 FORM = 1
 VERDICT = "verdict.json"  # of the plan over its holdout, in the form of a test
@@ -208,8 +209,8 @@ def from_ledger(
     from promolift.server.decisions.experiment_results import BOUGHT, VALUE, heard, judged_by
     from promolift.server.ledger.audit_log import audit_rows
     from promolift.server.ledger.ledger import Ledger
+    from promolift.server.ledger.records import KeptTest
     from promolift.server.ledger.schema import CUSTOMERS, DECISIONS
-    from promolift.server.ledger.things import KeptTest
 
     with Ledger(server.ledger_url) as ledger, ledger.read() as db:
         chain = [*audit_rows(db)]

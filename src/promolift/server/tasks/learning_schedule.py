@@ -14,16 +14,17 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from promolift.foundation.errors import PromoError
-from promolift.foundation.sql import DAY_MS, HOUR_MS
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import Clock
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.decisions.decisions import Decider
-from promolift.server.delivery import outbox
 from promolift.server.ledger.audit_log import Act, HttpAnswer, audit
 from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.outbox_rows import announce
+from promolift.server.ledger.policy import Policy
+from promolift.server.ledger.records import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.server.ledger.schema import Refused
-from promolift.server.ledger.things import Campaign, Learned, LearnRun, MadeRelease, Task
-from promolift.server.settings import Policy, ServeSettings
+from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.work_folder.active_release import approve, forget
 
@@ -54,7 +55,7 @@ def switch(db: Connection, now_ms: int, act: Act, release_id: str) -> None:
         return
     new = old.served_from(release_id).keep(db, act.subject, now_ms)
     body = {"campaign_id": act.subject, "release": new.release, "previous": new.previous}
-    outbox.announce(db, "release.activated", body, now_ms)
+    announce(db, "release.activated", body, now_ms)
     audit(db, now_ms, act, {"release": old.release}, body)
 
 

@@ -16,21 +16,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from promolift import __version__
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.version import __version__
 from promolift.server.decisions.release_storage import load_from, shared
 from promolift.server.ledger.audit_log import first_break
 from promolift.server.ledger.ledger import Ledger, is_file
 from promolift.server.ledger.limits import wrong_cells
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import BOUGHT, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS, TAKEN
-from promolift.server.ledger.things import Campaign
 from promolift.server.settings import ServeSettings
 from promolift.shop.results.line_tests import purge_draws
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 PART = 2000  # rows that go in one change, so that a server goes on meanwhile
 KEY, LEDGER, RELEASES, MANIFEST = "secret.key", "ledger.db", "releases", "manifest.json"

@@ -18,10 +18,11 @@ from sqlalchemy import Column, Connection, bindparam, func, insert, select
 
 from promolift.core.decisions.response_hours import hour_of_week
 from promolift.core.messages.text_pool import TextTally, WordChoice
-from promolift.foundation.sql import DAY_MS, HOUR_MS
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.decisions.live_release import LiveRelease
-from promolift.server.events.events import FILLED
+from promolift.server.ledger.event_rows import FILLED
 from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.records import Thing
 from promolift.server.ledger.schema import (
     AUDIT,
     CUSTOMERS,
@@ -36,7 +37,6 @@ from promolift.server.ledger.schema import (
     Query,
     members,
 )
-from promolift.server.ledger.things import Thing
 from promolift.shop.results.messages import TALLIES, read_tallies
 
 # what people send about an offer that they did not take up

@@ -8,8 +8,8 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from promolift.foundation.errors import InputError
-from promolift.foundation.money import currency_digits
-from promolift.foundation.settings import COUNTED, Currency, SettingError, Settings, Zone, rows_of, toml_key, toml_value
+from promolift.foundation.money import Currency, currency_digits
+from promolift.foundation.settings import COUNTED, SettingError, Settings, Zone, rows_of, toml_key, toml_value
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf", "words"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]

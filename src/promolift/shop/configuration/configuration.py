@@ -10,21 +10,23 @@ from pydantic import Field, field_validator, model_validator
 
 from promolift.core.allocation.settings import FairnessSettings, Limit, Risk, StrategicRule
 from promolift.core.customers.segments import Segment
-from promolift.core.customers.settings import ForecastSettings, SensesSettings
+from promolift.core.customers.settings import ConsentSettings
 from promolift.core.effects.settings import DiscountSettings, PanelSettings, ValueSettings
 from promolift.core.messages.composition import MessageSettings
 from promolift.core.offers.menu import DEFAULT_MENU, MenuItem
 from promolift.core.offers.settings import OfferProposalSettings, OfferRules
-from promolift.core.offers.terms import Language
 from promolift.extensions.connectors.warehouse import WarehouseSettings
+from promolift.extensions.encoder.settings import ForecastSettings
+from promolift.extensions.media.settings import SensesSettings
 from promolift.extensions.media.speech import SpeechSettings
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
-from promolift.foundation.settings import Currency, SettingError, Settings, Zone
+from promolift.foundation.money import Currency
+from promolift.foundation.settings import SettingError, Settings, Zone
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.configuration.settings import ConsentSettings, PrivacySettings, WordsSettings
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules, PrivacySettings, WordsSettings
 
 RawName = Literal["events", "customers", "products", "promotions", "words"]
 RAW: tuple[RawName, ...] = get_args(RawName)

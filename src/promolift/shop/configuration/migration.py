@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings, settings_in
 from promolift.shop.configuration.configuration import Config, load_config
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 TABLE = re.compile(r"^\s*\[+\s*([A-Za-z0-9_.\"-]+)\s*\]+")
 KEY = re.compile(r"^(\s*)([A-Za-z0-9_.-]+)(\s*=)")

@@ -7,23 +7,7 @@ from pydantic import Field
 from promolift.core.customers.disclosure_control import LEAST
 from promolift.core.customers.sensitive_topics import Matter
 from promolift.foundation.settings import Settings
-
-OLDEST = 120  # a larger number is a year or a code, not an age
-
-
-class ConsentSettings(Settings):
-    """Who may be written to."""
-
-    default: bool = Field(
-        default=False, description="Whether a customer of whom no yes or no is known may be sent an offer."
-    )
-    minimum_age: int = Field(
-        default=18,
-        ge=0,
-        le=OLDEST,
-        description="Years below which nobody is sent one; an age band counts by its youngest. An unknown age bars "
-        "nobody.",
-    )
+from promolift.foundation.time.units import DAY_MS
 
 
 class WordsSettings(Settings):
@@ -131,3 +115,34 @@ class PrivacySettings(Settings):
     customers: Processing = Processing()
     promotions: Processing = Processing()
     words: Processing = Processing()
+
+
+class CleanRules(Settings):
+    """Limits of what is believed; the [cleaning rules](cleaning.md) go by them."""
+
+    now_ms: int | None = Field(
+        default=None,
+        description="Events later than this are rejected, in milliseconds UTC since 1970. Left out: the moment of "
+        "`promolift ingest`.",
+        examples=[1_767_225_600_000],
+    )
+    since_ms: int = Field(
+        default=631_152_000_000,
+        description="Events earlier than this are rejected, in milliseconds UTC since 1970; the default is 1990-01-01.",
+    )
+    max_quantity: float = Field(
+        default=1000, gt=0, description="Units in one row above which the number is not believed and becomes missing."
+    )
+    max_price_cents: int = Field(
+        default=1_000_000_000,
+        gt=0,
+        description="Minor units in one row above which a row is rejected, or a product's price becomes missing.",
+    )
+    max_age: int = Field(
+        default=110, gt=0, description="Years above which an age is not believed: 118 is often 'unknown'."
+    )
+    late_ms: int = Field(
+        default=DAY_MS,
+        gt=0,
+        description="Milliseconds between an event and its arrival above which it is counted as late; it is kept.",
+    )

@@ -30,8 +30,8 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.frames import as_frame
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import ident
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 Floats = NDArray[np.float64]
 Given = str | pl.DataFrame | NDArray[Any]

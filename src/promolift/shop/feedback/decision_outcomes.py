@@ -22,9 +22,10 @@ from promolift.core.experiments.outcome_join import Joined, JoinSettings, join_o
 from promolift.foundation.errors import InputError, StepError, SupportError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import DAY_MS, bind, fetch, ident
+from promolift.foundation.sql import bind, fetch, ident
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CLOSED, DECISIONS, OPTION
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.plan import Plan, PlanNote
 
 Floats = NDArray[np.float64]

@@ -16,14 +16,14 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from promolift.extensions.cluster.object_store import exists
 from promolift.extensions.privacy.private_effect import private_effect
 from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import money
 from promolift.foundation.pages.rendering import render_page
-from promolift.foundation.progress import Tell
+from promolift.foundation.progress import StepSummary, Tell
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.location import exists
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.feedback.decision_outcomes import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.shop.feedback.policy_earnings import earned_numbers
@@ -33,7 +33,7 @@ from promolift.shop.reports.learning_page import page_of, summary_text
 from promolift.shop.reports.next_step import standing
 from promolift.shop.results.learned_policy import LearnedPolicy
 from promolift.shop.results.plan import PlanNote
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import Clean, Profiled
 
 
@@ -72,11 +72,7 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
         mark = plan_mark(store) if store is not None else None
-        from promolift.shop.feedback.next_release import (  # trees need not load for a refusal above
-            Served,
-            arm_release,
-            learn_arms,
-        )
+        from promolift.shop.feedback.next_release import Served, arm_release, learn_arms
 
         own, arms = request.decisions is None and request.events is None, None
         private = None

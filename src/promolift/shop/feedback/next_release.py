@@ -13,18 +13,17 @@ from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.line_effects import ArmValue, Draws, changes, effects, soon
 from promolift.core.experiments.surrogate import EVERYBODY, Ahead, features, fit_ahead, value_between
 from promolift.core.offers.menu import MenuItem
+from promolift.foundation.evidence import Z95, Ranged
 from promolift.foundation.progress import quiet
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
-from promolift.shop.pipeline.planning.line_tests import arm_effects, numbered, rules_of, spans_of
-from promolift.shop.pipeline.planning.plan_limits import budget_cents
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.learned_policy import NextRelease, Ranged
+from promolift.shop.results.learned_policy import NextRelease
 from promolift.shop.results.line_tests import all_draws, kept_cells
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.plan_inputs import arm_effects, budget_cents, numbered, rules_of, spans_of
 from promolift.shop.results.work_folder.run_context import Job, daily_sales, local_day, moments
 
 NONE = "none"

@@ -18,10 +18,10 @@ from promolift.core.experiments.lift import boundary
 from promolift.core.experiments.off_policy.estimators import EstimatorParts, dr
 from promolift.core.experiments.off_policy.overlap import require, unseen_mass, weigh
 from promolift.foundation.errors import SupportError
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.evidence import Z95, Ranged
 from promolift.shop.feedback.decision_outcomes import Evidence, Slots
 from promolift.shop.feedback.policy_verdict import JudgedEvidence, compared, metric_of
-from promolift.shop.results.learned_policy import Drivers, EarnedIn, LabPolicy, Ranged
+from promolift.shop.results.learned_policy import Drivers, EarnedIn, LabPolicy
 
 Floats = NDArray[np.float64]
 LEAST_EFFECTIVE = 100.0  # logged decisions, counted by their weights, that must bear on a policy

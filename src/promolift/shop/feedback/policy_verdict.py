@@ -19,9 +19,10 @@ from promolift.core.experiments.lift import Lift, Metric, boundary, lift
 from promolift.core.experiments.off_policy.overlap import weigh
 from promolift.core.experiments.outcome_join import JoinSettings, join_outcomes
 from promolift.foundation.errors import SupportError
-from promolift.foundation.sql import WEEK_MS
+from promolift.foundation.evidence import Ranged
+from promolift.foundation.time.units import WEEK_MS
 from promolift.shop.feedback.decision_outcomes import VALUES, Evidence, LearnSettings, Slots, worth
-from promolift.shop.results.learned_policy import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged
+from promolift.shop.results.learned_policy import JudgedPolicy, Look, NotLookedAt, Quintile
 
 Floats = NDArray[np.float64]
 QUINTILES = 5

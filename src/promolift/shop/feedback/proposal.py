@@ -14,19 +14,19 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict
 
 from promolift.core.decisions.decision_rule import ReleaseTerms
-from promolift.extensions.cluster.object_store import exists
 from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.evidence import Interval
 from promolift.foundation.i18n.formatting import money
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.tables.schemas import Interval
+from promolift.foundation.storage.location import exists
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports.next_step import Standing, standing
 from promolift.shop.results.learned_policy import KINDS, NextRelease
 from promolift.shop.results.plan import Plan, PlanNote
 from promolift.shop.results.work_folder.active_release import approve as keep_release
 from promolift.shop.results.work_folder.active_release import approved
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 FILE = "proposal.json"
 Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]

@@ -47,8 +47,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules, rules_text
-    from promolift.shop.ingest.cleaning.data_health import Ability, HealthReport, health
+    from promolift.shop.configuration.settings import CleanRules
+    from promolift.shop.ingest.cleaning.cleaning_rules import rules_text
+    from promolift.shop.ingest.cleaning.data_health import HealthReport, health
     from promolift.shop.ingest.cleaning.data_summary import ShardSums, Summary, shard_sums, summarise
     from promolift.shop.ingest.cleaning.event_cleaning import (
         Cleaned,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
         price_rows,
         rejected_rows,
     )
-    from promolift.shop.ingest.cleaning.row_counts import Counts, first_rows
+    from promolift.shop.ingest.cleaning.row_counts import first_rows
     from promolift.shop.ingest.cleaning.table_cleaning import (
         clean_coupons,
         clean_customers,
@@ -76,5 +77,6 @@ if TYPE_CHECKING:
     from promolift.shop.ingest.schema_matching.column_patterns import bulk, cost_of_line
     from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, explained_mapping, guess_mapping
     from promolift.shop.ingest.schema_matching.role_matching import ASKED, RoleGuess
+    from promolift.shop.results.ingest import Ability, Counts
 else:
     lazy(__name__)

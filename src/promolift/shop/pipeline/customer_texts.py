@@ -18,8 +18,8 @@ from promolift.foundation.redaction import redact
 from promolift.foundation.sql import ident, run
 from promolift.foundation.tables.schemas import CUSTOMERS, WORDS
 from promolift.shop.configuration import column_mapping
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.ingest.cleaning.table_cleaning import permitted
+from promolift.shop.results.ingest import Counts
 from promolift.shop.results.work_folder.run_context import Job
 
 AT_ONCE = 5_000  # texts in memory at a time

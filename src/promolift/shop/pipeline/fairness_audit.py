@@ -10,7 +10,8 @@ from promolift.core.decisions.decision_rule import NOTHING_OPEN
 from promolift.core.experiments.group_gaps import ANGLE, Measured, find_proxies, group_gaps
 from promolift.core.experiments.prediction_metrics import wilson
 from promolift.foundation import sql
-from promolift.foundation.sql import WEEK_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
+from promolift.foundation.time.units import WEEK_MS
 from promolift.shop.results.fairness import FairnessNote, Swap
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Plan

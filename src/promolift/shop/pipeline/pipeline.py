@@ -12,17 +12,18 @@ from typing import Any
 
 import polars as pl
 
-from promolift import __version__
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.extensions.connectors.warehouse_import import pull
 from promolift.extensions.encoder.results import ForecastNote
 from promolift.foundation.errors import StepError, full_said
+from promolift.foundation.evidence import Z95
 from promolift.foundation.executors.executor import opened
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.i18n.formatting import pick, share
 from promolift.foundation.i18n.translation import kept
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.pipeline.consent_updates import hear, heard_mark
 from promolift.shop.reports.next_step import standing
@@ -32,7 +33,7 @@ from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.segments import segment_table, segment_words
 from promolift.shop.results.work_folder.active_release import mark as approval
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
 STEP_PACKAGE = "promolift.shop.pipeline.steps"

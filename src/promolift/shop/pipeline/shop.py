@@ -11,11 +11,11 @@ from typing import Any, Self
 import polars as pl
 
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
-from promolift.extensions.cluster.object_store import url_of
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.frames import as_frame
-from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.progress import StepSummary, Tell, quiet
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.location import url_of
 from promolift.shop.configuration.configuration import RAW, Config, PlanSettings, load_config
 from promolift.shop.pipeline import pipeline
 from promolift.shop.results import effects
@@ -23,7 +23,7 @@ from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.run_context import Job, StepSummary, moments
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 WORK = Path(".promolift")
 
@@ -179,7 +179,7 @@ class Shop:
 
     def release(self) -> str:
         """Freeze the plan with its words as a release that `promolift serve` can activate; its id."""
-        from promolift.server.decisions.live_release import build
+        from promolift.shop.pipeline.release import build
 
         self._up_to("message")
         return build(self.store)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -13,14 +15,15 @@ from promolift.core.messages.angles import ANGLES, Known
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.drafts import OFFER_RULE, Draft
 from promolift.core.messages.text_pool import Pool, PoolText, of_draft, of_text
-from promolift.core.offers.terms import Language, Offer
+from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.frames import safe_cells
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import Writer, writer_of
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.reports.plan_rows import safe_cells
-from promolift.shop.results.ingest import Offers
-from promolift.shop.results.work_folder.run_context import StepSummary
+from promolift.shop.results.messages import Offers
 
 FIRST = Path("words.jsonl")  # where a shop's pool begins, if promolift.toml names none
 WAITS = ("drafted", "edited")  # what a judge has not read
@@ -282,7 +285,7 @@ def _pool(config: Config) -> Pool:
 
 
 def _keep(config: Config, pool: Pool) -> Pool:
-    pools.save_pool(pool, Path(config.message.pool) if config.message.pool else FIRST)
+    save_pool(pool, Path(config.message.pool) if config.message.pool else FIRST)
     return pool
 
 
@@ -295,3 +298,49 @@ def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSumma
     if not config.message.pool and FIRST.exists():
         said += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
     return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})
+
+
+def load_pool(path: Path | None) -> Pool:
+    """The pool of a file, JSON lines; the shipped one for None. InputError naming the line that is none of it."""
+    if path is None:
+        return shipped()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
+        raise InputError(code, f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
+    return parse_pool(lines, str(path))
+
+
+@cache
+def shipped() -> Pool:
+    """demo_pool.jsonl: written and reviewed by a large language model. No person has approved any text of it."""
+    text = files("promolift.shop.pipeline").joinpath("demo_pool.jsonl").read_text(encoding="utf-8")
+    return parse_pool(text.splitlines(), "demo_pool.jsonl")
+
+
+def parse_pool(lines: Sequence[str], name: str) -> Pool:
+    """Return the pool of JSON lines; `name` says in errors where they stand."""
+    texts = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            text = PoolText.model_validate_json(line)
+        except ValueError as error:
+            raise InputError(
+                "file_unreadable", f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})"
+            ) from None
+        if text.text_id != text.draft.text_id:
+            raise InputError(
+                "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
+            )
+        texts.append(text)
+    return Pool().merged(texts)
+
+
+def save_pool(pool: Pool, path: Path) -> None:
+    """As JSON lines; under another name first, so that a run that is cut off leaves the old one."""
+    half = path.with_name(f".{path.name}.part")
+    half.write_text("".join(f"{text.model_dump_json()}\n" for text in pool.texts), encoding="utf-8")
+    half.replace(path)

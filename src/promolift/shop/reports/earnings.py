@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from promolift.foundation.evidence import Ranged
 from promolift.foundation.i18n.formatting import (
     Cash,
     bracket,
@@ -20,8 +21,8 @@ from promolift.foundation.i18n.formatting import (
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Badge, Big, Block, Figure, Grid, gap
 from promolift.foundation.pages.charts import Axis, Line, Mark, answer_words, by_x, calibration, forest, headline, lines
-from promolift.foundation.sql import DAY_MS
-from promolift.shop.results.learned_policy import Drivers, Ranged
+from promolift.foundation.time.units import DAY_MS
+from promolift.shop.results.learned_policy import Drivers
 
 POLICIES = {
     "in force": "the policy in force",

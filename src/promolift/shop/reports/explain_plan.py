@@ -10,8 +10,9 @@ from promolift.core.effects.settings import ValueSettings
 from promolift.core.messages.offer_text import line_words
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Benefit, Words
+from promolift.core.offers.terms import Benefit
 from promolift.foundation.i18n.formatting import count, listed, money, pick, plural, spoken
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.i18n.translation import in_chinese, kept
 from promolift.shop.results import effects
 from promolift.shop.results.work_folder.run_context import Job

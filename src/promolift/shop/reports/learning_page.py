@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.experiment_design import WHOLE, Verdict
+from promolift.foundation.evidence import Z95, Ranged
 from promolift.foundation.i18n.formatting import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
 from promolift.foundation.pages.blocks import (
     Badge,
@@ -20,9 +21,8 @@ from promolift.foundation.pages.blocks import (
     table,
 )
 from promolift.foundation.pages.charts import Axis, Line, Say, cumulated, headline, next_steps
-from promolift.foundation.tables.schemas import Z95
 from promolift.shop.reports.earnings import drift, groups, predicted
-from promolift.shop.results.learned_policy import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy, Ranged
+from promolift.shop.results.learned_policy import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy
 from promolift.shop.results.line_tests import group_name
 
 ANSWERS: dict[str, tuple[Tone, str]] = {

@@ -6,8 +6,8 @@ The same sentence ends `run`, `learn` and the report, and is what `promolift nex
 from typing import Literal, NamedTuple
 
 from promolift.foundation.i18n.formatting import count, date, pick
-from promolift.foundation.sql import DAY_MS
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.line_tests import DrawNote, stopped_words

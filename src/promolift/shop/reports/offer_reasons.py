@@ -12,11 +12,12 @@ import polars as pl
 
 from promolift.core import effects, messages
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Words, covered
+from promolift.core.offers.terms import covered
 from promolift.foundation.i18n.formatting import count, day_count, listed, money, pick, share, spoken
+from promolift.foundation.i18n.text import Words
 from promolift.foundation.i18n.translation import kept
+from promolift.shop.results.messages import Motive
 
-Motive = Literal["away", "deals", "prices", "category", "spend", "habit", "visits"]
 MOTIVES: dict[Motive, str] = {
     "away": "have stayed away longer than usual",
     "deals": "buy it mostly when it is reduced",

@@ -1,12 +1,15 @@
 """A plan in; rows ready to be written to a file out. Nothing is written here."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from promolift.core.offers.terms import AND, Language, Offer, Words, covered
+from promolift.core.offers.terms import Offer, covered
 from promolift.foundation.errors import InputError
+from promolift.foundation.frames import safe_cells
+from promolift.foundation.i18n.text import AND, Language, Words
 from promolift.foundation.money import currency_digits
 from promolift.foundation.tables.schemas import PLAN_FILE
 
@@ -19,8 +22,6 @@ TERMS = {
                  "target_ids", "joined", "activation", "starts", "expires", "valid_days")
 }  # fmt: skip
 MAJOR = ("amount", "price", "min_spend", "max_discount")  # columns in major units
-# What spreadsheets take for the start of a formula, the full-width forms included, also behind blanks.
-FORMULA = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
 
 
 def plan_rows(
@@ -116,7 +117,8 @@ def _printed(rows: pl.DataFrame, name: str) -> pl.Series:
     return pl.Series(name, texts, dtype=pl.String)
 
 
-def safe_cells(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every text cell that begins like a formula gets a ' in front; numbers stay numbers."""
-    text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep())
+def _write(out: Path, name: str, plan: pl.DataFrame, page: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    plan.write_parquet(out / f"{name}.parquet")
+    safe_cells(plan).write_csv(out / f"{name}.csv", include_bom=True)
+    (out / "report.html").write_text(page, encoding="utf-8")

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.core.offers.terms import Language
 from promolift.extensions.encoder.results import Checked
 from promolift.foundation.i18n.formatting import Cash, spoken
+from promolift.foundation.i18n.text import Language
 from promolift.shop.results.customers import Customers, Given, Tastes
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.evaluation import Lead, Worth
 from promolift.shop.results.fairness import FairnessNote
-from promolift.shop.results.ingest import Health, PurchaseMembers
+from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import MotiveCount, PoolWords, Written
 from promolift.shop.results.plan import Assumption, Headline, Luck, PlanNote, Point
-from promolift.shop.results.predictions import Predictions
+from promolift.shop.results.predictions import Predictions, PurchaseMembers
 
 
 @dataclass(frozen=True)

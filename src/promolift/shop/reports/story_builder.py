@@ -10,21 +10,22 @@ from promolift.core import messages as message
 from promolift.core.allocation.solver import LIMIT
 from promolift.core.customers.disclosure_control import with_rest
 from promolift.core.offers.product_names import is_couponable, is_sensitive, label
-from promolift.core.offers.terms import AND, Words
 from promolift.extensions.encoder.results import ForecastNote
 from promolift.foundation.i18n.formatting import count, day_count, pick, share, speaking, spoken
+from promolift.foundation.i18n.text import AND, Words
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.money import currency_digits
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.reports.next_step import standing
 from promolift.shop.reports.story import Card, OpenQuestion, ReadFact, Story
 from promolift.shop.results import effects
 from promolift.shop.results.customers import Customers, Given, Person, Tastes
 from promolift.shop.results.evaluation import Evaluation, Worth
 from promolift.shop.results.fairness import FairnessNote
-from promolift.shop.results.ingest import Health, Offers, PurchaseMembers, Span, Unchecked, Unknown
-from promolift.shop.results.messages import LANGUAGES, Messages, PoolWords
+from promolift.shop.results.ingest import Health, Span, Unknown
+from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan, PlanNote, Point
+from promolift.shop.results.predictions import PurchaseMembers, Unchecked
 from promolift.shop.results.segments import segment_table
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 

@@ -5,10 +5,9 @@ from typing import Any, Self
 
 import polars as pl
 
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.settings import Settings
-from promolift.foundation.tables.schemas import Z95
 from promolift.shop.results.histograms import Histogram, finite, quantile, typed
-from promolift.shop.results.plan import Level
 
 HEAVY = 0.2  # who saves this part of the full price and more buys much on discount
 TOP_CATEGORIES = 10

@@ -7,12 +7,11 @@ from typing import ClassVar, Self
 import polars as pl
 
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
-from promolift.foundation.tables.schemas import Z95
 from promolift.shop.results.histograms import finite, typed
-from promolift.shop.results.plan import Level
 
 DEPTH = 0.2  # the discount at which categories are compared for people
 MAIN = "discount now"  # the row of the placebo table that is the effect itself

@@ -9,11 +9,11 @@ from typing import Any, Self, get_args
 import polars as pl
 
 from promolift.core import effects
+from promolift.foundation.evidence import Level
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.results.ingest import Unchecked
-from promolift.shop.results.plan import Level, Luck, luck_in
-from promolift.shop.results.predictions import Predictions
+from promolift.shop.results.plan import Luck, luck_in
+from promolift.shop.results.predictions import Predictions, Unchecked
 
 EQUAL_SPEND = 0.05  # policies whose spend differs by more than this part are not called equal
 LEVELS: tuple[Level, ...] = get_args(Level)  # the strongest first

@@ -5,9 +5,10 @@ from typing import ClassVar
 from promolift.core.experiments.group_gaps import ANGLE, GroupGap, Measured, Proxy
 from promolift.core.messages.angles import RULES
 from promolift.foundation.i18n.formatting import Cash, count, number, pick, share, spoken
-from promolift.foundation.i18n.translation import COLUMNS_ZH, group_words, kept
+from promolift.foundation.i18n.translation import kept
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
+from promolift.shop.results.group_names import COLUMNS_ZH, group_words
 
 MEASURES: dict[Measured, str] = {
     "offers": "customers with an offer",

@@ -1,15 +1,14 @@
 """What the first steps and the last ones of a shop keep in its work folder: notes as frozen classes."""
 
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-from promolift.core.customers.settings import MemberNote
-from promolift.core.offers.terms import Offer
+import polars as pl
+
 from promolift.foundation.i18n.formatting import as_html, pick
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
-from promolift.shop.ingest.cleaning.data_health import Ability
-from promolift.shop.ingest.cleaning.row_counts import Counts
 
 
 class Span(Note):
@@ -28,6 +27,87 @@ class Reason(Settings):
     reason: str
     rows: int
     fate: Literal["repaired", "rejected"]
+
+
+SHOWN = 3  # bad rows shown per rule
+
+
+class BadRow(NamedTuple):
+    """A row that was set aside: its place in the file, and how it stands there."""
+
+    row: int
+    raw: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What happened to the rows of one raw table. accepted + the sum of rejected = read, always.
+
+    `split` of the rows read came of others, whose cell held a whole basket: read - split = rows of the file.
+    """
+
+    table: str
+    read: int = 0
+    accepted: int = 0
+    repaired_rows: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    repaired: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
+    first: dict[str, list[BadRow]] = field(default_factory=dict)
+    split: int = 0
+
+    def __add__(self, other: Self) -> "Counts":
+        """The counts of both: of two shards, or of two files."""
+        first = {
+            reason: sorted([*self.first.get(reason, []), *other.first.get(reason, [])])[:SHOWN]
+            for reason in sorted(self.first.keys() | other.first.keys())
+        }
+        return Counts(
+            self.table,
+            self.read + other.read,
+            self.accepted + other.accepted,
+            self.repaired_rows + other.repaired_rows,
+            _sum(self.rejected, other.rejected),
+            _sum(self.repaired, other.repaired),
+            _sum(self.counted, other.counted),
+            first,
+            self.split + other.split,
+        )
+
+    def with_unreadable(self, lines: pl.DataFrame) -> "Counts":
+        """These counts and the lines (tables.REJECTED) that never became rows: read and rejected."""
+        if not lines.height:
+            return self
+        first = [BadRow(*line) for line in lines.sort("row").head(SHOWN).select("row", "raw").iter_rows()]
+        reason = str(lines.item(0, "reason"))
+        return self + Counts(self.table, lines.height, rejected={reason: lines.height}, first={reason: first})
+
+    @property
+    def rejected_rows(self) -> int:
+        """Rows set aside."""
+        return sum(self.rejected.values())
+
+    @property
+    def accepted_share(self) -> float | None:
+        """Of the rows read, the share that was taken."""
+        return self.accepted / self.read if self.read else None
+
+
+def _sum(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in sorted(left.keys() | right.keys())}
+
+
+Level = Literal["yes", "partly", "no"]
+
+
+@dataclass(frozen=True)
+class Ability:
+    """One thing promolift can do: whether this data lets it, why (with numbers), and what to add."""
+
+    name: str
+    level: Level
+    reason: str
+    add: str = ""
 
 
 class Health(Note):
@@ -104,29 +184,3 @@ class Unknown(Note):
 
     NAME: ClassVar[str] = "unknown_attributes"
     reasons: dict[str, str]
-
-
-class PurchaseMembers(Note):
-    """Which members forecast purchases, and why: as of the plan's moment, and of the moment that is checked."""
-
-    NAME: ClassVar[str] = "purchase_members"
-    at_check: MemberNote
-    at_plan: MemberNote
-
-
-class Unchecked(Note):
-    """Why a prediction, or the comparison of policies, could not be checked, by its name."""
-
-    NAME: ClassVar[str] = "unchecked"
-    reasons: dict[str, str]
-
-
-class Offers(Note):
-    """The plan's offers as they can be printed."""
-
-    NAME: ClassVar[str] = "offers"
-    offers: tuple[Offer, ...]
-
-    @property
-    def by_id(self) -> dict[str, Offer]:
-        return {offer.id: offer for offer in self.offers}

@@ -11,15 +11,7 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.drift import Drift
 from promolift.core.experiments.experiment_design import WHOLE, Analysis, Verdict
 from promolift.core.experiments.off_policy.overlap import Support
-
-
-@dataclass(frozen=True)
-class Ranged:
-    """A figure with the ends of its interval, where those are known."""
-
-    value: float
-    low: float | None
-    high: float | None
+from promolift.foundation.evidence import Ranged
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,18 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import polars as pl
 
 from promolift.core.messages.channels import Pack, Sender
 from promolift.core.messages.composition import Way
 from promolift.core.messages.text_pool import Approve, Pool, PoolText, TextTally, WordChoice
-from promolift.core.offers.terms import Language
+from promolift.core.offers.terms import Offer
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
-from promolift.shop.reports.offer_reasons import Motive
 from promolift.shop.results.histograms import typed
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -28,6 +28,20 @@ class Written(Settings):
     language: Language
     messages: int
     characters: float
+
+
+Motive = Literal["away", "deals", "prices", "category", "spend", "habit", "visits"]
+
+
+class Offers(Note):
+    """The plan's offers as they can be printed."""
+
+    NAME: ClassVar[str] = "offers"
+    offers: tuple[Offer, ...]
+
+    @property
+    def by_id(self) -> dict[str, Offer]:
+        return {offer.id: offer for offer in self.offers}
 
 
 class MotiveCount(Settings):

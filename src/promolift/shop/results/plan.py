@@ -14,12 +14,14 @@ import polars as pl
 from promolift.core.allocation.candidate_table import breaks
 from promolift.core.allocation.fairness_limits import FairLimit
 from promolift.core.allocation.settings import Limit
+from promolift.core.customers.settings import ConsentSettings
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.errors import StepError
+from promolift.foundation.evidence import Level
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.formatting import Cash, as_html, bracket, interval, money, pick, spoken
-from promolift.foundation.i18n.translation import group_words, kept
+from promolift.foundation.i18n.translation import kept
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 from promolift.foundation.sql import fetch
@@ -28,10 +30,9 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.foundation.tables.schemas import DECISIONS, PLANNED
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.configuration.settings import ConsentSettings
+from promolift.shop.results.group_names import group_words
 from promolift.shop.results.work_folder.work_tables import Among
 
-Level = Literal["randomised", "adjusted", "assumed"]
 CURVE = "What the best plan earns with each budget, in minor units:"
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
+from promolift.core.customers.forecasts.model_weights import MemberNote
 from promolift.core.experiments.prediction_metrics import Bin, Score
 from promolift.foundation.i18n.formatting import known
 from promolift.foundation.settings import Settings
@@ -116,3 +117,18 @@ class Predictions(Note):
             scores=tuple(each for part in found for each in part.scores),
             reliability=tuple(each for part in found for each in part.reliability),
         )
+
+
+class PurchaseMembers(Note):
+    """Which members forecast purchases, and why: as of the plan's moment, and of the moment that is checked."""
+
+    NAME: ClassVar[str] = "purchase_members"
+    at_check: MemberNote
+    at_plan: MemberNote
+
+
+class Unchecked(Note):
+    """Why a prediction, or the comparison of policies, could not be checked, by its name."""
+
+    NAME: ClassVar[str] = "unchecked"
+    reasons: dict[str, str]

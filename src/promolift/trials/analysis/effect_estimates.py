@@ -10,14 +10,14 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import Level, encoder_of, holm, row_keys
 from promolift.core.effects.trial_arrays import TrialArrays as Arrays
+from promolift.core.effects.trial_arrays import encoder_of, holm, row_keys
 from promolift.core.effects.uplift import uplift_model
 from promolift.core.effects.uplift.average_effects import average_effects, e_value
 from promolift.core.effects.uplift.dose_response import fit_dose
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.progress import Tell, within
-from promolift.foundation.tables.schemas import Z95
 from promolift.trials.analysis.randomisation_units import Assigned, unit_averages
 from promolift.trials.analysis.results import EFFECT, NET
 from promolift.trials.analysis.trial_data import TrialData, depths

@@ -23,18 +23,12 @@ from promolift.core.effects.uplift.targeting_policy import TargetingRule
 from promolift.core.effects.uplift.uplift_model import EffectModel
 from promolift.core.experiments import uplift_curves
 from promolift.foundation.errors import StepError, SupportError
+from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.formatting import ends
 from promolift.foundation.progress import Tell, within
-from promolift.foundation.tables.schemas import Z95
 from promolift.trials.analysis.randomisation_units import Assigned
-from promolift.trials.analysis.results import (
-    TrialJudged,
-    TrialJudgement,
-    TrialPlan,
-    TrialPlanned,
-    TrialSettings,
-    policy_names,
-)
+from promolift.trials.analysis.results import TrialJudged, TrialJudgement, TrialPlan, TrialPlanned, policy_names
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.analysis.trial_data import TrialData
 
 Floats = NDArray[np.float64]

@@ -15,13 +15,13 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import Level, TrialArrays, encoder_of, holm
+from promolift.core.effects.trial_arrays import TrialArrays, encoder_of, holm
 from promolift.core.effects.uplift import diagnostics
 from promolift.core.effects.uplift.average_effects import adjusted_means, average_effects
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int
-from promolift.foundation.tables.schemas import Z95
-from promolift.trials.analysis.results import TrialSettings
+from promolift.trials.analysis.settings import TrialSettings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -20,7 +20,7 @@ from promolift.foundation.files.table_files import raw_trial
 from promolift.foundation.frames import as_frame
 from promolift.foundation.i18n.formatting import listed, plural
 from promolift.trials.analysis.randomisation_units import Units, units_of
-from promolift.trials.analysis.results import Net, TrialSettings, part_of, word
+from promolift.trials.analysis.settings import Net, TrialSettings, part_of, word
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -29,8 +29,9 @@ from promolift.core.customers.profiles.purchase_lines import Lines, read_lines, 
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
 from promolift.foundation.tables.schemas import AFFINITIES
+from promolift.foundation.time.units import DAY_MS
 
 KEY = ["customer_id", "asof_ms"]
 

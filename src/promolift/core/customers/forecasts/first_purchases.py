@@ -19,7 +19,7 @@ from sklearn.isotonic import isotonic_regression
 from promolift.core.customers.forecasts.repeat_purchases import order_prior, target_prior
 from promolift.core.customers.profiles.population_sums import Shared
 from promolift.core.customers.settings import ProfileSettings
-from promolift.extensions.encoder.network.purchase_histories import Ints, compiled
+from promolift.foundation.jit import Ints, compiled
 
 Matrix = NDArray[np.float64]
 BINS_PER_OCTAVE = 2

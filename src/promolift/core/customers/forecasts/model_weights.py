@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.customers.settings import MemberNote
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.evidence import Z95
+from promolift.foundation.settings import Settings
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the richer member
 LEAST = 50  # rows, fewer of which choose nothing
@@ -68,6 +68,25 @@ def weigh(
 
     by_first, by_second = chosen(first_R), chosen(~first_R)
     return Weighed(chosen(np.ones(len(first_R), np.bool_)), np.where(first_R, by_second, by_first))
+
+
+class MemberNote(Settings):
+    """What trees weigh beside a simpler member of a forecast, and why.
+
+    `alone` is what the simpler member does on `n` rows (log loss of purchases, NDCG@10 of next baskets); `lead` how
+    much better both are there at a weight that other rows chose, with its 95 % interval: None where nothing was tried.
+    `judged_ms` is the moment as of which they were judged, an earlier run's where they did not pay then, on `log_rows`.
+    """
+
+    weight: float
+    why: str
+    n: int
+    alone: float | None = None
+    lead: float | None = None
+    lead_low: float | None = None
+    lead_high: float | None = None
+    judged_ms: int | None = None
+    log_rows: int = 0
 
 
 def still_holds(note: MemberNote | None, asof_ms: int, span_ms: int, log_rows: int) -> bool:

@@ -16,10 +16,11 @@ from promolift.core.customers.forecasts.first_purchases import BINS_PER_OCTAVE, 
 from promolift.core.customers.profiles.population_sums import Shard, Shared
 from promolift.core.customers.profiles.purchase_lines import Lines, read_lines
 from promolift.core.customers.settings import ProfileSettings
-from promolift.extensions.media.product_vectors import neighbours
+from promolift.core.customers.vectors import neighbours
 from promolift.foundation import sql
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
+from promolift.foundation.time.units import DAY_MS
 
 FEW, MOST_NEW, SHOWN, LEAST_BOUGHT = 5, 5_000, 3, 10
 SALES = """

@@ -17,10 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.core.customers.forecasts.boosted_trees import read_trees
-from promolift.core.customers.forecasts.model_weights import WEIGHTS, paired, still_holds, weigh
-from promolift.core.customers.settings import MemberNote, ProfileSettings
+from promolift.core.customers.forecasts.model_weights import WEIGHTS, MemberNote, paired, still_holds, weigh
+from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 
 Vector = NDArray[np.float64]
 SNAPSHOTS = 3  # windows that are learned from, the last of which judges first

@@ -12,7 +12,8 @@ from promolift.core.customers.profiles.attributes import windows
 from promolift.core.customers.profiles.population_sums import Shard
 from promolift.core.customers.profiles.purchase_lines import Lines
 from promolift.foundation import sql
-from promolift.foundation.sql import DAY_MS, WEEK_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
+from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
 KEY = ["customer_id", "asof_ms"]
 PAUSE_MS = 30 * 60_000  # after so long without a click the next one begins a new visit, as web analytics count

@@ -15,9 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.core.customers.profiles.purchase_lines import Lines
-from promolift.extensions.encoder.network.purchase_histories import Bools, Days, Ints, compiled
 from promolift.foundation import sql
-from promolift.foundation.sql import DAY_MS, fetch
+from promolift.foundation.jit import Bools, Days, Ints, compiled
+from promolift.foundation.sql import fetch
+from promolift.foundation.time.units import DAY_MS
 
 TALLY = """
 select customer_id, {key} as key, ts_ms, {values} from lines

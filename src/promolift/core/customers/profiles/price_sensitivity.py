@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from promolift.core.customers.profiles.population_sums import Shard, Shared
 from promolift.core.customers.profiles.purchase_lines import read_lines, words
 from promolift.core.customers.settings import ProfileSettings
-from promolift.extensions.encoder.network.purchase_histories import Days, Ints, compiled
 from promolift.foundation import sql
+from promolift.foundation.jit import Days, Ints, compiled
 from promolift.foundation.sql import fetch
 
 KEY = ["customer_id", "asof_ms"]

@@ -19,8 +19,9 @@ from promolift.core.customers.profiles.purchase_counts import read_cells
 from promolift.core.customers.profiles.purchase_lines import Lines, read_lines, read_moments, read_visits
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
-from promolift.foundation.sql import DAY_MS, WEEK_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
 from promolift.foundation.tables.schemas import PROFILES
+from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
 KEY = ["customer_id", "asof_ms"]
 TEXTS = ("top_category_1", "top_category_2", "top_category_3", "top_brand", "top_store", "top_channel")

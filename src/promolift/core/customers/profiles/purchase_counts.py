@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from promolift.core.customers.profiles.population_sums import Shard
 from promolift.core.customers.profiles.purchase_lines import Lines, everybody, read_lines, read_visits
 from promolift.core.customers.settings import ProfileSettings
-from promolift.extensions.encoder.network.purchase_histories import Days, Ints, compiled
 from promolift.foundation import sql
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.jit import Days, Ints, compiled
+from promolift.foundation.sql import bind, fetch
+from promolift.foundation.time.units import DAY_MS
 
 CELLS = """
 select customer_id, target, order_id, ts_ms, min(day)::bigint as day,

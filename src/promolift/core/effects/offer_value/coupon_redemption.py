@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import DAY_MS, bind, fetch, run
+from promolift.foundation.sql import bind, fetch, run
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES
+from promolift.foundation.time.units import DAY_MS
 
 Floats = NDArray[np.float64]
 

@@ -6,8 +6,9 @@ A week is counted back from `asof_ms` (0 is the last one). Targets are the thing
 from duckdb import DuckDBPyRelation
 
 from promolift.core.effects.settings import PanelSettings
-from promolift.foundation.sql import WEEK_MS, bind, run
+from promolift.foundation.sql import bind, run
 from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.foundation.time.units import WEEK_MS
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from promolift.core.effects.settings import DiscountSettings
 from promolift.foundation.errors import SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.tables.schemas import Z95
 
 Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -233,7 +233,6 @@ def _swap(data: pl.DataFrame, seed: int) -> Real:
     return swapped.sort("row")["depth"].to_numpy()
 
 
-Level = Literal["randomised", "adjusted", "assumed"]
 TARGETS = {"target": pl.String, "response": pl.Float64, "response_se": pl.Float64, "cells": pl.Int64}
 FRAMES = {"targets": TARGETS, "curve": CURVE, "placebo": CHECKS}
 

@@ -8,8 +8,9 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.offer_value.discount_response import DiscountResponse, Level
+from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.core.effects.settings import ValueSettings
+from promolift.foundation.evidence import Level
 from promolift.foundation.hashing import hash_units
 
 PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")

@@ -13,11 +13,11 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike
 
-from promolift.core.effects.trial_arrays import Floats, Ints, Level, TrialArrays, chunks, holm, numbers, row_keys
+from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, chunks, holm, numbers, row_keys
 from promolift.core.effects.uplift.linear_learners import Basis, basis_of, shrink, unit_of
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int, mix
-from promolift.foundation.tables.schemas import Z95
 
 LEAST = 50  # customers of an arm
 FOLDS = 10  # a prediction is made without so small a part that hardly any of its quality is lost

@@ -16,12 +16,12 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.core.effects.trial_arrays import Features, Floats, Ints, Level, encoder_of, holm, numbers, row_keys
+from promolift.core.effects.trial_arrays import Features, Floats, Ints, encoder_of, holm, numbers, row_keys
 from promolift.core.effects.uplift.boosted_trees import QUIET
 from promolift.core.effects.uplift.nuisance import estimate_propensity
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int
-from promolift.foundation.tables.schemas import Z95
 
 EXACT = 250_000  # at most so many possible counts are enumerated
 DRAWS = 3999  # of the stated randomisation, where there are too few rows for the chi-squared distribution

@@ -19,7 +19,6 @@ from promolift.core.effects.trial_arrays import (
     Features,
     Floats,
     Ints,
-    Level,
     TrialArrays,
     encoder_of,
     numbers,
@@ -28,7 +27,7 @@ from promolift.core.effects.trial_arrays import (
 from promolift.core.effects.uplift.linear_learners import unit_of
 from promolift.core.effects.uplift.nuisance import Response, fit_nuisance, fold_of, rows_of, sorted_rows
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.evidence import Z95, Level
 
 FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
 BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say

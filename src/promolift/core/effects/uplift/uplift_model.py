@@ -20,7 +20,6 @@ from promolift.core.effects.trial_arrays import (
     Features,
     Floats,
     Ints,
-    Level,
     TrialArrays,
     chunks,
     encoder_of,
@@ -64,6 +63,7 @@ from promolift.core.effects.uplift.nuisance import (
 )
 from promolift.core.effects.uplift.targeting_policy import ScoredTrial, TargetingRule, choose_rule
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Level
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.model_files import Arrays, ModelParts, from_parts, to_parts

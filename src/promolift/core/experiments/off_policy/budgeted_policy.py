@@ -18,9 +18,9 @@ from promolift.core.experiments.off_policy.estimators import DecisionLog, OffPol
 from promolift.core.experiments.off_policy.overlap import Support, require, unseen_mass, weigh
 from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.i18n.formatting import as_html
-from promolift.foundation.tables.schemas import Interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

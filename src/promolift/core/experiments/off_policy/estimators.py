@@ -22,10 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from promolift.core.experiments.off_policy.overlap import Support, require, unseen_mass, weigh
 from promolift.core.experiments.off_policy.reward_model import Rewards, RewardSettings, predict_rewards
 from promolift.foundation.errors import InputError
+from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.i18n.formatting import as_html
 from promolift.foundation.settings import Settings
-from promolift.foundation.tables.schemas import Interval
 
 Floats = NDArray[np.float64]
 CHUNK = 4096  # rows of multipliers drawn at a time

@@ -22,17 +22,15 @@ from promolift.extensions.encoder.network.purchase_histories import (
     COUNTERS,
     PERSONAL,
     RATES,
-    Days,
     Ease,
-    Floats,
     Histories,
-    Ints,
     count,
     fit_ease,
     incidence,
 )
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_int, hash_units
+from promolift.foundation.jit import Days, Floats, Ints
 
 ITEM = (
     "buyers", "share", "share_7", "share_28", "share_84", "trend_7", "trend_28", "own_gap", "repeats", "deals",

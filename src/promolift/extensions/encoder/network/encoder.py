@@ -20,16 +20,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as nf
 
-from promolift.extensions.encoder.network.purchase_histories import (
-    PERSONAL,
-    Bools,
-    Days,
-    Floats,
-    Histories,
-    Ints,
-    Popularity,
-    count,
-)
+from promolift.extensions.encoder.network.purchase_histories import PERSONAL, Histories, Popularity, count
+from promolift.foundation.jit import Bools, Days, Floats, Ints
 from promolift.foundation.settings import Settings
 
 SMALL = 0.005  # rates and faded counts below it are all alike

@@ -18,8 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from sklearn.linear_model import LogisticRegression
 
-from promolift.core.customers.forecasts.model_weights import WEIGHTS, paired, weigh
-from promolift.core.customers.settings import MemberNote
+from promolift.core.customers.forecasts.model_weights import WEIGHTS, MemberNote, paired, weigh
 from promolift.extensions.encoder.network.basket_ranker import BasketRanker, BasketView
 from promolift.extensions.encoder.network.encoder import (
     EDGES,
@@ -36,17 +35,14 @@ from promolift.extensions.encoder.network.purchase_histories import (
     COUNTERS,
     IDEAL,
     TOP,
-    Bools,
     Catalogue,
-    Days,
-    Floats,
     Histories,
-    Ints,
     Popularity,
     count,
 )
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.jit import Bools, Days, Floats, Ints
+from promolift.foundation.time.units import DAY_MS
 
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS

@@ -8,27 +8,22 @@ one too, and such visits differ from a customer's others. Legend: C customers, V
 P points (a customer at a moment), M items kept per point, F counters of an item, G of the customer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from promolift.foundation import sql
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.sql import DAY_MS, fetch
+from promolift.foundation.jit import Bools, Days, Floats, Ints, compiled
+from promolift.foundation.sql import fetch
+from promolift.foundation.time.units import DAY_MS
 
-F = TypeVar("F", bound=Callable[..., Any])
-Floats = NDArray[np.float32]
-Days = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 UNKNOWN = ""
 TOP = 10  # places of a list that count in NDCG and recall
 IDEAL = np.cumsum(1 / np.log2(np.arange(TOP) + 2))  # the best possible DCG of 1, 2, ... hits
@@ -60,11 +55,6 @@ RATES = (
 HALF_LIVES = (10.0, 40.0, 120.0)  # days
 BIG = 10  # items of a big basket
 SPEND_LIVES = np.array([14.0, 28.0, 56.0, 112.0])  # half-lives of the weekly spend, days
-
-
-def compiled(function: F) -> F:
-    """Compiled at the first call and kept on disk; kernels call none of another file, so that none goes stale."""
-    return cast(F, numba.njit(cache=True)(function))
 
 
 @compiled

@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from promolift.core.customers.vectors import main_directions, neighbours
 from promolift.extensions.encoder.network.encoder import (
     Batch,
     Encoder,
@@ -43,17 +44,15 @@ from promolift.extensions.encoder.network.purchase_histories import (
     PERSONAL,
     RATES,
     TOP,
-    Floats,
     Histories,
-    Ints,
     Popularity,
     fit_ease,
     incidence,
     popularity,
 )
-from promolift.extensions.media.product_vectors import main_directions, neighbours
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.jit import Floats, Ints
 
 DIRECTIONS = 32  # of words and pictures that items are placed by
 PARTS = 2  # of a batch: with four, one process took a fifth longer

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from promolift.core.experiments.group_gaps import ALPHA, halves, together
 from promolift.core.experiments.prediction_metrics import Score, auc
 from promolift.foundation.errors import SupportError
-from promolift.foundation.tables.schemas import Z95, Interval
+from promolift.foundation.evidence import Z95, Interval
 
 Real = NDArray[np.float64]
 Bools = NDArray[np.bool_]

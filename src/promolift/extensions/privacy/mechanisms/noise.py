@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.tables.schemas import Z95
+from promolift.foundation.evidence import Z95
 
 Real = NDArray[np.float64]
 GRID = 2.0**-20  # of the noise

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from promolift.extensions.privacy.mechanisms.noise import quantile_of
 from promolift.foundation import sql
 from promolift.foundation.hashing import hash_int
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
 from promolift.foundation.tables.schemas import EVENTS, LEVEL, TARGET
+from promolift.foundation.time.units import DAY_MS
 
 Real = NDArray[np.float64]
 ORDERS = np.array([1, 2, 3, 6, 11, 21, 41, 81, 161])  # lower edges of the bins of orders; the last is an end

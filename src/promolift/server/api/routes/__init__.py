@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import JSONResponse
 
-from promolift.server.api.api_keys import unseal
 from promolift.server.api.server import Change, Server
 from promolift.server.ledger.audit_log import Act, audit
+from promolift.server.ledger.secrets import unseal
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 IfMatch = Annotated[str | None, Header(max_length=100)]

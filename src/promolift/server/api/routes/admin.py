@@ -12,14 +12,14 @@ from sqlalchemy import Connection, func, select, update
 from promolift.extensions.ads import serving
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
-from promolift.server.api.api_keys import make_key, seal
+from promolift.server.api.api_keys import make_key
 from promolift.server.api.problems import ApiError, FieldError
-from promolift.server.api.request_models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, Slug, WebhookIn
+from promolift.server.api.request_models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, WebhookIn
 from promolift.server.api.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.server.api.server import KEY_USE
-from promolift.server.decisions import live_release
 from promolift.server.delivery import outbox
 from promolift.server.ledger.audit_log import Act, HttpAnswer, canonical, drop, every, first_break, get, put
+from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.limits import (
     ALL_CAMPAIGNS,
     add_stock,
@@ -29,10 +29,13 @@ from promolift.server.ledger.limits import (
     stocks,
     used_now,
 )
+from promolift.server.ledger.outbox_rows import Hook
+from promolift.server.ledger.policy import Policy
+from promolift.server.ledger.records import Campaign, LearnRun, MadeRelease
 from promolift.server.ledger.schema import AUDIT, MAILS, OUTBOX, Refused
-from promolift.server.ledger.things import Campaign, LearnRun, MadeRelease
-from promolift.server.settings import Policy
+from promolift.server.ledger.secrets import seal
 from promolift.server.tasks import learning_schedule
+from promolift.shop.pipeline.release import build
 
 router = APIRouter(tags=["admin"])
 MessageStatus = Literal["waiting", "sent", "failed", "expired"]
@@ -214,7 +217,7 @@ def offers(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
 def make_release(asked: Keyed) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
     with Store(asked.server.settings.work) as store:
-        release_id = serving.build(store) or live_release.build(store)
+        release_id = serving.build(store) or build(store)
     terms = asked.server.decider.ensure_everywhere(release_id).terms
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
@@ -315,7 +318,7 @@ def post_webhook(asked: Keyed, body: WebhookIn) -> Response:
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         secret, webhook_id = seal(asked.server.secret, outbox.new_secret()), f"whk_{now_ms:x}{token_hex(6)}"
-        outbox.Hook(url=body.url, events=body.events, secret=secret).keep(db, webhook_id, now_ms)
+        Hook(url=body.url, events=body.events, secret=secret).keep(db, webhook_id, now_ms)
         said = {"events": list(body.events)}
         asked.note(db, now_ms, "webhook.create", webhook_id, new=said)
         return HttpAnswer(201, {"webhook_id": webhook_id, "secret": secret, "url": body.url} | said)
@@ -331,7 +334,7 @@ def webhooks(asked: Asked) -> dict[str, Any]:
         states: dict[str, dict[str, int]] = {}
         for target, status, number in db.execute(counts):
             states.setdefault(target, {})[status] = number
-        hooks = outbox.Hook.all(db).items()
+        hooks = Hook.all(db).items()
     shown = [{"webhook_id": i, "url": b.url, "events": b.events, "messages": states.get(i, {})} for i, b in hooks]
     return {"data": shown}
 
@@ -341,8 +344,8 @@ def delete_webhook(asked: Asked, webhook_id: Slug) -> Response:
     """Tell this URL nothing more."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        outbox.Hook.known(db, webhook_id)
-        drop(db, outbox.Hook.KIND, webhook_id)
+        Hook.known(db, webhook_id)
+        drop(db, Hook.KIND, webhook_id)
         asked.note(db, now_ms, "webhook.delete", webhook_id)
         return HttpAnswer(200, {"webhook_id": webhook_id, "deleted": True})
 
@@ -359,7 +362,7 @@ def webhook_messages(
     mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.status == status
     page = select(*columns).where(*mine).order_by(OUTBOX.c.delivery_id).limit(limit).offset(cursor)
     with asked.read() as db:
-        outbox.Hook.known(db, webhook_id)
+        Hook.known(db, webhook_id)
         data = [dict(row) for row in db.execute(page).mappings()]
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
 
@@ -369,7 +372,7 @@ def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
     """Send a message of the type `test`, signed as all others."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        outbox.Hook.known(db, webhook_id)
+        Hook.known(db, webhook_id)
         moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
         said = {"type": "test", "timestamp": moment, "data": {"webhook_id": webhook_id}}
         return HttpAnswer(202, {"message_id": outbox.post(db, "webhook", webhook_id, said, now_ms)})
@@ -391,7 +394,7 @@ def replay_webhook(
         count = db.execute(select(func.count()).select_from(OUTBOX).where(*replay.meant)).scalar_one()
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        outbox.Hook.known(db, webhook_id)
+        Hook.known(db, webhook_id)
         replay.keep(db, f"rsd_{token_hex(8)}", now_ms)
         return HttpAnswer(202, {"messages": count})
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, StringConstraints, model_validator
 from sqlalchemy import Connection
 
-from promolift.server.api.request_models import PLAIN, Body, Slug, Yes
 from promolift.server.api.routes import Asked, Keyed
 from promolift.server.ledger.audit_log import HttpAnswer, drop
+from promolift.server.ledger.field_types import PLAIN, Body, Slug, Yes
+from promolift.server.ledger.records import Annotation
 from promolift.server.ledger.schema import Refused
-from promolift.server.ledger.things import Annotation
 
 router = APIRouter(tags=["admin"])
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 from pydantic_core import to_json
 
-from promolift.core.offers.terms import Language
-from promolift.server.api.request_models import Body, Campaigns, DecisionIn, Id, Reached, Yes
+from promolift.foundation.i18n.text import Language
+from promolift.server.api.request_models import Campaigns, DecisionIn, Reached
 from promolift.server.api.routes import Keyed, fast_routes
 from promolift.server.decisions import decisions
-from promolift.server.settings import Channel
+from promolift.server.ledger.field_types import Body, Channel, Id, Yes
 
 router = APIRouter()
 TOGETHER = 200  # decided in one change of the ledger: others' requests wait for no more than that

@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, select
 
 from promolift.core.decisions.decision_rule import first_id
-from promolift.foundation.sql import DAY_MS, HOUR_MS
-from promolift.foundation.tables.schemas import Z95
-from promolift.server.api.request_models import Slug
+from promolift.foundation.evidence import Z95
+from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.api.routes import Asked, Call
+from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.limits import ALL_CAMPAIGNS, used_now
+from promolift.server.ledger.records import Campaign, LearnRun, MadeRelease, Task, Thing
 from promolift.server.ledger.schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
-from promolift.server.ledger.things import Campaign, LearnRun, MadeRelease, Task, Thing
 from promolift.shop.configuration.configuration import PlanSettings
 
 LEAST_DAYS = 7  # of spending, before anything is said of the days ahead

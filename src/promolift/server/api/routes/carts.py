@@ -5,13 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection
 
-from promolift.extensions.connectors.ucp import UcpCartIn, discounted
-from promolift.server.api.request_models import Slug
 from promolift.server.api.routes import Asked
-from promolift.server.carts.carts import CartIn, CartLineIn, PricesIn, PromotionIn, kept, priced, prices, wallet
+from promolift.server.carts.carts import CartIn, CartLineIn, PricesIn, PromotionIn, kept, prices, wallet
 from promolift.server.ledger.audit_log import HttpAnswer, drop, every
+from promolift.server.ledger.field_types import Slug
+from promolift.server.ledger.records import Campaign, KeptPromotion
 from promolift.server.ledger.schema import Refused
-from promolift.server.ledger.things import Campaign, KeptPromotion
 from promolift.server.response_models import PricesAnswer
 
 router = APIRouter()
@@ -27,15 +26,6 @@ def page_prices(call: Asked, body: PricesIn) -> PricesAnswer:
     asked = CartIn(customer_id=body.customer_id, lines=tuple(lines), codes=body.codes, campaign_id=body.campaign_id)
     with call.read() as db:
         return prices(body, wallet(db, call.server.decider.ensure, asked, now_ms), now_ms)
-
-
-@router.post("/v1/carts:ucp", tags=["carts"])
-def ucp_cart(call: Asked, body: UcpCartIn) -> dict[str, Any]:
-    """A cart as the Universal Commerce Protocol has it, with its discounts; nothing is held."""
-    now_ms, asked = call.server.clock.now_ms(), body.asked()
-    with call.read() as db:
-        mine = wallet(db, call.server.decider.ensure, asked, now_ms)
-    return discounted(body, mine, priced(asked, mine, {}, now_ms))
 
 
 @router.put("/v1/promotions/{promotion_id}", tags=["carts"])

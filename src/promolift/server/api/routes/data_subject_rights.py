@@ -9,11 +9,11 @@ from sqlalchemy import Connection, func, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.i18n.formatting import speaking, spoken
-from promolift.server.api.request_models import Id
 from promolift.server.api.routes import Asked, Call
 from promolift.server.decisions import message_rendering
-from promolift.server.delivery.outbox import Hook
 from promolift.server.ledger.erasure import WITH_CUSTOMER
+from promolift.server.ledger.field_types import Id
+from promolift.server.ledger.outbox_rows import Hook
 from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REJECTS
 from promolift.server.translations import worded
 from promolift.shop.configuration.configuration import ShopSettings

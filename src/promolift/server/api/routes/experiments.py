@@ -10,7 +10,6 @@ from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, past_days, power
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError, FieldError
-from promolift.server.api.request_models import Body, ExperimentIn, Slug
 from promolift.server.api.routes import Asked, Call
 from promolift.server.decisions.experiment_results import (
     ExperimentResult,
@@ -22,8 +21,9 @@ from promolift.server.decisions.experiment_results import (
     result,
 )
 from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.field_types import Body, Slug
+from promolift.server.ledger.records import Campaign, ExperimentIn, KeptTest
 from promolift.server.ledger.schema import Refused
-from promolift.server.ledger.things import Campaign, KeptTest
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.work_tables import Clean
 

@@ -24,17 +24,17 @@ from promolift.foundation.redaction import pseudonym
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.foundation.time.clock import Clock
-from promolift.server.api.request_models import Id
 from promolift.server.api.routes import Asked, Call, Keyed
 from promolift.server.decisions import decision_record
 from promolift.server.decisions.decisions import last_moment
 from promolift.server.decisions.release_storage import load_from
-from promolift.server.delivery import outbox
-from promolift.server.events.events import lines
 from promolift.server.ledger.audit_log import HttpAnswer
 from promolift.server.ledger.erasure import FORGOTTEN, WITH_CUSTOMER, count_rows, forget_part, mark_erased, rename
+from promolift.server.ledger.event_rows import lines
+from promolift.server.ledger.field_types import Id
+from promolift.server.ledger.outbox_rows import announce
+from promolift.server.ledger.outcomes import number
 from promolift.server.ledger.schema import DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS
-from promolift.server.tasks.learning_task import number
 
 router = APIRouter()
 LOG = logging.getLogger("promolift.server")
@@ -292,7 +292,7 @@ def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> R
         decision_record.spell_out(db, subject, server.decider.ensure)  # what came meanwhile
         rename(db, subject, alias, erased)
         if erased:
-            outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
+            announce(db, "customer.erased", {"customer_id": alias}, now_ms)
         asked.note(db, now_ms, action, alias, new=counts)
         return HttpAnswer(200, {"pseudonym": alias, "rows": counts, "erased": erased})
 

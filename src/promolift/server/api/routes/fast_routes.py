@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
@@ -13,24 +13,24 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import PromoError
 from promolift.server.api.api_keys import EVENT_KINDS, JITSU
-from promolift.server.api.connection_limits import send_whole
 from promolift.server.api.problems import ApiError, FieldError, wrong_field
-from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn, ReserveIn
-from promolift.server.api.server import Server
+from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn
+from promolift.server.api.server import Endpoint, HotAnswer, Server
 from promolift.server.budgets import redemptions
+from promolift.server.budgets.models import ReserveIn
 from promolift.server.carts import carts as cart
 from promolift.server.decisions import decisions as live
 from promolift.server.decisions import message_rendering
 from promolift.server.decisions.decision_record import lists
 from promolift.server.events import events
 from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.event_rows import EventsTaken
 from promolift.server.ledger.schema import Refused, nothing
-from promolift.server.response_models import CartAnswer, DecisionAnswer, EventsTaken, Redeemed
+from promolift.server.response_models import CartAnswer, DecisionAnswer, Redeemed
 
 KEY, KEY_LENGTH = b"idempotency-key", 255
 TYPES = frozenset({b"application/json", b"text/plain", b""})
@@ -40,29 +40,6 @@ SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "pol
 SAID = itemgetter(*SHOWN)
 EMPTY: Mapping[str, Any] = dict.fromkeys((*SHOWN, "code", "send_ms", "considered"))
 FLAG = TypeAdapter(bool)
-
-
-class HotAnswer(NamedTuple):
-    """An answer in JSON: an ASGI application, and shorter ways to send it."""
-
-    status: int
-    text: bytes
-
-    async def send(self, send: Send, more: Mapping[bytes, bytes]) -> None:
-        """Send it with more headers."""
-        headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(self.text), **more}
-        head = b"".join(b"%b: %b\r\n" % pair for pair in headers.items())
-        if send_whole(send, self.status, head, self.text):
-            return
-        await send({"type": "http.response.start", "status": self.status, "headers": [*headers.items()]})
-        await send({"type": "http.response.body", "body": self.text})
-
-    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
-        """Send it."""
-        await self.send(send, {})
-
-
-Endpoint = Callable[[Request], Awaitable[HotAnswer]]
 
 
 class HotRoute(NamedTuple):

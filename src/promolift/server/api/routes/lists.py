@@ -12,14 +12,15 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Column, Connection, Row, Select, Table, create_engine, select, tuple_, update
 
 from promolift.core.offers.menu import MenuItem
-from promolift.server.api.problems import REFUSALS, wrong_field
-from promolift.server.api.request_models import Body, Cents, Id, Slug, Typed, Yes
+from promolift.server.api.problems import wrong_field
 from promolift.server.api.routes import Asked, Keyed, Page
 from promolift.server.api.routes.export import MOST, TYPES, ExportPage, written
 from promolift.server.carts.carts import find_code
 from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.field_types import Body, Cents, Id, Slug, Typed, Yes
 from promolift.server.ledger.limits import unusable
 from promolift.server.ledger.records import MenuDraft, MenuVersion, versions
+from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import CODES, CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 
 router = APIRouter(tags=["lists"])

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.api.problems import ApiError
-from promolift.server.api.request_models import DecisionIn, FeedbackIn, Id, MailIn
+from promolift.server.api.request_models import DecisionIn, FeedbackIn, MailIn
 from promolift.server.api.routes import Asked, Call, Keyed, fast_routes
 from promolift.server.budgets.redemptions import decision
 from promolift.server.decisions import decision_record, message_rendering
@@ -22,9 +22,11 @@ from promolift.server.delivery import outbox
 from promolift.server.delivery.sender import OfferMessage, missing
 from promolift.server.events import events
 from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.event_rows import Parsed, event_row
+from promolift.server.ledger.field_types import Id
 from promolift.server.ledger.limits import REDEMPTION as REDEMPTION_ROW
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import CUSTOMERS, Refused
-from promolift.server.ledger.things import Campaign
 from promolift.server.response_models import REDEMPTION, FeedbackTaken, Redeemed
 
 router = APIRouter()
@@ -39,11 +41,11 @@ def feedback(asked: Keyed, body: FeedbackIn) -> Response:
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         who, message_id = decision(db, body.decision_id)["customer_id"], body.message_id or f"fb_{token_hex(12)}"
         said = {"value_cents": body.value_cents}
-        row = events.event_row(
+        row = event_row(
             message_id, who, body.ts_ms or now_ms, now_ms, body.name, json.dumps(said),
             decision_id=body.decision_id, **said,
         )  # fmt: skip
-        (new,) = events.keep(db, [events.Parsed(events=[row], places=[0])])
+        (new,) = events.keep(db, [Parsed(events=[row], places=[0])])
         return HttpAnswer(202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id})
 
     return asked.changed(do, body)

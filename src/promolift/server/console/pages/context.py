@@ -21,21 +21,14 @@ from promolift.server.api.routes import Call
 from promolift.server.api.server import Server
 from promolift.server.console.state.users import Role, Visitor
 from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import Refused
-from promolift.server.ledger.things import Campaign
 from promolift.server.translations import refused, worded
 from promolift.shop.results.work_folder.run_context import Job
 
 T = TypeVar("T")
 FILE_BYTES = 2 << 30
 KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
-
-
-class SaidNote(NamedTuple):
-    """What is told once, on the next page: a sentence, and whether it is good or bad news."""
-
-    text: str
-    tone: str = "good"
 
 
 @dataclass(frozen=True)
@@ -324,3 +317,12 @@ def to_plain(value: Any) -> Any:
 def as_json(screen: Screen) -> bytes:
     """What the screen shows, for a program."""
     return json.dumps(to_plain({"title": screen.title, **screen.data}), ensure_ascii=False).encode()
+
+
+ENTER = "/enter/"
+
+
+def onward(path: str) -> str:
+    """A path of the console to go on to; anything else is its first page."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", ENTER))
+    return path if plain and all(c.isalnum() or c in "/-_.~" for c in path) else "/"

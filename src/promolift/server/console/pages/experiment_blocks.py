@@ -9,7 +9,7 @@ from promolift.foundation.i18n.formatting import Cash, bracket, count, days, end
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Block, Figure, Grid
 from promolift.foundation.pages.charts import Axis, Line, Mark, answer_words, by_point, forest, lines
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 
 TONES = ("blue", "orange", "green", "purple")
 

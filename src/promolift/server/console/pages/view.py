@@ -33,7 +33,8 @@ from promolift.foundation.i18n.formatting import (
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed, environment
-from promolift.server.console.pages.context import SaidNote, Screen, charts
+from promolift.server.console.pages.context import Screen, charts
+from promolift.server.console.state.console_state import SaidNote
 from promolift.server.console.state.users import ROLES, Visitor
 from promolift.server.translations import worded
 from promolift.shop.configuration.configuration import ShopSettings

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, func, select
 
-from promolift.server.console.login import ENTER, onward
-from promolift.server.console.pages.context import PageVisit, Redirect, Reply, Screen, form, page, say
+from promolift.server.console.pages.context import ENTER, PageVisit, Redirect, Reply, Screen, form, onward, page, say
 from promolift.server.console.state.users import ROLES, change_person, check_new, end, hashed, matches, new_link
 from promolift.server.ledger.schema import PEOPLE, SESSIONS
 from promolift.server.translations import all_worded, refused, worded

@@ -9,19 +9,19 @@ from sqlalchemy import select
 
 from promolift.core import messages
 from promolift.foundation.errors import PromoError
+from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.formatting import Cash, bracket, clip, ends, number, pick, spoken
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.sql import bind, fetch
-from promolift.foundation.tables.schemas import Z95
 from promolift.server.api.request_models import DecisionIn
 from promolift.server.api.routes import export as privacy
 from promolift.server.api.routes import lists, redemptions
 from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, form, once, page
 from promolift.server.decisions.message_rendering import printable
+from promolift.server.ledger.outcomes import number as amount
 from promolift.server.ledger.schema import CUSTOMERS, EVENTS
-from promolift.server.tasks.learning_task import number as amount
 from promolift.server.translations import refused, worded
 from promolift.shop.reports.chapters.customers import tell as tell_chapter
 from promolift.shop.reports.story_builder import (
@@ -34,7 +34,7 @@ from promolift.shop.reports.story_builder import (
     who,
 )
 from promolift.shop.results.customers import Person
-from promolift.shop.results.ingest import Offers
+from promolift.shop.results.messages import Offers
 from promolift.shop.results.plan import Plan, PlanNote
 from promolift.shop.results.work_folder.run_context import Job, moments
 

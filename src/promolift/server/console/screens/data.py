@@ -18,13 +18,12 @@ from promolift.shop.configuration import column_mapping
 from promolift.shop.configuration.column_mapping import NEEDED, ROLES
 from promolift.shop.configuration.configuration import RAW, Config, RawFile, load_config
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
-from promolift.shop.ingest.cleaning.row_counts import Counts
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.mapping_inference import explained_mapping
 from promolift.shop.ingest.setup.initialisation import guess_all, init
 from promolift.shop.pipeline.steps.ingest import CLEANERS, lies_in, open_table
 from promolift.shop.reports.chapters.data_health import tell_health
-from promolift.shop.results.ingest import Health, Span
+from promolift.shop.results.ingest import Counts, Health, Span
 from promolift.shop.results.work_folder.run_context import Job
 
 FIRST, SHOWN, TRIED = 20, 500, 20_000  # rows set aside that are shown; rows whose values are; rows that are tried

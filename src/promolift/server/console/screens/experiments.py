@@ -11,7 +11,6 @@ from promolift.foundation.i18n.formatting import Cash, days, pick
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import answer_words
-from promolift.server.api.request_models import ExperimentIn
 from promolift.server.api.routes import admin, experiments
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, form, missing, once, page, say
 from promolift.server.console.pages.experiment_blocks import (
@@ -23,8 +22,8 @@ from promolift.server.console.pages.experiment_blocks import (
 )
 from promolift.server.console.screens.plan import manifest
 from promolift.server.decisions.experiment_results import ExperimentResult, judged_by, many
+from promolift.server.ledger.records import ExperimentIn, KeptTest, MadeRelease
 from promolift.server.ledger.schema import Refused
-from promolift.server.ledger.things import KeptTest, MadeRelease
 from promolift.server.translations import refused, worded
 from promolift.shop.results.work_folder.run_context import Job
 

@@ -15,9 +15,10 @@ from promolift.core import messages
 from promolift.core.messages.angles import Known
 from promolift.core.offers.menu import MenuItem, make_offer
 from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import AND, BENEFIT_MAY, BENEFIT_NEEDS, Language, Words
+from promolift.core.offers.terms import BENEFIT_MAY, BENEFIT_NEEDS
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.formatting import Cash, spoken
+from promolift.foundation.i18n.text import AND, Language, Words
 from promolift.foundation.money import currency_digits
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, form, once, page, say
 from promolift.server.console.screens.texts import pool_of

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.core.messages.text_pool import load_pool
 from promolift.foundation.errors import InputError
+from promolift.foundation.evidence import Ranged
 from promolift.foundation.i18n.formatting import (
     Cash,
     bracket,
@@ -22,7 +22,7 @@ from promolift.foundation.i18n.formatting import (
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Badge, Big
 from promolift.foundation.pages.charts import headline
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.server.api.routes import admin
 from promolift.server.api.routes.campaign_summary import CampaignSummary, Made, summary
 from promolift.server.budgets.redemptions import STEPS
@@ -31,9 +31,9 @@ from promolift.server.ledger.audit_log import every, put
 from promolift.server.ledger.records import MenuDraft
 from promolift.server.ledger.schema import AUDIT, REDEMPTIONS
 from promolift.server.translations import refused, worded
+from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.reports.earnings import SHOWN
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.learned_policy import Ranged
 from promolift.shop.results.plan import Plan, PlanNote
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import Clean

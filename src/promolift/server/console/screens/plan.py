@@ -11,9 +11,9 @@ from promolift.foundation.i18n.formatting import Cash, count, number, pick, shar
 from promolift.foundation.pages.blocks import Big, Block, Figure, Stand
 from promolift.server.api.routes import admin
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, charts, form, once, page, say
-from promolift.server.decisions.live_release import Manifest, read_manifest
-from promolift.server.ledger.things import Campaign, MadeRelease
+from promolift.server.ledger.records import Campaign, MadeRelease
 from promolift.server.translations import all_worded, refused, worded
+from promolift.shop.pipeline.release import Manifest, read_manifest
 from promolift.shop.reports.chapters import budget, recipients, summary
 from promolift.shop.reports.story import Story
 from promolift.shop.reports.story_builder import tell_plan

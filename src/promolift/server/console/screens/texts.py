@@ -13,7 +13,7 @@ from promolift.core.messages import text_pool as pools
 from promolift.core.messages.angles import ANGLES, Known
 from promolift.core.messages.composition import Way
 from promolift.core.messages.drafts import Draft, Finding
-from promolift.core.messages.text_pool import Pool, PoolText, load_pool
+from promolift.core.messages.text_pool import Pool, PoolText
 from promolift.core.offers.product_names import label
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import PromoError
@@ -22,9 +22,9 @@ from promolift.server.console.pages.context import PageVisit, Redirect, Reply, S
 from promolift.server.ledger.schema import Refused
 from promolift.server.translations import all_worded, refused, worded
 from promolift.shop.pipeline import text_pool as pool_files
+from promolift.shop.pipeline.text_pool import load_pool, save_pool
 from promolift.shop.reports.chapters.recipients import angle_name
-from promolift.shop.results.ingest import Offers
-from promolift.shop.results.messages import read_tallies
+from promolift.shop.results.messages import Offers, read_tallies
 from promolift.shop.results.work_folder.run_context import Job
 
 LISTED = 30
@@ -168,7 +168,7 @@ def keep(visit: PageVisit, action: str, row: dict[str, str], why: str = "") -> P
         noted = [t.model_copy(update={"note": why}) for t in new.texts if t.text_id == row["text_id"]]
         new = new.merged(noted)
     named = visit.shared.config.message.pool
-    pools.save_pool(new, Path(named) if named else pool_files.FIRST)
+    save_pool(new, Path(named) if named else pool_files.FIRST)
 
     def do(db: Connection, now_ms: int) -> None:
         visit.note(db, now_ms, action, row["text_id"], None, {"why": why} if why else None)

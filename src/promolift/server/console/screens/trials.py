@@ -27,7 +27,8 @@ from promolift.server.console.pages.context import (
     say,
 )
 from promolift.server.translations import refused, worded
-from promolift.trials.analysis.results import TrialEffects, TrialResults, TrialSettings
+from promolift.trials.analysis.results import TrialEffects, TrialResults
+from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.page import page_of
 
 FILES = {"plan.csv": "text/csv", "trial.html": "text/html"}

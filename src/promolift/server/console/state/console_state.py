@@ -14,10 +14,9 @@ from promolift.foundation.i18n.formatting import date, spoken
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.routes.campaign_summary import Played
 from promolift.server.api.server import Server
-from promolift.server.console.pages.context import SaidNote
 from promolift.server.console.state.background_jobs import Jobs
 from promolift.server.console.state.users import Patience, Visitor, touch, visitor_of
-from promolift.server.ledger.things import Annotation
+from promolift.server.ledger.records import Annotation
 from promolift.server.translations import refused
 from promolift.shop.configuration.configuration import Config, ShopSettings, load_config
 from promolift.shop.configuration.fragment import change_settings
@@ -30,6 +29,13 @@ class _Kept(NamedTuple):
 
     mark: Any
     value: Any
+
+
+class SaidNote(NamedTuple):
+    """What is told once, on the next page: a sentence, and whether it is good or bad news."""
+
+    text: str
+    tone: str = "good"
 
 
 class Console:

@@ -6,43 +6,9 @@ Each rule's `sql` is the condition itself, over the columns that `clean.parsed` 
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
-
-from promolift.foundation.settings import Settings, rows_of
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.settings import rows_of
 
 Action = Literal["rejected", "repaired", "counted"]
-
-
-class CleanRules(Settings):
-    """Limits of what is believed; the [cleaning rules](cleaning.md) go by them."""
-
-    now_ms: int | None = Field(
-        default=None,
-        description="Events later than this are rejected, in milliseconds UTC since 1970. Left out: the moment of "
-        "`promolift ingest`.",
-        examples=[1_767_225_600_000],
-    )
-    since_ms: int = Field(
-        default=631_152_000_000,
-        description="Events earlier than this are rejected, in milliseconds UTC since 1970; the default is 1990-01-01.",
-    )
-    max_quantity: float = Field(
-        default=1000, gt=0, description="Units in one row above which the number is not believed and becomes missing."
-    )
-    max_price_cents: int = Field(
-        default=1_000_000_000,
-        gt=0,
-        description="Minor units in one row above which a row is rejected, or a product's price becomes missing.",
-    )
-    max_age: int = Field(
-        default=110, gt=0, description="Years above which an age is not believed: 118 is often 'unknown'."
-    )
-    late_ms: int = Field(
-        default=DAY_MS,
-        gt=0,
-        description="Milliseconds between an event and its arrival above which it is counted as late; it is kept.",
-    )
 
 
 @dataclass(frozen=True)

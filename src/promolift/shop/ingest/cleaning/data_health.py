@@ -3,24 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from promolift.shop.ingest.cleaning.data_summary import Summary
-from promolift.shop.ingest.cleaning.row_counts import Counts
+from promolift.shop.results.ingest import Ability, Counts, Level
 
-Level = Literal["yes", "partly", "no"]
 HARMLESS = ("amount computed", "missing order")  # repairs that say the same in another way
 RANDOMISED = "a share of customers left without an offer at random (promolift plans keep one), and what they did"
-
-
-@dataclass(frozen=True)
-class Ability:
-    """One thing promolift can do: whether this data lets it, why (with numbers), and what to add."""
-
-    name: str
-    level: Level
-    reason: str
-    add: str = ""
 
 
 @dataclass(frozen=True)

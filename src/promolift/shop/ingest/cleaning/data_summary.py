@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.ingest.cleaning import sql_casts
 
 Relation = sql_casts.Relation

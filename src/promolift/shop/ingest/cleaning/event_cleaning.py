@@ -22,10 +22,12 @@ from promolift.foundation.sql import bind, fetch, ident, kept, literal, run
 from promolift.foundation.tables.contract import Table
 from promolift.foundation.tables.schemas import EVENTS
 from promolift.shop.configuration.column_mapping import GAPS, Mapping
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts
-from promolift.shop.ingest.cleaning.cleaning_rules import RULES, CleanRules, Rule
+from promolift.shop.ingest.cleaning.cleaning_rules import RULES, Rule
 from promolift.shop.ingest.cleaning.role_expressions import Reader, moment_of
-from promolift.shop.ingest.cleaning.row_counts import Counts, Met, count, tally
+from promolift.shop.ingest.cleaning.row_counts import Met, count, tally
+from promolift.shop.results.ingest import Counts
 
 Relation = sql_casts.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")

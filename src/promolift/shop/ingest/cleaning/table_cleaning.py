@@ -1,11 +1,13 @@
 """Room 1. Raw customers, products, promotions, coupons, shelf rows and words in, judged rows of our tables out."""
 
-from promolift.foundation.sql import DAY_MS, bind, ident, literal
+from promolift.foundation.sql import bind, ident, literal
 from promolift.foundation.tables.contract import Column, Table, Text
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, WORDS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.column_mapping import NEEDED, Mapping
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts
-from promolift.shop.ingest.cleaning.cleaning_rules import RULES, CleanRules
+from promolift.shop.ingest.cleaning.cleaning_rules import RULES
 from promolift.shop.ingest.cleaning.event_cleaning import Cleaned, flags_sql, reason_sql
 from promolift.shop.ingest.cleaning.role_expressions import Reader
 

@@ -14,7 +14,7 @@ import polars as pl
 from promolift.foundation.files.column_names import SYMBOLS, UNCLEAR_SYMBOLS
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 
 
 def number(value: str) -> float | None:

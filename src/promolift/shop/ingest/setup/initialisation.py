@@ -13,14 +13,15 @@ from typing import Literal
 
 import polars as pl
 
-from promolift.core.offers.terms import Language
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.column_names import home_of
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import pick, speaking
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.money import CURRENCY_DIGITS
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration import column_mapping
 from promolift.shop.configuration.column_mapping import ROLES, Mapping
@@ -32,7 +33,6 @@ from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess
 from promolift.shop.ingest.schema_matching.role_matching import ASKED, RoleGuess
 from promolift.shop.ingest.setup.file_roles import EventFile, TiedFile, kind_by_name, open_logs
 from promolift.shop.ingest.setup.menu_proposal import Baskets, baskets, menu_toml
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),

@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, distribution, requires, ver
 from pathlib import Path
 from typing import NamedTuple
 
-from promolift import __version__
+from promolift.foundation.progress import StepSummary
+from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config, load_config
-from promolift.shop.results.work_folder.run_context import StepSummary
 
 # What each extra is for. Sizes that it adds on a disk are those of Linux wheels on Python 3.11, in MB.
 EXTRAS: dict[str, tuple[str, int]] = {

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
 from promolift.foundation.money import currency_digits
-from promolift.foundation.sql import DAY_MS, bind, fetch, ident, run
+from promolift.foundation.sql import bind, fetch, ident, run
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
 

@@ -19,29 +19,24 @@ from promolift.core.decisions.price_decisions import Settled
 from promolift.core.experiments.line_effects import (
     CEILING_Z,
     COST_DOUBT,
-    PATIENCE,
     POWER,
     VISITS,
     VISITS_DOUBT,
-    ArmCell,
-    ArmChoice,
-    ArmRules,
     ArmValue,
     Draws,
-    choose_arms,
     detectable,
     effects,
     needed,
 )
-from promolift.core.experiments.surrogate import Ahead, Spans, features, fit_ahead
+from promolift.core.experiments.surrogate import Ahead, features, fit_ahead
 from promolift.foundation.hashing import hash_units
 from promolift.shop.configuration.configuration import BY_PRICE
 from promolift.shop.pipeline.planning.partitions import CustomerParts, PartShelf, Recorded, record, recorded
 from promolift.shop.results.line_tests import DrawnGroup, DrawNote, add_draws, aimed_ratios, all_draws
 from promolift.shop.results.segments import members
+from promolift.shop.results.work_folder.plan_inputs import MONTHS, arm_effects, numbered, rules_of, spans_of
 from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
 
-MONTHS = 6.0  # windows in which what a test teaches will be used
 LEAST_SHARE = 0.05  # of what is wanted; where no more fits under the ceiling nothing that costs is given
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 GAIN_DOUBT = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
@@ -90,12 +85,6 @@ class People(NamedTuple):
     ahead: Ahead
     base: Mapping[str, tuple[float, float]]
     halves: int | None = None
-
-
-def spans_of(job: Job) -> Spans:
-    """Window and horizon in days."""
-    window = job.config.plan.window_days
-    return Spans(window, max(window, job.config.value.horizon_days))
 
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
@@ -264,13 +253,6 @@ def contact_of(ahead: Ahead, group: str, worth: float) -> Contact:
     return Contact(away * VISITS * whole, VISITS_DOUBT * whole, VISITS * whole)
 
 
-def numbered(cells: pl.DataFrame) -> list[ArmCell]:
-    """Cells by the places of their arm and group among all names in order."""
-    arms, groups = (cells[name].unique().sort().to_list() for name in ("arm", "group"))
-    rows = cells.drop("aimed").iter_rows()
-    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in rows]
-
-
 def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
@@ -278,40 +260,6 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     none = np.zeros(0)
     empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), none, none, none, none, none, none, nobody)
     return effects(empty, numbered(cells))
-
-
-def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
-    """What choosing goes by after so many windows of tests. Once all was closed after them nothing new is drawn: it
-    stays closed."""
-    over = tests >= PATIENCE and bool(terms.effects) and all(each.state == "closed" for each in terms.effects)
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests, over)
-
-
-def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
-    """Effects with what is done with each, by name. Of lines that are aimed all are given that pay: who gets which is
-    chosen by what is predicted of each customer."""
-    chosen = choose_arms(found, rules)
-    if cells["aimed"].any():
-        chosen = [
-            ArmChoice("give", 1.0) if each.pays >= rules.sure and each.net > 0 else choice
-            for each, choice in zip(found, chosen, strict=True)
-        ]
-    return tuple(
-        LineEffect(
-            arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
-            window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
-            pays=each.pays, state=choice.state, share=choice.share, lead=choice.lead, n_arm=each.found.n_arm,
-            n_none=each.found.n_none,
-            drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
-            visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
-            evidence="randomised" if each.measured else level, aimed=aimed,
-            gain_ratio=each.net / prior if aimed and prior > 0 else None,
-            cost_ratio=each.cost / cost if aimed and cost > 0 else None,
-        )
-        for (arm, group, aimed, prior, cost), each, choice in zip(
-            cells.select("arm", "group", "aimed", "prior", "cost").iter_rows(), found, chosen, strict=True
-        )
-    )  # fmt: skip
 
 
 def plan_arms(

@@ -10,6 +10,7 @@ import polars as pl
 
 from promolift.core import allocation, offers
 from promolift.core import effects as effect
+from promolift.core.customers.vectors import Floats, main_directions, summed
 from promolift.core.offers.menu import list_pairs, pair_line
 from promolift.core.offers.proposals import (
     PROPOSALS,
@@ -23,12 +24,12 @@ from promolift.core.offers.proposals import (
 )
 from promolift.core.offers.repair import repair, with_terms
 from promolift.core.offers.settings import OfferProposalSettings
-from promolift.extensions.media import product_vectors
 from promolift.foundation.errors import ConfigError, SupportError
 from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import CANDIDATES, LEVEL, TARGET
-from promolift.shop.pipeline.planning.plan_limits import LEVELS, budget_cents, close_weak, evidence_floor
+from promolift.shop.pipeline.planning.plan_limits import LEVELS, close_weak, evidence_floor
 from promolift.shop.results import effects
+from promolift.shop.results.work_folder.plan_inputs import budget_cents
 from promolift.shop.results.work_folder.run_context import Job, Moments, found_in, mapped
 
 if TYPE_CHECKING:
@@ -166,15 +167,13 @@ def drawn(
     return PROPOSALS.conform(repair(known, settings.print, rules.margin_floor)).unique(PROPOSALS.key)
 
 
-def slot_vectors(market: "Market", goods: pl.DataFrame, vectors: pl.DataFrame) -> product_vectors.Floats:
+def slot_vectors(market: "Market", goods: pl.DataFrame, vectors: pl.DataFrame) -> Floats:
     """Words and pictures of each slot's products by their main directions; 0 for everything."""
     level = next(name for name in ("category", "type", "product_id") if goods[name].count())
     seen = goods.join(vectors, on="product_id").sort("product_id")
     keys = pl.concat(["category " + seen[level], "product " + seen["product_id"]])
     names = [f"{scope} {target}" for scope, target in market.slots]
-    return product_vectors.main_directions(
-        product_vectors.summed(names, keys, pl.concat([seen["vector"]] * 2)), DIRECTIONS
-    )
+    return main_directions(summed(names, keys, pl.concat([seen["vector"]] * 2)), DIRECTIONS)
 
 
 def accepted(job: Job, at: Moments) -> pl.DataFrame:

@@ -12,8 +12,9 @@ from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.order_replay import past_orders, replay
 from promolift.core.offers.proposals import OfferInputs
 from promolift.foundation import sql
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
 from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.segments import fairness_groups, members
 from promolift.shop.results.work_folder.run_context import Job, Moments, found_in, mapped
 from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among

@@ -8,11 +8,9 @@ from promolift.core import allocation
 from promolift.core.allocation.algorithms.choice import ChoiceRows
 from promolift.core.allocation.candidate_table import OpenOffers
 from promolift.extensions.privacy.mechanisms.noise import clipped
-from promolift.extensions.privacy.results import known_sums, released, stated
-from promolift.foundation.errors import SupportError
-from promolift.foundation.sql import DAY_MS
-from promolift.shop.results.plan import Level
-from promolift.shop.results.work_folder.run_context import Job, Moments
+from promolift.extensions.privacy.results import released, stated
+from promolift.foundation.evidence import Level
+from promolift.shop.results.work_folder.run_context import Job
 
 PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
 NOISY, SAFE = 0.05, 2.0
@@ -82,31 +80,3 @@ def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:
         pl.when(closed).then(why).otherwise("why_not").alias("why_not"),
         (pl.col("eligible") & ~closed).alias("eligible"),
     )
-
-
-def budget_cents(job: Job, at: Moments) -> int:
-    """The stated budget, or the stated share of the last window's revenue."""
-    plan = job.config.plan
-    if plan.budget_cents is not None:
-        return plan.budget_cents
-    revenue = known_sums(job.store).revenue_cents if job.config.privacy.epsilon is not None else _revenue_cents(job, at)
-    if revenue <= 0:
-        raise SupportError(
-            "revenue_missing",
-            "no revenue in the last window to take a budget from. If the log names no prices or amounts, nobody knows "
-            "what a discount costs or brings: name their column under [data.events.mapping] (columns.amount or "
-            "columns.unit_price); without any, plan.budget_cents = 0 in promolift.toml runs all but the offers. "
-            "Otherwise set plan.budget_cents",
-        )
-    return round(revenue * plan.budget_share)
-
-
-def _revenue_cents(job: Job, at: Moments) -> float:
-    plan = job.config.plan
-    since = at.asof - plan.window_days * DAY_MS
-    sold = (
-        job.clean.events()
-        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
-        .aggregate("sum(revenue_cents)::bigint as s")
-    )
-    return float(sold.fetchall()[0][0] or 0)

@@ -10,12 +10,13 @@ from promolift.core import decisions
 from promolift.core.customers.consent import may_send
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.frames import safe_cells
 from promolift.foundation.i18n.formatting import count
 from promolift.foundation.i18n.translation import kept
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.reports.plan_rows import safe_cells
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.run_context import Job, StepSummary
+from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import Clean
 
 LISTS = ("candidates", "ineligible", "considered")  # in Parquet alone

@@ -8,8 +8,9 @@ from promolift.core import allocation, experiments
 from promolift.core import effects as effect
 from promolift.core.allocation import strategic_rules
 from promolift.foundation.errors import PromoError, SupportError
-from promolift.foundation.sql import DAY_MS, bind
+from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.pipeline.fairness_audit import fairness
 from promolift.shop.pipeline.planning.offer_targets import CandidateScene
 from promolift.shop.pipeline.planning.plan_limits import close_small, close_weak
@@ -18,9 +19,8 @@ from promolift.shop.pipeline.steps.plan import candidates, consents, free_candid
 from promolift.shop.reports.assumptions import assumptions
 from promolift.shop.results import effects
 from promolift.shop.results.fairness import FairnessNote
-from promolift.shop.results.ingest import Unchecked
 from promolift.shop.results.plan import HeadlineAssumptions, Plan
-from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored
+from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored, Unchecked
 from promolift.shop.results.work_folder.run_context import Job, Moments, found_in, mapped, moments
 from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among
 

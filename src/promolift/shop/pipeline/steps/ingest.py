@@ -17,13 +17,13 @@ from promolift.extensions.media import catalogue_step
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.sql import DAY_MS, ident, literal
+from promolift.foundation.sql import ident, literal
 from promolift.foundation.storage.local_store import Store, TableDraft, shards_for
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, PRODUCTS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.configuration import RawFile
-from promolift.shop.configuration.settings import Processing
-from promolift.shop.ingest.cleaning.cleaning_rules import CleanRules
+from promolift.shop.configuration.settings import CleanRules, Processing
 from promolift.shop.ingest.cleaning.data_health import health
 from promolift.shop.ingest.cleaning.data_summary import ShardSums, shard_sums, summarise
 from promolift.shop.ingest.cleaning.event_cleaning import (
@@ -34,7 +34,7 @@ from promolift.shop.ingest.cleaning.event_cleaning import (
     price_rows,
     rejected_rows,
 )
-from promolift.shop.ingest.cleaning.row_counts import Counts, first_rows
+from promolift.shop.ingest.cleaning.row_counts import first_rows
 from promolift.shop.ingest.cleaning.sql_casts import NOTHING
 from promolift.shop.ingest.cleaning.table_cleaning import (
     clean_coupons,
@@ -48,7 +48,7 @@ from promolift.shop.ingest.cleaning.table_cleaning import (
 )
 from promolift.shop.ingest.cleaning.table_join import join_rows, order_lines
 from promolift.shop.pipeline import customer_texts
-from promolift.shop.results.ingest import Health, Span
+from promolift.shop.results.ingest import Counts, Health, Span
 from promolift.shop.results.work_folder.run_context import Job, mapped
 
 CLEANERS = {

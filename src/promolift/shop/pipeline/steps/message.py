@@ -8,18 +8,18 @@ import polars as pl
 
 from promolift.core import messages
 from promolift.core.offers import product_names
+from promolift.core.offers.colour_names import coloured
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.terms import Offer, covered
-from promolift.extensions.media import product_vectors
 from promolift.foundation.i18n.formatting import speaking
-from promolift.foundation.sql import DAY_MS, bind, fetch
+from promolift.foundation.sql import bind, fetch
 from promolift.foundation.sql import run as query
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
-from promolift.shop.results.ingest import Offers
-from promolift.shop.results.messages import PoolWords, read_tallies
+from promolift.shop.results.messages import Offers, PoolWords, read_tallies
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job, mapped, moments
 
@@ -80,7 +80,7 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
         label = None if scope == "all" else product_names.label(printed.get(target, target), kind)
         if label and kind == "product" and target in colours:
-            label = product_vectors.coloured(label, colours[target])
+            label = coloured(label, colours[target])
         covers = kind if scope == "category" else scope
         offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
     return offers

@@ -31,9 +31,9 @@ from promolift.core.offers.order_replay import per_order
 from promolift.core.offers.product_names import is_couponable, is_sensitive
 from promolift.core.offers.proposals import MenuCandidates, NewLines
 from promolift.foundation.errors import BudgetError, ConfigError, SupportError
+from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import speaking
-from promolift.foundation.tables.schemas import Z95
 from promolift.shop.pipeline.planning.line_tests import ArmPlan, keep_aimed, keep_arms, plan_arms
 from promolift.shop.pipeline.planning.offer_search import of_lines, value, with_proposals
 from promolift.shop.pipeline.planning.offer_targets import CandidateScene, SharedScene, list_replays
@@ -48,7 +48,6 @@ from promolift.shop.pipeline.planning.partitions import (
     recorded,
 )
 from promolift.shop.pipeline.planning.plan_limits import (
-    budget_cents,
     close_dear,
     close_small,
     close_weak,
@@ -60,8 +59,9 @@ from promolift.shop.reports.assumptions import assumptions
 from promolift.shop.reports.explain_plan import FEW, why
 from promolift.shop.results import effects
 from promolift.shop.results.line_tests import draw_words
-from promolift.shop.results.plan import FairPlan, FairUse, Level, Plan, PlanNote, RuleCost, Tables
+from promolift.shop.results.plan import FairPlan, FairUse, Plan, PlanNote, RuleCost, Tables
 from promolift.shop.results.work_folder.active_release import approved, taken_over
+from promolift.shop.results.work_folder.plan_inputs import budget_cents
 from promolift.shop.results.work_folder.run_context import Job, Moments, mapped, moments
 from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among
 

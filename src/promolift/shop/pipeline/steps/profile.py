@@ -17,10 +17,12 @@ from promolift.extensions.encoder import pipeline_step
 from promolift.extensions.privacy.synthetic_step import MADE_UP, as_shard, deals_of, keep_stand_in
 from promolift.foundation import sql
 from promolift.foundation.errors import StepError
-from promolift.foundation.sql import DAY_MS, bind
+from promolift.foundation.sql import bind
 from promolift.foundation.storage.local_store import Scratch, TableDraft
 from promolift.foundation.tables.schemas import AFFINITIES
-from promolift.shop.results.ingest import PurchaseMembers, Unknown
+from promolift.foundation.time.units import DAY_MS
+from promolift.shop.results.ingest import Unknown
+from promolift.shop.results.predictions import PurchaseMembers
 from promolift.shop.results.work_folder.run_context import Job, Moments, mapped, moments
 
 Pass = Callable[[customers.Shard, customers.Shared, customers.ProfileSettings], Tables]

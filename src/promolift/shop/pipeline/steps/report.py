@@ -9,9 +9,8 @@ from promolift.foundation.errors import StepError
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.plan_rows import export_rows, plan_rows
 from promolift.shop.reports.story_builder import tell_story
-from promolift.shop.results.ingest import Offers
 from promolift.shop.results.line_tests import all_draws
-from promolift.shop.results.messages import Messages
+from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job, moments
 

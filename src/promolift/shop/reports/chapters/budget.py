@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
+from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.formatting import (
     MINUS,
     Cash,
@@ -28,7 +29,7 @@ from promolift.foundation.pages.charts import Axis, Mark, forest, frontier, peop
 from promolift.shop.reports.chapters.recipients import cell
 from promolift.shop.reports.story import Story
 from promolift.shop.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
-from promolift.shop.results.plan import RULES_ZH, Level, Luck
+from promolift.shop.results.plan import RULES_ZH, Luck
 
 POLICIES = {
     "plan": "this plan",

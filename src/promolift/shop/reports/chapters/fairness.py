@@ -1,10 +1,11 @@
 """Whether groups of customers are treated alike: limits on their shares, gaps at equal baskets, swaps and proxies."""
 
 from promolift.foundation.i18n.formatting import count, ends, share
-from promolift.foundation.i18n.translation import group_words, kept
+from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, table
 from promolift.shop.reports.story import Story
 from promolift.shop.results.fairness import FairnessNote, measure_words
+from promolift.shop.results.group_names import group_words
 from promolift.shop.results.plan import FairPlan, fair_text
 
 MOST = 20  # gaps in the table, the surest first

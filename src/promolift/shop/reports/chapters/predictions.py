@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from promolift.foundation.i18n.formatting import bracket, clip, count, ends, interval_name, number, share
 from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, gap, table
-from promolift.foundation.pages.charts import calibration_figure, score_block, verdict
+from promolift.shop.reports.score_figures import calibration_figure, score_block, verdict
 from promolift.shop.reports.story import Story
-from promolift.shop.results.ingest import PurchaseMembers
-from promolift.shop.results.predictions import Scored
+from promolift.shop.results.predictions import PurchaseMembers, Scored
 
 MOST_MODELS = 4
 PLAIN = {

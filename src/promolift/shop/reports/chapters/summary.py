@@ -1,6 +1,7 @@
 """The story in, the shop's page out, and on its first screen the headline, what to do now, and what it stands on."""
 
 from promolift.extensions.encoder import chapter as forecast
+from promolift.foundation.evidence import Ranged
 from promolift.foundation.i18n.formatting import (
     bracket,
     clip,
@@ -19,10 +20,9 @@ from promolift.foundation.i18n.translation import kept
 from promolift.foundation.pages.blocks import Big, Page, Stand, Todo
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.pages.rendering import render_page
-from promolift.foundation.sql import DAY_MS
+from promolift.foundation.time.units import DAY_MS
 from promolift.shop.reports.chapters import budget, customers, data_health, discount, fairness, predictions, recipients
 from promolift.shop.reports.story import Story
-from promolift.shop.results.learned_policy import Ranged
 from promolift.shop.results.plan import Assumption
 from promolift.shop.results.predictions import COUPONS
 

@@ -1,8 +1,7 @@
 """What every step works with: settings, store, a way to tell how far it is, and the moments all steps agree on."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,13 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from promolift.extensions.cluster.node_files import NodeTask, leave
-from promolift.extensions.cluster.object_store import PARTS, brought
 from promolift.foundation.errors import SupportError
 from promolift.foundation.executors.executor import Engine
 from promolift.foundation.progress import Tell, quiet
-from promolift.foundation.sql import DAY_MS, WEEK_MS, bind, fetch, run
+from promolift.foundation.sql import bind, fetch, run
 from promolift.foundation.storage.local_store import Store, StorePlace
+from promolift.foundation.storage.location import PARTS, brought
+from promolift.foundation.time.units import DAY_MS, WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among, Clean, Effects, Profiled
@@ -34,20 +34,6 @@ from events e left join products p using (product_id)
 where e.kind in ('purchase', 'refund') group by all having bool_or(e.kind = 'purchase') order by all
 """
 CHECK_DAYS = 77  # predictions are checked on the last 11 weeks: long enough for 8 weeks of spend and a few campaigns
-
-
-@dataclass(frozen=True)
-class StepSummary:
-    """What a verb did: `figures` for `--json`, and `text` that says the same to a person."""
-
-    text: str
-    figures: Mapping[str, object] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        return json.dumps(self.figures, ensure_ascii=False, indent=1)
-
-    def adding(self, line: str, **figures: object) -> "StepSummary":
-        return StepSummary("\n".join(filter(None, (self.text, line))), {**self.figures, **figures})
 
 
 @dataclass(frozen=True)

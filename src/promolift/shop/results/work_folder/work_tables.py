@@ -12,7 +12,8 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.core.customers.consent import heard, personal
-from promolift.core.offers.terms import AND, covered
+from promolift.core.offers.terms import covered
+from promolift.foundation.i18n.text import AND
 from promolift.foundation.sql import fetch, literal, run
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS

@@ -1,0 +1,51 @@
+"""Propose the settings file of an advertising task from a file of impressions."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from promolift.extensions.ads.results import CreativeSettings
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.column_types import typed
+from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.progress import StepSummary
+from promolift.foundation.settings import rows_of
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _tongue, _written
+
+OF_ADS = {role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/ads/column_names.tsv")}
+
+
+def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
+    """`promolift init --trade ads`."""
+    frame = typed(raw_trial(path)).frame
+    said = given.named(path, frame, (*OF_ADS, "audience", "picture"))
+    settings: dict[str, Any] = {"path": os.path.relpath(path.resolve(), config.resolve().parent)}
+    several = ("test", "audience")
+    for role, pattern in OF_ADS.items():
+        fits = [name for name in frame.columns if pattern.search(name.strip())]
+        numbers = [name for name in fits if frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean]
+        fits = numbers if role in ("clicked", "shown", "propensity") else fits
+        if role in several:
+            settings |= {role: fits} if fits else {}
+        elif fits:
+            settings[role] = fits[0]
+    settings |= {role: name.split(",") if role in several else name for role, name in said.items()}
+    if "text" in settings and "creative" not in settings:
+        settings["creative"] = settings["text"]
+    for role in ("creative", "clicked"):
+        if role not in settings:
+            raise InputError("column_missing", f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
+    settings["language"] = given.language or _tongue(frame)
+    CreativeSettings.parse(settings, str(config))
+    _written(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")
+    lines = [f"{path.name}: {pick(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+    lines += [f"  {role:<10} <- {name if isinstance(name, str) else ', '.join(name)}" for role, name in settings.items()
+              if role in OF_ADS or role == "audience"]  # fmt: skip
+    done = pick(
+        f"written: {config}. Check it, then: promolift run", f"已写入：{config}。请检查，然后运行：promolift run"
+    )
+    return StepSummary("\n".join([*lines, "", done]), {"step": "init", "trade": "ads", **settings})

@@ -1,0 +1,3 @@
+"""The version of the package, which the top re-exports."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,30 @@
+"""Bodies of the requests that reserve, confirm and roll back money."""
+
+from promolift.server.ledger.field_types import Body, Cents, Id, Slug, Typed
+
+
+class ReserveIn(Body):
+    """Hold money for an order. With a decision_id the offer and campaign are those of the decision."""
+
+    customer_id: Id
+    amount_cents: Cents
+    campaign_id: Slug | None = None
+    offer_id: Id | None = None
+    decision_id: Id | None = None
+    code: Typed | None = None
+    order_id: Id | None = None
+    redemption_id: Slug | None = None
+
+
+class ConfirmIn(Body):
+    """Spend what was reserved, or less."""
+
+    redemption_id: Slug
+    amount_cents: Cents | None = None
+
+
+class RollbackIn(Body):
+    """Give back what was reserved or spent; with an amount that part alone, as where a line comes back."""
+
+    redemption_id: Slug
+    amount_cents: Cents | None = None

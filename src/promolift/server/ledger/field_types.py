@@ -1,0 +1,42 @@
+"""Types of fields that requests, settings and records share."""
+
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from promolift.foundation.settings import Zone
+
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"  # no control characters, no line ends
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
+ZoneName = Annotated[Zone, WithJsonSchema({"type": "string", "enum": sorted(available_timezones())})]
+Yes = Annotated[bool, Field(strict=True)]
+# what a person typed, such as a code: tabs, wide spaces and line ends come along when it is copied
+Typed = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
+]
+Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class Body(BaseModel):
+    """Base of all requests."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Scope = Literal["write", "decide", "admin"]
+Channel = Literal["site", "app", "email", "sms", "push"]
+
+
+def whole(value: object) -> object:
+    """JSON has no integers of its own: 5.0 is one, "5" is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whole)]
+Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
+# numbers of a request; the bounds stand within, or the document would not say them
+Count = Annotated[int, Field(ge=0, strict=True), BeforeValidator(whole)]
+Priority = Annotated[int, Field(ge=-1000, le=1000, strict=True), BeforeValidator(whole)]
+Hour = Annotated[int, Field(ge=0, le=23, strict=True), BeforeValidator(whole)]
+Number = Annotated[float, Field(strict=True)]

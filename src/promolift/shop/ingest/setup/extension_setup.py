@@ -1,0 +1,58 @@
+"""What `init` of every extension shares: answers of a person and the file that is written."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.files.column_types import nearest
+from promolift.foundation.settings import to_toml
+
+HEAD = """\
+# promolift's settings for {what}. docs/configuration.md explains every key; docs/trades.md is the walk.
+# Please check what is guessed below{check}.
+"""
+
+
+@dataclass(frozen=True)
+class TradeAnswers:
+    """What a person has settled: columns by role (several with commas), currency and language."""
+
+    columns: Mapping[str, str]
+    currency: str | None = None
+    language: str | None = None
+
+    @classmethod
+    def of(cls, pairs: Sequence[str], currency: str | None, language: str | None) -> "TradeAnswers":
+        """From the command line: `role=column` each. ConfigError for what is none."""
+        for pair in pairs:
+            if not all(pair.partition("=")):
+                raise ConfigError("option_invalid", f"--map {pair}: give role=column, such as taken=y")
+        return cls({pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}, currency, language)
+
+    def named(self, path: Path, frame: pl.DataFrame, roles: Sequence[str]) -> Mapping[str, str]:
+        """The columns, which are there, for roles that are some. ConfigError where one is not."""
+        for role, column in self.columns.items():
+            if role not in roles:
+                raise ConfigError(
+                    "column_role_unknown", f"--map {role}={column}: no role here; there are {', '.join(roles)}"
+                )
+            if missing := [name for name in column.split(",") if name not in frame.columns]:
+                text = f"{path} has no column {missing[0]!r}{nearest(missing[0], frame.columns)}"
+                raise ConfigError("column_unknown", f"--map {role}={column}: {text}")
+        return self.columns
+
+
+def _written(config: Path, trade: str, settings: Mapping[str, Any], what: str, check: str) -> None:
+    config.parent.mkdir(parents=True, exist_ok=True)
+    draft = config.with_name(f".{config.name}.draft")
+    draft.write_text(HEAD.format(what=what, check=check) + to_toml({trade: settings}), encoding="utf-8")
+    draft.replace(config)
+
+
+def _tongue(frame: pl.DataFrame) -> str:
+    return "zh" if re.search(r"[一-鿿]", "".join(frame.columns)) else "en"

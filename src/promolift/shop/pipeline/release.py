@@ -1,0 +1,137 @@
+"""Freeze a plan as a release: files, a manifest and a hash of each."""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from promolift import __version__
+from promolift.core import decisions
+from promolift.core.offers.terms import Offer
+from promolift.extensions.ads.results import CreativeCatalogue
+from promolift.foundation.errors import InputError, StepError
+from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.settings import Settings
+from promolift.foundation.sql import bind, fetch
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.tables.schemas import CUSTOMERS, LEVEL, TARGET
+from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
+from promolift.shop.results.plan import Plan, PlanNote
+from promolift.shop.results.work_folder.work_tables import Clean
+
+CUSTOMER = ["customer_id", "name", "age", "language", "consent"]
+SAID = ("message", "title", "text", "text_prob")
+# product to the target its offers stand on, as the plan counts them
+PRODUCT_TARGETS = f"""
+with {LEVEL}
+select e.product_id, {TARGET} as target, p.name, p.category from products e cross join level
+join products p on p.product_id = e.product_id order by e.product_id
+"""
+
+
+class Manifest(Settings):
+    """What a release says of itself. `terms` may be later ones than the plan's: what was learned since."""
+
+    form: Literal[2]  # 1 scored the candidates anew
+    code: str
+    plan: PlanNote
+    terms: decisions.ReleaseTerms
+    offers: tuple[Offer, ...]
+    wording: PoolWords = PoolWords()  # the texts that may be sent, and how
+    creatives: CreativeCatalogue | None = None  # of a plan of creatives
+    files: dict[str, str]
+
+    def text(self) -> str:
+        """As it stands on disk."""
+        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, sort_keys=True, indent=1)
+
+
+def build(store: Store) -> str:
+    """Freeze the work folder's plan as a release; its id. Raises StepError if there is no finished plan, or it breaks a
+    limit of fairness.
+    """
+    plan, offers, clean, said = Plan.load(store), Offers.load(store), Clean(store), Messages.load(store).rows
+    if plan.note.fairness and (broken := plan.note.fairness.broken(plan.chosen)):
+        raise StepError(
+            "plan_unfair", f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again"
+        )
+    spoken = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
+    frames = {
+        "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER)
+        .join(clean.personal, on="customer_id", how="left").sort("customer_id"),
+        "messages": said.select("customer_id", "offer_id", *(n for n in ("angle", *spoken) if n in said.columns)),
+        "products": fetch(clean.products.query("products", bind(PRODUCT_TARGETS))),
+    }  # fmt: skip
+    draft = new_draft(store.root)
+    files = plan.freeze(draft)
+    for name, frame in frames.items():
+        frame.write_parquet(draft / f"{name}.parquet", compression="zstd")
+        files[name] = sha256_of_file(draft / f"{name}.parquet")
+    wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
+    terms = plan.note.terms
+    return freeze(draft, Manifest(
+        form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers, files=files, wording=wording,
+    ))  # fmt: skip
+
+
+def new_draft(root: Path) -> Path:
+    """An empty folder for the files of a release to be."""
+    draft = root / "serve" / "releases" / f"draft.{uuid4().hex}"
+    draft.mkdir(parents=True)
+    return draft
+
+
+def freeze(draft: Path, manifest: Manifest) -> str:
+    """Make a draft a release; its id. It is on disk before the first decision refers to it."""
+    text = manifest.text()
+    (draft / "manifest.json").write_text(text, encoding="utf-8")
+    for path in (*draft.iterdir(), draft):
+        to_disk(path)
+    place = draft.parent / named(text)
+    if place.exists():
+        shutil.rmtree(draft)
+    else:
+        draft.rename(place)
+        to_disk(draft.parent)
+    return place.name
+
+
+def read_manifest(folder: Path, release_id: str) -> Manifest:
+    """A release's manifest. StepError if there is none or it is of an older form, InputError if it was changed."""
+    if not (folder / "manifest.json").is_file():
+        raise StepError(
+            "release_unknown", f"no release {release_id!r} in {folder.parent}; make one with POST /v1/releases"
+        )
+    text = (folder / "manifest.json").read_text(encoding="utf-8")
+    if named(text) != release_id:
+        raise InputError(
+            "file_changed", f"{folder}/manifest.json was changed after the release was made; make a new release"
+        )
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError:
+        raise StepError(
+            "file_version_unsupported",
+            f"release {release_id!r} was made by another version of promolift; run `promolift plan` and "
+            "`promolift message`, make a new release with POST /v1/releases and activate it",
+        ) from None
+
+
+def named(manifest: str) -> str:
+    """A release's id: a hash of its manifest, which holds the hashes of its files."""
+    return f"rel_{sha256_of(manifest)[:16]}"
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk; folders cannot be opened on Windows."""
+    with suppress(PermissionError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import fashion_shop
 import numpy as np
 import polars as pl
 import pytest
-from reader import Reader, blocks
-
-import fashion_shop
 from own_shop import write_shop
+from reader import Reader, blocks
+from trade_files import bank, logged
+
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config, laid_over
 from promolift.trials.analysis.settings import TrialSettings
-from trade_files import bank, logged
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from small_story import small_story
 
 import promolift
 from promolift.cli.application import app
@@ -21,7 +22,6 @@ from promolift.extensions.simulation.worlds.simulated_shop import simulate
 from promolift.extensions.simulation.worlds.world import SimulationSettings
 from promolift.shop.pipeline.pipeline import STEPS
 from promolift.shop.reports.chapters.summary import TELLERS
-from small_story import small_story
 
 ROOT = Path(__file__).parents[2]
 HILLSTROM = ROOT.parent / "shared/data/hillstrom.csv"

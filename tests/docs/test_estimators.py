@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from error_checks import raises_code
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from error_checks import raises_code
 from promolift.core import effects
 from promolift.trials.uplift_estimator import UpliftEstimator
 

@@ -1,15 +1,5 @@
-"""Few learners in tests of trials: what is tried here is what is done with them."""
+"""Drawn shops whose reports are written."""
 
-from collections.abc import Iterator
-from functools import partial
+from reports_fixtures import dollars, job_of
 
-import pytest
-
-from promolift.core.effects.uplift import uplift_model
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _lean() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uplift_model, "EffectSettings", partial(uplift_model.EffectSettings, rich=("additive",), folds=2))
-        yield
+__all__ = ["dollars", "job_of"]

@@ -8,12 +8,10 @@ __all__ = [
     "MOST_ROWS",
     "STEPS",
     "Forecast",
-    "ForecastSettings",
     "MemberNote",
     "ProfileSettings",
     "PurchaseHistories",
     "Segment",
-    "SensesSettings",
     "Shard",
     "Shared",
     "affinities",
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
     from promolift.core.customers.profiles.profiles import attributes, profile, reasons
     from promolift.core.customers.segments import Segment, find_segments, segment_counts
     from promolift.core.customers.settings import ProfileSettings
-    from promolift.extensions.encoder.settings import ForecastSettings
-    from promolift.extensions.media.settings import SensesSettings
+
+
 else:
     lazy(__name__)

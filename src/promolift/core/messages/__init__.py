@@ -42,7 +42,6 @@ __all__ = [
     "judge",
     "line_words",
     "live_angle",
-    "load_pool",
     "may_say",
     "offer_words",
     "reason",
@@ -68,6 +67,6 @@ if TYPE_CHECKING:
         WordChoice,
         judge,
     )
-    from promolift.shop.pipeline.text_pool import load_pool
+
 else:
     lazy(__name__)

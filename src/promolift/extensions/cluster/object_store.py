@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import FULL, ConfigError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
-from promolift.foundation.storage.location import PARTS, _copies
+from promolift.foundation.storage.location import OPEN_COPIES, PARTS
 
 # Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
 NAME = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")
@@ -168,7 +168,7 @@ class Remote:
         self._home = self.folder.parent.parent
         self._make()
         self._away = dict(self._files)
-        _copies[self.folder] = self
+        OPEN_COPIES[self.folder] = self
 
     def _make(self) -> None:
         cache = self._home.parent
@@ -453,7 +453,7 @@ class Remote:
 
     def close(self) -> None:
         """The folder goes, of the cache what no manifest and no other run needs, and the lock."""
-        _copies.pop(self.folder, None)
+        OPEN_COPIES.pop(self.folder, None)
         shutil.rmtree(self.folder, ignore_errors=True)
         for known in (self._away, self._sent):
             known.clear()
@@ -469,7 +469,11 @@ class Remote:
             pid, host = (found[1], found[2]) if (found := RUN.fullmatch(run.name)) else ("", "")
             asked = host == socket.gethostname() and int(pid) != os.getpid()
             with suppress(FileNotFoundError):  # another run removes it, too
-                if (not _runs(int(pid))) if asked else (run not in _copies and run.stat().st_mtime < time() - LEFT_S):
+                if (
+                    (not _runs(int(pid)))
+                    if asked
+                    else (run not in OPEN_COPIES and time() - run.stat().st_mtime > LEFT_S)
+                ):
                     shutil.rmtree(run, ignore_errors=True)
 
 

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from promolift.extensions.cluster.object_store import Remote
 from promolift.foundation.errors import ConfigError
+
+if TYPE_CHECKING:
+    from promolift.extensions.cluster.object_store import Remote
 
 URL = re.compile(r"(s3a?|gs|abfss?|az|azure|adl):/+([^/].*)")  # a Path joins the two slashes of a URL into one
 PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.key")
-_copies: dict[Path, "Remote"] = {}  # of this process, by their folder
+OPEN_COPIES: dict[Path, "Remote"] = {}  # of this process, by their folder
 
 
 def url_of(work: Path | str) -> str | None:
@@ -52,4 +55,4 @@ def listed(folder: Path) -> set[str]:
 
 def copy_with(path: Path) -> "Remote | None":
     """The copy of this process that a path lies in."""
-    return next((copy for folder, copy in [*_copies.items()] if path.is_relative_to(folder)), None)
+    return next((copy for folder, copy in [*OPEN_COPIES.items()] if path.is_relative_to(folder)), None)

@@ -6,10 +6,7 @@ from promolift.foundation.lazy_imports import lazy
 
 __all__ = [
     "ASKED",
-    "Ability",
-    "CleanRules",
     "Cleaned",
-    "Counts",
     "HealthReport",
     "JudgedShard",
     "MappingGuess",
@@ -47,7 +44,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.shop.configuration.settings import CleanRules
     from promolift.shop.ingest.cleaning.cleaning_rules import rules_text
     from promolift.shop.ingest.cleaning.data_health import HealthReport, health
     from promolift.shop.ingest.cleaning.data_summary import ShardSums, Summary, shard_sums, summarise
@@ -77,6 +73,6 @@ if TYPE_CHECKING:
     from promolift.shop.ingest.schema_matching.column_patterns import bulk, cost_of_line
     from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, explained_mapping, guess_mapping
     from promolift.shop.ingest.schema_matching.role_matching import ASKED, RoleGuess
-    from promolift.shop.results.ingest import Ability, Counts
+
 else:
     lazy(__name__)

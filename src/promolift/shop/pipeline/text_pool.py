@@ -281,7 +281,7 @@ def _model(config: Config) -> Writer:
 def _pool(config: Config) -> Pool:
     """The shop's pool; where it has none yet, the shipped texts."""
     path = Path(config.message.pool) if config.message.pool else FIRST
-    return messages.load_pool(path if path.exists() else None)
+    return load_pool(path if path.exists() else None)
 
 
 def _keep(config: Config, pool: Pool) -> Pool:

@@ -17,6 +17,7 @@ from promolift.foundation.sql import bind, fetch
 from promolift.foundation.sql import run as query
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
 from promolift.shop.results.messages import Offers, PoolWords, read_tallies
@@ -62,7 +63,7 @@ def run(job: Job) -> None:
 def wording_of(config: Config) -> PoolWords:
     """The shop's pool of texts, or the one that ships; the rule packs, and who sends."""
     settings = config.message
-    pool = messages.load_pool(Path(settings.pool) if settings.pool else None)
+    pool = load_pool(Path(settings.pool) if settings.pool else None)
     sender = settings.sender.model_copy(update={"name": settings.sender.name or config.shop.name[:20]})
     return PoolWords(
         texts=pool.texts, approve=settings.approve, packs=settings.packs, sender=sender, seed=config.plan.seed

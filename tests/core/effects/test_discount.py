@@ -1,0 +1,162 @@
+"""A world whose response is known: the fit finds it, its interval is honest, a failed placebo takes the label away."""
+
+import numpy as np
+import polars as pl
+import pytest
+from error_checks import raises_code
+
+from promolift.core.effects import (
+    DiscountResponse,
+    DiscountSettings,
+    assumed_response,
+    fit_halves,
+    fit_response,
+    in_first_half,
+)
+from promolift.foundation.errors import SupportError
+
+SETTINGS = DiscountSettings(min_cells=500)
+PEOPLE, TARGETS, WEEKS = 150, 6, 20
+
+
+def world(
+    seed: int, slope_z: float = 0.3, later: float = -0.3, lead: float = 0.0, beta: float = 1.0
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Panel and sensitivities; log demand = customer-target + target-week + (beta + slope_z z) depth + later lag."""
+    rng = np.random.default_rng(seed)
+    i, t, w = (a.ravel() for a in np.meshgrid(range(PEOPLE), range(TARGETS), range(WEEKS), indexing="ij"))
+    depth = rng.choice([0, 0, 0, 0.1, 0.2, 0.3, 0.45], size=(PEOPLE, TARGETS, WEEKS + 10))
+    now, lag = depth[:, :, 6 : 6 + WEEKS], np.mean([depth[:, :, 6 + k : 6 + k + WEEKS] for k in range(1, 5)], axis=0)
+    ahead = np.mean([depth[:, :, 6 - k : 6 - k + WEEKS] for k in range(3, 7)], axis=0)
+    z = rng.standard_normal(PEOPLE)
+    level = 5 + rng.standard_normal((PEOPLE, TARGETS, 1)) * 0.5 + rng.standard_normal((1, TARGETS, WEEKS)) * 0.3
+    demand = np.exp(level + (beta + slope_z * z[:, None, None]) * now + later * lag + lead * ahead)
+    bought = rng.poisson(0.7, demand.shape) * demand
+    panel = pl.DataFrame(
+        {
+            "customer_id": [f"c{n}" for n in i], "target": [f"t{n}" for n in t], "week": w,
+            "list_cents": bought.ravel().astype(np.int64), "depth": now.ravel(),
+            "lag": lag.ravel(), "lead": ahead.ravel(),
+        }
+    )  # fmt: skip
+    return panel, pl.DataFrame({"customer_id": [f"c{n}" for n in range(PEOPLE)], "price_sensitivity": z * 2 + 5})
+
+
+def test_response_slope_and_pull_forward_are_found_and_labelled_adjusted() -> None:
+    response = fit_response(*world(1), SETTINGS)
+    assert response.level == "adjusted"
+    assert abs(response.beta - 1.0) < 3 * response.beta_se < 0.4
+    assert abs(response.beta_z - 0.3) < 3 * response.beta_z_se
+    assert response.beta_z > 1.96 * response.beta_z_se
+    assert abs(response.later + 0.3) < 3 * response.later_se
+
+
+def test_future_discounts_that_seem_to_work_take_the_label_away() -> None:
+    response = fit_response(*world(2, lead=0.9), SETTINGS)
+    assert response.level == "assumed"
+    assert "placebo failed: discount 3 to 6 weeks later" in response.why
+    assert response.beta == SETTINGS.prior_response
+    assert response.placebo.height == 3  # the failed check is shown
+
+
+def test_demand_that_does_not_rise_is_not_called_an_effect() -> None:
+    response = fit_response(*world(3, beta=0.0, slope_z=0.0, later=0.0), SETTINGS)
+    assert response.level == "assumed"
+    assert "did not rise" in response.why
+
+
+def test_too_small_a_panel_is_refused_with_the_number_needed() -> None:
+    panel, sensitivity = world(1)
+    with raises_code("too_few_rows", "500", kind=SupportError):
+        fit_response(panel.head(300), sensitivity, SETTINGS)
+
+
+def test_the_same_rows_give_the_same_bits() -> None:
+    panel, sensitivity = world(1)
+    own = pl.col("target").str.slice(1).cast(pl.Float64) * pl.col("depth")  # targets that answer differently
+    panel = panel.with_columns((pl.col("list_cents") * (1 + own)).cast(pl.Int64))
+    found = [fit_response(panel, sensitivity, SETTINGS) for _ in range(4)]
+    assert found[0].target_sd > 0
+    assert {(each.target_sd, *each.targets["response_se"]) for each in found} == {
+        (found[0].target_sd, *found[0].targets["response_se"])
+    }
+
+
+def test_row_order_changes_nothing() -> None:
+    panel, sensitivity = world(1)
+    shuffled = fit_response(panel.sample(fraction=1, shuffle=True, seed=3), sensitivity.reverse(), SETTINGS)
+    assert shuffled.beta == pytest.approx(fit_response(panel, sensitivity, SETTINGS).beta, abs=1e-9)
+
+
+def test_unknown_sensitivity_counts_as_average_and_unknown_target_carries_the_spread() -> None:
+    response = fit_response(*world(1), SETTINGS)
+    rows = pl.DataFrame(
+        {"target": ["t1", "new"], "price_sensitivity": [None, None]}, schema_overrides={"price_sensitivity": pl.Float64}
+    )
+    known, unknown = response.respond(rows).sort("target", descending=True).to_dicts()
+    assert unknown["response_now"] == pytest.approx(response.beta)
+    assert unknown["response_se"] ** 2 == pytest.approx(
+        response.beta_se**2 + response.target_sd**2 + response.later_se**2
+    )
+    assert known["response_net"] == pytest.approx(known["response_now"] + response.later)
+
+
+def test_the_curve_rises_with_depth_and_brackets_the_truth() -> None:
+    curve = fit_response(*world(4, slope_z=0.0, later=0.0), SETTINGS).curve.filter(pl.col("group") == "everyone")
+    assert curve["lift"].is_sorted()
+    inside = (curve["low"] <= curve["depth"].exp() - 1) & (curve["depth"].exp() - 1 <= curve["high"])
+    assert inside.sum() >= inside.len() - 1
+
+
+@pytest.mark.parametrize("short", ["no week without a discount", "few such weeks", "a depth that stays what it was"])
+def test_what_cannot_be_told_apart_is_left_out_and_nothing_breaks(short: str) -> None:
+    panel, z = world(6)
+    depth = pl.col("depth")
+    if short == "no week without a discount":  # a shop where something of every target is always reduced
+        panel = panel.with_columns(pl.when(depth == 0).then(0.05).otherwise(depth).alias("depth"))
+    elif short == "few such weeks":
+        kept = (depth > 0) | (pl.int_range(pl.len()) % 200 == 0)
+        panel = panel.with_columns(pl.when(kept).then(depth).otherwise(0.05).alias("depth"))
+    else:
+        panel = panel.with_columns(depth.alias("lag"), depth.alias("lead"))
+        with raises_code("discounts_collinear", kind=SupportError):
+            fit_response(panel, z, SETTINGS)
+        return
+    response = fit_response(panel, z, SETTINGS)
+    assert response.level == "adjusted"
+    assert response.curve.is_empty()
+
+
+def test_halves_share_no_customer_and_agree_within_their_errors() -> None:
+    panel, sensitivity = world(1)
+    one, two = fit_halves(panel, sensitivity, SETTINGS)
+    first = in_first_half(sensitivity["customer_id"], SETTINGS)
+    assert 0.3 * PEOPLE < first.sum() == one.customers < 0.7 * PEOPLE
+    assert one.customers + two.customers == PEOPLE
+    assert abs(one.beta - two.beta) < 4 * (one.beta_se**2 + two.beta_se**2) ** 0.5
+
+
+def test_saving_and_loading_gives_the_same_answers() -> None:
+    response = fit_response(*world(1), SETTINGS)
+    again = DiscountResponse.from_dict(response.to_dict())
+    rows = pl.DataFrame({"target": ["t1"], "price_sensitivity": [5.0]})
+    assert again.respond(rows).equals(response.respond(rows))
+    assert again.curve.equals(response.curve)
+
+
+def test_the_prior_is_used_and_said_where_nothing_is_known() -> None:
+    prior = assumed_response("no discounts in the data", SETTINGS)
+    assert (prior.level, prior.beta, prior.why) == ("assumed", 0.6, "no discounts in the data")
+
+
+def test_where_all_customers_buy_alike_weeks_are_compared_and_the_answer_is_the_same() -> None:
+    panel, sensitivity = world(5, slope_z=0.0, later=0.0)
+    weekly = panel.group_by("target", "week").agg(pl.col("depth").first().alias("common"))
+    same = panel.join(weekly, on=["target", "week"]).with_columns(
+        (pl.col("list_cents") * (pl.col("common") - pl.col("depth")).exp()).round().cast(pl.Int64).alias("list_cents"),
+        pl.col("common").alias("depth"),
+    )
+    response = fit_response(same.drop("common"), sensitivity, SETTINGS)
+    assert response.design == "weeks"
+    assert abs(response.beta - 1.0) < 3 * response.beta_se
+    assert fit_response(panel, sensitivity, SETTINGS).design == "customers"

@@ -1,0 +1,335 @@
+"""Every screen in a real browser: both languages, both widths, light and dark; flows counted in clicks.
+
+Chromium is the system's own (PROMOLIFT_TEST_CHROMIUM names another). Where it or Playwright cannot be had the tests
+say so and are left out.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+from console_helpers import CONFIG, PASSWORD, Shop, opened
+from judged_shop import case, judged
+from serve_helpers import derived, free_port
+
+from promolift.foundation.storage.local_store import Store
+from promolift.server.api.app import Listener, configured
+from promolift.server.console.state.users import begin
+from promolift.server.translations import all_worded
+from promolift.shop.feedback.policy_earnings import earned_numbers
+from promolift.shop.feedback.policy_verdict import numbers_of
+from promolift.shop.results.plan import Plan
+
+CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+try:
+    from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+    WHY = "" if CHROMIUM else "NO BROWSER: install Chromium, or name it in PROMOLIFT_TEST_CHROMIUM"
+except ImportError:
+    WHY = "NO BROWSER: pip install playwright (it is in the extra dev)"
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY)]
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+  .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
+VIOLATED = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
+SCREENS = [
+    *all_worded("nav"), "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
+]  # fmt: skip
+
+
+class Site:
+    """The server at its address, and a browser."""
+
+    def __init__(self, shop: Shop, url: str, browser: "Browser", folder: Path) -> None:
+        self.shop, self.url, self.browser, self.folder = shop, url, browser, folder
+        self.faults: list[str] = []
+
+    def page(self, name: str = "admin", width: int = 1280, dark: bool = False) -> "Page":
+        """A page of somebody who is signed in; what it complains of, or asks elsewhere, is a fault."""
+        page = self.unknown(width, dark)
+
+        def session(db: Any, some: list[None]) -> list[str]:
+            return [begin(db, self.shop.server.clock.now_ms(), name, "test").cookie for _ in some]
+
+        cookie = self.shop.server.ledger.write(session)
+        page.context.add_cookies([{"name": "promolift_console", "value": cookie, "url": f"{self.url}/console"}])
+        return page
+
+    def unknown(self, width: int = 1280, dark: bool = False) -> "Page":
+        """A page of somebody who is not signed in."""
+        view = {"width": width, "height": 900}
+        context = self.browser.new_context(viewport=view, color_scheme="dark" if dark else "light", base_url=self.url)
+        context.add_init_script(VIOLATED)
+        page = context.new_page()
+        page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("request", lambda ask: None if ask.url.startswith(self.url) else self.faults.append(ask.url))
+        return page
+
+
+@pytest.fixture
+def site(folder: Path) -> Iterator[Site]:
+    """The demo's way: the plan decides."""
+    yield from running(folder, demo=True)
+
+
+@pytest.fixture
+def fresh(folder: Path) -> Iterator[Site]:
+    """A plan that no release was made of yet."""
+    yield from running(folder, demo=False)
+
+
+@pytest.fixture
+def full(folder: Path) -> Iterator[Site]:
+    """The demo's way with weeks that were played and learned from, so that every screen has something to show."""
+    found = judged(case())
+    numbers = json.dumps(numbers_of(found) | earned_numbers(found, "UTC"))
+    for site in running(folder, demo=True, play=lambda *_: None):
+        learned = folder / "serve" / "learn" / CONFIG.plan.campaign / "learn.json"
+        learned.parent.mkdir(parents=True, exist_ok=True)
+        learned.write_text(numbers, encoding="utf-8")
+        yield site
+
+
+def running(folder: Path, demo: bool, file: Path | None = None, play: Any = None) -> Iterator[Site]:
+    """A server at an address, and a browser; with a `file` that is not there yet and no folder, a shop of nothing."""
+    with opened(folder, CONFIG if folder.exists() else None, demo, file, play) as shop:
+        config = configured(shop.app, "127.0.0.1", free_port())
+        config.lifespan = "off"  # the test client keeps it
+        listener = Listener(config)
+        thread = threading.Thread(target=listener.run, daemon=True)
+        thread.start()
+        while not listener.started:
+            sleep(0.01)
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            yield Site(shop, f"http://127.0.0.1:{config.port}", browser, folder)
+            browser.close()
+        listener.should_exit = True
+        thread.join()
+
+
+def serious(page: "Page") -> list[Any]:
+    """What axe finds, in a world of its own: the page's policy runs no script of others."""
+    tools = page.context.new_cdp_session(page)
+    frame = tools.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+    world = tools.send("Page.createIsolatedWorld", {"frameId": frame})["executionContextId"]
+    tools.send("Runtime.evaluate", {"expression": AXE, "contextId": world})
+    asked = {"expression": RUN, "contextId": world, "awaitPromise": True, "returnByValue": True}
+    return list(json.loads(tools.send("Runtime.evaluate", asked)["result"]["value"]))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (1280, True), (390, True)])
+def test_every_screen_reads_well(full: Site, language: str, width: int, dark: bool) -> None:
+    page = full.page("admin", width, dark)
+    page.goto("/console/account")
+    if (button := page.locator(f".top button[value={language}]")).count():
+        button.click()
+    for path in SCREENS:
+        page.goto(f"/console{path}")
+        page.wait_for_timeout(200)
+        assert serious(page) == [], path
+        assert page.locator("html").get_attribute("lang") == ("zh-Hans" if language == "zh" else "en")
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, path
+        assert page.locator(".top nav a[aria-current=page]").count() == (path != "/account"), path
+    assert full.faults == []
+
+
+def test_from_the_link_of_the_demo_to_today_in_two_clicks(site: Site) -> None:
+    page = site.unknown()
+    page.goto(str(site.shop.first_path))  # the first click is on the link
+    page.get_by_role("button", name="Open the console").click()
+    assert page.locator("h1").inner_text() == "Today"
+    assert site.faults == []
+
+
+def test_the_slider_draws_and_a_draft_decides_in_six_clicks(fresh: Site) -> None:
+    page = fresh.page("admin")
+    page.goto("/console/plan")
+    said = page.locator("#what-if dd").first
+    before = said.inner_text()
+    page.evaluate("""() => { const slider = document.getElementById('budget'); slider.value = slider.max / 2;
+      slider.dispatchEvent(new Event('input', {bubbles: true})); }""")
+    expect(said).not_to_have_text(before)
+    assert page.locator("#figure-frontier .chart svg").count() == 1
+    page.goto("/console/")
+    clicks = [
+        page.get_by_role("link", name="Plan", exact=True),
+        page.get_by_role("button", name="Save as a draft"),
+        page.get_by_role("button", name="Ask for approval"),
+        page.get_by_role("button", name="Approve"),
+        page.locator("summary", has_text="Activate"),
+        page.get_by_role("button", name="Yes, decide from it"),
+    ]
+    for click in clicks:
+        click.click()
+    expect(page.locator(".state.live")).to_have_text("decides now")
+    assert fresh.shop.api("GET", f"/v1/campaigns/{CONFIG.plan.campaign}")["release"]
+    assert fresh.faults == []
+
+
+def test_why_did_this_customer_get_this_in_three_clicks(site: Site) -> None:
+    with Store(site.folder) as store:
+        who = Plan.load(store).chosen["customer_id"][0]
+    page = site.page("viewer")
+    page.goto("/console/")
+    page.get_by_role("link", name="Customers").click()
+    page.get_by_role("searchbox").fill(who)
+    expect(page.locator("#found tbody tr")).to_have_count(1)
+    page.get_by_role("link", name=who).click()
+    page.get_by_text("What was weighed").click()
+    assert page.locator("tr.marked").is_visible()
+    assert site.faults == []
+
+
+def test_a_rejected_release_is_rolled_back_in_two_clicks_and_decisions_change(site: Site) -> None:
+    api, campaign = site.shop.api, CONFIG.plan.campaign
+    live = api("GET", f"/v1/campaigns/{campaign}")["release"]
+    made = site.shop.server.decider.ensure(live)
+    other = derived(site.shop.server.settings.work, live, made.terms.model_copy(update={"price": 1e6}))
+    api("POST", f"/v1/releases/{other}:activate")
+    with Store(site.folder) as store:
+        who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)
+    asked = {"customer_id": who, "campaign_id": campaign}
+    assert api("POST", "/v1/decisions", asked)["offer_id"] == "none"
+    page = site.page("approver")
+    page.goto("/console/")
+    page.get_by_text("Something wrong?").click()
+    page.get_by_role("button", name="Roll back now").click()
+    assert "Rolled back" in page.locator(".said").inner_text()
+    assert api("POST", "/v1/decisions", asked)["offer_id"] == offer
+    assert site.faults == []
+
+
+def test_a_text_is_checked_while_it_is_typed(site: Site) -> None:
+    page = site.page("editor")
+    page.goto("/console/words?language=en")
+    page.locator(".texts a").first.click()
+    page.locator("textarea[name=hook]").fill("Guaranteed the best {nonsense}")
+    page.locator("#check .findings li").first.wait_for()
+    assert site.faults == []
+
+
+def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
+    page = site.unknown()
+    page.goto("/console/")
+    page.get_by_label("Name").fill("viewer")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    assert page.locator("h1").inner_text() == "Today"
+    assert [cookie["httpOnly"] for cookie in page.context.cookies()] == [True]
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_files: Path) -> None:
+    for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
+        page = fresh.page("admin")
+        page.goto("/console/data")
+        page.locator("input[type=file]").set_input_files(own_files / "events.csv")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("h1")).to_have_text("events", timeout=60_000)  # it is read and guessed at
+        said = page.locator("#tried")
+        before = said.inner_text()
+        page.locator("select[name='role.amount']").select_option("event_type")
+        expect(said).to_contain_text("unreadable amount", timeout=30_000)
+        page.locator("select[name='role.amount']").select_option("sales_value")
+        expect(said).to_have_text(before, timeout=30_000)
+        page.get_by_role("button", name="Keep this").click()
+        assert "Kept" in page.locator(".said").inner_text()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator(".job progress").wait_for(timeout=60_000)
+        page.reload()
+        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
+        page.get_by_role("button", name="Stop").click()
+        assert fresh.faults == []
+
+
+def test_an_offer_is_previewed_as_it_is_typed_and_put_on_the_menu(folder: Path, tmp_path: Path) -> None:
+    for site in running(folder, True, tmp_path / "promolift.toml"):
+        page = site.page("approver")
+        page.goto("/console/offers")
+        page.get_by_role("link", name="Add an offer").click()
+        page.get_by_role("link", name="an amount off").click()
+        page.locator("input[name=amount_cents]").fill("5")
+        expect(page.locator("#preview")).to_contain_text("above the amount")
+        page.locator("input[name=min_spend_cents]").fill("45")
+        expect(page.locator("#preview")).to_contain_text("$5 off from $45 up")
+        page.get_by_role("button", name="Keep as a draft").click()
+        page.get_by_role("button", name="Approve").click()
+        assert page.locator(".offer-cards h3", has_text="$5 off from $45 up").count() == 1
+        assert site.faults == []
+
+
+def test_a_request_is_built_as_it_is_typed(site: Site) -> None:
+    page = site.page("viewer")
+    page.goto("/console/developer")
+    page.locator("textarea[name=body]").fill('{"customer_id": "c-77"}')
+    expect(page.locator("#snippets pre").first).to_contain_text("c-77")
+    assert site.faults == []
+
+
+def test_a_test_is_drafted_started_and_stopped(site: Site) -> None:
+    page = site.page("approver")
+    page.goto("/console/")
+    page.get_by_role("link", name="Tests", exact=True).click()
+    page.get_by_role("link", name="New test").click()
+    page.get_by_label("What should the test answer?").fill("Do offers pay?")
+    before = page.locator("#power").inner_text()
+    page.get_by_label("share of customers who buy").check()  # the table of what would show follows
+    expect(page.locator("#power")).not_to_have_text(before)
+    page.get_by_role("button", name="Save as a draft").click()
+    page.locator("summary", has_text="Start").click()
+    page.get_by_role("button", name="Yes, start").click()
+    expect(page.locator(".state.live")).to_have_text("running")
+    campaign = CONFIG.plan.campaign
+    assert site.shop.api("POST", "/v1/decisions", {"customer_id": "u007"})["variant"] in ("a", "holdout")
+    page.get_by_text("Stop the test").click()
+    page.get_by_role("button", name="Stop now").click()
+    assert site.shop.api("GET", f"/v1/campaigns/{campaign}")["experiment"] is None
+    page.get_by_role("link", name="Do offers pay?").click()
+    assert page.locator("h1").inner_text() == "A past test"
+    assert site.faults == []
+
+
+def test_days_are_left_out_and_every_page_says_so(site: Site) -> None:
+    page = site.page("approver")
+    page.goto("/console/results")
+    page.get_by_label("First day").fill("2026-03-03")
+    page.get_by_label("What happened").fill("Site down")
+    page.get_by_label("Leave these days out").check()
+    page.get_by_role("button", name="Note it").click()
+    page.get_by_role("link", name="Today").click()
+    assert "2026-03-03: Site down" in page.locator("main").inner_text()
+    assert site.faults == []
+
+
+def test_a_trial_is_sent_and_its_columns_are_looked_at(site: Site, tmp_path: Path) -> None:
+    rows = [f"m{n},{'letter' if n % 2 else 'none'},{n % 7},{10 + n % 5}" for n in range(40)]
+    (tmp_path / "spring.csv").write_text("\n".join(["member,arm,age,spend", *rows]), encoding="utf-8")
+    page = site.page("editor")
+    page.goto("/console/trials")
+    page.locator("input[type=file]").set_input_files(tmp_path / "spring.csv")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_url("**/trials/spring/columns")
+    assert page.get_by_label("arm", exact=True).input_value() == "treatment"
+    assert page.get_by_label("member").input_value() == "ignore"
+    assert serious(page) == []
+    page.get_by_role("button", name="Read the trial").click()  # no outcome was named: it says so, here
+    assert "no outcome" in page.locator(".said.bad").inner_text()
+    assert site.faults == []
+
+
+def test_who_the_customers_are_is_drawn_below_the_list(site: Site) -> None:
+    page = site.page("viewer")
+    page.goto("/console/customers")
+    page.locator("#figure-cadence .chart svg").wait_for()
+    assert serious(page) == []
+    assert site.faults == []

@@ -1,0 +1,124 @@
+"""Logs that stand in several files: order lines, their orders and whose they are; clicks beside orders."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from error_checks import raises_code
+
+from promolift.cli.application import main
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.cleaning.table_join import Tie, find_tie, join_rows
+from promolift.shop.ingest.setup.initialisation import init
+from promolift.shop.pipeline.steps.ingest import run as ingest
+from promolift.shop.results.work_folder.run_context import Job
+
+LINES = """order_id,order_item_id,product_id,seller_id,shipping_limit_date,price
+o1,1,p1,s1,2017-10-06 11:07:15,58.90
+o1,2,p2,s1,2017-10-06 11:07:15,10.00
+o2,1,p1,s2,2017-11-20 09:00:00,58.90
+o3,1,p3,s2,2017-12-20 09:00:00,7.50
+lost,1,p3,s2,2017-12-20 09:00:00,7.50
+"""
+ORDERS = """order_id,customer_id,order_status,order_purchase_timestamp
+o1,c1,delivered,2017-10-02 10:56:33
+o2,c2,delivered,2017-11-18 19:28:06
+o3,c3,canceled,2017-12-13 21:18:39
+"""
+ACCOUNTS = "customer_id,customer_unique_id,customer_city\nc1,u1,franca\nc2,u1,osasco\nc3,u2,mogi\n"
+TAKEN = [
+    ("u1", "purchase", "p1", "o1", 5890), ("u1", "purchase", "p2", "o1", 1000),
+    ("u1", "purchase", "p1", "o2", 5890), ("u2", "other", "p3", "o3", 0),
+]  # fmt: skip
+
+
+def write(folder: Path, **files: str) -> dict[str, Path]:
+    """The files by name."""
+    for name, text in files.items():
+        (folder / f"{name}.csv").write_text(text)
+    return {name: folder / f"{name}.csv" for name in files}
+
+
+def plus(*paths: Path) -> Path:
+    """Files that make one log, as the command line has them."""
+    return Path("+".join(map(str, paths)))
+
+
+def taken(folder: Path) -> list[tuple[object, ...]]:
+    """The clean events of the shop in `folder`."""
+    config = load_config(folder / "promolift.toml")
+    with Store(folder / "work") as store:
+        ingest(Job(config, store, lambda *_: None))
+        rows = store.table("events").order("customer_id, ts_ms, product_id")
+        return rows.project("customer_id, kind, product_id, order_id, revenue_cents").fetchall()
+
+
+@pytest.mark.parametrize("lines_first", [True, False])
+def test_lines_their_orders_and_whose_they_are_become_one_log(tmp_path: Path, lines_first: bool) -> None:
+    files = write(tmp_path, lines=LINES, orders=ORDERS, accounts=ACCOUNTS)
+    first, other = ("lines", "orders") if lines_first else ("orders", "lines")
+    told = init({"events": plus(files[first], files["accounts"], files[other])}, tmp_path / "promolift.toml", False)
+    assert {Path(path).name for path in told.figures["tables"][0]["joined"]} == {"orders.csv", "accounts.csv"}
+    assert "events (lines.csv)" in told.text
+    assert "joined: orders.csv by order_id (80.0% of the rows find theirs)" in told.text
+    assert "joined: accounts.csv by customer_id (80.0%" in told.text
+    assert taken(tmp_path) == TAKEN
+    with Store(tmp_path / "work") as store:
+        assert store.table("rejected").project("reason").fetchall() == [("missing customer",)]
+
+
+def test_an_id_is_the_key_of_the_file_named_after_it(tmp_path: Path) -> None:
+    orders = ORDERS.replace("order_id", "id").replace("c1", "u1").replace("c2", "u1").replace("c3", "u2")
+    files = write(tmp_path, lines=LINES, orders=orders)
+    init({"events": plus(files["lines"], files["orders"])}, tmp_path / "promolift.toml", False)
+    assert taken(tmp_path) == TAKEN
+
+
+def test_logs_beside_each_other_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    buys = "session,timestamp,item,price,quantity\n1,2014-04-07T10:51:09Z,a,12.5,2\n2,2014-04-07T11:00:00Z,b,3,1\n"
+    clicks = "session,timestamp,item\n1,2014-04-07T10:50:00Z,a\n3,2014-04-07T12:00:00Z,c\n"
+    back = "session,timestamp,item,price,quantity\n1,2014-04-17T10:51:09Z,a,12.5,1\n"
+    files = write(tmp_path, buys=buys, clicks=clicks, shop_returns=back)
+    more = [files["clicks"], files["shop_returns"]]
+    told = init({"events": files["buys"]}, tmp_path / "promolift.toml", False, more).text
+    assert "by the file's name every row is read as refund" in told
+    assert taken(tmp_path) == [
+        ("1", "view", "a", "1", 0), ("1", "purchase", "a", "1", 2500), ("1", "refund", "a", "1", -1250),
+        ("2", "purchase", "b", "2", 300), ("3", "view", "c", "3", 0),
+    ]  # fmt: skip
+
+
+def test_a_file_that_fits_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write(tmp_path, lines=LINES, other="colour,size\nred,4\n")
+    with raises_code("join_column_missing", "other.csv", "lines.csv", "colour, size"):
+        init({"events": plus(files["lines"], files["other"])}, tmp_path / "promolift.toml", False)
+    assert not (tmp_path / "promolift.toml").exists()
+    with pytest.raises(SystemExit):
+        main(["init", "--events", str(files["lines"]), "--config", str(tmp_path / "promolift.toml")])
+    said = capsys.readouterr().err
+    assert "[column_unrecognized]" in said
+    assert "--events this.csv+other.csv" in said
+
+
+def test_a_changed_column_of_a_joined_file_is_named(tmp_path: Path) -> None:
+    files = write(tmp_path, lines=LINES, orders=ORDERS)
+    init({"events": plus(files["lines"], files["orders"])}, tmp_path / "promolift.toml", False)
+    files["orders"].write_text(ORDERS.replace("order_id", "number"))
+    with raises_code("column_unknown", "orders.csv", "'order_id'", "number"):
+        taken(tmp_path)
+
+
+def test_every_row_stays_once_whatever_the_other_table_holds() -> None:
+    connection = duckdb.connect()
+    many = connection.sql("select * from (values (1, 'a', 7), (2, 'b', 8), (3, null, 9), (4, 'a', 7)) t(_row, k, x)")
+    one = connection.sql(
+        "select * from (values (2, 'a', 'late', 1), (1, 'a', 'first', 2), (3, null, 'no', 3)) t(_row, k, y, X)"
+    )
+    joined = join_rows(many, one, "k", "k", "o").order("_row")
+    assert joined.columns == ["_row", "k", "x", "y", "o.X"]
+    assert joined.fetchall() == [(1, "a", 7, "first", 2), (2, "b", 8, None, None), (3, None, 9, None, None),
+                                 (4, "a", 7, "first", 2)]  # fmt: skip
+    assert find_tie(many, one, "o") is None
+    only = one.filter("y <> 'late'")
+    assert find_tie(many, only, "o") == Tie(0.5, "k", "k")

@@ -1,0 +1,89 @@
+"""What `init` shows of its guesses, asks, and takes for an answer."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from error_checks import raises_code
+
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.setup.initialisation import Answers, init
+
+
+def strange(path: Path, names: str = "z1,z2,z3,z4,z5") -> Path:
+    """A log whose columns say nothing by their names: till, who, when, what, how much."""
+    draw, rows = Random(5), [names]
+    for order in range(150):
+        who, day, clock = draw.randrange(20), 1 + draw.randrange(28), 600 + draw.randrange(600)
+        for _ in range(draw.choice([1, 2, 3])):
+            item = draw.randrange(30)
+            when = f"2024-0{1 + order % 6}-{day:02d} {clock // 60:02d}:{clock % 60:02d}:00"
+            rows.append(f"T{order % 2},{who + 4000},{when},A{item:03d},{item * 137 / 100 + 1:.2f}")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_who_and_what_are_found_by_values_and_said_to_be_unsure(tmp_path: Path) -> None:
+    names = "till,who_it_was,moment,thing,price"
+    found = init({"events": strange(tmp_path / "e.csv", names)}, tmp_path / "p.toml", False)
+    columns = load_config(tmp_path / "p.toml").data.events.mapping.columns
+    assert (columns["customer_id"], columns["product_id"], columns["time"]) == ("who_it_was", "thing", "moment")
+    text = (tmp_path / "p.toml").read_text()
+    assert 'columns.customer_id = "who_it_was"  # NOT SURE (50%' in text
+    line = next(line for line in found.text.splitlines() if "customer_id" in line)
+    assert "NOT SURE" in line
+    assert line.count(", ") >= 2  # three of its values
+    guesses = found.figures["tables"][0]["guesses"]
+    assert 0 < guesses["customer_id"]["sure"] < guesses["time"]["sure"] <= 1
+    assert len(guesses["customer_id"]["samples"]) == 3
+
+
+def test_an_answer_goes_before_any_guess(tmp_path: Path) -> None:
+    strange(tmp_path / "e.csv", "Email,Phone,moment,thing,price")
+    answers = Answers.of(["customer_id=Phone", "product_id=thing"])
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=answers)
+    columns = load_config(tmp_path / "p.toml").data.events.mapping.columns
+    assert (columns["customer_id"], columns["product_id"]) == ("Phone", "thing")
+    answers = Answers.of(["events.customer_id=thing"])
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", True, answers=answers)
+    assert load_config(tmp_path / "p.toml").data.events.mapping.columns["customer_id"] == "thing"
+
+
+def test_a_terminal_is_asked_what_is_not_sure_and_for_consent(tmp_path: Path) -> None:
+    asked = []
+
+    def answer(question: str, default: str) -> str:
+        asked.append(question)
+        said = {"events.customer_id": "thing", "No": "yes"}
+        return next((said[start] for start in said if question.startswith(start)), default)
+
+    strange(tmp_path / "e.csv", "till,who_it_was,moment,thing,price")
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers(ask=answer))
+    config = load_config(tmp_path / "p.toml")
+    assert config.data.events.mapping.columns["customer_id"] == "thing"
+    assert config.consent.default is True
+    assert [question.split(" ")[0] for question in asked][:1] == ["events.customer_id:"]
+
+
+@pytest.mark.parametrize(("said", "default"), [(None, False), ("no", False), ("yes", True)])
+def test_consent_is_no_unless_a_person_answers_for_it(tmp_path: Path, said: str | None, default: bool) -> None:
+    strange(tmp_path / "e.csv", "till,customer,moment,sku,price")
+    found = init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers.of([], None, said))
+    assert load_config(tmp_path / "p.toml").consent.default is default
+    assert ("--consent yes" in found.text) is (said is None)
+
+
+def test_an_empty_column_is_never_taken_and_a_fuller_one_goes_before(tmp_path: Path) -> None:
+    rows = [f",kim{n % 4}@x.org,2024-01-{1 + n:02d},{n}.50" for n in range(20)]
+    (tmp_path / "e.csv").write_text("Phone,Email,Created at,Total\n" + "\n".join(rows) + "\n")
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False)
+    assert load_config(tmp_path / "p.toml").data.events.mapping.columns["customer_id"] == "Email"
+
+
+def test_two_currencies_are_refused_and_one_of_them_may_be_chosen(tmp_path: Path) -> None:
+    rows = [f"u{n % 4},2024-01-{1 + n:02d},{n}.50,{('RMB', 'USD')[n % 2]}" for n in range(20)]
+    (tmp_path / "e.csv").write_text("user,date,total,currency\n" + "\n".join(rows) + "\n")
+    with raises_code("currency_mixed", "'currency'", "CNY (50%)", "USD (50%)", "--currency CNY"):
+        init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False)
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers.of([], "USD"))
+    assert load_config(tmp_path / "p.toml").data.events.mapping.currency == "USD"

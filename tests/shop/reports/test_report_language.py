@@ -1,0 +1,199 @@
+"""A report speaks one language: of a Chinese page no sentence is English, and the other way round."""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+from error_checks import raises_code
+
+import promolift.foundation.pages
+from promolift.cli.application import telling
+from promolift.foundation.i18n.formatting import date, days, interval, listed, money, number, share, speaking
+from promolift.foundation.i18n.translation import catalogue, in_chinese
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.cleaning.cleaning_rules import RULES
+from promolift.shop.ingest.cleaning.data_health import health
+from promolift.shop.ingest.cleaning.data_summary import Summary
+from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.results.ingest import Counts
+from promolift.shop.results.work_folder.run_context import Job
+
+# pages whose every text is looked up when they are shown
+ENGLISH = ("trials/page.py", "trials/analysis/results.py", "shop/reports/learning_page.py")
+SOURCE = Path(promolift.__file__).parent
+PAGES = (
+    "foundation/pages/*.py", "shop/reports/**/*.py", "shop/results/**/*.py", "shop/pipeline/**/*.py", "trials/page.py",
+    "trials/analysis/results.py", "extensions/*/page.py", "extensions/*/chapter.py", "extensions/*/results.py",
+    "extensions/encoder/*.py", "extensions/privacy/*.py", "server/console/pages/experiment_blocks.py",
+)  # fmt: skip
+# what the shop itself names: items of the drawn shop, settings, files and commands
+OWN = r"[Gg]ood item \d+|promolift \w+|[a-z_]+\.[a-z_]+"
+
+
+def in_language(job: Job, language: str) -> str:
+    """The page of a drawn shop."""
+    report = job.config.report.model_copy(update={"language": language})
+    return render(tell_story(replace(job, config=job.config.model_copy(update={"report": report}))))
+
+
+def texts(page: str) -> Iterator[str]:
+    """Every text that people see, in elements and charts, without the messages to customers."""
+    body = re.sub(r"<(script|style|svg|blockquote)\b.*?</\1>", " ", page[page.index("<body") :], flags=re.S)
+    body = re.sub(r'<(p|bdi) [^>]*lang="\w+".*?</\1>', " ", body, flags=re.S)
+    yield from (unescape(each).strip() for each in re.sub(r"<[^>]+>", "\n", body).split("\n"))
+    yield from strings(json.loads(page.split('id="report-data">')[1].split("</script>")[0])["figures"])
+
+
+def strings(value: object) -> Iterator[str]:
+    """The texts in a chart's data that are no key words of the script."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key not in ("kind", "fmt", "tone"):
+                yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize("shop", ["dollars", "yen, all assumed"])
+def test_no_sentence_of_a_chinese_page_is_english(job_of: Callable[[str], Job], shop: str) -> None:
+    page = in_language(job_of(shop), "zh")
+    assert '<html lang="zh-Hans">' in page
+    for text in texts(page):
+        rest = re.sub(OWN, " ", text)
+        assert not re.search(r"[A-Za-z]{2,}[ ,;:'-]+[A-Za-z]{2,}", rest), text
+
+
+def test_no_text_of_an_english_page_is_chinese(job_of: Callable[[str], Job]) -> None:
+    page = in_language(job_of("dollars"), "en")
+    assert '<html lang="en">' in page
+    for text in texts(page):
+        assert not re.search(r"[\u3000-\u9fff\uff00-\uffef]", text), text
+
+
+def written(node: ast.AST) -> list[str]:
+    """The words that stand in a piece of code, f-strings included, names of columns left out."""
+    columns = {id(each.slice) for each in ast.walk(node) if isinstance(each, ast.Subscript)}
+    return [
+        each.value for each in ast.walk(node)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in columns
+    ]  # fmt: skip
+
+
+def said(file: Path) -> Iterator[str]:
+    """Every sentence that a module says in English and the catalogue in Chinese, `7` for each number in it."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+        if isinstance(node, ast.Call) and name in ("kept", "gap", "Axis", "table", "sentences") and node.args:
+            yield from sentence(node.args[0])
+        elif isinstance(node, ast.Call) and name == "Chapter":
+            for each in node.args[1:]:
+                yield from sentence(each)
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("heads", "title"):
+            for each in node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else [node.value]:
+                yield from sentence(each)
+
+
+def sentence(node: ast.AST) -> Iterator[str]:
+    """The text of a constant or an f-string, and nothing of other code."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(str(each.value) if isinstance(each, ast.Constant) else "7" for each in node.values)
+
+
+def test_every_sentence_in_the_code_stands_in_both_languages() -> None:
+    """A pair whose Chinese holds no Chinese, or whose English is missing, is a sentence that was forgotten."""
+    pairs, single = 0, 0
+    for file in sorted({path for pattern in PAGES for path in SOURCE.glob(pattern)}):
+        for call in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "pick" and len(call.args) == 2:
+                en, zh = (" ".join(written(each)) for each in call.args)
+                pairs += 1
+                assert not re.search(r"[\u4e00-\u9fff]", en), (file.name, en)
+                translated = re.search(r"[\u3000-\u9fff\uff00-\uffef]", zh)
+                assert translated or not re.search(r"[A-Za-z]{2,}", en), (file.name, en)
+        for text in said(file) if file.relative_to(SOURCE).as_posix() not in ENGLISH else ():
+            single += 1
+            translated = re.search(r"[\u3000-\u9fff\uff00-\uffef]", in_chinese(text))
+            assert translated or not re.search(r"[A-Za-z]{2,}", text), (file.name, text)
+    assert pairs > 80
+    assert single > 400
+
+
+def test_numbers_money_and_dates_follow_the_language() -> None:
+    with speaking("zh"):
+        said = [money(235_000_000, "CNY"), share(0.034), date(0, "UTC"), days(4.56), listed(["甲", "乙", "丙"])]
+        between = interval(1, 2, number)
+    assert said == ["¥235万", "3.4%", "1970年1月1日", "4.6天", "甲、乙和丙"]
+    assert between == "95%置信区间1.00至2.00"
+    assert share(0.034) == "3.4\u00a0%"
+
+
+def known(text: str) -> bool:
+    """Whether a kept sentence has a Chinese form; names of columns stay as they are."""
+    return bool(re.search(r"[\u4e00-\u9fff]", in_chinese(text))) or not re.search(r"[a-z]{2,} [a-z]{2,}", text)
+
+
+def summaries() -> Iterator[Summary]:
+    """Shops that can do little, something and much."""
+    yield Summary()
+    full = {"category": 900, "name": 900, "cost_cents": 900}
+    for bought, reduced in ((1000, 0), (1000, 400)):
+        told = {"rows": 100, "age": 90, "consent": 100, "name": 90}
+        for described in ({}, {"rows": 50, "age": 40, "consent": 10}, told):
+            yield Summary(
+                rows=2000, customers=100, bought=bought, reduced=reduced, repeaters=80, returned=reduced,
+                first_ms=0, last_ms=400 * 86_400_000, revenue_cents=9_000_00, varied_products=30, varied_rows=6000,
+                heavy=60, known=full, viewed=10, viewed_with_product=10,
+                viewers=5, viewers_who_buy=4, exposures=600, redemptions=120, campaigns=9,
+                campaigns_before=1 if reduced else 0, described=described, listed=120,
+            )  # fmt: skip
+
+
+def test_every_ability_and_rule_has_its_chinese() -> None:
+    for summary in summaries():
+        for each in health([Counts("events", 1, 1)], summary).abilities:
+            for text in (each.name, each.level, each.reason, each.add):
+                assert known(text), text
+    for rule in (rule for rules in RULES.values() for rule in rules):
+        assert re.search(r"[\u4e00-\u9fff]", in_chinese(rule.name)), rule.name
+
+
+def test_a_pattern_of_the_catalogue_fills_the_places_it_names() -> None:
+    for _, english, chinese in (each for some in catalogue().values() for each in some):
+        assert {int(n) for n in re.findall(r"\{(\d)\}", chinese)} <= set(range(english.groups)), english.pattern
+    assert in_chinese("placebo failed: discount now shows 0.31 where zero is true") == (
+        "安慰剂检验未通过：“当期折扣”本应为零，却得到0.31"
+    )
+    assert in_chinese("something nobody translated") == "something nobody translated"
+
+
+@pytest.mark.parametrize(
+    ("shop", "stated", "language"),
+    [
+        ({"currency": "CNY"}, None, "zh"), ({"currency": "USD"}, None, "en"), ({"currency": "CNY"}, "en", "en"),
+        ({"currency": "CNY", "language": "en"}, None, "en"), ({"currency": "EUR", "language": "zh"}, None, "zh"),
+    ],
+)  # fmt: skip
+def test_the_report_speaks_the_shops_language_unless_told(
+    shop: dict[str, str], stated: str | None, language: str
+) -> None:
+    values = {"shop": shop, "data": {"source": "complete-journey"}, "report": {"language": stated}}
+    assert Config.model_validate(values).report_language == language
+
+
+def test_the_command_line_may_ask_for_a_language_and_for_no_other() -> None:
+    config = Config.model_validate({"shop": {"currency": "CNY"}, "data": {"source": "complete-journey"}})
+    assert telling(config, None) is config
+    assert telling(config, "en").report_language == "en"
+    with raises_code("setting_invalid", "--language", "'fr'"):
+        telling(config, "fr")

@@ -1,0 +1,111 @@
+"""A server with the console over a drawn shop, and people who click in it without a browser."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+from planned_shop import shop_config
+from serve_helpers import Api
+from sqlalchemy import select
+from starlette.testclient import TestClient
+from told_shop import SHOPS
+
+from promolift.server.api.app import create
+from promolift.server.console.app import dressed
+from promolift.server.console.state.users import ROLES, add_person, hashed
+from promolift.server.ledger.schema import PEOPLE
+from promolift.server.settings import ServeSettings
+from promolift.shop.configuration.configuration import Config
+
+PASSWORD = "correct horse 7"
+HASHED = hashed(PASSWORD)
+SAME = {"sec-fetch-site": "same-origin"}
+CONFIG = shop_config(**SHOPS["dollars"])
+
+
+class Person:
+    """A browser of one person: cookies, and the token of the last page."""
+
+    def __init__(self, app: Any, language: str = "en") -> None:
+        self.client = TestClient(app, base_url="http://shop.test", follow_redirects=False)
+        self.client.headers["accept-language"] = language
+        self.token = ""
+
+    def get(self, path: str, status: int = 200) -> str:
+        """A page, its token kept."""
+        reply = self.client.get(f"/console{path}")
+        assert reply.status_code == status, (reply.status_code, path, reply.text[-2000:])
+        if found := re.search(r'name="token" value="([^"]+)"', reply.text):
+            self.token = unescape(found[1])
+        return reply.text
+
+    def json(self, path: str, status: int = 200) -> Any:
+        """The same page for a program."""
+        reply = self.client.get(f"/console{path}{'&' if '?' in path else '?'}format=json")
+        assert reply.status_code == status, reply.text
+        return reply.json()
+
+    def post(self, path: str, status: int = 303, **form: str) -> Any:
+        """Send a form with the token of the last page."""
+        reply = self.client.post(f"/console{path}", data={"token": self.token} | form, headers=SAME)
+        assert reply.status_code == status, (reply.status_code, path, reply.text[-2000:])
+        return reply
+
+    def send(self, path: str, file: Path, status: int = 200, size: int = 1_000_000, **about: str) -> Any:
+        """A file, in pieces of `size` bytes, as the script of the page sends it."""
+        content, said = file.read_bytes(), {}
+        headers = SAME | {"content-type": "application/octet-stream", "x-token": self.token}
+        for at in range(0, len(content), size):
+            asked = {"name": file.name, "at": at, "size": len(content), "format": "json"} | about
+            piece = content[at : at + size]
+            reply = self.client.post(f"/console{path}", params=asked, content=piece, headers=headers)
+            assert reply.status_code == status, (reply.status_code, reply.text[-2000:])
+            said = reply.json()
+        return said
+
+    def sign_in(self, name: str, password: str = PASSWORD, status: int = 303) -> "Person":
+        """By name and password."""
+        self.get("/sign-in")
+        self.post("/sign-in", status, name=name, password=password)
+        if status == 303:
+            self.get("/account")
+        return self
+
+
+class Shop:
+    """The server, its app with the console, and a person of each role."""
+
+    def __init__(self, app: Any, client: TestClient, first_path: str | None) -> None:
+        self.app, self.server, self.first_path = app, app.server, first_path
+        self.api = Api(client, app.server.first_key or "")
+
+        def make(db: Any, some: list[None]) -> list[None]:
+            known = set(db.execute(select(PEOPLE.c.name)).scalars())
+            for role in {*ROLES} - known:
+                add_person(db, 1, "test", role, role, HASHED)
+            return some
+
+        self.server.ledger.write(make)
+
+    def person(self, name: str = "admin") -> Person:
+        """Signed in."""
+        return Person(self.app).sign_in(name)
+
+    def nobody(self, language: str = "en") -> Person:
+        """Not signed in."""
+        return Person(self.app, language)
+
+
+@contextmanager
+def opened(
+    folder: Path, config: Config | None = CONFIG, demo: bool = False, file: Path | None = None, play: Any = None,
+    **more: Any,
+) -> Iterator[Shop]:  # fmt: skip
+    """A server with the console over a work folder; `file` is promolift.toml, or where it would be."""
+    app = create(ServeSettings.parse({"work": folder, "deadline_ms": 20_000} | more, "test"), config)
+    made = dressed(app, demo, file, play)
+    with TestClient(made.app, raise_server_exceptions=True) as client:
+        yield Shop(made.app, client, made.first_path)

@@ -15,12 +15,13 @@ from pydantic.fields import FieldInfo
 
 from promolift.extensions.ads.results import CreativeFile
 from promolift.extensions.finance.results import FinanceFile
+from promolift.foundation.extension import RegisteredName
 from promolift.foundation.money import Currency
-from promolift.foundation.settings import Settings, Zone, settings_in, toml_key
+from promolift.foundation.settings import Settings, Zone, settings_class_in, toml_key
 from promolift.server.ledger.policy import Policy
 from promolift.server.settings import ServeSettings
-from promolift.shop.configuration.column_mapping import NEEDED, ROLES
-from promolift.shop.configuration.configuration import RAW, Config
+from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, ROLES
+from promolift.shop.configuration.configuration import RAW_NAMES, Config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMED = {get_args(Currency)[1]: "currency code (ISO 4217)", get_args(Zone)[1]: "name of a time zone"}
@@ -162,7 +163,7 @@ def places(kind: type[Settings], path: str = "", seen: dict[type, str] | None = 
     """The parts below a settings class in order; what lies in a class only where it comes first."""
     seen = {} if seen is None else seen
     for name, field in kind.model_fields.items():
-        inner = settings_in(field.annotation)
+        inner = settings_class_in(field.annotation)
         if inner is None:
             continue
         below = f"{path}.{name}" if path else name
@@ -174,7 +175,7 @@ def places(kind: type[Settings], path: str = "", seen: dict[type, str] | None = 
 
 def keys(kind: type[Settings]) -> dict[str, FieldInfo]:
     """The keys of a part that are values and no parts of their own."""
-    return {name: field for name, field in kind.model_fields.items() if settings_in(field.annotation) is None}
+    return {name: field for name, field in kind.model_fields.items() if settings_class_in(field.annotation) is None}
 
 
 def table(kind: type[Settings], as_json: bool) -> list[str]:
@@ -219,6 +220,8 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
         return f"for each name {in_words(parts[1])}"
     if origin is not None:
         return ", or ".join(in_words(part, rules) for part in parts if part is not type(None))
+    if registered := next((rule for rule in rules if isinstance(rule, RegisteredName)), None):
+        return "one of " + ", ".join(f"`{name}`" for name in registered.all_names())
     if kind is bool:
         return "true or false"
     if kind in (int, float):
@@ -276,10 +279,10 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 def roles() -> list[str]:
     """What a column can be, for each raw table that promolift.toml names."""
     lines = ["### Roles", "", "What `columns` and `constants` of a mapping may name; roles in bold are needed.", ""]
-    for name in RAW:
+    for name in RAW_NAMES:
         lines += [f"| role in `{name}` | what the column says |", "| --- | --- |"]
         for role, meaning in ROLES[name].items():
-            lines.append(f"| {f'**`{role}`**' if role in NEEDED[name] else f'`{role}`'} | {_cell(meaning)} |")
+            lines.append(f"| {f'**`{role}`**' if role in REQUIRED_ROLES[name] else f'`{role}`'} | {_cell(meaning)} |")
         lines.append("")
     return lines
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import configuration
 import polars as pl
 
-from promolift.foundation.settings import rows_of
+from promolift.foundation.settings import read_tsv
 from promolift.foundation.tables import schemas
 from promolift.foundation.tables.contract import type_name
 from promolift.server.ledger.refusals import REFUSALS
@@ -71,7 +71,9 @@ def errors_page() -> str:
         "| code | meaning | what to do |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| `{code}` | {meaning} | {remedy} |" for code, meaning, remedy in rows_of("foundation/error_codes.tsv")]
+    lines += [
+        f"| `{code}` | {meaning} | {remedy} |" for code, meaning, remedy in read_tsv("foundation/error_codes.tsv")
+    ]
     lines += ["", "## Refusals by a rule", "", "The server refuses what a rule of an offer or a limit forbids.", ""]
     lines += ["| code | HTTP status | meaning |", "| --- | --- | --- |"]
     lines += [f"| `{code}` | {refusal.status} | {refusal.en} |" for code, refusal in sorted(REFUSALS.items())]

@@ -1,6 +1,6 @@
-"""The repository in; the pages of the site that docs/ does not hold, out: reference, notebooks, figures, changes.
+"""Generate the pages of the site that docs/ does not hold: reference, notebooks, benchmark results, changelog.
 
-A hook of mkdocs (mkdocs.yml). A link that leaves docs/ leads to the same file inside the site.
+This is a hook of mkdocs (mkdocs.yml). A link that leaves docs/ leads to the same file inside the site.
 """
 
 import json
@@ -12,8 +12,14 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("data", "profile", "offer", "effect", "allocate", "message", "deliver", "learn")
-FRONT = ("shop.Shop", "trials.trial.Trial", "learning.log.Log", "results.plan.Plan", "terms.Offer", "estimators")
+PACKAGES = (
+    "core.customers", "core.offers", "core.effects", "core.allocation", "core.decisions", "core.messages",
+    "core.experiments", "shop.ingest", "foundation.extension",
+)  # fmt: skip
+MAIN_CLASSES = (
+    "shop.pipeline.shop.Shop", "trials.trial.Trial", "shop.feedback.decision_log.Log", "shop.results.plan.Plan",
+    "core.offers.terms.Offer", "trials.uplift_estimator.UpliftEstimator",
+)  # fmt: skip
 TEXTS = (
     "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md", "benchmarks/LOG.md",
 )  # fmt: skip
@@ -26,8 +32,8 @@ LINK = re.compile(r"\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 def on_files(files: Files, config: Any) -> Files:
     """Add what docs/ does not hold."""
     decisions = sorted(path.name for path in (ROOT / "docs/decisions").glob("0*.md"))
-    made = {f"reference-{room}.md": f"# {room}\n\n::: promolift.{room}\n" for room in ROOMS}
-    made["reference-front.md"] = "# The front\n\n" + "\n\n".join(f"::: promolift.{path}" for path in FRONT)
+    made = {f"reference-{path.split('.')[-1]}.md": f"# {path}\n\n::: promolift.{path}\n" for path in PACKAGES}
+    made["reference-classes.md"] = "# Main classes\n\n" + "\n\n".join(f"::: promolift.{path}" for path in MAIN_CLASSES)
     made["decisions/index.md"] = "# Decisions\n\n" + "".join(f"- [{name[:-3]}]({name})\n" for name in decisions)
     made |= {name: (ROOT / name).read_text(encoding="utf-8") for name in TEXTS}
     for path in sorted((ROOT / "examples").rglob("*")):

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from promolift.core.messages import Draft, Known, live_angle, write
+from promolift.core.messages import AngleFacts, Draft, find_live_angle, write_message
 from promolift.core.messages.angles import SeenItem
-from promolift.core.offers.product_names import label
+from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit, Offer
-from promolift.foundation.i18n.text import Language, Words
+from promolift.foundation.i18n.text import Language, LocalizedText
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS
 
 SHOP = ZoneInfo("Asia/Shanghai")
@@ -21,7 +21,7 @@ CUSTOMER = {
     "language": "zh", "consent": True,
 }  # fmt: skip
 NAMES = {"zh": CUSTOMER["name"], "en": "Customer A"}
-CATALOGUE = {"1": Words(zh="商品1", en="Product 1"), "2": Words(zh="商品2", en="Product 2")}
+CATALOGUE = {"1": LocalizedText(zh="商品1", en="Product 1"), "2": LocalizedText(zh="商品2", en="Product 2")}
 HOOKS = {
     "zh": Draft("{deal}｜刚好搭配", "您刚刚购买了{bought}"),
     "en": Draft("{deal}: goes with it", "you just bought {bought}"),
@@ -53,12 +53,12 @@ def offer_for(history: pl.DataFrame) -> Offer:
     product = next(p for p in viewed if p not in set(bought))
     return Offer(
         id="off_a", menu_id="viewed", benefit=Benefit(type="percent_off", percent=20), scope="product", covers=product,
-        label=CATALOGUE.get(product) or label(product, "product"), currency="CNY",
+        label=CATALOGUE.get(product) or readable_name(product, "product"), currency="CNY",
         starts=datetime(2026, 6, 1, tzinfo=SHOP), expires=datetime(2026, 6, 30, 23, 59, 59, tzinfo=SHOP),
     )  # fmt: skip
 
 
-def known_of(history: pl.DataFrame, language: Language) -> Known:
+def known_of(history: pl.DataFrame, language: Language) -> AngleFacts:
     """What may be said of them: the reason that their own events give, and the purchase it names."""
     bought, viewed = (
         [
@@ -67,17 +67,17 @@ def known_of(history: pl.DataFrame, language: Language) -> Known:
         ]
         for kind in ("purchase", "view")
     )
-    found = live_angle([offer_for(history).covers], bought, viewed, [], history["ts_ms"].max() + 1)
+    found = find_live_angle([offer_for(history).covers], bought, viewed, [], history["ts_ms"].max() + 1)
     assert found is not None
     assert found.bought is not None
-    return Known(name=NAMES[language], bought=(CATALOGUE[found.bought.key],), angle=found.angle)
+    return AngleFacts(name=NAMES[language], bought=(CATALOGUE[found.bought.key],), angle=found.angle)
 
 
 def sentence(language: Language) -> str:
     """The one sentence; name and purchase are said, age, sex and occupation never are."""
     CUSTOMERS.check(pl.DataFrame([CUSTOMER], schema=CUSTOMERS.schema))
     history = events()
-    return write(offer_for(history), known_of(history, language), language, HOOKS[language]).sentence
+    return write_message(offer_for(history), known_of(history, language), language, HOOKS[language]).sentence
 
 
 if __name__ == "__main__":
